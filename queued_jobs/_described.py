@@ -1,0 +1,35 @@
+"""Puts an exception into words that may be stored and shown."""
+
+from __future__ import annotations
+
+import traceback
+
+from queued_jobs.errors import InvalidRequest, JobTimeout, ResultTooLarge, StoreRefused
+from queued_jobs.model import JobError
+from queued_jobs.redact import storable
+
+_MAX_MESSAGE = 2_000
+_MAX_TRACEBACK = 20_000
+
+#: Errors of the library's own have names on the wire that do not follow a class being renamed.
+_TYPES: dict[type[Exception], str] = {
+    InvalidRequest: "invalid-request",
+    JobTimeout: "timeout",
+    ResultTooLarge: "result-too-large",
+    StoreRefused: "invalid-result",
+}
+
+
+def described(exc: Exception) -> JobError:
+    """Return type, message with its causes, and traceback as bounded text without credentials."""
+    texts: list[str] = []
+    link: BaseException | None = exc
+    while link is not None and len(texts) < 5:
+        texts.append(str(link) or type(link).__name__)
+        link = link.__cause__ or (None if link.__suppress_context__ else link.__context__)
+    trace = "".join(traceback.format_exception(exc))[-_MAX_TRACEBACK:]  # the end names the place
+    return JobError(
+        type=_TYPES.get(type(exc), type(exc).__name__),
+        message=storable("\nCaused by: ".join(texts), _MAX_MESSAGE),
+        traceback=storable(trace, _MAX_TRACEBACK),
+    )

@@ -1,0 +1,260 @@
+"""One attempt: claim, run the body under a lease, store how it ended."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import contextvars
+import inspect
+import time
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from pydantic import BaseModel, ValidationError
+
+from queued_jobs._described import described
+from queued_jobs.context import JobContext
+from queued_jobs.dispatch import dispatch
+from queued_jobs.errors import (
+    InvalidRequest,
+    JobCancelled,
+    JobTimeout,
+    LeaseLost,
+    StoreRefused,
+    StoreUnavailable,
+)
+from queued_jobs.message import Due, JobMessage
+from queued_jobs.model import QueuedJob
+from queued_jobs.notifier import announce
+from queued_jobs.results import dumped
+
+if TYPE_CHECKING:
+    from queued_jobs.runner import JobRunner
+
+#: How often the body's reports are looked at.
+_TICK = 0.2
+#: The least time between two stored reports.
+_REPORT_EVERY = 1.0
+
+Runner: TypeAlias = "JobRunner[Any, Any]"
+Finish: TypeAlias = Callable[[], Awaitable[QueuedJob | None]]
+
+
+async def tell(runner: Runner, job: QueuedJob) -> None:
+    await announce(runner.on_status_updated(job), f"job {job.id} ({job.kind}) {job.status}")
+
+
+async def execute(runner: Runner, message: JobMessage) -> None:
+    """Claim the job and run the attempt, or find out why there is nothing to run."""
+    asked_at = time.monotonic()
+    job = await runner.repository.claim(
+        message, kind=runner.kind, schema_version=runner.schema_version, lease=runner.lease, timeout=runner.timeout
+    )
+    if job is not None:
+        await _Attempt(runner, job, lease_from=asked_at).run()
+        return
+    waiting = await runner.repository.defer(message, kind=runner.kind, schema_version=runner.schema_version)
+    if waiting is None:
+        runner.logger.info("job %s: nothing to do for generation %d", message.id, message.gen)
+    else:
+        version, kind = waiting.schema_version, waiting.kind
+        runner.logger.warning("job %s: nobody here runs version %d of kind %s", waiting.id, version, kind)
+        await tell(runner, waiting)
+
+
+class _Attempt:
+    def __init__(self, runner: Runner, job: QueuedJob, *, lease_from: float) -> None:
+        self._runner = runner
+        self._repository = runner.repository
+        self._job = job
+        self._ctx: JobContext[Any] = JobContext(job, runner.repository)
+        self._lease = runner.lease.total_seconds()
+        self._lease_until = lease_from + self._lease
+        self._retry_in = timedelta()
+        self._result: BaseModel | None = None
+        self._ended = asyncio.Event()
+        self._tells: set[asyncio.Task[None]] = set()
+
+    async def run(self) -> None:
+        self._log("executing")
+        self._tell(self._job)
+        self._body = asyncio.create_task(self._run_body())
+        beats = asyncio.create_task(self._beat())
+        try:
+            done = await self._finish(await self._outcome())
+        except asyncio.CancelledError:
+            # The host is going away. It catches Exception only, so this must not pass on.
+            done = await self._release()
+        finally:
+            self._ended.set()
+            await asyncio.wait({beats})
+        if done is not None:
+            self._log(done.status)
+            self._tell(done)
+            if not done.status.is_final:
+                due = Due(message=JobMessage.of(done), queue=done.queue, delay=self._retry_in)
+                await dispatch([due], repository=self._repository, queues=self._runner.queues)
+        await asyncio.gather(*self._tells)
+
+    async def _run_body(self) -> BaseModel | None:
+        runner = self._runner
+        try:
+            request = runner.request_type.model_validate(self._job.request)
+        except ValidationError as exc:
+            raise InvalidRequest(f"The stored request is not one that {runner.kind} accepts: {exc}") from exc
+        result: BaseModel | None
+        if inspect.iscoroutinefunction(runner.on_execute):
+            result = await runner.on_execute(request, self._ctx)
+        else:
+            body: Callable[[], Any] = partial(contextvars.copy_context().run, runner.on_execute, request, self._ctx)
+            result = await asyncio.get_running_loop().run_in_executor(runner.thread_pool, body)
+        return result
+
+    async def _outcome(self) -> Finish | None:
+        """Wait for the body and decide what is to be stored; None for nothing. Nowhere else is that decided."""
+        job, repository = self._job, self._repository
+        limit = asyncio.timeout(self._runner.timeout.total_seconds())
+        try:
+            async with limit:
+                self._result = await self._body
+            completed = self._ctx.completed
+            if completed is not None:
+                return lambda: _value(completed)
+            data = dumped(self._result)
+        except LeaseLost as exc:
+            self._log("stopped: %s", exc)
+            return None
+        except JobCancelled as exc:
+            if not self._ctx.cancel_requested:
+                return self._failing(exc)  # the body made it up
+            return lambda: repository.finish_cancelled(job)
+        except asyncio.CancelledError as exc:
+            if _being_cancelled():
+                raise
+            if not self._ctx.lease_lost:
+                return self._failing(RuntimeError(f"The body let a cancellation of its own escape: {exc!r}"))
+            self._log("stopped: %s", LeaseLost())
+            return None
+        except Exception as exc:  # noqa: BLE001 (whatever a body raises becomes the row's error)
+            if not limit.expired():
+                return self._failing(exc)
+            late = JobTimeout(f"The attempt took longer than {self._runner.timeout}.")
+            self._ctx.stop(late)
+            return self._failing(late)
+        return lambda: self._succeed(data)
+
+    async def _succeed(self, data: dict[str, Any] | None) -> QueuedJob | None:
+        try:
+            return await self._repository.succeed(self._job, data)
+        except StoreRefused as exc:
+            return await self._failing(exc)()
+
+    def _failing(self, exc: Exception) -> Finish:
+        job, repository = self._job, self._repository
+        error = described(exc)
+        retry_in = self._runner.retry.retry_in(exc, job.attempt)
+        self._retry_in = retry_in or timedelta()
+        self._log("failing: %s: %s", error.type, error.message.replace("\n", " "))
+        return lambda: repository.fail(job, error, retry_in=retry_in)
+
+    async def _finish(self, finish: Finish | None) -> QueuedJob | None:
+        """Store the outcome, trying for as long as the lease lasts. Raises `StoreUnavailable` after that."""
+        done = None
+        if finish is not None:
+            done = await self._stored(finish)
+        if done is None and self._result is not None:
+            self._log("its result is discarded: %s", LeaseLost())
+            try:
+                await self._runner.on_result_discarded(self._job, self._result)
+            except Exception:
+                self._runner.logger.exception("job %s: its discarded result was not cleaned up", self._job.id)
+        return done
+
+    async def _stored(self, finish: Finish) -> QueuedJob | None:
+        unsure = False  # did an earlier try get through, and only its reply was lost?
+        delay = 0.5
+        while True:
+            try:
+                done = await finish()
+                if done is None and unsure:
+                    done = await self._repository.outcome(self._job)
+                return done
+            except StoreUnavailable as exc:
+                unsure = True
+                if time.monotonic() + delay >= self._lease_until:
+                    raise
+                self._log("finishing again in %.1f s: %s", delay, exc)
+                await asyncio.sleep(delay)
+                delay = min(2 * delay, 5.0)
+
+    async def _release(self) -> QueuedJob | None:
+        self._ctx.stop(LeaseLost("The worker is shutting down."))
+        try:
+            return await self._repository.release(self._job)
+        except StoreUnavailable as exc:
+            self._log("not released, so it waits for its lease to end: %s", exc)
+            return None
+
+    async def _beat(self) -> None:
+        """Keep the lease, carry the body's reports, and bring it the news of a cancel request."""
+        every = self._lease / 4
+        report_every = min(_REPORT_EVERY, every)
+        last_beat, last_report = time.monotonic(), float("-inf")
+        while not await self._ends_within(min(_TICK, every)):
+            now = time.monotonic()
+            report = self._ctx.unwritten() if now - last_report >= report_every else None
+            if report is None and now - last_beat < every:
+                continue
+            progress, message = report or (None, None)
+            try:
+                row = await self._repository.heartbeat(
+                    self._job, lease=self._runner.lease, progress=progress, message=message
+                )
+            except StoreUnavailable as exc:
+                self._log("no heartbeat: %s", exc)
+                # the last quarter of the lease is left for the body to stop in
+                if now >= self._lease_until - every:
+                    self._lose_lease()
+                    return
+                last_beat = now - every + report_every
+                continue
+            except Exception:
+                self._runner.logger.exception("job %s: no heartbeat", self._job.id)
+                continue
+            if row is None:
+                self._lose_lease()
+                return
+            last_beat, self._lease_until = now, now + self._lease
+            if report is not None:
+                last_report = now
+                self._ctx.wrote(report)
+                self._tell(row)
+            if row.cancel_requested:
+                self._ctx.stop(JobCancelled())
+
+    def _lose_lease(self) -> None:
+        self._ctx.stop(LeaseLost())
+        self._body.cancel()  # a thread goes on to its next checkpoint; what it returns is dropped
+
+    async def _ends_within(self, seconds: float) -> bool:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._ended.wait(), seconds)
+        return self._ended.is_set()
+
+    def _tell(self, job: QueuedJob) -> None:
+        self._tells.add(asyncio.create_task(tell(self._runner, job)))
+
+    def _log(self, text: str, *args: object) -> None:
+        job = self._job
+        self._runner.logger.info(f"job %s (%s) attempt %d: {text}", job.id, job.kind, job.attempt, *args)
+
+
+def _being_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+async def _value(job: QueuedJob) -> QueuedJob:
+    return job

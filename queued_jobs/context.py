@@ -1,0 +1,105 @@
+"""The handle that a running body has on its own job."""
+
+from __future__ import annotations
+
+import math
+import threading
+from typing import Any, Generic, NamedTuple, TypeVar
+
+from psycopg import AsyncConnection
+from pydantic import BaseModel
+
+from queued_jobs.errors import JobCancelled, JobsError, LeaseLost
+from queued_jobs.model import QueuedJob
+from queued_jobs.redact import storable
+from queued_jobs.repository import Repository
+from queued_jobs.results import dumped
+
+ResultT = TypeVar("ResultT", bound=BaseModel | None)
+
+
+class Report(NamedTuple):
+    progress: float | None
+    message: str | None
+
+
+class JobContext(Generic[ResultT]):
+    """Handed to `on_execute`. `report` and `checkpoint` do no I/O and are safe from any thread.
+
+    Attributes
+    ----------
+    job
+        The row as it was claimed; `job.attempt` is 1 in the first run.
+    """
+
+    def __init__(self, job: QueuedJob, repository: Repository) -> None:
+        self.job = job
+        self._repository = repository
+        self._lock = threading.Lock()
+        self._latest = Report(None, None)
+        self._written = Report(None, None)
+        self._stop: JobsError | None = None
+        self._completed: QueuedJob | None = None
+
+    def report(self, progress: float | None = None, message: str | None = None) -> None:
+        """Say how far the body is: `progress` from 0 to 1 (clamped), `message` in a few words.
+
+        Cheap enough for every iteration of a loop: the latest report wins and is stored and pushed at most once a
+        second. What is left out keeps its value. A progress that is no finite number is ignored.
+        """
+        with self._lock:
+            before = self._latest
+            if progress is None or not math.isfinite(progress):
+                progress = before.progress
+            else:
+                progress = min(1.0, max(0.0, progress))
+            self._latest = Report(progress, before.message if message is None else storable(message, 200))
+
+    def checkpoint(self) -> None:
+        """Raise if the body should stop: `JobCancelled`, `JobTimeout` or `LeaseLost`. Let these pass through.
+
+        Call it between pieces of work; a cancel request is honoured nowhere else.
+        """
+        if self._stop is not None:
+            raise self._stop
+
+    async def complete(self, result: ResultT, *, conn: AsyncConnection[Any]) -> None:
+        """Store the result inside the body's own transaction, so that its effects in the same database happen once.
+
+        Commit right after, and return the same result. Raises `LeaseLost` when another attempt owns the job: let it
+        pass through, so that the transaction rolls back.
+        """
+        done = await self._repository.succeed(self.job, dumped(result), conn=conn)
+        if done is None:
+            raise LeaseLost
+        self._completed = done
+
+    @property
+    def completed(self) -> QueuedJob | None:
+        """The row as `complete` left it; None while the runner still has to store the result."""
+        return self._completed
+
+    def stop(self, reason: JobsError) -> None:
+        """Make the next checkpoint raise `reason`. The first reason wins, but for a lost lease, which outdoes all."""
+        if self._stop is None or isinstance(reason, LeaseLost):
+            self._stop = reason
+
+    @property
+    def lease_lost(self) -> bool:
+        return isinstance(self._stop, LeaseLost)
+
+    @property
+    def cancel_requested(self) -> bool:
+        return isinstance(self._stop, JobCancelled)
+
+    def unwritten(self) -> Report | None:
+        """Return the latest report if a reader would notice the difference: a new message, or a percent or more."""
+        with self._lock:
+            new, old = self._latest, self._written
+        if new.message == old.message and abs((new.progress or 0.0) - (old.progress or 0.0)) < 0.01:
+            return None
+        return new
+
+    def wrote(self, report: Report) -> None:
+        with self._lock:
+            self._written = report

@@ -1,0 +1,125 @@
+"""One Postgres: a small pool for each event loop, and the rules for talking to it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+import psycopg
+from psycopg import AsyncConnection
+from psycopg.conninfo import conninfo_to_dict
+from psycopg.rows import dict_row
+from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout, TooManyRequests
+
+from queued_jobs.errors import StoreRefused, StoreUnavailable
+from queued_jobs.loops import PerLoop
+from queued_jobs.statements import statement
+
+logger = logging.getLogger(__name__)
+
+Row = dict[str, Any]
+Pool = AsyncConnectionPool[AsyncConnection[Row]]
+
+_AWAY = (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout, PoolClosed, TooManyRequests)
+#: The server has rolled back, so running the statement again is safe.
+_TRY_AGAIN = (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure)
+
+
+class Database:
+    """Runs the statements of `sql/statements/` against one Postgres.
+
+    Every statement is a transaction of its own, unless the caller passes a connection. Nothing is opened before the
+    first statement, and a server that goes away and comes back needs no restart.
+
+    Parameters
+    ----------
+    conninfo
+        URL or keyword string as libpq takes it.
+    max_size
+        Connections for each event loop. Instances times processes times this must stay below the server's limit.
+    """
+
+    def __init__(self, conninfo: str, *, max_size: int = 4) -> None:
+        self._conninfo = conninfo
+        self._max_size = max_size
+        self._pools = PerLoop(self._make_pool)
+        # what the caller set in the address, such as a search_path, stays; ours is only added
+        options = conninfo_to_dict(conninfo).get("options") or ""
+        self._options = (
+            f"{options} -c timezone=UTC -c statement_timeout=10s -c idle_in_transaction_session_timeout=30s".strip()
+        )
+
+    async def rows(
+        self, name: str, params: Mapping[str, Any], *, conn: AsyncConnection[Any] | None = None
+    ) -> list[Row]:
+        """Run a statement and return its rows.
+
+        Raises `StoreUnavailable` if the server did not answer: whether the statement was carried out is then unknown.
+        Raises `StoreRefused` for a value that the server cannot keep. Errors in a caller's own transaction
+        (`conn`) are raised as psycopg raises them, since only the caller can start it again.
+        """
+        if conn is not None:
+            return await _run(conn, name, params)
+        try:
+            async with self.connection() as own:
+                try:
+                    return await _run(own, name, params)
+                except _TRY_AGAIN:
+                    logger.warning("running %s again after a deadlock", name)
+                    return await _run(own, name, params)
+        except psycopg.DataError as exc:
+            raise StoreRefused(f"Postgres refused a value: {exc}") from exc
+        except (*_AWAY, *_TRY_AGAIN) as exc:
+            raise StoreUnavailable(f"Postgres did not answer: {exc}") from exc
+
+    async def row(
+        self, name: str, params: Mapping[str, Any], *, conn: AsyncConnection[Any] | None = None
+    ) -> Row | None:
+        """Run a statement that concerns one job; None if its guard did not hold."""
+        found = await self.rows(name, params, conn=conn)
+        return found[0] if found else None
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[AsyncConnection[Row]]:
+        """Lend a connection in autocommit mode. Never hold one while a job's body runs."""
+        pool = self._pools.get()
+        await pool.open(wait=False)
+        async with pool.connection() as conn:
+            yield conn
+
+    async def ping(self) -> None:
+        """Raise `StoreUnavailable` unless the server answers."""
+        await self.rows("ping", {})
+
+    async def close(self) -> None:
+        """Close this event loop's pool. A later use opens another."""
+        pool = self._pools.pop()
+        if pool is not None:
+            await pool.close()
+
+    def _make_pool(self) -> Pool:
+        return AsyncConnectionPool(
+            self._conninfo,
+            open=False,
+            min_size=0,
+            max_size=self._max_size,
+            timeout=5,
+            max_idle=60,
+            max_lifetime=1800,
+            check=AsyncConnectionPool.check_connection,
+            kwargs={
+                "autocommit": True,
+                "row_factory": dict_row,
+                "connect_timeout": 5,
+                "application_name": "queued-jobs",
+                "options": self._options,
+            },
+        )
+
+
+async def _run(conn: AsyncConnection[Any], name: str, params: Mapping[str, Any]) -> list[Row]:
+    async with conn.cursor(row_factory=dict_row) as cursor:
+        await cursor.execute(statement(name), params)
+        return await cursor.fetchall() if cursor.description else []

@@ -1,0 +1,80 @@
+"""What can go wrong, as one tree: catch `JobsError` to catch all of it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+
+class JobsError(Exception):
+    """Something about background jobs failed."""
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message or (type(self).__doc__ or "").strip())
+
+
+class InvalidRequest(JobsError):
+    """The request is not one that this kind of job accepts."""
+
+
+class KeyReused(JobsError):
+    """This idempotency key was used before, for another request: use a new key for a new request."""
+
+
+class JobNotFound(JobsError):
+    """There is no such job, or it belongs to somebody else."""
+
+
+class JobConflict(JobsError):
+    """The job is not in a state that allows this."""
+
+
+class RejectedMessage(JobsError):
+    """The queue message names no job. It is kept in `rejected_message` and acknowledged."""
+
+
+class StoreUnavailable(JobsError):
+    """Postgres did not answer. The only error that a queue function lets through: the host delivers again."""
+
+
+class StoreRefused(JobsError):
+    """Postgres refused a value, such as text with a NUL character."""
+
+
+class SendFailed(JobsError):
+    """The queue did not take the message. Nothing is lost: the sweeper sends what is unsent."""
+
+
+class LeaseLost(JobsError):
+    """Another attempt owns this job now, so nothing that this one still does counts."""
+
+
+class JobCancelled(JobsError):
+    """Somebody asked for this job to be cancelled."""
+
+
+class JobTimeout(JobsError):
+    """The attempt took longer than its kind allows."""
+
+
+class ResultTooLarge(JobsError):
+    """The result is larger than 256 KiB: store it in a blob and return the blob's name."""
+
+
+class PermanentError(JobsError):
+    """Raise this from `on_execute` when another try cannot help: the job fails at once."""
+
+
+class RetryLater(JobsError):
+    """Raise this from `on_execute` to try again after `delay`. It counts as an attempt.
+
+    Parameters
+    ----------
+    delay
+        How long to wait, counted by the database's clock. Negative is taken as zero.
+    reason
+        Shown to the owner and kept in the attempt history.
+    """
+
+    def __init__(self, delay: timedelta, reason: str | None = None) -> None:
+        super().__init__(reason or "The job asked to be tried again later.")
+        self.delay = max(delay, timedelta())

@@ -1,0 +1,184 @@
+"""What is known about a job: its row, its attempts, and the values that travel between them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any, Self, TypeAlias
+from uuid import UUID
+
+JobKey: TypeAlias = UUID
+
+
+class JobStatus(StrEnum):
+    """Where a job stands. The last four are final: only people and retention touch a final row again.
+
+    pending ---> running ---> succeeded
+       ^         |  |  |----> failed      the job's own error, or its attempts are used up
+       |         |  |-------> cancelled
+    (release)    |----------> aborted     not the body's fault: its worker died three times, poison, no handler
+                 '--> retrying ---> running
+    """
+
+    PENDING = "pending"
+    RUNNING = "running"
+    RETRYING = "retrying"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    ABORTED = "aborted"
+
+    @property
+    def is_final(self) -> bool:
+        return self not in (JobStatus.PENDING, JobStatus.RUNNING, JobStatus.RETRYING)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobError:
+    """Why an attempt ended badly. The owner sees type and message; the traceback is for admins."""
+
+    type: str
+    message: str
+    traceback: str | None = None
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        return cls(type=data["type"], message=data.get("message", ""), traceback=data.get("traceback"))
+
+    def to_json(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueuedJob:
+    """One row of `queued_jobs.job`. All times are UTC by the database's clock."""
+
+    id: JobKey
+    kind: str
+    schema_version: int
+    queue: str
+    user_id: str
+    idempotency_key: str | None
+    unique_key: str | None
+    parent_id: JobKey | None
+    traceparent: str | None
+    request: Mapping[str, Any]
+    status: JobStatus
+    #: Claims that counted so far; the first run is attempt 1.
+    attempt: int
+    max_attempts: int
+    #: How often a worker died under this job.
+    lost_count: int
+    #: Which wake-up is the valid one. Each retry, rescue, release and requeue makes all older messages no-ops.
+    dispatch_gen: int
+    sent_gen: int
+    next_send_at: datetime
+    resend_count: int
+    available_at: datetime
+    lease_token: UUID | None
+    lease_until: datetime | None
+    deadline_at: datetime | None
+    worker_id: str | None
+    cancel_requested: bool
+    #: From 0 to 1.
+    progress: float | None
+    progress_message: str | None
+    result: Mapping[str, Any] | None
+    error: JobError | None
+    #: Rises with every change that a reader can see, and never falls.
+    version: int
+    created_at: datetime
+    #: Start of the current or the last attempt.
+    started_at: datetime | None
+    finished_at: datetime | None
+    seen_at: datetime | None
+    cleared_at: datetime | None
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any]) -> Self:
+        values = {name: row[name] for name in _JOB_COLUMNS}
+        values["status"] = JobStatus(values["status"])
+        values["error"] = None if values["error"] is None else JobError.from_json(values["error"])
+        return cls(**values)
+
+    @property
+    def waited(self) -> timedelta | None:
+        """How long the last attempt waited in the queue after it was due."""
+        return None if self.started_at is None else self.started_at - self.available_at
+
+    @property
+    def ran_for(self) -> timedelta | None:
+        """How long the attempt that ended the job ran."""
+        if self.started_at is None or self.finished_at is None:
+            return None
+        return self.finished_at - self.started_at
+
+
+_JOB_COLUMNS = tuple(field.name for field in dataclasses.fields(QueuedJob))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewJob:
+    """A job that is about to be stored."""
+
+    id: JobKey
+    kind: str
+    schema_version: int
+    queue: str
+    user_id: str
+    request: Mapping[str, Any]
+    max_attempts: int
+    delay: timedelta = timedelta()
+    idempotency_key: str | None = None
+    unique_key: str | None = None
+    parent_id: JobKey | None = None
+    traceparent: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Added:
+    """The stored job, or the one that stands in its place (`duplicate`)."""
+
+    job: QueuedJob
+    duplicate: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One claim of a job and how it ended: succeeded, failed, cancelled, lost, timeout or released."""
+
+    attempt: int
+    gen: int
+    worker_id: str
+    due_at: datetime
+    started_at: datetime
+    ended_at: datetime | None
+    outcome: str | None
+    error: JobError | None
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any]) -> Self:
+        values = {field.name: row[field.name] for field in dataclasses.fields(cls)}
+        values["error"] = None if values["error"] is None else JobError.from_json(values["error"])
+        return cls(**values)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changed:
+    """A job that one action touched, and the version that it has since."""
+
+    id: JobKey
+    version: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResultFile:
+    """The blob that a finished job offers for download, and the name that the owner's browser gives it."""
+
+    container: str
+    blob: str
+    file_name: str
+    content_type: str

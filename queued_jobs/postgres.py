@@ -1,0 +1,182 @@
+"""The store of jobs in Postgres."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import socket
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+from psycopg import AsyncConnection
+from psycopg.types.json import Jsonb
+
+from queued_jobs.database import Database
+from queued_jobs.errors import JobConflict, KeyReused
+from queued_jobs.message import Due, JobMessage
+from queued_jobs.model import Added, JobError, NewJob, QueuedJob
+from queued_jobs.redact import storable
+
+#: How long the enqueuer has to send after its commit before the sweeper does.
+GRACE = timedelta(seconds=5)
+#: How long a picked message stays with the sweeper that picked it.
+HOLD = timedelta(seconds=15)
+#: After this long, doubling, a message that was never claimed is taken for lost.
+STALE = timedelta(minutes=10)
+#: Workers that may die under a job before it is aborted.
+MAX_LOST = 3
+#: Re-sends after which a poisoned job is aborted: about five hours.
+MAX_RESEND = 5
+#: Waits of 30 seconds doubling to 10 minutes for a worker that knows the kind: about a day.
+GIVE_UP = 147
+
+
+class PostgresRepository:
+    """`Repository` over `queued_jobs.job`. One statement, and one round trip, for each method."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        # for people who read the attempts; the lease is guarded by its random token, never by this name
+        self._worker_id = f"{socket.gethostname()}:{os.getpid()}"
+
+    async def add(self, job: NewJob, *, conn: AsyncConnection[Any] | None = None) -> Added:
+        params = {
+            "id": job.id,
+            "kind": job.kind,
+            "schema_version": job.schema_version,
+            "queue": job.queue,
+            "user_id": job.user_id,
+            "idempotency_key": job.idempotency_key,
+            "unique_key": job.unique_key,
+            "parent_id": job.parent_id,
+            "traceparent": job.traceparent,
+            "request": Jsonb(job.request),
+            "max_attempts": job.max_attempts,
+            "delay": job.delay.total_seconds(),
+            "grace": GRACE.total_seconds(),
+        }
+        while True:
+            row = await self._database.row("enqueue", params, conn=conn)
+            if row is not None:
+                return Added(job=QueuedJob.from_row(row), duplicate=False)
+            found = await self._database.row("find_existing", params, conn=conn)
+            if found is not None:
+                break
+            # the job that held the unique key has ended between the two statements
+        if job.idempotency_key is not None and found["same_key"]:
+            if not found["same_request"]:
+                raise KeyReused
+        elif not found["is_mine"]:
+            raise JobConflict("A job with the same unique key is under way already.")
+        return Added(job=QueuedJob.from_row(found), duplicate=True)
+
+    async def mark_sent(self, messages: Sequence[JobMessage]) -> None:
+        ids, gens = [message.id for message in messages], [message.gen for message in messages]
+        await self._database.rows("mark_sent", {"ids": ids, "gens": gens})
+
+    async def claim(
+        self, message: JobMessage, *, kind: str, schema_version: int, lease: timedelta, timeout: timedelta
+    ) -> QueuedJob | None:
+        return await self._change(
+            "claim",
+            id=message.id,
+            gen=message.gen,
+            kind=kind,
+            schema_version=schema_version,
+            token=uuid4(),
+            worker_id=self._worker_id,
+            lease=lease.total_seconds(),
+            timeout=timeout.total_seconds(),
+        )
+
+    async def defer(self, message: JobMessage, *, kind: str, schema_version: int) -> QueuedJob | None:
+        params: dict[str, Any] = {
+            "id": message.id,
+            "gen": message.gen,
+            "kind": kind,
+            "schema_version": schema_version,
+        }
+        if await self._database.row("not_due", params) is not None:
+            return None
+        return await self._change("no_handler", give_up=GIVE_UP, **params)
+
+    async def heartbeat(
+        self, job: QueuedJob, *, lease: timedelta, progress: float | None, message: str | None
+    ) -> QueuedJob | None:
+        return await self._change(
+            "heartbeat",
+            id=job.id,
+            token=job.lease_token,
+            lease=lease.total_seconds(),
+            progress=progress,
+            message=message,
+        )
+
+    async def succeed(
+        self, job: QueuedJob, result: Mapping[str, Any] | None, *, conn: AsyncConnection[Any] | None = None
+    ) -> QueuedJob | None:
+        stored = None if result is None else Jsonb(result)
+        return await self._change("succeed", conn=conn, id=job.id, token=job.lease_token, result=stored)
+
+    async def fail(self, job: QueuedJob, error: JobError, *, retry_in: timedelta | None) -> QueuedJob | None:
+        return await self._change(
+            "fail",
+            id=job.id,
+            token=job.lease_token,
+            error=Jsonb(error.to_json()),
+            retryable=retry_in is not None,
+            backoff=(retry_in or timedelta()).total_seconds(),
+            grace=GRACE.total_seconds(),
+        )
+
+    async def finish_cancelled(self, job: QueuedJob) -> QueuedJob | None:
+        return await self._change("finish_cancelled", id=job.id, token=job.lease_token)
+
+    async def release(self, job: QueuedJob) -> QueuedJob | None:
+        return await self._change("release", id=job.id, token=job.lease_token)
+
+    async def outcome(self, job: QueuedJob) -> QueuedJob | None:
+        return await self._change("outcome", id=job.id, token=job.lease_token)
+
+    async def poisoned(self, message: JobMessage) -> QueuedJob | None:
+        return await self._change("poisoned", id=message.id, gen=message.gen, max_resend=MAX_RESEND)
+
+    async def reject(self, queue: str, body: bytes, reason: str) -> None:
+        await self._database.rows(
+            "reject",
+            {
+                "queue": queue,
+                "reason": storable(reason, 500),
+                "body_sha256": hashlib.sha256(body).digest(),
+                "body_start": storable(body[:1024].decode("utf-8", "replace"), 1024),
+            },
+        )
+
+    async def unsent(self, *, limit: int) -> list[Due]:
+        rows = await self._database.rows("pick_unsent", {"n": limit, "hold": HOLD.total_seconds()})
+        return [
+            Due(
+                message=JobMessage(id=row["id"], gen=row["dispatch_gen"]),
+                queue=row["queue"],
+                delay=timedelta(seconds=row["delay"]),
+            )
+            for row in rows
+        ]
+
+    async def rescue(self, *, limit: int) -> list[QueuedJob]:
+        rows = await self._database.rows("rescue", {"n": limit, "max_lost": MAX_LOST})
+        return [QueuedJob.from_row(row) for row in rows]
+
+    async def resend_silent(self, *, limit: int) -> int:
+        return len(await self._database.rows("resend_silent", {"n": limit, "stale": STALE.total_seconds()}))
+
+    async def prune(self, *, older_than: timedelta, limit: int) -> int:
+        return len(await self._database.rows("prune", {"n": limit, "days": older_than.days}))
+
+    async def _change(
+        self, name: str, *, conn: AsyncConnection[Any] | None = None, **params: object
+    ) -> QueuedJob | None:
+        row = await self._database.row(name, params, conn=conn)
+        return None if row is None else QueuedJob.from_row(row)

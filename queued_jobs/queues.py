@@ -1,0 +1,109 @@
+"""One access point to all queues of the application."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from datetime import timedelta
+from types import TracebackType
+from typing import Protocol, Self
+
+from azure.core.exceptions import AzureError, ResourceExistsError, ResourceNotFoundError
+from azure.storage.queue import TextBase64EncodePolicy
+from azure.storage.queue.aio import QueueClient, QueueServiceClient
+
+from queued_jobs.errors import SendFailed
+from queued_jobs.loops import PerLoop
+from queued_jobs.message import JobMessage
+
+#: A send that takes longer is given up and left to the sweeper, so that a request is answered in time.
+SEND_TIMEOUT = timedelta(seconds=5)
+#: The service allows 7 days; what lies further ahead is sent by the sweeper when it comes near.
+MAX_DELAY = timedelta(minutes=10)
+
+
+class Queues(Protocol):
+    """What the library needs of queues."""
+
+    async def send(self, queue: str, message: JobMessage, *, delay: timedelta = timedelta()) -> None:
+        """Put a message on a queue, invisible for `delay`. Raises `SendFailed`; then it may or may not lie there."""
+
+
+class QueueManager:
+    """Azure Storage queues by name: `manager["zip-builder"]`.
+
+    Clients are made on first use, one service connection for each event loop. Use it as an async context manager, or
+    call `close`.
+
+    Parameters
+    ----------
+    connection_string
+        Of the storage account, or of Azurite.
+    """
+
+    def __init__(self, connection_string: str) -> None:
+        self._connection_string = connection_string
+        self._services = PerLoop(self._make_service)
+
+    def __getitem__(self, queue: str) -> QueueClient:
+        # the host expects base64, the SDK's default is plain text, and a mismatch is poisoned without a word
+        return self._services.get().get_queue_client(queue, message_encode_policy=TextBase64EncodePolicy())
+
+    async def send(self, queue: str, message: JobMessage, *, delay: timedelta = timedelta()) -> None:
+        try:
+            async with asyncio.timeout(SEND_TIMEOUT.total_seconds()):
+                await self[queue].send_message(
+                    message.encode(),
+                    visibility_timeout=int(delay.total_seconds()),
+                    time_to_live=-1,  # the default of 7 days would lose the tail of a long backlog
+                )
+        except (AzureError, TimeoutError) as exc:
+            raise SendFailed(f"The queue {queue} did not take a message: {exc}") from exc
+
+    async def ensure(self, *queues: str) -> None:
+        """Create these queues and their poison queues where they are missing. In the cloud the deployment does it."""
+        for name in _with_poison(queues):
+            try:
+                await self[name].create_queue()
+            except ResourceExistsError:
+                continue
+
+    async def depth(self, *queues: str) -> dict[str, int]:
+        """Return about how many messages lie on these queues and their poison queues; missing ones count as 0."""
+        depths = {}
+        for name in _with_poison(queues):
+            try:
+                depths[name] = (await self[name].get_queue_properties()).approximate_message_count or 0
+            except ResourceNotFoundError:
+                depths[name] = 0
+        return depths
+
+    async def ping(self, *queues: str) -> None:
+        """Raise `SendFailed` unless all of these queues are there and answer."""
+        for queue in queues:
+            try:
+                await self[queue].get_queue_properties()
+            except AzureError as exc:
+                raise SendFailed(f"The queue {queue} did not answer: {exc}") from exc
+
+    async def close(self) -> None:
+        service = self._services.pop()
+        if service is not None:
+            await service.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    def _make_service(self) -> QueueServiceClient:
+        return QueueServiceClient.from_connection_string(
+            self._connection_string, retry_total=1, connection_timeout=3, read_timeout=5
+        )
+
+
+def _with_poison(queues: Iterable[str]) -> list[str]:
+    return [name for queue in queues for name in (queue, f"{queue}-poison")]

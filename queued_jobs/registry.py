@@ -1,0 +1,91 @@
+"""All kinds of jobs of an application, found by looking into one package."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import logging
+import pkgutil
+from collections.abc import Iterable, Iterator
+from types import ModuleType
+from typing import Any, Self, TypeAlias
+
+from pydantic import ValidationError
+
+from queued_jobs.errors import JobsError
+from queued_jobs.model import QueuedJob, ResultFile
+from queued_jobs.redact import storable
+from queued_jobs.runner import JobRunner
+
+logger = logging.getLogger(__name__)
+
+RunnerType: TypeAlias = type[JobRunner[Any, Any]]
+
+_MAX_LABEL = 120
+
+
+class JobRegistry:
+    """The runners by kind. Raises `TypeError` for a kind or a queue that is there twice.
+
+    A queue belongs to one kind: a message names a job and not its kind, so two functions on one queue would take each
+    other's messages.
+    """
+
+    def __init__(self, runners: Iterable[RunnerType]) -> None:
+        self._runners: dict[str, RunnerType] = {}
+        for runner in runners:
+            for other in self._runners.values():
+                for attribute in ("kind", "queue"):
+                    value = getattr(runner, attribute)
+                    if value == getattr(other, attribute):
+                        names = f"{_name(other)} and {_name(runner)}"
+                        raise TypeError(f"The {attribute} {value!r} is registered twice, by {names}: rename one.")
+            self._runners[runner.kind] = runner
+
+    @classmethod
+    def from_package(cls, package: ModuleType) -> Self:
+        """Register every `JobRunner` that a module of this package defines."""
+        runners = []
+        for found in sorted(pkgutil.iter_modules(package.__path__), key=lambda found: found.name):
+            module = importlib.import_module(f"{package.__name__}.{found.name}")
+            for value in vars(module).values():
+                defined_here = inspect.isclass(value) and value.__module__ == module.__name__
+                if defined_here and issubclass(value, JobRunner) and not inspect.isabstract(value):
+                    runners.append(value)
+        return cls(runners)
+
+    def __iter__(self) -> Iterator[RunnerType]:
+        return iter(self._runners.values())
+
+    def get(self, kind: str) -> RunnerType | None:
+        return self._runners.get(kind)
+
+    @property
+    def queues(self) -> tuple[str, ...]:
+        return tuple(runner.queue for runner in self)
+
+    def label(self, job: QueuedJob) -> str:
+        """Return what the owner calls the job: plain text, at most 120 characters; the kind where that fails."""
+        runner = self.get(job.kind)
+        if runner is None:
+            return job.kind
+        try:
+            text = runner.label(runner.request_type.model_validate(job.request))
+        except (ValidationError, JobsError):
+            return job.kind
+        return storable(" ".join(text.split()), _MAX_LABEL) or job.kind
+
+    def file(self, job: QueuedJob) -> ResultFile | None:
+        """Return the blob that the owner of this job may download now."""
+        runner = self.get(job.kind)
+        if runner is None or runner.result_type is None or job.result is None:
+            return None
+        try:
+            return runner.file(runner.result_type.model_validate(job.result))
+        except ValidationError:
+            logger.warning("job %s: its stored result is not one of kind %s", job.id, job.kind)
+            return None
+
+
+def _name(runner: RunnerType) -> str:
+    return f"{runner.__module__}.{runner.__qualname__}"

@@ -1,0 +1,86 @@
+"""What a store of jobs must be able to do for runners, the sweeper and `queue_job`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any, Protocol
+
+from psycopg import AsyncConnection
+
+from queued_jobs.message import Due, JobMessage
+from queued_jobs.model import Added, JobError, NewJob, QueuedJob
+
+
+class Repository(Protocol):
+    """The write side of the store. Each method is one guarded state change, decided by the store's own clock.
+
+    None means "you lost": the job has ended, another attempt owns it, or the message is old. That is never an error
+    and never worth a second try. Every method raises `StoreUnavailable` when the store does not answer, and
+    `StoreRefused` for a value that it cannot keep.
+    """
+
+    async def add(self, job: NewJob, *, conn: AsyncConnection[Any] | None = None) -> Added:
+        """Store a new job, inside the caller's transaction when `conn` is given.
+
+        Returns the job that already has the same idempotency key (of this user and kind), or the same unique key (of
+        this kind, while not ended), instead of storing a second one. Raises `KeyReused` when that idempotency key came
+        with another request, `JobConflict` when the unique key is held by another user's job.
+        """
+
+    async def mark_sent(self, messages: Sequence[JobMessage]) -> None:
+        """Record that these very messages were sent. Messages of older generations change nothing."""
+
+    async def claim(
+        self, message: JobMessage, *, kind: str, schema_version: int, lease: timedelta, timeout: timedelta
+    ) -> QueuedJob | None:
+        """Start one attempt and take the lease. Each generation of a job can be claimed once."""
+
+    async def defer(self, message: JobMessage, *, kind: str, schema_version: int) -> QueuedJob | None:
+        """After a lost claim: have the message sent again if it came too early, or if this worker cannot run the job.
+
+        Returns the row if the worker lacks the handler, which after about a day ends the job as aborted.
+        """
+
+    async def heartbeat(
+        self, job: QueuedJob, *, lease: timedelta, progress: float | None, message: str | None
+    ) -> QueuedJob | None:
+        """Extend the lease and store progress; None in either keeps what is stored."""
+
+    async def succeed(
+        self, job: QueuedJob, result: Mapping[str, Any] | None, *, conn: AsyncConnection[Any] | None = None
+    ) -> QueuedJob | None:
+        """Store the one result and end the job."""
+
+    async def fail(self, job: QueuedJob, error: JobError, *, retry_in: timedelta | None) -> QueuedJob | None:
+        """End the attempt: retrying with a new generation, or failed if `retry_in` is None or attempts are used up.
+
+        A job with a cancel request becomes cancelled instead.
+        """
+
+    async def finish_cancelled(self, job: QueuedJob) -> QueuedJob | None:
+        """End the job as cancelled, if a cancel was asked for."""
+
+    async def release(self, job: QueuedJob) -> QueuedJob | None:
+        """Give the job back at once, without counting the attempt. For shutdowns."""
+
+    async def outcome(self, job: QueuedJob) -> QueuedJob | None:
+        """Return the row if this very attempt ended it or ended itself: for a finish whose reply was lost."""
+
+    async def poisoned(self, message: JobMessage) -> QueuedJob | None:
+        """The host gave up on this message: send it again later, or abort the job after that was tried five times."""
+
+    async def reject(self, queue: str, body: bytes, reason: str) -> None:
+        """Keep the first bytes of a message that names no job."""
+
+    async def unsent(self, *, limit: int) -> list[Due]:
+        """Take messages that have yet to be sent. Each stays taken for 15 seconds, in case the sender dies."""
+
+    async def rescue(self, *, limit: int) -> list[QueuedJob]:
+        """Take back jobs whose lease or deadline is over."""
+
+    async def resend_silent(self, *, limit: int) -> int:
+        """Have those messages sent again that went out long ago and were never claimed. Returns how many."""
+
+    async def prune(self, *, older_than: timedelta, limit: int) -> int:
+        """Delete jobs that ended longer ago than this. Returns how many."""

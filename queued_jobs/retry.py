@@ -1,0 +1,48 @@
+"""Should a failed attempt be tried again, and when?"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from datetime import timedelta
+
+from pydantic import ValidationError
+
+from queued_jobs.errors import InvalidRequest, PermanentError, ResultTooLarge, RetryLater, StoreRefused
+
+#: Errors that a further attempt with the same request would only repeat.
+_NEVER_AGAIN = (PermanentError, InvalidRequest, ValidationError, ResultTooLarge, StoreRefused)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetryPolicy:
+    """How often and how far apart a kind of job is tried.
+
+    The delay before attempt n + 1 is `min(cap, base * 2**(n - 1))`, times a random factor from 0.5 to 1.5, so that jobs
+    which failed together do not come back together.
+
+    Parameters
+    ----------
+    max_attempts
+        Counts the first run too; 1 means never again. Attempts whose worker died count, releases do not.
+    permanent
+        Exception types for which the job fails at once, besides `PermanentError`.
+    """
+
+    max_attempts: int = 5
+    base: timedelta = timedelta(seconds=5)
+    cap: timedelta = timedelta(hours=1)
+    permanent: tuple[type[Exception], ...] = ()
+
+    def delay(self, attempt: int) -> timedelta:
+        """Return how long to wait after this attempt (1 for the first)."""
+        growth: int = 2 ** min(attempt - 1, 30)  # beyond this the cap holds anyway, and timedelta would overflow
+        return min(self.cap, self.base * growth) * random.uniform(0.5, 1.5)  # noqa: S311 (jitter, not a secret)
+
+    def retry_in(self, error: Exception, attempt: int) -> timedelta | None:
+        """Return how long to wait after this error, or None for "never again"."""
+        if isinstance(error, RetryLater):
+            return error.delay
+        if isinstance(error, (*_NEVER_AGAIN, *self.permanent)):
+            return None
+        return self.delay(attempt)

@@ -1,0 +1,165 @@
+"""The body of a queue-triggered function: subclass `JobRunner`, and a message becomes a tracked job."""
+
+from __future__ import annotations
+
+import abc
+import logging
+import re
+from collections.abc import Awaitable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from typing import Any, ClassVar, Generic, TypeVar, get_args, get_origin
+
+from pydantic import BaseModel
+
+from queued_jobs import _executor
+from queued_jobs.context import JobContext
+from queued_jobs.errors import RejectedMessage
+from queued_jobs.message import JobMessage
+from queued_jobs.model import QueuedJob, ResultFile
+from queued_jobs.notifier import Notifier
+from queued_jobs.queues import Queues
+from queued_jobs.repository import Repository
+from queued_jobs.retry import RetryPolicy
+
+RequestT = TypeVar("RequestT", bound=BaseModel)
+ResultT = TypeVar("ResultT", bound=BaseModel | None)
+
+_KIND = re.compile(r"[a-z][a-z0-9-]{0,62}")
+_QUEUE = re.compile(r"(?=.{3,56}$)[a-z0-9](-?[a-z0-9])+")
+
+
+class JobRunner(abc.ABC, Generic[RequestT, ResultT]):
+    """One kind of job: what it is asked, what it does, what it answers.
+
+    Subclass as `class ZipBuilder(JobRunner[ZipRequest, ZipResult])` and set at least `kind` and `queue`. The host may
+    call `execute` several times for one job: a body must be able to run again after a crash.
+    """
+
+    #: Stable name on the wire and in rows: lower case, digits and dashes. Never rename it while jobs are waiting.
+    kind: ClassVar[str]
+    #: The queue that wakes this kind: 3 to 56 characters, so that `-poison` still fits behind it.
+    queue: ClassVar[str]
+    #: Raise it when the request changes in a way that older workers cannot run.
+    schema_version: ClassVar[int] = 1
+    retry: ClassVar[RetryPolicy] = RetryPolicy()
+    #: For one attempt. Keep it below the host's functionTimeout, which kills the whole worker.
+    timeout: ClassVar[timedelta] = timedelta(minutes=20)
+    #: How long a silent worker keeps the job; renewed four times as often.
+    lease: ClassVar[timedelta] = timedelta(seconds=60)
+    #: How many plain `def` bodies of this kind may run at once in one process.
+    threads: ClassVar[int] = 8
+
+    #: Read from the type arguments of the base class.
+    request_type: ClassVar[type[BaseModel]]
+    result_type: ClassVar[type[BaseModel] | None]
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        for base in getattr(cls, "__orig_bases__", ()):
+            if get_origin(base) is JobRunner:
+                request_type, result_type = get_args(base)
+                if isinstance(
+                    request_type, type
+                ):  # a type variable here means a generic base class: nothing to read yet
+                    cls.request_type = request_type
+                    cls.result_type = None if result_type in (None, type(None)) else result_type
+        if "kind" in vars(cls):
+            cls._check()
+
+    @classmethod
+    def _check(cls) -> None:
+        """Refuse at import what would otherwise fail at the first message."""
+        name = cls.__name__
+        if not hasattr(cls, "request_type"):
+            raise TypeError(f"{name}: name the request and result types, as in JobRunner[Request, Result].")
+        if not _KIND.fullmatch(cls.kind):
+            raise TypeError(f"{name}: kind {cls.kind!r} is not lower-case letters, digits and dashes, 63 at most.")
+        queue = getattr(cls, "queue", None)
+        if not isinstance(queue, str) or not _QUEUE.fullmatch(queue) or queue.endswith("-poison"):
+            raise TypeError(
+                f"{name}: queue {queue!r} must be 3 to 56 lower-case letters, digits and single dashes, "
+                "and not end in -poison."
+            )
+
+    def __init__(
+        self,
+        repository: Repository,
+        queues: Queues,
+        notifier: Notifier,
+        *,
+        logger: logging.Logger | None = None,
+    ) -> None:
+        self.repository = repository
+        self.queues = queues
+        self.notifier = notifier
+        self.logger = logger or logging.getLogger(f"queued_jobs.{self.kind}")
+        # bounded, and apart from the host's few threads, which also serve HTTP
+        self.thread_pool = ThreadPoolExecutor(self.threads, thread_name_prefix=f"job-{self.kind}")
+
+    @abc.abstractmethod
+    def on_execute(self, request: RequestT, ctx: JobContext[ResultT]) -> Awaitable[ResultT] | ResultT:
+        """Do the work and return the result, at most 256 KiB as JSON.
+
+        `async def` runs on the host's one event loop, where a blocking call stalls every other function; a plain `def`
+        runs in a thread of its own. Raise `PermanentError` to fail at once, `RetryLater` to choose the delay;
+        anything else is retried by `retry`. Let what `ctx.checkpoint()` raises pass through.
+        """
+
+    async def on_status_updated(self, job: QueuedJob) -> None:
+        """Called after each stored change of an attempt. By default it notifies the owner.
+
+        May raise, and may be skipped by a crash: neither changes the job.
+        """
+        await self.notifier.job_changed(job)
+
+    async def on_result_discarded(self, job: QueuedJob, result: ResultT) -> None:
+        """Called with a result that was not stored because another attempt owns the job: remove what it left behind.
+
+        Skipped by a crash, so let old leftovers also expire by themselves.
+        """
+
+    @classmethod
+    def label(cls, request: RequestT) -> str:
+        """Return what the owner calls this job, in a few words of plain text."""
+        return cls.kind.replace("-", " ").capitalize()
+
+    @classmethod
+    def file(cls, result: ResultT) -> ResultFile | None:
+        """Return the blob that the owner may download, if the result has one."""
+        return None
+
+    async def execute(self, message: JobMessage) -> None:
+        """Run one attempt of the job that the message names.
+
+        Returns None on purpose: a queue function that returns a value fails. Does nothing for a message that is old,
+        doubled or forged. Raises `StoreUnavailable` alone, when the claim or the result could not be stored: the host
+        then delivers the message again.
+        """
+        await _executor.execute(self, message)
+
+    async def receive(self, body: bytes) -> None:
+        """Run `execute` for a queue message. One that names no job is kept for the admin and acknowledged."""
+        try:
+            message = JobMessage.decode(body)
+        except RejectedMessage as exc:
+            self.logger.warning("rejected a message on %s: %s", self.queue, exc)
+            await self.repository.reject(self.queue, body, str(exc))
+            return
+        await self.execute(message)
+
+    async def receive_poison(self, body: bytes) -> None:
+        """Handle what the host moved to the poison queue.
+
+        The row decides: a job that still runs keeps its lease, one that waits is woken again, and one that was poisoned
+        again and again ends as aborted.
+        """
+        await self.repository.reject(f"{self.queue}-poison", body, "The host gave up on this message.")
+        try:
+            message = JobMessage.decode(body)
+        except RejectedMessage as exc:
+            self.logger.warning("a poison message names no job: %s", exc)
+            return
+        job = await self.repository.poisoned(message)
+        if job is not None:
+            await _executor.tell(self, job)

@@ -1,0 +1,149 @@
+"""Talks to Azure SignalR Service: signs tokens, sends pushes, admits clients."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Self
+from urllib.parse import quote
+
+import httpx
+import jwt
+from httpx_aiohttp import AiohttpTransport
+
+from queued_jobs.errors import JobsError
+from queued_jobs.loops import PerLoop
+from queued_jobs.model import Changed, QueuedJob
+from queued_jobs.registry import JobRegistry
+from queued_jobs.view import JobView
+
+API_VERSION = "2022-06-01"
+#: Admins of the application: they are nudged when any job changes.
+ADMINS = "admins"
+
+_PUSH_TIMEOUT = 2.0
+_TOKEN_LIFE = timedelta(minutes=5)
+#: Views in one push, so that it stays far below the service's limit of 1 MB.
+_VIEWS_A_PUSH = 50
+
+
+class PushFailed(JobsError):
+    """The hub did not take a push."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectionString:
+    """Where the service is and the key that signs for it."""
+
+    endpoint: str
+    access_key: str
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read `Endpoint=...;AccessKey=...;Port=...;`. Raises `ValueError` that never holds the key."""
+        parts = dict(part.split("=", 1) for part in text.split(";") if "=" in part)
+        values = {name.strip().lower(): value.strip() for name, value in parts.items()}
+        for name in ("Endpoint", "AccessKey"):
+            if not values.get(name.lower()):
+                raise ValueError(f"The SignalR connection string has no {name}: copy it from the service's Keys page.")
+        endpoint = values["endpoint"].rstrip("/")
+        if not re.fullmatch(r"https?://[^/\s]+", endpoint):
+            raise ValueError("The Endpoint of the SignalR connection string is not an http(s) address.")
+        if "port" in values:
+            endpoint = f"{endpoint}:{values['port']}"
+        return cls(endpoint=endpoint, access_key=values["accesskey"])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientAccess:
+    """What the page's SignalR client needs to connect."""
+
+    url: str
+    access_token: str
+
+
+class SignalRNotifier:
+    """`Notifier` over the service's REST API, signed with the access key. Nothing is sent at construction.
+
+    Raises `PushFailed` when the service refuses, is away, or takes longer than two seconds.
+    """
+
+    def __init__(self, connection: ConnectionString, registry: JobRegistry, *, hub: str = "jobs") -> None:
+        self._connection = connection
+        self._registry = registry
+        self._hub = hub.lower()
+        self._clients = PerLoop(_make_client)
+
+    @property
+    def endpoint(self) -> str:
+        return self._connection.endpoint
+
+    async def job_changed(self, *jobs: QueuedJob) -> None:
+        """Push `job` with the public views to the owners: one push for each owner."""
+        for user_id in dict.fromkeys(job.user_id for job in jobs):
+            views = [JobView.of(job, self._registry).to_json() for job in jobs if job.user_id == user_id]
+            for start in range(0, len(views), _VIEWS_A_PUSH):
+                await self._send(user_id, "job", views[start : start + _VIEWS_A_PUSH])
+
+    async def jobs_removed(self, user_id: str, changes: Sequence[Changed]) -> None:
+        """Push `removed` with the ids and versions to the owner."""
+        await self._send(user_id, "removed", [[{"id": str(one.id), "version": one.version} for one in changes]])
+
+    async def admit(self, user_id: str, *, until: float) -> ClientAccess:
+        """Return the address and token with which this user's browser connects; `until` is in Unix seconds.
+
+        The service closes the connection when the token expires.
+        """
+        url = f"{self._connection.endpoint}/client/?hub={self._hub}"
+        expires = int(min(until, time.time() + 3600))
+        token = self._token(url, expires, nameid=user_id, **{"asrs.s.coae": "true", "asrs.s.aeo": str(expires)})
+        return ClientAccess(url=url, access_token=token)
+
+    async def add_admin(self, user_id: str) -> None:
+        """Let this user's connections hear the nudges for admins."""
+        await self._call("PUT", f"{self._path(user_id)}/groups/{ADMINS}")
+
+    async def ping(self) -> None:
+        """Raise `PushFailed` unless the service answers."""
+        await self._call("HEAD", "/api/health")
+
+    async def close(self) -> None:
+        client = self._clients.pop()
+        if client is not None:
+            await client.aclose()
+
+    async def _send(self, user_id: str, target: str, arguments: list[Any]) -> None:
+        body = {"target": target, "arguments": arguments}
+        await self._call("POST", f"{self._path(user_id)}/:send", body)
+
+    def _path(self, user_id: str) -> str:
+        return f"/api/hubs/{self._hub}/users/{quote(user_id, safe='')}"
+
+    async def _call(self, method: str, path: str, body: dict[str, Any] | None = None) -> None:
+        url = f"{self._connection.endpoint}{path}"
+        token = self._token(url, int(time.time() + _TOKEN_LIFE.total_seconds()))
+        try:
+            response = await self._clients.get().request(
+                method,
+                url,
+                params={"api-version": API_VERSION},
+                json=body,
+                headers={"Authorization": f"Bearer {token}"},
+            )
+        except httpx.HTTPError as exc:
+            raise PushFailed(f"The hub did not answer: {type(exc).__name__}: {exc}") from exc
+        if response.is_error:
+            raise PushFailed(f"The hub answered {response.status_code}.")
+
+    def _token(self, audience: str, expires: int, **claims: str) -> str:
+        now = int(time.time())
+        payload = {"aud": audience, "iat": now, "nbf": now - 5, "exp": expires, **claims}
+        return jwt.encode(payload, self._connection.access_key, algorithm="HS256")
+
+
+def _make_client() -> httpx.AsyncClient:
+    # httpx's own transport scans its pool on every request, which costs most of a push
+    return httpx.AsyncClient(transport=AiohttpTransport(), timeout=_PUSH_TIMEOUT)

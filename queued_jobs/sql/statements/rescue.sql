@@ -1,0 +1,28 @@
+-- Take jobs back whose worker is gone (lease over) or whose body hangs (deadline over). Exhausted jobs end here, in the same statement.
+with lost as (
+  select id, lease_token, dispatch_gen, worker_id, lease_until < clock_timestamp() as worker_lost from queued_jobs.job
+  where status = 'running' and (lease_until < clock_timestamp() or deadline_at < clock_timestamp())
+  order by lease_until limit %(n)s for update skip locked),
+done as (
+  update queued_jobs.job j
+  set lost_count = j.lost_count + case when lost.worker_lost then 1 else 0 end,
+      status = case when j.cancel_requested then 'cancelled'
+                    when lost.worker_lost and (j.lost_count + 1 >= %(max_lost)s or j.attempt >= j.max_attempts) then 'aborted'
+                    when not lost.worker_lost and j.attempt >= j.max_attempts then 'failed'
+                    else 'retrying' end,
+      finished_at = case when j.cancel_requested or j.attempt >= j.max_attempts
+                              or (lost.worker_lost and j.lost_count + 1 >= %(max_lost)s) then clock_timestamp() end,
+      error = case when lost.worker_lost
+                   then jsonb_build_object('type', 'worker-lost', 'message', format('Its worker stopped without a word during attempt %%s.', j.attempt))
+                   else jsonb_build_object('type', 'timeout', 'message', format('Attempt %%s took longer than it is allowed to.', j.attempt)) end,
+      lease_token = null, lease_until = null, deadline_at = null,
+      dispatch_gen = j.dispatch_gen + 1, available_at = clock_timestamp(), next_send_at = clock_timestamp(),
+      version = j.version + 1
+  from lost
+  where j.id = lost.id and j.status = 'running' and j.lease_token = lost.lease_token
+  returning j.*),
+history as (
+  update queued_jobs.attempt a
+  set outcome = case when lost.worker_lost then 'lost' else 'timeout' end, ended_at = clock_timestamp()
+  from lost where a.job_id = lost.id and a.gen = lost.dispatch_gen and a.lease_token = lost.lease_token)
+select * from done

@@ -1,0 +1,377 @@
+"""A store of jobs in a dictionary, with the same rules as the one in Postgres."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+from psycopg import AsyncConnection
+
+from queued_jobs.errors import JobConflict, KeyReused, StoreRefused
+from queued_jobs.message import Due, JobMessage
+from queued_jobs.model import Added, Attempt, JobError, JobKey, JobStatus, NewJob, QueuedJob
+from queued_jobs.postgres import GIVE_UP, GRACE, HOLD, MAX_LOST, MAX_RESEND, STALE
+
+_NEAR = timedelta(minutes=10)
+_SLACK = timedelta(seconds=1)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+class InMemoryRepository:
+    """`Repository` for tests. The contract suite that Postgres passes holds for it too.
+
+    Attributes
+    ----------
+    jobs, attempts, rejected
+        What is stored now; replace a row to bring about a state.
+    clock
+        Stands for the database's clock.
+    """
+
+    def __init__(self, clock: Callable[[], datetime] = _now) -> None:
+        self.clock = clock
+        self.jobs: dict[JobKey, QueuedJob] = {}
+        self.attempts: dict[JobKey, list[Attempt]] = {}
+        self.rejected: list[tuple[str, bytes, str]] = []
+        self._tokens: dict[UUID, tuple[JobKey, int]] = {}
+
+    async def add(self, job: NewJob, *, conn: AsyncConnection[Any] | None = None) -> Added:
+        _check(job.request)
+        for other in self.jobs.values():
+            same_kind = other.kind == job.kind
+            same_key = other.user_id == job.user_id and other.idempotency_key == job.idempotency_key
+            if same_kind and same_key and job.idempotency_key is not None:
+                if other.request != job.request:
+                    raise KeyReused
+                return Added(job=other, duplicate=True)
+        for other in self.jobs.values():
+            if other.kind == job.kind and other.unique_key == job.unique_key and not other.status.is_final:
+                if job.unique_key is None:
+                    continue
+                if other.user_id != job.user_id:
+                    raise JobConflict("A job with the same unique key is under way already.")
+                return Added(job=other, duplicate=True)
+        now = self.clock()
+        self.jobs[job.id] = QueuedJob(
+            id=job.id,
+            kind=job.kind,
+            schema_version=job.schema_version,
+            queue=job.queue,
+            user_id=job.user_id,
+            idempotency_key=job.idempotency_key,
+            unique_key=job.unique_key,
+            parent_id=job.parent_id,
+            traceparent=job.traceparent,
+            request=job.request,
+            status=JobStatus.PENDING,
+            attempt=0,
+            max_attempts=job.max_attempts,
+            lost_count=0,
+            dispatch_gen=1,
+            sent_gen=0,
+            next_send_at=now + max(GRACE, job.delay - _NEAR),
+            resend_count=0,
+            available_at=now + job.delay,
+            lease_token=None,
+            lease_until=None,
+            deadline_at=None,
+            worker_id=None,
+            cancel_requested=False,
+            progress=None,
+            progress_message=None,
+            result=None,
+            error=None,
+            version=1,
+            created_at=now,
+            started_at=None,
+            finished_at=None,
+            seen_at=None,
+            cleared_at=None,
+        )
+        return Added(job=self.jobs[job.id], duplicate=False)
+
+    async def mark_sent(self, messages: Sequence[JobMessage]) -> None:
+        for message in messages:
+            job = self.jobs.get(message.id)
+            if job is not None and job.dispatch_gen == message.gen > job.sent_gen:
+                self._set(job, sent_gen=message.gen, next_send_at=self.clock())
+
+    async def claim(
+        self, message: JobMessage, *, kind: str, schema_version: int, lease: timedelta, timeout: timedelta
+    ) -> QueuedJob | None:
+        job = self._waiting(message)
+        now = self.clock()
+        if job is None or job.cancel_requested or job.available_at > now + _SLACK:
+            return None
+        if job.kind != kind or job.schema_version > schema_version:
+            return None
+        token = uuid4()
+        self._tokens[token] = (job.id, job.dispatch_gen)
+        claimed = self._changed(
+            job,
+            status=JobStatus.RUNNING,
+            attempt=job.attempt + 1,
+            lease_token=token,
+            worker_id="memory",
+            lease_until=now + lease,
+            deadline_at=now + timeout,
+            started_at=now,
+            progress=None,
+            progress_message=None,
+            sent_gen=max(job.sent_gen, message.gen),
+            resend_count=0,
+        )
+        self.attempts.setdefault(job.id, []).append(
+            Attempt(
+                attempt=claimed.attempt,
+                gen=job.dispatch_gen,
+                worker_id="memory",
+                due_at=job.available_at,
+                started_at=now,
+                ended_at=None,
+                outcome=None,
+                error=None,
+            )
+        )
+        return claimed
+
+    async def defer(self, message: JobMessage, *, kind: str, schema_version: int) -> QueuedJob | None:
+        job = self._waiting(message)
+        now = self.clock()
+        if job is None:
+            return None
+        if job.available_at > now + _SLACK:
+            if job.sent_gen >= job.dispatch_gen:
+                self._set(job, sent_gen=job.dispatch_gen - 1, next_send_at=max(now, job.available_at - _NEAR))
+            return None
+        if job.kind == kind and job.schema_version <= schema_version:
+            return None
+        gone = job.resend_count >= GIVE_UP
+        text = f"For a day no worker could run version {job.schema_version} of the kind {job.kind}."
+        return self._changed(
+            job,
+            status=JobStatus.ABORTED if gone else job.status,
+            finished_at=now if gone else None,
+            error=JobError(type="no-handler", message=text) if gone else job.error,
+            available_at=now + timedelta(seconds=min(600, 30 * 2 ** min(job.resend_count, 5))),
+            next_send_at=now,
+            sent_gen=job.dispatch_gen - 1,
+            resend_count=job.resend_count + 1,
+        )
+
+    async def heartbeat(
+        self, job: QueuedJob, *, lease: timedelta, progress: float | None, message: str | None
+    ) -> QueuedJob | None:
+        held = self._held(job)
+        if held is None:
+            return None
+        news = (
+            held.progress if progress is None else progress,
+            held.progress_message if message is None else message,
+        )
+        version = held.version + (news != (held.progress, held.progress_message))
+        until = self.clock() + lease
+        return self._set(held, lease_until=until, progress=news[0], progress_message=news[1], version=version)
+
+    async def succeed(
+        self, job: QueuedJob, result: Mapping[str, Any] | None, *, conn: AsyncConnection[Any] | None = None
+    ) -> QueuedJob | None:
+        _check(result)
+        held = self._held(job)
+        if held is None:
+            return None
+        return self._ended(held, JobStatus.SUCCEEDED, "succeeded", result=result, error=None, progress=1.0)
+
+    async def fail(self, job: QueuedJob, error: JobError, *, retry_in: timedelta | None) -> QueuedJob | None:
+        held = self._held(job)
+        if held is None:
+            return None
+        status = JobStatus.RETRYING
+        if retry_in is None or held.attempt >= held.max_attempts:
+            status = JobStatus.FAILED
+        if held.cancel_requested:
+            status = JobStatus.CANCELLED
+        return self._again(held, status, "failed", error=error, delay=retry_in or timedelta(), grace=GRACE)
+
+    async def finish_cancelled(self, job: QueuedJob) -> QueuedJob | None:
+        held = self._held(job)
+        if held is None or not held.cancel_requested:
+            return None
+        return self._ended(held, JobStatus.CANCELLED, "cancelled")
+
+    async def release(self, job: QueuedJob) -> QueuedJob | None:
+        held = self._held(job)
+        if held is None:
+            return None
+        status = JobStatus.RETRYING if held.attempt > 1 else JobStatus.PENDING
+        if held.cancel_requested:
+            status = JobStatus.CANCELLED
+        return self._again(held, status, "released", attempt=held.attempt - 1)
+
+    async def outcome(self, job: QueuedJob) -> QueuedJob | None:
+        if job.lease_token is None or job.lease_token not in self._tokens:
+            return None
+        key, gen = self._tokens[job.lease_token]
+        ended = any(
+            attempt.gen == gen and attempt.outcome in ("succeeded", "failed", "cancelled")
+            for attempt in self.attempts[key]
+        )
+        return self.jobs[key] if ended else None
+
+    async def poisoned(self, message: JobMessage) -> QueuedJob | None:
+        job = self._waiting(message)
+        if job is None:
+            return None
+        now = self.clock()
+        gone = job.resend_count >= MAX_RESEND
+        text = f"The queue {job.queue} gave up on its message again and again."
+        return self._changed(
+            job,
+            status=JobStatus.ABORTED if gone else job.status,
+            finished_at=now if gone else None,
+            error=JobError(type="poison", message=text) if gone else job.error,
+            sent_gen=job.dispatch_gen - 1,
+            resend_count=job.resend_count + 1,
+            next_send_at=now + timedelta(seconds=30),
+        )
+
+    async def reject(self, queue: str, body: bytes, reason: str) -> None:
+        self.rejected.append((queue, body, reason))
+
+    async def unsent(self, *, limit: int) -> list[Due]:
+        now = self.clock()
+        owed = [job for job in self._all_waiting() if job.sent_gen < job.dispatch_gen and job.next_send_at <= now]
+        for job in owed[:limit]:
+            self._set(job, next_send_at=now + HOLD)
+        return [
+            Due(message=JobMessage.of(job), queue=job.queue, delay=max(timedelta(), job.available_at - now))
+            for job in owed[:limit]
+        ]
+
+    async def rescue(self, *, limit: int) -> list[QueuedJob]:
+        now = self.clock()
+        rescued: list[QueuedJob] = []
+        for job in [job for job in self.jobs.values() if job.status is JobStatus.RUNNING]:
+            lost = job.lease_until is not None and job.lease_until < now
+            late = job.deadline_at is not None and job.deadline_at < now
+            if (lost or late) and len(rescued) < limit:
+                rescued.append(self._rescued(job, worker_lost=lost))
+        return rescued
+
+    async def resend_silent(self, *, limit: int) -> int:
+        now = self.clock()
+        silent = [
+            job
+            for job in self._all_waiting()
+            if job.sent_gen >= job.dispatch_gen
+            and max(job.available_at, job.next_send_at) < now - STALE * 2 ** min(job.resend_count, 6)
+        ]
+        for job in silent[:limit]:
+            self._set(job, sent_gen=job.dispatch_gen - 1, resend_count=job.resend_count + 1, next_send_at=now)
+        return len(silent[:limit])
+
+    async def prune(self, *, older_than: timedelta, limit: int) -> int:
+        before = self.clock() - older_than
+        old = [job.id for job in self.jobs.values() if job.finished_at is not None and job.finished_at < before]
+        for key in old[:limit]:
+            del self.jobs[key]
+            self.attempts.pop(key, None)
+        return len(old[:limit])
+
+    def _rescued(self, job: QueuedJob, *, worker_lost: bool) -> QueuedJob:
+        lost_count = job.lost_count + worker_lost
+        exhausted = job.attempt >= job.max_attempts
+        status = JobStatus.RETRYING
+        if worker_lost and (lost_count >= MAX_LOST or exhausted):
+            status = JobStatus.ABORTED
+        elif exhausted:
+            status = JobStatus.FAILED
+        if job.cancel_requested:
+            status = JobStatus.CANCELLED
+        if worker_lost:
+            text = f"Its worker stopped without a word during attempt {job.attempt}."
+            error, outcome = JobError(type="worker-lost", message=text), "lost"
+        else:
+            text = f"Attempt {job.attempt} took longer than it is allowed to."
+            error, outcome = JobError(type="timeout", message=text), "timeout"
+        self._close_attempt(job, outcome, None)
+        return self._again(job, status, None, error=error, lost_count=lost_count)
+
+    def _waiting(self, message: JobMessage) -> QueuedJob | None:
+        job = self.jobs.get(message.id)
+        waits = job is not None and job.status in (JobStatus.PENDING, JobStatus.RETRYING)
+        return job if job is not None and waits and job.dispatch_gen == message.gen else None
+
+    def _all_waiting(self) -> list[QueuedJob]:
+        waiting = [job for job in self.jobs.values() if job.status in (JobStatus.PENDING, JobStatus.RETRYING)]
+        return sorted(waiting, key=lambda job: job.next_send_at)
+
+    def _held(self, job: QueuedJob) -> QueuedJob | None:
+        now = self.jobs.get(job.id)
+        if now is None or now.status is not JobStatus.RUNNING or now.lease_token != job.lease_token:
+            return None
+        return now
+
+    def _again(
+        self,
+        job: QueuedJob,
+        status: JobStatus,
+        outcome: str | None,
+        *,
+        delay: timedelta = timedelta(),
+        grace: timedelta = timedelta(),
+        **changes: Any,
+    ) -> QueuedJob:
+        now = self.clock()
+        return self._ended(
+            job,
+            status,
+            outcome,
+            dispatch_gen=job.dispatch_gen + 1,
+            available_at=now + delay,
+            next_send_at=now + max(grace, delay - _NEAR),
+            **changes,
+        )
+
+    def _ended(self, job: QueuedJob, status: JobStatus, outcome: str | None, **changes: Any) -> QueuedJob:
+        if outcome is not None:
+            self._close_attempt(job, outcome, changes.get("error"))
+        ended_at = self.clock() if status.is_final else None
+        no_lease = {"lease_token": None, "lease_until": None, "deadline_at": None}
+        return self._changed(job, status=status, finished_at=ended_at, **no_lease, **changes)
+
+    def _close_attempt(self, job: QueuedJob, outcome: str, error: JobError | None) -> None:
+        attempts = self.attempts[job.id]
+        attempts[-1] = dataclasses.replace(attempts[-1], ended_at=self.clock(), outcome=outcome, error=error)
+
+    def _changed(self, job: QueuedJob, **changes: Any) -> QueuedJob:
+        return self._set(job, version=job.version + 1, **changes)
+
+    def _set(self, job: QueuedJob, **changes: Any) -> QueuedJob:
+        self.jobs[job.id] = dataclasses.replace(job, **changes)
+        return self.jobs[job.id]
+
+
+def _check(value: object) -> None:
+    """Refuse what jsonb refuses."""
+    text = json.dumps(value, ensure_ascii=False)
+    if "\\u0000" in text or any("\ud800" <= character <= "\udfff" for character in text):
+        raise StoreRefused("A text holds a NUL character or half a surrogate pair.")
+    if not _finite(value):
+        raise StoreRefused("A number is not finite.")
+
+
+def _finite(value: object) -> bool:
+    if isinstance(value, float):
+        return math.isfinite(value)
+    if isinstance(value, Mapping):
+        return all(map(_finite, value.values()))
+    return not isinstance(value, (list, tuple)) or all(map(_finite, value))

@@ -1,0 +1,183 @@
+"""What people see of jobs and do with them: the read side, and the actions behind the buttons."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+from uuid import UUID
+
+import psycopg
+
+from queued_jobs.database import Database, Row
+from queued_jobs.dispatch import dispatch
+from queued_jobs.errors import JobConflict, JobNotFound
+from queued_jobs.message import Due, JobMessage
+from queued_jobs.model import Attempt, Changed, JobKey, QueuedJob
+from queued_jobs.notifier import Notifier, announce
+from queued_jobs.postgres import PostgresRepository
+from queued_jobs.queues import Queues
+
+
+class _Anybody:
+    """The admin's view over all users' jobs."""
+
+    def __repr__(self) -> str:
+        return "ANYBODY"
+
+
+#: Pass it as the user where the caller is an admin, whoever owns the job.
+ANYBODY: Final = _Anybody()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cursor:
+    """A place in a list that is ordered by `created_at` and `id`, newest first."""
+
+    created_at: datetime
+    id: JobKey
+
+    @classmethod
+    def after(cls, job: QueuedJob) -> Cursor:
+        return cls(created_at=job.created_at, id=job.id)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BellPage:
+    """What a user's bell shows, all of it from one moment.
+
+    Attributes
+    ----------
+    jobs
+        Not cleared, newest first.
+    more
+        Whether older ones follow.
+    unseen, running
+        Counts over all of the user's uncleared jobs: ended and not seen yet; not ended.
+    now
+        The database's clock.
+    """
+
+    jobs: tuple[QueuedJob, ...]
+    more: bool
+    unseen: int
+    running: int
+    now: datetime
+
+
+class JobTracker:
+    """Serves the user's bell. Owners are checked inside each statement: somebody else's job is `JobNotFound`.
+
+    Each action pushes what it changed, after its commit.
+    """
+
+    def __init__(self, database: Database, queues: Queues, notifier: Notifier) -> None:
+        self._database = database
+        self._repository = PostgresRepository(database)
+        self._queues = queues
+        self._notifier = notifier
+
+    async def get(self, job_id: JobKey, *, user_id: str | _Anybody) -> QueuedJob:
+        row = await self._database.row("get", _whose(job_id, user_id))
+        if row is None:
+            raise JobNotFound
+        return QueuedJob.from_row(row)
+
+    async def attempts(self, job_id: JobKey, *, user_id: str | _Anybody) -> list[Attempt]:
+        """Return the history of a job, oldest first; empty for somebody else's."""
+        return [Attempt.from_row(row) for row in await self._database.rows("attempts", _whose(job_id, user_id))]
+
+    async def for_user(self, user_id: str, *, before: Cursor | None = None, limit: int = 50) -> BellPage:
+        """Return a page of the user's uncleared jobs, newest first, older than `before`."""
+        rows = await self._database.rows(
+            "bell",
+            {
+                "user_id": user_id,
+                "before_created": before.created_at if before else _END.created_at,
+                "before_id": before.id if before else _END.id,
+                "limit": limit + 1,
+            },
+        )
+        jobs = [QueuedJob.from_row(row) for row in rows if row["id"] is not None]
+        return BellPage(
+            jobs=tuple(jobs[:limit]),
+            more=len(jobs) > limit,
+            unseen=rows[0]["bell_unseen"],
+            running=rows[0]["bell_running"],
+            now=rows[0]["bell_now"],
+        )
+
+    async def mark_seen(self, user_id: str, ids: Sequence[JobKey]) -> list[Changed]:
+        """Mark ended jobs as seen. Those that are not the user's, have not ended or were seen before are left out."""
+        return await self._shown("mark_seen", {"user_id": user_id, "ids": list(ids)})
+
+    async def clear(self, user_id: str, job_id: JobKey) -> None:
+        """Take an ended job out of the bell; once more is harmless. Raises `JobConflict` while it has not ended."""
+        rows = await self._database.rows("clear", {"user_id": user_id, "ids": [job_id]})
+        if not rows and not (await self.get(job_id, user_id=user_id)).status.is_final:
+            raise JobConflict("The job has not ended: cancel it first, or wait.")
+        await self._removed(user_id, rows)
+
+    async def clear_finished(self, user_id: str) -> tuple[list[Changed], datetime]:
+        """Take every ended job out of the bell. Returns them, and the moment that `undo_clear` wants."""
+        rows = await self._database.rows("clear_finished", {"user_id": user_id})
+        since = min((row["cleared_at"] for row in rows), default=_END.created_at)
+        return await self._removed(user_id, rows), since
+
+    async def undo_clear(self, user_id: str, ids: Sequence[JobKey], *, since: datetime) -> list[Changed]:
+        """Bring back those of these jobs that were cleared at `since` or later."""
+        return await self._shown("undo_clear", {"user_id": user_id, "ids": list(ids), "since": since})
+
+    async def cancel(self, job_id: JobKey, *, user_id: str | _Anybody) -> QueuedJob:
+        """Cancel a waiting job now; ask a running one to stop, which it does at its next checkpoint, if it has one.
+
+        Asking twice is harmless. Raises `JobConflict` if the job has ended.
+        """
+        row = await self._database.row("cancel", _whose(job_id, user_id))
+        if row is None:
+            job = await self.get(job_id, user_id=user_id)
+            if job.status.is_final:
+                raise JobConflict(f"The job has ended already: it is {job.status}.")
+            return job
+        job = QueuedJob.from_row(row)
+        await announce(self._notifier.job_changed(job), f"job {job.id} ({job.kind}) {job.status}")
+        return job
+
+    async def retry(self, job_id: JobKey, *, user_id: str | _Anybody) -> QueuedJob:
+        """Run a failed, aborted or cancelled job afresh, with all its attempts; its history stays.
+
+        Raises `JobConflict` in any other state, or if another job took its unique key meanwhile.
+        """
+        try:
+            row = await self._database.row("requeue", _whose(job_id, user_id))
+        except psycopg.errors.UniqueViolation as exc:
+            raise JobConflict("Another job with the same unique key is under way.") from exc
+        if row is None:
+            status = (await self.get(job_id, user_id=user_id)).status
+            raise JobConflict(f"Only failed, aborted and cancelled jobs can be tried again; this one is {status}.")
+        job = QueuedJob.from_row(row)
+        due = Due(message=JobMessage.of(job), queue=job.queue, delay=timedelta())
+        await dispatch([due], repository=self._repository, queues=self._queues)
+        await announce(self._notifier.job_changed(job), f"job {job.id} ({job.kind}) {job.status}")
+        return job
+
+    async def _shown(self, name: str, params: dict[str, Any]) -> list[Changed]:
+        jobs = [QueuedJob.from_row(row) for row in await self._database.rows(name, params)]
+        if jobs:
+            await announce(self._notifier.job_changed(*jobs), f"{name} of {len(jobs)} jobs")
+        return [Changed(id=job.id, version=job.version) for job in jobs]
+
+    async def _removed(self, user_id: str, rows: Sequence[Row]) -> list[Changed]:
+        changes = [Changed(id=row["id"], version=row["version"]) for row in rows]
+        if changes:
+            await announce(self._notifier.jobs_removed(user_id, changes), f"removal of {len(changes)} jobs")
+        return changes
+
+
+_END: Final = Cursor(created_at=datetime(9999, 1, 1, tzinfo=UTC), id=UUID(int=2**128 - 1))
+
+
+def _whose(job_id: JobKey, user_id: str | _Anybody) -> dict[str, object]:
+    anybody = isinstance(user_id, _Anybody)
+    return {"id": job_id, "any_user": anybody, "user_id": None if anybody else user_id}
