@@ -1,0 +1,1 @@
+"""The HTTP API: one FastAPI application over the services."""

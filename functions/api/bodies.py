@@ -1,0 +1,119 @@
+"""Reads JSON bodies strictly: what parsers let through and Postgres would refuse later is refused here."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Coroutine
+from typing import Any, NoReturn
+
+from fastapi import Request, Response
+from fastapi.routing import APIRoute
+
+from api.problems import Problem
+
+_MAX_DEPTH = 64
+_MAX_DIGITS = 100
+
+
+class StrictRequest(Request):
+    """A request whose body is at most `max_body` bytes of plain JSON."""
+
+    max_body = 64 * 1024
+
+    async def body(self) -> bytes:
+        if not hasattr(self, "_checked"):
+            declared = self.headers.get("content-length", "0")
+            if declared.isdecimal() and int(declared) > self.max_body:
+                self._too_large()
+            pieces, size = [], 0
+            async for piece in self.stream():
+                size += len(piece)
+                if size > self.max_body:
+                    self._too_large()
+                pieces.append(piece)
+            self._checked = b"".join(pieces)
+            if self._checked and self.headers.get("content-type", "").split(";")[0].strip() != "application/json":
+                raise Problem(415, "Send the body as application/json.")
+        return self._checked
+
+    async def json(self) -> Any:
+        return parsed(await self.body())
+
+    def _too_large(self) -> NoReturn:
+        raise Problem(413, f"The body is larger than {self.max_body:,} bytes.")
+
+
+class StrictRoute(APIRoute):
+    """An `APIRoute` that reads its body through `StrictRequest`."""
+
+    request_class: type[StrictRequest] = StrictRequest
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handler = super().get_route_handler()
+
+        async def strict(request: Request) -> Response:
+            return await handler(self.request_class(request.scope, request.receive))
+
+        return strict
+
+
+def parsed(body: bytes) -> Any:
+    """Return the value of a JSON text.
+
+    Raises `Problem` 400 for what is no JSON, is nested deeper than 64, holds a number that is not finite or has more
+    than 100 digits, or names a key twice; 422 for a NUL character or half a surrogate pair in a text.
+    """
+    try:
+        value = json.loads(
+            body.decode("utf-8"),
+            object_pairs_hook=_object,
+            parse_constant=_no_constant,
+            parse_float=_finite,
+            parse_int=_integer,
+        )
+    except UnicodeDecodeError as exc:
+        raise Problem(400, "The body is not UTF-8.") from exc
+    except RecursionError as exc:
+        raise Problem(400, f"The body is nested deeper than {_MAX_DEPTH}.") from exc
+    except ValueError as exc:
+        raise Problem(400, "The body is not valid JSON.") from exc
+    _walk(value, 1)
+    return value
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise Problem(400, "The body names a key twice.")
+    return found
+
+
+def _no_constant(text: str) -> NoReturn:
+    raise Problem(400, f"{text} is not a JSON number.")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise Problem(400, "The body holds a number that is too large.")
+    return number
+
+
+def _integer(text: str) -> int:
+    if len(text) > _MAX_DIGITS:
+        raise Problem(400, "The body holds a number that is too large.")
+    return int(text)
+
+
+def _walk(value: Any, depth: int) -> None:
+    if isinstance(value, str):
+        if "\0" in value or any("\ud800" <= character <= "\udfff" for character in value):
+            raise Problem(422, "A text holds a NUL character or half a surrogate pair.")
+        return
+    if isinstance(value, (dict, list)):
+        if depth > _MAX_DEPTH:
+            raise Problem(400, f"The body is nested deeper than {_MAX_DEPTH}.")
+        for item in value.items() if isinstance(value, dict) else value:
+            for part in item if isinstance(item, tuple) else (item,):
+                _walk(part, depth + 1)

@@ -1,0 +1,52 @@
+"""Serves the web client: the files of `web/`, and the settings that they need."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+from fastapi import APIRouter, Depends, Request, Response
+
+from api.identity import public
+from api.problems import Problem
+
+_TYPES = {
+    ".html": "text/html; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".svg": "image/svg+xml",
+}
+
+
+def router(root: Path, *, blob_origin: str) -> APIRouter:
+    routes = APIRouter(include_in_schema=False, dependencies=[Depends(public)])
+    root = root.resolve(strict=True)
+    config = {"api": "/api", "signIn": "invite", "blobOrigins": [blob_origin]}
+
+    @routes.api_route("/config.js", methods=["GET", "HEAD"])
+    async def settings() -> Response:
+        text = f"export const config = Object.freeze({json.dumps(config)});\n"
+        return Response(text, media_type="text/javascript", headers={"Cache-Control": "no-cache"})
+
+    @routes.api_route("/{path:path}", methods=["GET", "HEAD"])
+    def file(path: str, request: Request) -> Response:
+        if path.startswith("api/"):
+            raise Problem(404, "There is nothing here.")
+        found = _inside(root, path or "index.html")
+        content = found.read_bytes()
+        headers = {"ETag": f'"{hashlib.sha256(content).hexdigest()[:32]}"', "Cache-Control": "no-cache"}
+        if request.headers.get("if-none-match") == headers["ETag"]:
+            return Response(status_code=304, headers=headers)
+        return Response(content, media_type=_TYPES[found.suffix], headers=headers)
+
+    return routes
+
+
+def _inside(root: Path, path: str) -> Path:
+    """Return the file of this path below `root`, whatever tricks the path has; 404 for everything else."""
+    if "\0" not in path and "\\" not in path:
+        found = (root / path).resolve()
+        if found.is_relative_to(root) and found.suffix in _TYPES and found.is_file():
+            return found
+    raise Problem(404, "There is nothing here.")

@@ -1,0 +1,54 @@
+"""Headers on every answer, and headers that no caller may send."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+#: Set by App Service Authentication where that is on; it is not, so they can only be forged.
+_FORGED = (b"x-ms-client-principal", b"x-ms-token-")
+
+
+def content_security_policy(connect: Iterable[str]) -> str:
+    """Return the policy for pages that talk to these origins besides their own."""
+    return "; ".join(
+        [
+            "default-src 'none'",
+            "script-src 'self'",
+            "style-src 'self'",
+            "img-src 'self'",
+            " ".join(["connect-src", "'self'", *connect]),
+            "base-uri 'none'",
+            "form-action 'none'",
+            "frame-ancestors 'none'",
+            "require-trusted-types-for 'script'",
+        ]
+    )
+
+
+def with_websocket(origin: str) -> tuple[str, str]:
+    """Return an http(s) origin and its ws(s) twin."""
+    return origin, origin.replace("http", "ws", 1)
+
+
+class SecureHeaders:
+    """Adds the security headers, forbids storing answers that do not say otherwise, drops forged identity headers."""
+
+    def __init__(self, app: ASGIApp, *, policy: str) -> None:
+        self._app = app
+        self._policy = policy
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def secured(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                headers["Content-Security-Policy"] = self._policy
+                headers["X-Content-Type-Options"] = "nosniff"
+                headers["Referrer-Policy"] = "no-referrer"
+                headers.setdefault("Cache-Control", "no-store")
+            await send(message)
+
+        scope["headers"] = [(name, value) for name, value in scope["headers"] if not name.startswith(_FORGED)]
+        await self._app(scope, receive, secured)

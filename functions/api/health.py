@@ -1,0 +1,47 @@
+"""Is everything that the application needs there?"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable
+from typing import Literal
+
+from fastapi import APIRouter, Depends, Response
+
+from api.dependencies import App
+from api.identity import public
+from api.models import HealthView
+from queued_jobs import JobsError
+
+logger = logging.getLogger(__name__)
+
+_PATIENCE = 3.0
+
+
+routes = APIRouter(prefix="/api", tags=["health"])
+
+
+@routes.get("/health", dependencies=[Depends(public)], responses={503: {"model": HealthView}})
+async def health(response: Response, app: App) -> HealthView:
+    """Answer 503 only where jobs cannot be taken. Without queue or hub they are taken, and run or shown later."""
+    database, queues, hub = await asyncio.gather(
+        _state("database", app.database.ping()),
+        _state("queues", app.queues.ping(*app.registry.queues)),
+        _state("hub", app.notifier.ping()),
+    )
+    status: Literal["ok", "degraded", "down"] = "ok" if queues == hub == "ok" else "degraded"
+    if database == "down":
+        status = "down"
+        response.status_code = 503
+    return HealthView(status=status, parts={"database": database, "queues": queues, "hub": hub})
+
+
+async def _state(name: str, ping: Awaitable[None]) -> Literal["ok", "down"]:
+    try:
+        async with asyncio.timeout(_PATIENCE):
+            await ping
+    except (JobsError, TimeoutError) as exc:
+        logger.warning("health: %s is down: %s", name, exc)
+        return "down"
+    return "ok"

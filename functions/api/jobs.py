@@ -1,0 +1,210 @@
+"""A user's jobs over HTTP."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any
+from uuid import UUID
+
+from azure.core.exceptions import AzureError, ResourceNotFoundError
+from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import JSONResponse
+
+from api.bodies import StrictRoute
+from api.dependencies import App
+from api.identity import Principal, SignedIn
+from api.models import (
+    AttemptView,
+    BellView,
+    ChangedView,
+    ClearedView,
+    DownloadView,
+    IdsBody,
+    JobDetailView,
+    RestoredView,
+    SeenView,
+    UndoClearBody,
+)
+from api.problems import Problem
+from queued_jobs import JobRegistry, JobView, queue_job
+from queued_jobs.errors import JobConflict
+from queued_jobs.registry import RunnerType
+from queued_jobs.tracker import ANYBODY, Cursor
+from storage import blob_service, download_link
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+IdempotencyKey = Annotated[
+    str | None,
+    Header(description="Up to 200 printable ASCII characters. The same key again returns the first job."),
+]
+
+
+routes = APIRouter(prefix="/api/jobs", route_class=StrictRoute, tags=["jobs"])
+
+
+@routes.get("/mine", response_model=BellView, responses={304: {"description": "Nothing changed."}})
+async def mine(
+    request: Request,
+    caller: SignedIn,
+    app: App,
+    before: Annotated[str | None, Query(max_length=80)] = None,
+    limit: Annotated[int, Query(ge=1, le=100)] = 50,
+) -> Response:
+    """Return what the caller's bell shows, newest first. Answers 304 to the ETag of an unchanged page."""
+    page = await app.tracker.for_user(caller.user_id, before=_cursor(before), limit=limit)
+    view = BellView(
+        items=tuple(JobView.of(job, app.registry) for job in page.jobs),
+        unseen=page.unseen,
+        running=page.running,
+        more=page.more,
+        next_before=_cursor_text(Cursor.after(page.jobs[-1])) if page.more else None,
+        server_time=page.now,
+    )
+    headers = {"ETag": _etag(view), "Cache-Control": "private, no-cache"}
+    if request.headers.get("if-none-match") == headers["ETag"]:
+        return Response(status_code=304, headers=headers)
+    return JSONResponse(view.model_dump(mode="json", by_alias=True), headers=headers)
+
+
+@routes.post("/seen")
+async def seen(body: IdsBody, caller: SignedIn, app: App) -> SeenView:
+    """Mark ended jobs as seen."""
+    return SeenView(seen=ChangedView.of(await app.tracker.mark_seen(caller.user_id, body.ids)))
+
+
+@routes.post("/clear-finished")
+async def clear_finished(caller: SignedIn, app: App) -> ClearedView:
+    """Take every ended job out of the bell."""
+    cleared, since = await app.tracker.clear_finished(caller.user_id)
+    return ClearedView(cleared=ChangedView.of(cleared), cleared_at=since)
+
+
+@routes.post("/undo-clear")
+async def undo_clear(body: UndoClearBody, caller: SignedIn, app: App) -> RestoredView:
+    """Bring back jobs that were cleared since a moment."""
+    since = body.since if body.since.tzinfo else body.since.replace(tzinfo=UTC)
+    return RestoredView(restored=ChangedView.of(await app.tracker.undo_clear(caller.user_id, body.ids, since=since)))
+
+
+@routes.get("/{job_id}")
+async def get(job_id: UUID, caller: SignedIn, app: App) -> JobDetailView:
+    """Return a job with its request and the history of its attempts."""
+    job = await app.tracker.get(job_id, user_id=_whose(caller))
+    attempts = await app.tracker.attempts(job_id, user_id=_whose(caller))
+    view = JobView.of(job, app.registry)
+    return JobDetailView(
+        **dict(view), request=job.request, attempts=tuple(AttemptView.of(attempt) for attempt in attempts)
+    )
+
+
+@routes.delete("/{job_id}", status_code=204)
+async def clear(job_id: UUID, caller: SignedIn, app: App) -> None:
+    """Take an ended job out of the bell."""
+    await app.tracker.clear(caller.user_id, job_id)
+
+
+@routes.post("/{job_id}/cancel", status_code=202)
+async def cancel(job_id: UUID, caller: SignedIn, app: App) -> JobView:
+    """Cancel a waiting job, or ask a running one to stop."""
+    return JobView.of(await app.tracker.cancel(job_id, user_id=_whose(caller)), app.registry)
+
+
+@routes.post("/{job_id}/retry", status_code=202)
+async def retry(job_id: UUID, caller: SignedIn, app: App) -> JobView:
+    """Run a failed, aborted or cancelled job afresh."""
+    return JobView.of(await app.tracker.retry(job_id, user_id=_whose(caller)), app.registry)
+
+
+@routes.get("/{job_id}/download")
+async def download(job_id: UUID, caller: SignedIn, app: App) -> DownloadView:
+    """Return a fresh link to the job's file, for a quarter of an hour."""
+    file = app.registry.file(await app.tracker.get(job_id, user_id=caller.user_id))
+    if file is None:
+        raise JobConflict("This job has no file to download.")
+    try:
+        blob = blob_service().get_blob_client(file.container, file.blob)
+        await run_in_threadpool(blob.get_blob_properties)
+    except ResourceNotFoundError as exc:
+        raise Problem(410, "The file has expired. Run the job again to make a new one.") from exc
+    except AzureError as exc:
+        raise Problem(503, "The file store does not answer at the moment.", {"Retry-After": "5"}) from exc
+    link = download_link(file)
+    return DownloadView(url=link.url, expires_at=link.expires_at)
+
+
+def start_routes(registry: JobRegistry) -> APIRouter:
+    """Return one route for each kind, so that the OpenAPI document shows what each is asked."""
+    starts = APIRouter(prefix="/api/jobs", route_class=StrictRoute, tags=["jobs"])
+    for runner in registry:
+        starts.add_api_route(
+            f"/{runner.kind}",
+            _start(runner),
+            methods=["POST"],
+            status_code=202,
+            response_model=JobView,
+            name=f"start-{runner.kind}",
+            summary=f"Start a job of kind {runner.kind}",
+        )
+    return starts
+
+
+def _start(runner: RunnerType) -> Callable[..., Awaitable[JobView]]:
+    request_type: Any = runner.request_type
+
+    async def start(
+        body: request_type, response: Response, caller: SignedIn, app: App, idempotency_key: IdempotencyKey = None
+    ) -> JobView:
+        if idempotency_key is not None and not (
+            1 <= len(idempotency_key) <= 200 and idempotency_key.isascii() and idempotency_key.isprintable()
+        ):
+            raise Problem(400, "Idempotency-Key must have 1 to 200 printable ASCII characters.")
+        handle = await queue_job(
+            runner,
+            body,
+            user_id=caller.user_id,
+            repository=app.repository,
+            queues=app.queues,
+            notifier=app.notifier,
+            idempotency_key=idempotency_key,
+        )
+        response.headers["Location"] = f"/api/jobs/{handle.id}"
+        return JobView.of(handle.job, app.registry)
+
+    # the framework resolves annotations by name in this module, where the type of this very kind has none
+    start.__annotations__ = {
+        "body": request_type,
+        "response": Response,
+        "caller": SignedIn,
+        "app": App,
+        "idempotency_key": IdempotencyKey,
+        "return": JobView,
+    }
+    return start
+
+
+def _whose(caller: Principal) -> Any:
+    return ANYBODY if caller.is_admin else caller.user_id
+
+
+def _etag(view: BellView) -> str:
+    shown = view.model_dump(mode="json", exclude={"server_time"})
+    return f'"{hashlib.sha256(json.dumps(shown).encode()).hexdigest()[:32]}"'
+
+
+def _cursor_text(cursor: Cursor) -> str:
+    return f"{(cursor.created_at - _EPOCH) // timedelta(microseconds=1)}.{cursor.id.hex}"
+
+
+def _cursor(text: str | None) -> Cursor | None:
+    if text is None:
+        return None
+    moment, _, key = text.partition(".")
+    try:
+        return Cursor(created_at=_EPOCH + timedelta(microseconds=int(moment)), id=UUID(key))
+    except (ValueError, OverflowError) as exc:
+        raise Problem(422, "`before` is not a cursor of this list: take nextBefore of an earlier answer.") from exc

@@ -1,0 +1,142 @@
+"""What the API takes and answers besides the job view, as it stands in the OpenAPI document."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from queued_jobs.model import Attempt, Changed
+from queued_jobs.view import ErrorView, JobView, Public
+
+
+class Body(BaseModel):
+    """Base of request bodies: nothing that is not asked for."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class InviteBody(Body):
+    invite: Annotated[str, StringConstraints(min_length=1, max_length=200)]
+
+
+class UserView(Public):
+    id: str
+    display: str
+    roles: tuple[str, ...]
+
+
+class SessionView(Public):
+    token: str
+    expires_at: datetime
+    user: UserView
+
+
+class NegotiateView(Public):
+    url: str
+    access_token: str
+
+
+class UploadFile(Body):
+    #: May hold folders, separated by "/".
+    name: Annotated[str, StringConstraints(min_length=1, max_length=400)]
+    #: In bytes.
+    size: Annotated[int, Field(ge=0)]
+
+
+class UploadBody(Body):
+    files: Annotated[list[UploadFile], Field(min_length=1)]
+
+
+class UploadTarget(Public):
+    name: str
+    #: PUT the bytes here, with these headers.
+    url: str
+    headers: Mapping[str, str]
+
+
+class UploadView(Public):
+    container: str
+    prefix: str
+    expires_at: datetime
+    files: tuple[UploadTarget, ...]
+
+
+class BellView(Public):
+    items: tuple[JobView, ...]
+    unseen: int
+    running: int
+    more: bool
+    #: Give it as `before` to read on.
+    next_before: str | None
+    server_time: datetime
+
+
+class AttemptView(Public):
+    attempt: int
+    due_at: datetime
+    started_at: datetime
+    ended_at: datetime | None
+    outcome: str | None
+    error: ErrorView | None
+
+    @classmethod
+    def of(cls, attempt: Attempt) -> AttemptView:
+        error = attempt.error
+        return cls(
+            attempt=attempt.attempt,
+            due_at=attempt.due_at,
+            started_at=attempt.started_at,
+            ended_at=attempt.ended_at,
+            outcome=attempt.outcome,
+            error=None if error is None else ErrorView(type=error.type, message=error.message),
+        )
+
+
+class JobDetailView(JobView):
+    request: Mapping[str, Any]
+    attempts: tuple[AttemptView, ...]
+
+
+class IdsBody(Body):
+    ids: Annotated[list[UUID], Field(min_length=1, max_length=500)]
+
+
+class UndoClearBody(IdsBody):
+    since: datetime
+
+
+class ChangedView(Public):
+    id: UUID
+    version: int
+
+    @classmethod
+    def of(cls, changes: list[Changed]) -> tuple[ChangedView, ...]:
+        return tuple(cls(id=one.id, version=one.version) for one in changes)
+
+
+class SeenView(Public):
+    seen: tuple[ChangedView, ...]
+
+
+class ClearedView(Public):
+    cleared: tuple[ChangedView, ...]
+    #: Give it as `since` to undo.
+    cleared_at: datetime
+
+
+class RestoredView(Public):
+    restored: tuple[ChangedView, ...]
+
+
+class DownloadView(Public):
+    url: str
+    expires_at: datetime
+
+
+class HealthView(Public):
+    status: Literal["ok", "degraded", "down"]
+    parts: Mapping[str, Literal["ok", "down"]]

@@ -1,0 +1,111 @@
+"""Every error leaves the API as `application/problem+json` (RFC 9457), and says nothing about the inside."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+from uuid import uuid4
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from queued_jobs.errors import InvalidRequest, JobConflict, JobNotFound, JobsError, KeyReused, StoreUnavailable
+
+logger = logging.getLogger(__name__)
+
+_STATUS: dict[type[JobsError], int] = {
+    InvalidRequest: 422,
+    KeyReused: 422,
+    JobNotFound: 404,
+    JobConflict: 409,
+    StoreUnavailable: 503,
+}
+_RETRY_AFTER = "5"
+
+
+class Problem(HTTPException):
+    """Raise it from a route or a dependency for an answer that the caller can act on."""
+
+    def __init__(self, status: int, detail: str, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(status, detail, dict(headers or {}))
+
+
+def install(app: FastAPI) -> None:
+    """Give the application its error answers."""
+
+    @app.exception_handler(HTTPException)
+    async def http(request: Request, exc: HTTPException) -> JSONResponse:
+        return _response(request.scope, exc.status_code, exc.detail, headers=exc.headers)
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(request: Request, exc: RequestValidationError) -> JSONResponse:
+        errors = exc.errors()
+        if any(error["loc"][0] == "path" for error in errors):
+            return _response(request.scope, 404, "There is nothing here.")
+        # the input itself is left out: it may hold what should not be repeated
+        fields = [{"field": ".".join(map(str, error["loc"][1:])), "message": error["msg"]} for error in errors]
+        return _response(request.scope, 422, "The request is not valid.", errors=fields)
+
+    @app.exception_handler(JobsError)
+    async def jobs(request: Request, exc: JobsError) -> JSONResponse:
+        status = _STATUS.get(type(exc))
+        if status is None:
+            raise exc
+        if status == HTTPStatus.SERVICE_UNAVAILABLE:
+            logger.error("%s", exc)
+            detail = "The database does not answer at the moment. Try again in a few seconds."
+            return _response(request.scope, status, detail, headers={"Retry-After": _RETRY_AFTER})
+        return _response(request.scope, status, str(exc))
+
+
+class ProblemOn500:
+    """Outermost but for the framework's own handler, whose answer to an error the bridge to the host would drop."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = False
+
+        async def watched(message: Message) -> None:
+            nonlocal started
+            started = started or message["type"] == "http.response.start"
+            await send(message)
+
+        try:
+            await self._app(scope, receive, watched)
+        except Exception:
+            request_id = _request_id(scope)
+            logger.exception("request %s failed", request_id)
+            if started:
+                raise
+            await _response(scope, 500, f"Something went wrong here. Quote {request_id} when you report it.")(
+                scope, receive, send
+            )
+
+
+def _response(
+    scope: Scope, status: int, detail: str, *, headers: Mapping[str, str] | None = None, **extra: Any
+) -> JSONResponse:
+    body = {
+        "type": "about:blank",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "detail": detail,
+        "instance": scope["path"],
+        "requestId": _request_id(scope),
+        **extra,
+    }
+    return JSONResponse(body, status, headers=dict(headers or {}), media_type="application/problem+json")
+
+
+def _request_id(scope: Scope) -> str:
+    state = scope.setdefault("state", {})
+    if "request_id" not in state:
+        state["request_id"] = str(scope.get("azure_functions.invocation_id") or uuid4())
+    return str(state["request_id"])

@@ -1,0 +1,133 @@
+"""Writes zip files piece by piece into a blob, under names that are safe to extract anywhere."""
+
+from __future__ import annotations
+
+import base64
+import re
+import unicodedata
+import zipfile
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, cast
+
+if TYPE_CHECKING:
+    from typing import IO
+
+    from azure.storage.blob import BlobClient
+
+_BLOCK = 4 * 1024 * 1024
+_MAX_NAME_BYTES = 200
+_ZIP_EPOCH = datetime(1980, 1, 1, tzinfo=UTC)
+_UNSAFE = re.compile(r'[\x00-\x1f\x7f-\x9f<>:"|?*\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]')
+_WINDOWS_DEVICES = re.compile(r"(?i)(con|prn|aux|nul|com[0-9]|lpt[0-9])(\.|$)")
+
+
+class BlockWriter:
+    """A write-only file over one blob: bytes leave in blocks of 4 MiB, and the blob appears with `commit`.
+
+    Blocks that are never committed are dropped by the service within a week.
+    """
+
+    def __init__(self, blob: BlobClient) -> None:
+        self._blob = blob
+        self._buffer = bytearray()
+        self._blocks: list[str] = []
+        self.size = 0
+
+    def write(self, data: bytes) -> int:
+        self._buffer += data
+        self.size += len(data)
+        while len(self._buffer) >= _BLOCK:
+            self._stage(bytes(self._buffer[:_BLOCK]))
+            del self._buffer[:_BLOCK]
+        return len(data)
+
+    def flush(self) -> None:
+        """Nothing to do: `commit` writes what is left."""
+
+    def commit(self, *, content_type: str, metadata: Mapping[str, str]) -> None:
+        """Publish the blob, in place of an older one of the same name."""
+        from azure.storage.blob import BlobBlock, ContentSettings
+
+        if self._buffer:
+            self._stage(bytes(self._buffer))
+            self._buffer.clear()
+        self._blob.commit_block_list(
+            [BlobBlock(block_id=block) for block in self._blocks],
+            content_settings=ContentSettings(content_type=content_type),
+            metadata=dict(metadata),
+        )
+
+    def _stage(self, data: bytes) -> None:
+        block = base64.b64encode(f"{len(self._blocks):08}".encode()).decode()  # ids of one blob have one length
+        self._blob.stage_block(block, data)
+        self._blocks.append(block)
+
+
+class Archive:
+    """A zip file that is written from front to end, with memory for one piece at a time."""
+
+    def __init__(self, zip_file: zipfile.ZipFile) -> None:
+        self._zip = zip_file
+        self._names: set[str] = set()
+
+    @classmethod
+    @contextmanager
+    def writing(cls, target: BlockWriter) -> Iterator[Archive]:
+        """Write the directory of the archive at the end, unless an exception passes."""
+        # without a tell method, zipfile writes sizes behind each entry instead of going back
+        zip_file = zipfile.ZipFile(cast("IO[bytes]", target), "w", zipfile.ZIP_DEFLATED, allowZip64=True)
+        yield cls(zip_file)
+        zip_file.close()
+
+    def add(self, name: str, modified: datetime, pieces: Iterable[bytes]) -> None:
+        """Add one file under this name, made safe and told apart from others."""
+        name = unused_name(safe_name(name), self._names)
+        self._names.add(name.casefold())
+        entry = zipfile.ZipInfo(name, max(modified.astimezone(UTC), _ZIP_EPOCH).timetuple()[:6])
+        entry.compress_type = zipfile.ZIP_DEFLATED
+        entry.external_attr = 0o644 << 16
+        with self._zip.open(entry, "w", force_zip64=True) as out:
+            for piece in pieces:
+                out.write(piece)
+
+
+def safe_name(name: str) -> str:
+    """Return a relative path that every unzip tool on every system extracts inside its folder.
+
+    At most 200 bytes of UTF-8 in NFC; never empty.
+    """
+    parts = []
+    for part in unicodedata.normalize("NFC", name).replace("\\", "/").split("/"):
+        part = _UNSAFE.sub("_", part.encode("utf-8", "replace").decode()).strip(" .")
+        if part:
+            parts.append(f"_{part}" if _WINDOWS_DEVICES.match(part) else part)
+    return _shortened("/".join(parts) or "unnamed", _MAX_NAME_BYTES)
+
+
+def unused_name(name: str, used: set[str]) -> str:
+    """Return the name, or with `~2`, `~3` before its suffix while it differs from a used one in case only, or not."""
+    stem, dot, suffix = name.rpartition(".")
+    if not stem or "/" in suffix:
+        stem, dot, suffix = name, "", ""
+    candidate, number = name, 1
+    while candidate.casefold() in used:
+        number += 1
+        tail = f"~{number}{dot}{suffix}"
+        candidate = _shortened(stem, _MAX_NAME_BYTES - len(tail.encode())) + tail
+    return candidate
+
+
+def _shortened(name: str, limit: int) -> str:
+    if len(name.encode()) <= limit:
+        return name
+    stem, dot, suffix = name.rpartition(".")
+    if dot and len(suffix.encode()) <= 16 and "/" not in suffix:
+        room = limit - len(suffix.encode()) - 1
+        return _cut(stem, room) + dot + suffix
+    return _cut(name, limit)
+
+
+def _cut(text: str, limit: int) -> str:
+    return text.encode()[:limit].decode("utf-8", "ignore").rstrip(" ./")

@@ -1,0 +1,32 @@
+"""The Azure Function app: what the host indexes."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from pathlib import Path
+
+import azure.functions as func
+
+from api.app import create_api
+from services import services
+from settings import SettingsError
+from triggers import register_triggers
+
+_HERE = Path(__file__).resolve().parent
+#: Beside this file in the deployed package, one folder up in the repository.
+_WEB = _HERE / "web" if (_HERE / "web").is_dir() else _HERE.parent / "web"
+_BAD_CONFIGURATION = 78  # EX_CONFIG of sysexits.h
+
+# at DEBUG the bridge between host and ASGI logs whole answers, tokens included
+if logging.getLogger().getEffectiveLevel() < logging.INFO:
+    logging.getLogger().setLevel(logging.INFO)
+
+try:
+    _services = services()
+except SettingsError as exc:
+    print(f"The settings do not allow a start:\n{exc}", file=sys.stderr, flush=True)  # noqa: T201 (logging may be off)
+    raise SystemExit(_BAD_CONFIGURATION) from exc
+
+app = func.AsgiFunctionApp(app=create_api(_services, web=_WEB), http_auth_level=func.AuthLevel.ANONYMOUS)
+register_triggers(app, _services)

@@ -1,0 +1,169 @@
+"""Zips all files below a prefix of the user's own, however large they are together."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from azure.core import MatchConditions
+from azure.core.exceptions import ResourceModifiedError, ResourceNotFoundError
+from pydantic import ConfigDict, StringConstraints, field_validator
+
+from archive import Archive, BlockWriter
+from queued_jobs import JobContext, JobRunner, PermanentError, QueuedJob, ResultFile, RetryPolicy
+from queued_jobs.view import Public
+from storage import RESULTS, blob_service
+
+if TYPE_CHECKING:
+    from azure.storage.blob import BlobProperties
+
+MAX_FILES = 1_000
+MAX_BYTES = 1024**3
+MAX_FILE_BYTES = 200 * 1024**2
+
+#: Blob metadata by which a zip of ours is known.
+_MADE_BY = "queued_jobs_kind"
+_MAX_SKIPPED_SHOWN = 100
+
+
+class ZipRequest(Public):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    container: Literal["uploads"] = "uploads"
+    #: Below the folder of the user; empty for all of it.
+    prefix: Annotated[str, StringConstraints(max_length=400)] = ""
+    #: What the user calls these files.
+    name: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=80)] | None = None
+
+    @field_validator("prefix")
+    @classmethod
+    def _stays_inside(cls, prefix: str) -> str:
+        if not prefix.isprintable() or "\\" in prefix or ".." in prefix.split("/") or "://" in prefix:
+            raise ValueError("must be a relative path of printable characters, without .. in it")
+        return prefix.strip().lstrip("/")
+
+
+class SkippedFile(Public):
+    name: str
+    reason: str
+
+
+class ZipResult(Public):
+    container: str
+    blob: str
+    file_name: str
+    #: How many files are in the zip.
+    files: int
+    #: Their size before zipping.
+    bytes: int
+    zip_bytes: int
+    #: The first hundred of those that were left out.
+    skipped: tuple[SkippedFile, ...]
+    skipped_count: int
+
+
+class TooMuchToZip(PermanentError):
+    """There are more files, or larger ones, than one zip may hold."""
+
+
+class NothingToZip(PermanentError):
+    """There are no files below this prefix."""
+
+
+class SourceChanged(Exception):
+    """A file changed or vanished while it was read."""
+
+
+class ZipBuilder(JobRunner[ZipRequest, ZipResult]):
+    """Streams blob by blob into one zip, which appears only when it is complete.
+
+    Files are read below the folder of the job's owner, whatever the request says. A further attempt starts anew under
+    a name of its own.
+    """
+
+    kind = "zip-builder"
+    queue = "zip-builder"
+    retry = RetryPolicy(max_attempts=3)
+
+    @classmethod
+    def label(cls, request: ZipRequest) -> str:
+        return f"Zip of {request.name or 'your files'}"
+
+    @classmethod
+    def file(cls, result: ZipResult) -> ResultFile:
+        return ResultFile(
+            container=result.container,
+            blob=result.blob,
+            file_name=result.file_name,
+            content_type="application/zip",
+        )
+
+    def on_execute(self, request: ZipRequest, ctx: JobContext[ZipResult]) -> ZipResult:
+        folder = f"{ctx.job.user_id}/"
+        blobs, skipped = self._listed(request.container, folder + request.prefix)
+        total = sum(blob.size for blob in blobs)
+        target = BlockWriter(blob_service().get_blob_client(RESULTS, f"{ctx.job.id}/{ctx.job.attempt}.zip"))
+        done = 0
+
+        def counted(blob: BlobProperties, number: int) -> Iterator[bytes]:
+            nonlocal done
+            for piece in self._pieces(request.container, blob):
+                ctx.checkpoint()
+                yield piece
+                done += len(piece)
+                if done > MAX_BYTES:
+                    raise TooMuchToZip(_too_large())
+                ctx.report(done / total if total else None, f"{number} of {len(blobs)} files")
+
+        with Archive.writing(target) as archive:
+            for number, blob in enumerate(blobs, start=1):
+                name = blob.name.removeprefix(folder).removeprefix(request.prefix) or blob.name.rpartition("/")[2]
+                archive.add(name, blob.last_modified, counted(blob, number))
+        ctx.checkpoint()
+        target.commit(content_type="application/zip", metadata={_MADE_BY: self.kind})
+        return ZipResult(
+            container=RESULTS,
+            blob=f"{ctx.job.id}/{ctx.job.attempt}.zip",
+            file_name=f"{request.name or 'files'}.zip",
+            files=len(blobs),
+            bytes=done,
+            zip_bytes=target.size,
+            skipped=tuple(skipped[:_MAX_SKIPPED_SHOWN]),
+            skipped_count=len(skipped),
+        )
+
+    async def on_result_discarded(self, job: QueuedJob, result: ZipResult) -> None:
+        await asyncio.to_thread(blob_service().get_blob_client(result.container, result.blob).delete_blob)
+
+    def _listed(self, container: str, prefix: str) -> tuple[list[BlobProperties], list[SkippedFile]]:
+        """Return what to zip and what not; raises before the first byte is read if it is too much."""
+        taken, skipped = [], []
+        listing = blob_service().get_container_client(container).list_blobs(prefix, include=["metadata"])
+        for blob in listing:
+            if (blob.metadata or {}).get(_MADE_BY) == self.kind:
+                skipped.append(SkippedFile(name=blob.name[-200:], reason="It is a zip that was made here."))
+                continue
+            if blob.size > MAX_FILE_BYTES:
+                raise TooMuchToZip(f"A file is larger than {MAX_FILE_BYTES // 1024**2} MiB.")
+            taken.append(blob)
+            if len(taken) > MAX_FILES:
+                raise TooMuchToZip(f"There are more than {MAX_FILES:,} files.")
+        if sum(blob.size for blob in taken) > MAX_BYTES:
+            raise TooMuchToZip(_too_large())
+        if not taken:
+            raise NothingToZip
+        return taken, skipped
+
+    def _pieces(self, container: str, blob: BlobProperties) -> Iterator[bytes]:
+        client = blob_service().get_blob_client(container, blob.name)
+        try:
+            # the very version that was listed and counted, or none
+            stream = client.download_blob(etag=blob.etag, match_condition=MatchConditions.IfNotModified)
+            yield from stream.chunks()
+        except (ResourceModifiedError, ResourceNotFoundError) as exc:
+            raise SourceChanged("A file changed or vanished while it was read.") from exc
+
+
+def _too_large() -> str:
+    return f"The files are larger than {MAX_BYTES // 1024**3} GiB together."

@@ -1,0 +1,58 @@
+"""Puts the application together from its settings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import jobs
+from api.invite import InviteAuthenticator
+from queued_jobs import (
+    Database,
+    JobRegistry,
+    JobRunner,
+    JobTracker,
+    PostgresRepository,
+    QueueManager,
+    SignalRNotifier,
+    Sweeper,
+)
+from settings import Settings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """What triggers and routes work with. Nothing in it is connected before its first use."""
+
+    registry: JobRegistry
+    database: Database
+    repository: PostgresRepository
+    queues: QueueManager
+    notifier: SignalRNotifier
+    tracker: JobTracker
+    sweeper: Sweeper
+    authenticator: InviteAuthenticator
+    runners: dict[str, JobRunner[Any, Any]]
+
+
+@cache
+def services() -> Services:
+    """Return the process's one set. Raises `SettingsError` for settings that are missing or unsafe."""
+    settings = Settings.from_environment()
+    registry = JobRegistry.from_package(jobs)
+    database = Database(settings.database_url)
+    repository = PostgresRepository(database)
+    queues = QueueManager(settings.queues)
+    notifier = SignalRNotifier(settings.signalr, registry)
+    return Services(
+        registry=registry,
+        database=database,
+        repository=repository,
+        queues=queues,
+        notifier=notifier,
+        tracker=JobTracker(database, queues, notifier),
+        sweeper=Sweeper(repository, queues, notifier),
+        authenticator=InviteAuthenticator(settings.invite),
+        runners={runner.kind: runner(repository, queues, notifier) for runner in registry},
+    )

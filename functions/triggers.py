@@ -1,0 +1,35 @@
+"""The triggers that are no HTTP: for each kind of job a queue and its poison queue, and one timer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import azure.functions as func
+
+from queued_jobs import JobRunner
+from services import Services
+
+
+def register_triggers(app: func.AsgiFunctionApp, services: Services) -> None:
+    """Add the functions of every registered runner, and the sweeper's timer."""
+    for runner in services.runners.values():
+        _register_runner(app, runner)
+
+    @app.function_name("sweep")
+    @app.timer_trigger(arg_name="timer", schedule="%SWEEP_SCHEDULE%", use_monitor=False)
+    async def sweep(timer: func.TimerRequest) -> None:
+        await services.sweeper.run_once()
+
+
+def _register_runner(app: func.AsgiFunctionApp, runner: JobRunner[Any, Any]) -> None:
+    name = runner.kind.replace("-", "_")
+
+    @app.function_name(name)
+    @app.queue_trigger(arg_name="message", queue_name=runner.queue, connection="QueuesConn")
+    async def run(message: func.QueueMessage) -> None:
+        await runner.receive(message.get_body())
+
+    @app.function_name(f"{name}_poison")
+    @app.queue_trigger(arg_name="message", queue_name=f"{runner.queue}-poison", connection="QueuesConn")
+    async def poison(message: func.QueueMessage) -> None:
+        await runner.receive_poison(message.get_body())
