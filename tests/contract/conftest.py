@@ -1,0 +1,135 @@
+"""The stores that the contract suite runs on."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import Any, Protocol
+
+import pytest
+from psycopg import sql
+from uuid_utils.compat import uuid7
+
+from queued_jobs import Database, JobMessage, PostgresRepository, QueuedJob, Repository
+from queued_jobs.model import Added, Attempt, JobKey, NewJob
+from queued_jobs.testing import InMemoryRepository
+from tests.support.databases import jobs_url, migrated_template
+
+__all__ = ["jobs_url", "migrated_template"]
+
+
+class Store(Protocol):
+    """A repository, and the means to look behind it."""
+
+    repository: Repository
+
+    async def row(self, key: JobKey) -> QueuedJob: ...
+    async def attempts(self, key: JobKey) -> list[Attempt]: ...
+    async def shift(self, key: JobKey, **by: timedelta) -> None:
+        """Move times of a row: `shift(key, lease_until=-hour)`."""
+
+    async def set(self, key: JobKey, **values: Any) -> None: ...
+
+
+class Helpers:
+    """What a test says often."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.repository = store.repository
+        self.row, self.attempts, self.shift, self.set = store.row, store.attempts, store.shift, store.set
+
+    async def add(self, **changes: Any) -> Added:
+        values: dict[str, Any] = {
+            "id": uuid7(),
+            "kind": "demo",
+            "schema_version": 1,
+            "queue": "demo",
+            "user_id": "ann",
+            "request": {"n": 1},
+            "max_attempts": 5,
+        }
+        return await self.repository.add(NewJob(**(values | changes)))
+
+    async def waiting(self, **changes: Any) -> QueuedJob:
+        return (await self.add(**changes)).job
+
+    async def claim(self, job: QueuedJob, *, gen: int | None = None, **changes: Any) -> QueuedJob | None:
+        values: dict[str, Any] = {
+            "kind": "demo",
+            "schema_version": 1,
+            "lease": timedelta(seconds=60),
+            "timeout": timedelta(minutes=20),
+        }
+        message = JobMessage(id=job.id, gen=job.dispatch_gen if gen is None else gen)
+        return await self.repository.claim(message, **(values | changes))
+
+    async def running(self, **changes: Any) -> QueuedJob:
+        claimed = await self.claim(await self.waiting(**changes))
+        assert claimed is not None
+        return claimed
+
+
+class MemoryStore:
+    def __init__(self) -> None:
+        self._memory = InMemoryRepository()
+        self.repository: Repository = self._memory
+
+    async def row(self, key: JobKey) -> QueuedJob:
+        return self._memory.jobs[key]
+
+    async def attempts(self, key: JobKey) -> list[Attempt]:
+        return self._memory.attempts.get(key, [])
+
+    async def shift(self, key: JobKey, **by: timedelta) -> None:
+        job = self._memory.jobs[key]
+        await self.set(key, **{name: getattr(job, name) + span for name, span in by.items()})
+
+    async def set(self, key: JobKey, **values: Any) -> None:
+        self._memory.jobs[key] = dataclasses.replace(self._memory.jobs[key], **values)
+
+
+class PostgresStore:
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.repository: Repository = PostgresRepository(database)
+
+    async def row(self, key: JobKey) -> QueuedJob:
+        row = await self.database.row("get", {"id": key, "any_user": True, "user_id": None})
+        assert row is not None
+        return QueuedJob.from_row(row)
+
+    async def attempts(self, key: JobKey) -> list[Attempt]:
+        rows = await self.database.rows("attempts", {"id": key, "any_user": True, "user_id": None})
+        return [Attempt.from_row(row) for row in rows]
+
+    async def shift(self, key: JobKey, **by: timedelta) -> None:
+        async with self.database.connection() as conn:
+            for name, span in by.items():
+                column = sql.Identifier(name)
+                update = sql.SQL("update queued_jobs.job set {} = {} + %s where id = %s").format(column, column)
+                await conn.execute(update, (span, key))
+
+    async def set(self, key: JobKey, **values: Any) -> None:
+        async with self.database.connection() as conn:
+            for name, value in values.items():
+                update = sql.SQL("update queued_jobs.job set {} = %s where id = %s").format(sql.Identifier(name))
+                await conn.execute(update, (value, key))
+
+
+@pytest.fixture(params=["memory", "postgres"])
+def store_url(request: pytest.FixtureRequest) -> str | None:
+    """Where the store is; None for memory."""
+    url: str | None = request.getfixturevalue("jobs_url") if request.param == "postgres" else None
+    return url
+
+
+@pytest.fixture
+async def jobs(store_url: str | None) -> AsyncIterator[Helpers]:
+    if store_url is None:
+        yield Helpers(MemoryStore())
+        return
+    database = Database(store_url)
+    yield Helpers(PostgresStore(database))
+    await database.close()
