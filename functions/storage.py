@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from queued_jobs import ResultFile
 from settings import Settings
@@ -63,8 +64,8 @@ def upload_link(blob: str) -> Link:
 
 def download_link(file: ResultFile) -> Link:
     """Return a link that downloads this one blob under its file name. It may be used more than once until it ends."""
-    plain = file.file_name.encode("ascii", "replace").decode().replace('"', "_").replace("?", "_")
-    disposition = f'attachment; filename="{plain}"'
+    plain = re.sub(r"[^ -~]|[\"\\%]", "_", file.file_name)  # for browsers that know no filename*
+    disposition = f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(file.file_name, safe='')}"
     return _link(file.container, file.blob, "r", _DOWNLOAD_LIFE, disposition, file.content_type)
 
 

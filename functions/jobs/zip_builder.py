@@ -10,7 +10,7 @@ from azure.core import MatchConditions
 from azure.core.exceptions import ResourceModifiedError, ResourceNotFoundError
 from pydantic import ConfigDict, StringConstraints, field_validator
 
-from archive import Archive, BlockWriter
+from archive import Archive, BlockWriter, safe_name
 from queued_jobs import JobContext, JobRunner, PermanentError, QueuedJob, ResultFile, RetryPolicy
 from queued_jobs.view import Public
 from storage import RESULTS, blob_service
@@ -125,7 +125,7 @@ class ZipBuilder(JobRunner[ZipRequest, ZipResult]):
         return ZipResult(
             container=RESULTS,
             blob=f"{ctx.job.id}/{ctx.job.attempt}.zip",
-            file_name=f"{request.name or 'files'}.zip",
+            file_name=safe_name(f"{request.name or 'files'}.zip".replace("/", "_")),
             files=len(blobs),
             bytes=done,
             zip_bytes=target.size,

@@ -1,0 +1,85 @@
+"""A Postgres that comes and goes."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+
+from queued_jobs import Database, PostgresRepository, migrate
+from queued_jobs.errors import StoreRefused, StoreUnavailable
+from scripts.local.postgres import PostgresServer
+from tests.integration.queued_jobs.conftest import Shop
+
+
+@pytest.fixture
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
+    """A server of this test's own, to be stopped at will."""
+    server = PostgresServer(tmp_path_factory.mktemp("own") / "postgres", durable=False)
+    server.start()
+    yield server
+    server.stop()
+    server.delete_data()
+
+
+async def test_a_server_that_was_restarted_is_used_again(server: PostgresServer) -> None:
+    await migrate(server.url)
+    database = Database(server.url)
+    await database.ping()
+    await asyncio.to_thread(server.stop)
+    with pytest.raises(StoreUnavailable):
+        await database.ping()
+    await asyncio.to_thread(server.start)
+    await database.ping()
+    await database.close()
+
+
+async def test_connections_that_the_server_cut_are_replaced(shop: Shop, jobs_url: str) -> None:
+    await shop.database.ping()
+    async with await psycopg.AsyncConnection.connect(jobs_url, autocommit=True) as other:
+        await other.execute(
+            "select pg_terminate_backend(pid) from pg_stat_activity "
+            "where datname = current_database() and pid <> pg_backend_pid()"
+        )
+    await shop.database.ping()
+
+
+async def test_a_value_that_cannot_be_kept_is_told_apart_from_a_server_that_is_away(shop: Shop) -> None:
+    with pytest.raises(StoreRefused):
+        await shop.database.rows("reject", {"queue": "a\0b", "reason": "", "body_sha256": b"", "body_start": ""})
+
+
+async def test_times_are_utc_wherever_the_server_is(shop: Shop) -> None:
+    job = (await shop.queue()).job
+    assert str(job.created_at.tzinfo) == "UTC"
+
+
+async def test_a_slow_statement_is_given_up(shop: Shop) -> None:
+    async with shop.database.connection() as conn:
+        row = await (await conn.execute("show statement_timeout")).fetchone()
+    assert row == {"statement_timeout": "10s"}
+
+
+def test_each_event_loop_has_a_pool_of_its_own(jobs_url: str) -> None:
+    repository = PostgresRepository(database := Database(jobs_url))
+    seen = []
+
+    async def use() -> None:
+        seen.append(await repository.unsent(limit=1))
+        await database.close()
+
+    threads = [threading.Thread(target=asyncio.run, args=(use(),)) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert seen == [[], []]
+
+
+async def test_cold_starts_at_once_open_one_pool(jobs_url: str) -> None:
+    database = Database(jobs_url)
+    await asyncio.gather(*(database.ping() for _ in range(10)))
+    await database.close()

@@ -1,0 +1,66 @@
+"""Queues on a real Azurite."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+from uuid_utils.compat import uuid7
+
+from queued_jobs import JobMessage, QueueManager
+from queued_jobs.errors import SendFailed
+from scripts.local.azurite import AzuriteServer
+
+MESSAGE = JobMessage(id=uuid7(), gen=7)
+
+
+@pytest.fixture
+def name() -> str:
+    return f"test-{uuid4().hex[:20]}"
+
+
+@pytest.fixture
+async def queues(azurite: AzuriteServer, name: str) -> AsyncIterator[QueueManager]:
+    async with QueueManager(azurite.connection_string) as manager:
+        await manager.ensure(name)
+        yield manager
+
+
+async def test_what_lies_on_the_queue_is_what_the_host_expects(queues: QueueManager, name: str) -> None:
+    await queues.send(name, MESSAGE)
+    (raw,) = [message async for message in queues[name].receive_messages()]
+    assert json.loads(base64.b64decode(raw.content, validate=True)) == {"v": 1, "id": str(MESSAGE.id), "gen": 7}
+    assert JobMessage.decode(base64.b64decode(raw.content)) == MESSAGE
+    assert raw.expires_on is not None
+    assert raw.expires_on.year == 9999, "it never expires"
+
+
+async def test_a_delayed_message_is_hidden(queues: QueueManager, name: str) -> None:
+    await queues.send(name, MESSAGE, delay=timedelta(minutes=5))
+    assert [message async for message in queues[name].receive_messages()] == []
+    assert (await queues.depth(name))[name] == 1
+
+
+async def test_queues_are_made_with_their_poison_queues_once(queues: QueueManager, name: str) -> None:
+    await queues.ensure(name)
+    assert await queues.depth(name) == {name: 0, f"{name}-poison": 0}
+
+
+async def test_a_queue_that_is_not_there(queues: QueueManager) -> None:
+    with pytest.raises(SendFailed, match="no-such-queue"):
+        await queues.send("no-such-queue", MESSAGE)
+    with pytest.raises(SendFailed):
+        await queues.ping("no-such-queue")
+    assert await queues.depth("no-such-queue") == {"no-such-queue": 0, "no-such-queue-poison": 0}
+
+
+async def test_an_account_that_is_away_is_told_in_time(azurite: AzuriteServer) -> None:
+    port = azurite.queue_endpoint.rsplit(":", 1)[1].split("/")[0]
+    async with QueueManager(azurite.connection_string.replace(f":{port}/", ":9/")) as manager:
+        with pytest.raises(SendFailed) as caught:
+            await manager.send("demo", MESSAGE)
+    assert "AccountKey" not in str(caught.value)

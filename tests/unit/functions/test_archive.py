@@ -1,0 +1,130 @@
+"""Names inside zips, and zips that are written from front to end."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from archive import Archive, BlockWriter, safe_name, unused_name
+
+
+@pytest.mark.parametrize(
+    ("name", "safe"),
+    [
+        ("report.pdf", "report.pdf"),
+        ("a/b/c.txt", "a/b/c.txt"),
+        ("ü/日本.txt", "ü/日本.txt"),
+        ("u\u0308.txt", "ü.txt"),
+        ("../../etc/passwd", "etc/passwd"),
+        ("/abs", "abs"),
+        ("C:\\x", "C_/x"),
+        ("a\\..\\b", "a/b"),
+        ("a/./b", "a/b"),
+        ("con.txt", "_con.txt"),
+        ("x/NUL", "x/_NUL"),
+        ("com1", "_com1"),
+        ("trailing. ", "trailing"),
+        ("gpj\u202eexe", "gpj_exe"),
+        ("a\0b\nc", "a_b_c"),
+        ("", "unnamed"),
+        ("..", "unnamed"),
+        ("half\ud800", "half?".replace("?", "_")),
+    ],
+)
+def test_names_are_made_safe(name: str, safe: str) -> None:
+    assert safe_name(name) == safe
+
+
+@given(st.text(max_size=1_000))
+def test_any_name_stays_inside(tmp_path_factory: pytest.TempPathFactory, name: str) -> None:
+    safe = safe_name(name)
+    assert 1 <= len(safe.encode()) <= 200
+    assert not safe.startswith("/")
+    assert not any(part in ("", ".", "..") for part in safe.split("/"))
+    assert "\\" not in safe
+    assert safe_name(safe) == safe
+
+
+def test_a_long_name_keeps_its_suffix() -> None:
+    assert safe_name("x" * 1_000 + ".pdf").endswith("x.pdf")
+
+
+def test_names_that_differ_in_case_only_are_told_apart() -> None:
+    used: set[str] = set()
+    names = []
+    for name in ["a.txt", "A.TXT", "a.txt", "d.x/a", "D.X/A"]:
+        names.append(unused_name(name, used))
+        used.add(names[-1].casefold())
+    assert names == ["a.txt", "A~2.TXT", "a~3.txt", "d.x/a", "D.X/A~2"]
+
+
+class Blob:
+    """Takes blocks as the service does: ids of one length, committed in the order that is named."""
+
+    def __init__(self) -> None:
+        self.blocks: dict[str, bytes] = {}
+        self.content: bytes | None = None
+        self.settings: dict[str, Any] = {}
+
+    def stage_block(self, block_id: str, data: bytes) -> None:
+        assert len({len(block) for block in [*self.blocks, block_id]}) == 1
+        assert len(data) <= 4 * 1024 * 1024
+        self.blocks[block_id] = data
+
+    def commit_block_list(self, blocks: list[Any], **settings: Any) -> None:
+        self.content = b"".join(self.blocks[block.id] for block in blocks)
+        self.settings = settings
+
+    def published(self) -> list[bytes]:
+        return [] if self.content is None else [self.content]
+
+
+def written(files: list[tuple[str, list[bytes]]]) -> bytes:
+    blob = Blob()
+    target = BlockWriter(blob)  # type: ignore[arg-type]
+    with Archive.writing(target) as archive:
+        for name, pieces in files:
+            archive.add(name, datetime(2026, 1, 2, 3, 4, 6, tzinfo=UTC), pieces)
+    assert blob.published() == [], "nothing is published before the end"
+    target.commit(content_type="application/zip", metadata={"made": "here"})
+    (content,) = blob.published()
+    assert len(content) == target.size
+    return content
+
+
+def test_a_zip_reads_back(tmp_path: Path) -> None:
+    files = [("a.txt", [b"one ", b"two"]), ("empty", []), ("../A.TXT", [b"three"]), ("big", [b"x" * 5_000_000] * 3)]
+    with zipfile.ZipFile(io.BytesIO(written(files))) as zip_file:
+        assert zip_file.testzip() is None
+        assert zip_file.namelist() == ["a.txt", "empty", "A~2.TXT", "big"]
+        assert zip_file.read("a.txt") == b"one two"
+        assert zip_file.read("big") == b"x" * 15_000_000
+        assert zip_file.getinfo("a.txt").date_time == (2026, 1, 2, 3, 4, 6)
+        zip_file.extractall(tmp_path / "out")
+    assert not (tmp_path / "A.TXT").exists()
+
+
+def test_an_old_time_is_the_oldest_that_a_zip_can_hold() -> None:
+    blob = Blob()
+    with Archive.writing(BlockWriter(blob)) as archive:  # type: ignore[arg-type]
+        archive.add("a", datetime(1970, 1, 1, tzinfo=UTC), [])
+
+
+def test_an_exception_publishes_nothing() -> None:
+    blob = Blob()
+    target = BlockWriter(blob)  # type: ignore[arg-type]
+
+    def broken() -> Any:
+        yield b"one"
+        raise OSError("gone")
+
+    with pytest.raises(OSError, match="gone"), Archive.writing(target) as archive:
+        archive.add("a", datetime.now(UTC), broken())
+    assert blob.published() == []

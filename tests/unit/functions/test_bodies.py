@@ -1,0 +1,68 @@
+"""JSON that other parsers let through and Postgres refuses."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from api.bodies import parsed
+from api.problems import Problem
+
+PLAIN = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(10**50), 10**50)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0")),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(st.characters(codec="ascii", min_codepoint=32)), inner),
+    max_leaves=20,
+)
+
+
+@given(PLAIN)
+def test_plain_json_passes_unchanged(value: object) -> None:
+    assert parsed(json.dumps(value).encode()) == value
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (b"", 400),
+        (b"{", 400),
+        (b"{} x", 400),
+        (b"\xef\xbb\xbf{}", 400),  # byte order mark
+        (b'{"a": "\xff"}', 400),
+        (b'{"a": 1, "a": 2}', 400),
+        (b'[{"a": 1, "b": {"c": 1, "c": 1}}]', 400),
+        (b"NaN", 400),
+        (b"[-Infinity]", 400),
+        (b"1e400", 400),
+        (b"1" * 5_000, 400),
+        (b"1" * 101, 400),
+        (b"[" * 65 + b"]" * 65, 400),
+        (b"[" * 100_000, 400),
+        (b'"\\u0000"', 422),
+        (b'{"\\u0000": 1}', 422),
+        (b'"\\ud800"', 422),
+        (b'[["\\udfff"]]', 422),
+    ],
+    ids=lambda value: repr(value)[:30],
+)
+def test_everything_else_is_refused(body: bytes, status: int) -> None:
+    with pytest.raises(Problem) as caught:
+        parsed(body)
+    assert caught.value.status_code == status
+
+
+def test_depth_64_is_allowed() -> None:
+    assert parsed(b"[" * 64 + b"]" * 64)
+
+
+@given(st.binary(max_size=200))
+def test_no_bytes_raise_anything_else(body: bytes) -> None:
+    with contextlib.suppress(Problem):
+        parsed(body)

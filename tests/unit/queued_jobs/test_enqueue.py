@@ -1,0 +1,64 @@
+"""Starting jobs: the row first, then the message."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from queued_jobs import JobMessage
+from queued_jobs.errors import InvalidRequest
+from tests.unit.queued_jobs.conftest import World
+
+
+async def test_the_row_is_stored_and_the_message_sent(world: World) -> None:
+    job = await world.queued()
+    (due,) = world.queues.sent
+    assert (due.message, due.queue) == (JobMessage.of(job), "demo")
+    assert world.row(job).sent_gen == 1
+    assert world.shown() == ["pending"]
+
+
+async def test_a_queue_that_is_away_loses_nothing(world: World) -> None:
+    world.queues.away = True
+    job = await world.queued()
+    assert world.row(job).sent_gen == 0
+
+
+async def test_a_hub_that_is_away_loses_nothing(world: World) -> None:
+    world.notifier.away = True
+    job = await world.queued()
+    assert world.row(job).sent_gen == 1
+
+
+async def test_the_same_key_again_sends_and_pushes_nothing(world: World) -> None:
+    await world.queued(idempotency_key="k")
+    await world.queued(idempotency_key="k")
+    assert len(world.queues.sent) == 1
+    assert len(world.notifier.pushed) == 1
+
+
+async def test_a_near_delay_hides_the_message(world: World) -> None:
+    await world.queued(delay=timedelta(minutes=2))
+    assert world.queues.sent[0].delay == timedelta(minutes=2)
+
+
+async def test_a_far_delay_is_kept_in_the_row(world: World) -> None:
+    job = await world.queued(delay=timedelta(days=30))
+    assert world.queues.sent == []
+    assert world.row(job).sent_gen == 0
+
+
+async def test_a_negative_delay_means_now(world: World) -> None:
+    await world.queued(delay=-timedelta(hours=1))
+    assert world.queues.sent[0].delay == timedelta()
+
+
+@pytest.mark.parametrize(
+    "options", [{"idempotency_key": ""}, {"idempotency_key": "k" * 201}, {"unique_key": "k" * 201}]
+)
+async def test_keys_of_a_wrong_length_are_refused(world: World, options: dict[str, Any]) -> None:
+    with pytest.raises(InvalidRequest, match="must have 1 to 200 characters"):
+        await world.queued(**options)
+    assert world.repository.jobs == {}

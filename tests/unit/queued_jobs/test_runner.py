@@ -1,0 +1,57 @@
+"""What a runner class must say, and what it reads from its type arguments."""
+
+from __future__ import annotations
+
+import pytest
+from pydantic import BaseModel
+
+from queued_jobs import JobContext, JobRunner
+
+
+class Ask(BaseModel):
+    pass
+
+
+class Answer(BaseModel):
+    pass
+
+
+def declared(kind: str = "demo", queue: object = "demo") -> type[JobRunner[Ask, Answer]]:
+    class Declared(JobRunner[Ask, Answer]):
+        async def on_execute(self, request: Ask, ctx: JobContext[Answer]) -> Answer:
+            return Answer()
+
+    return type("Declared", (Declared,), {"kind": kind, "queue": queue})
+
+
+def test_the_types_are_read_once() -> None:
+    runner = declared()
+    assert (runner.request_type, runner.result_type) == (Ask, Answer)
+
+
+def test_a_job_may_have_no_result() -> None:
+    class Silent(JobRunner[Ask, None]):
+        kind = "silent"
+        queue = "silent"
+
+        async def on_execute(self, request: Ask, ctx: JobContext[None]) -> None:
+            return None
+
+    assert Silent.result_type is None
+
+
+@pytest.mark.parametrize("kind", ["", "Zip", "1st", "-a", "a_b", "a" * 64, "__proto__", "a/b"])
+def test_a_kind_that_is_no_wire_name_is_refused(kind: str) -> None:
+    with pytest.raises(TypeError, match="kind"):
+        declared(kind=kind)
+
+
+@pytest.mark.parametrize("queue", [None, "", "ab", "Zip", "a--b", "-ab", "ab-", "a" * 57, "demo-poison", "a_b"])
+def test_a_queue_that_storage_or_the_host_refuses_is_refused(queue: object) -> None:
+    with pytest.raises(TypeError, match="queue"):
+        declared(queue=queue)
+
+
+def test_types_that_are_not_named_are_refused() -> None:
+    with pytest.raises(TypeError, match="name the request and result types"):
+        type("Untyped", (JobRunner,), {"kind": "demo", "queue": "demo"})

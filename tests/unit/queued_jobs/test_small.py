@@ -1,0 +1,108 @@
+"""The small rules: delays, masks, reports, connection strings."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from queued_jobs import RetryPolicy, SignalRNotifier
+from queued_jobs.context import JobContext, Report
+from queued_jobs.errors import JobCancelled, JobsError, LeaseLost
+from queued_jobs.redact import masked, storable
+from queued_jobs.signalr import ConnectionString
+from tests.unit.queued_jobs.conftest import World
+
+
+class TestDelay:
+    @pytest.mark.parametrize(("attempt", "seconds"), [(1, 5), (2, 10), (5, 80), (10, 2560), (11, 3600), (1000, 3600)])
+    def test_it_doubles_to_the_cap_with_jitter(self, attempt: int, seconds: int) -> None:
+        delays = {RetryPolicy().delay(attempt) for _ in range(200)}
+        assert len(delays) > 100
+        assert min(delays) >= timedelta(seconds=seconds * 0.5)
+        assert max(delays) <= timedelta(seconds=seconds * 1.5)
+
+    def test_a_kind_may_name_permanent_errors(self) -> None:
+        policy = RetryPolicy(permanent=(KeyError,))
+        assert policy.retry_in(KeyError("x"), 1) is None
+        assert policy.retry_in(ValueError("x"), 1) is not None
+
+
+class TestRedaction:
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "https://a.blob.example/c/b?se=2026&sig=SECRET%2Babc&sp=r",
+            "AccountName=x;AccountKey=SECRET==;EndpointSuffix=y",
+            "AccessKey=SECRET;Version=1.0",
+            "password=SECRET host=db",
+            'password: "SECRET"',
+            "Authorization: Bearer SECRET.abc-def",
+            "postgresql://me:SECRET@host/db",
+            '{"client_secret": "SECRET"}',
+        ],
+    )
+    def test_credentials_are_masked(self, text: str) -> None:
+        assert "SECRET" not in masked(text)
+        assert "***" in masked(text)
+
+    @pytest.mark.parametrize("text", ["a signal came", "design=flat", "passwords are fine", "5 tokens left"])
+    def test_ordinary_words_stay(self, text: str) -> None:
+        assert masked(text) == text
+
+    def test_what_cannot_be_stored_is_replaced(self) -> None:
+        assert storable("a\0b\ud800c\x1b[31m\u202ed", 100) == "a\ufffdb?c\ufffd[31m\ufffdd"
+
+    def test_long_text_is_cut(self) -> None:
+        assert storable("x" * 11, 10) == "x" * 9 + "\u2026"
+
+
+class TestContext:
+    @pytest.fixture
+    async def ctx(self, world: World) -> JobContext[None]:
+        return JobContext(await world.queued(), world.repository)
+
+    async def test_only_a_noticeable_difference_is_written(self, ctx: JobContext[None]) -> None:
+        assert ctx.unwritten() is None
+        ctx.report(0.005)
+        assert ctx.unwritten() is None
+        ctx.report(0.5)
+        assert ctx.unwritten() == Report(0.5, None)
+        ctx.wrote(Report(0.5, None))
+        ctx.report(0.504)
+        assert ctx.unwritten() is None
+        ctx.report(message="almost")
+        assert ctx.unwritten() == Report(0.504, "almost")
+
+    @pytest.mark.parametrize(("given", "kept"), [(-1, 0.0), (7, 1.0), (float("nan"), 0.4), (float("inf"), 0.4)])
+    async def test_absurd_progress_does_no_harm(self, ctx: JobContext[None], given: float, kept: float) -> None:
+        ctx.report(0.4)
+        ctx.wrote(Report(0.2, None))
+        ctx.report(given, "m")
+        assert ctx.unwritten() == Report(kept, "m")
+
+    async def test_a_lost_lease_outdoes_a_cancel(self, ctx: JobContext[None]) -> None:
+        reasons: list[JobsError] = [JobCancelled(), LeaseLost(), JobCancelled()]
+        for reason in reasons:
+            ctx.stop(reason)
+        with pytest.raises(LeaseLost):
+            ctx.checkpoint()
+
+
+class TestConnectionString:
+    def test_the_port_counts(self) -> None:
+        parsed = ConnectionString.parse("Endpoint=http://localhost;Port=8888;AccessKey=abc=;Version=1.0;")
+        assert (parsed.endpoint, parsed.access_key) == ("http://localhost:8888", "abc=")
+
+    @pytest.mark.parametrize("text", ["", "Endpoint=http://x", "AccessKey=SECRET", "Endpoint=ftp://x;AccessKey=SECRET"])
+    def test_what_is_missing_is_named_and_the_key_is_not(self, text: str) -> None:
+        with pytest.raises(ValueError, match=r"Endpoint|AccessKey") as caught:
+            ConnectionString.parse(text)
+        assert "SECRET" not in str(caught.value)
+
+
+def test_the_public_names_are_there() -> None:
+    import queued_jobs
+
+    assert all(hasattr(queued_jobs, name) for name in queued_jobs.__all__)
+    assert SignalRNotifier in vars(queued_jobs).values()
