@@ -105,7 +105,7 @@ class Database:
             open=False,
             min_size=0,
             max_size=self._max_size,
-            timeout=5,
+            timeout=4,  # a request is answered within five seconds
             max_idle=60,
             max_lifetime=1800,
             check=AsyncConnectionPool.check_connection,

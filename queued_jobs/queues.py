@@ -101,7 +101,14 @@ class QueueManager:
 
     def _make_service(self) -> QueueServiceClient:
         return QueueServiceClient.from_connection_string(
-            self._connection_string, retry_total=1, connection_timeout=3, read_timeout=5
+            self._connection_string,
+            retry_total=1,
+            # one second before the retry: by default it is about 18, longer than a request may take
+            initial_backoff=0,
+            increment_base=1,
+            random_jitter_range=0,
+            connection_timeout=3,
+            read_timeout=5,
         )
 
 

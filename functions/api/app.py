@@ -33,7 +33,7 @@ def create_api(services: Services, *, web: Path) -> ASGIApp:
         jobs.routes,
         uploads.routes,
         health.routes,
-        client.router(web, blob_origin=origin()),  # last: it takes every path
+        client.router(web, blob_origin=origin()),
     ):
         check_policies(routes)
         app.include_router(routes)

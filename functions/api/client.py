@@ -17,6 +17,7 @@ _TYPES = {
     ".css": "text/css; charset=utf-8",
     ".svg": "image/svg+xml",
 }
+_FOLDERS = ("css", "js", "vendor")
 
 
 def router(root: Path, *, blob_origin: str) -> APIRouter:
@@ -29,17 +30,17 @@ def router(root: Path, *, blob_origin: str) -> APIRouter:
         text = f"export const config = Object.freeze({json.dumps(config)});\n"
         return Response(text, media_type="text/javascript", headers={"Cache-Control": "no-cache"})
 
-    @routes.api_route("/{path:path}", methods=["GET", "HEAD"])
-    def file(path: str, request: Request) -> Response:
-        if path.startswith("api/"):
-            raise Problem(404, "There is nothing here.")
-        found = _inside(root, path or "index.html")
+    def file(request: Request) -> Response:
+        found = _inside(root, request.url.path.removeprefix("/") or "index.html")
         content = found.read_bytes()
         headers = {"ETag": f'"{hashlib.sha256(content).hexdigest()[:32]}"', "Cache-Control": "no-cache"}
         if request.headers.get("if-none-match") == headers["ETag"]:
             return Response(status_code=304, headers=headers)
         return Response(content, media_type=_TYPES[found.suffix], headers=headers)
 
+    # not one route for every path: it would answer where the API has the path but not the method
+    for path in ("/", "/{file}", *(f"/{folder}/{{file:path}}" for folder in _FOLDERS)):
+        routes.add_api_route(path, file, methods=["GET", "HEAD"])
     return routes
 
 

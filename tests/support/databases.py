@@ -28,7 +28,7 @@ def jobs_url(postgres: PostgresServer, migrated_template: str) -> Iterator[str]:
     """The address of a migrated, empty database that only this test uses."""
     name = f"jobs_{next(_numbers)}"
     with psycopg.connect(postgres.url, autocommit=True) as connection:
-        connection.execute(f"create database {name} template {migrated_template}")
+        connection.execute(f"create database {name} template {migrated_template} strategy file_copy")
     yield postgres.url_of(name)
     with psycopg.connect(postgres.url, autocommit=True) as connection:
         connection.execute(f"drop database {name} with (force)")

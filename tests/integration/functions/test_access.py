@@ -1,0 +1,139 @@
+"""Who may call what, and what every answer carries."""
+
+from __future__ import annotations
+
+import jwt
+import pytest
+from fastapi import APIRouter
+
+from api.app import create_api
+from api.identity import check_policies
+from tests.integration.functions.conftest import WEB, Site
+from tests.integration.functions.test_jobs_api import assert_problem
+from tests.support.hub import ControlledHub
+
+PUBLIC = {("POST", "/api/session"), ("GET", "/api/health")}
+
+
+async def routes(site: Site) -> set[tuple[str, str]]:
+    document = (await site.call(None, "GET", "/api/openapi.json")).json()
+    return {(method.upper(), path) for path, methods in document["paths"].items() for method in methods}
+
+
+async def test_without_a_token_every_route_but_the_public_ones_is_401(site: Site) -> None:
+    found = await routes(site)
+    assert found > PUBLIC
+    assert len(found) >= 14
+    for method, path in found - PUBLIC:
+        target = path.replace("{job_id}", "01a20f71-90cb-7027-842a-5ce2fd999aaa")
+        answer = await site.call(None, method, target, json={} if method == "POST" else None)
+        assert_problem(answer, 401)
+        assert answer.headers["www-authenticate"] == "Bearer"
+
+
+@pytest.mark.parametrize("header", ["", "Bearer", "Bearer ", "Basic YTpi", "Bearer x.y.z", "bearer null"])
+async def test_what_is_no_bearer_token_is_401(site: Site, header: str) -> None:
+    assert_problem(await site.call(None, "GET", "/api/jobs/mine", headers={"Authorization": header}), 401)
+
+
+async def test_identity_headers_of_the_platform_count_for_nothing(site: Site) -> None:
+    forged = {"X-MS-CLIENT-PRINCIPAL": "eyJhZG1pbiI6dHJ1ZX0=", "X-MS-CLIENT-PRINCIPAL-ID": "admin"}
+    assert_problem(await site.call(None, "GET", "/api/jobs/mine", headers=forged), 401)
+
+
+async def test_a_wrong_invite_is_401(site: Site) -> None:
+    assert_problem(await site.call(None, "POST", "/api/session", json={"invite": "wrong"}), 401)
+
+
+async def test_no_parameter_changes_who_the_caller_is(site: Site) -> None:
+    await site.start("ann")
+    ann = await site.user_id("ann")
+    answer = await site.call("bob", "GET", f"/api/jobs/mine?user_id={ann}", headers={"X-User": ann})
+    assert answer.json()["items"] == []
+
+
+async def test_negotiate_admits_the_caller_and_nobody_else(site: Site, hub: ControlledHub) -> None:
+    ann = await site.user_id("ann")
+    answer = await site.call(
+        "bob", "POST", f"/api/negotiate?userId={ann}", headers={"x-ms-signalr-userid": ann}, json={"userId": ann}
+    )
+    access = answer.json()
+    claims = jwt.decode(access["accessToken"], options={"verify_signature": False})
+    assert claims["nameid"] == await site.user_id("bob")
+    assert claims["aud"] == access["url"] == f"{hub.endpoint}/client/?hub=jobs"
+    assert 0 < claims["exp"] - claims["iat"] <= 3600
+    assert claims["asrs.s.aeo"] == str(claims["exp"])
+    assert_problem(await site.call("bob", "GET", "/api/negotiate"), 405)
+
+
+async def test_wrong_methods_are_told(site: Site) -> None:
+    for method, path in [("PUT", "/api/session"), ("DELETE", "/api/uploads"), ("GET", "/api/uploads")]:
+        answer = await site.call("ann", method, path)
+        assert_problem(answer, 405)
+        assert answer.headers["allow"] == "POST"
+
+
+async def test_every_answer_has_the_security_headers(site: Site, hub: ControlledHub) -> None:
+    for path in ("/api/health", "/api/jobs/mine", "/nothing", "/config.js"):
+        headers = (await site.call(None, "GET", path)).headers
+        policy = headers["content-security-policy"]
+        assert policy.startswith("default-src 'none'; script-src 'self';")
+        assert hub.endpoint in policy
+        assert hub.endpoint.replace("http", "ws") in policy
+        assert "unsafe" not in policy
+        assert "*" not in policy
+        assert headers["x-content-type-options"] == "nosniff"
+        assert headers["referrer-policy"] == "no-referrer"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/package.json",
+        "/README.md",
+        "/vendor/manifest.json",
+        "/../pyproject.toml",
+        "/..%2fpyproject.toml",
+        "/js/..%2f..%2ffunctions/settings.py",
+        "/js",
+        "/%00",
+        "/.env",
+        "/C:\\x",
+        "/api",
+        "/api/nothing.js",
+    ],
+)
+async def test_only_the_clients_files_are_served(site: Site, path: str) -> None:
+    assert_problem(await site.call(None, "GET", path), 404)
+
+
+async def test_the_clients_files_are_served(site: Site) -> None:
+    answer = await site.call(None, "GET", "/favicon.svg")
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "image/svg+xml")
+    again = await site.call(None, "GET", "/favicon.svg", headers={"If-None-Match": answer.headers["etag"]})
+    assert (again.status_code, again.content) == (304, b"")
+    assert (await site.call(None, "HEAD", "/favicon.svg")).status_code == 200
+
+
+async def test_a_bug_is_a_500_that_shows_nothing(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def broken(*args: object, **options: object) -> None:
+        raise RuntimeError("password=hunter2")
+
+    monkeypatch.setattr(site.services.tracker, "for_user", broken)
+    problem = assert_problem(await site.call("ann", "GET", "/api/jobs/mine"), 500)
+    assert "hunter2" not in str(problem)
+    assert problem["requestId"] in problem["detail"]
+
+
+async def test_an_app_with_a_route_without_a_policy_does_not_start(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    router = APIRouter()
+
+    @router.get("/open")
+    def forgotten() -> None:
+        return None
+
+    with pytest.raises(TypeError, match="/open: 0 policies"):
+        check_policies(router)
+    monkeypatch.setattr("api.health.routes", router)
+    with pytest.raises(TypeError, match="/open"):
+        create_api(site.services, web=WEB)

@@ -1,0 +1,115 @@
+"""The example job on real blobs."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import threading
+import zipfile
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from jobs import zip_builder
+from queued_jobs import JobContext, JobsError
+from storage import blob_service
+from tests.integration.functions.conftest import Site
+
+
+async def zipped(site: Site, files: dict[str, bytes]) -> dict[str, Any]:
+    job = await site.start("ann", await site.upload("ann", files))
+    await site.deliver()
+    return await site.job("ann", job["id"])
+
+
+async def test_zips_that_were_made_here_are_skipped_and_own_zips_are_not(site: Site) -> None:
+    prefix = await site.upload("ann", {"own.zip": b"PK", "a.txt": b"1"})
+    made = blob_service().get_blob_client("uploads", f"{await site.user_id('ann')}/{prefix}made.zip")
+    made.upload_blob(b"PK", metadata={"queued_jobs_kind": "zip-builder"})
+    job = await site.start("ann", prefix)
+    await site.deliver()
+    result = (await site.job("ann", job["id"]))["result"]
+    assert (result["files"], result["skippedCount"]) == (2, 1)
+    assert result["skipped"][0]["name"].endswith("made.zip")
+    assert result["skipped"][0]["reason"] == "It is a zip that was made here."
+
+
+async def test_names_inside_are_relative_to_the_prefix_and_safe(site: Site) -> None:
+    job = await zipped(site, {"con.txt": b"1", "A": b"2", "a": b"3", "deep/er/x": b"4"})
+    blob = blob_service().get_blob_client(job["result"]["container"], job["result"]["blob"])
+    with zipfile.ZipFile(io.BytesIO(blob.download_blob().readall())) as zip_file:
+        assert sorted(zip_file.namelist()) == ["A", "_con.txt", "a~2", "deep/er/x"]
+    assert job["result"]["blob"] == f"{job['id']}/1.zip"
+
+
+@pytest.mark.parametrize("limit", ["MAX_FILES", "MAX_BYTES", "MAX_FILE_BYTES"])
+async def test_too_much_is_refused_before_the_first_byte(
+    site: Site, monkeypatch: pytest.MonkeyPatch, limit: str
+) -> None:
+    monkeypatch.setattr(zip_builder, limit, 1)
+    job = await zipped(site, {"a": b"12", "b": b"34"})
+    assert (job["status"], job["error"]["class"]) == ("failed", "TooMuchToZip")
+    blobs = blob_service().get_container_client("results").list_blobs(job["id"], include=["uncommittedblobs"])
+    assert list(blobs) == []
+
+
+async def test_a_file_that_changes_while_it_is_read_publishes_nothing(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listed = zip_builder.ZipBuilder._listed
+
+    def changed_after_listing(self: zip_builder.ZipBuilder, container: str, prefix: str) -> Any:
+        found = listed(self, container, prefix)
+        blob_service().get_blob_client(container, found[0][0].name).upload_blob(b"other", overwrite=True)
+        return found
+
+    monkeypatch.setattr(zip_builder.ZipBuilder, "_listed", changed_after_listing)
+    job = await zipped(site, {"a": b"12"})
+    assert (job["status"], job["error"]["class"]) == ("retrying", "SourceChanged")
+    assert list(blob_service().get_container_client("results").list_blobs(job["id"])) == []
+
+
+async def test_a_cancel_stops_it_and_publishes_nothing(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first piece is held back until the cancel, which travels through row and heartbeat, has reached the body."""
+    job = await site.start("ann", await site.upload("ann", {"a": b"1" * 9_000_000, "b": b"2"}))
+    loop = asyncio.get_running_loop()
+    told = threading.Event()
+    pieces, stop = zip_builder.ZipBuilder._pieces, JobContext.stop
+
+    def noticed(self: JobContext[Any], reason: JobsError) -> None:
+        stop(self, reason)
+        told.set()
+
+    def held_back(self: zip_builder.ZipBuilder, *args: Any) -> Any:
+        for number, piece in enumerate(pieces(self, *args)):
+            yield piece
+            if number == 0:
+                cancel = site.call("ann", "POST", f"/api/jobs/{job['id']}/cancel")
+                asyncio.run_coroutine_threadsafe(cancel, loop).result(5)
+                assert told.wait(5)
+
+    monkeypatch.setattr(JobContext, "stop", noticed)
+    monkeypatch.setattr(zip_builder.ZipBuilder, "_pieces", held_back)
+    monkeypatch.setattr(zip_builder.ZipBuilder, "lease", timedelta(seconds=2))
+    await site.deliver()
+    assert (await site.job("ann", job["id"]))["status"] == "cancelled"
+    assert list(blob_service().get_container_client("results").list_blobs(job["id"])) == []
+
+
+async def test_a_result_that_lost_its_job_is_deleted(site: Site) -> None:
+    prefix = await site.upload("ann", {"a": b"1"})
+    job = await site.start("ann", prefix)
+    runner = site.services.runners["zip-builder"]
+    succeed = runner.repository.succeed
+
+    async def lost(*args: Any, **options: Any) -> None:
+        async with site.services.database.connection() as conn:
+            await conn.execute("update queued_jobs.job set lease_until = now() - interval '1 minute'")
+        await runner.repository.rescue(limit=10)
+        assert await succeed(*args, **options) is None
+
+    runner.repository.succeed = lost  # type: ignore[method-assign]
+    await site.deliver()
+    assert (await site.job("ann", job["id"]))["status"] == "retrying"
+    assert list(blob_service().get_container_client("results").list_blobs(job["id"])) == []
