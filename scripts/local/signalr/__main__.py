@@ -1,0 +1,43 @@
+"""python -m scripts.local.signalr --port N [--key KEY] [--keepalive SECONDS]"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+from datetime import timedelta
+
+from scripts.local.signalr.connections import Timings
+from scripts.local.signalr.server import SignalRServer
+from scripts.local.signalr.tokens import PUBLIC_KEY, AccessKey
+
+SHORTEST_KEY = 32  # bytes; HS256 wants a key as long as its hash
+
+
+def main() -> None:
+    """Serve until SIGTERM or SIGINT."""
+    parser = argparse.ArgumentParser(prog="python -m scripts.local.signalr", description=__doc__)
+    parser.add_argument("--port", type=int, required=True, help="0 = any free port; the first line printed names it")
+    parser.add_argument("--key", type=_key, default=PUBLIC_KEY, help="AccessKey (default: the public emulator key)")
+    parser.add_argument("--keepalive", type=_seconds, default=Timings().keepalive, metavar="SECONDS")
+    options = parser.parse_args()
+    timings = Timings(keepalive=options.keepalive)
+    server = SignalRServer(port=options.port, key=AccessKey(options.key), timings=timings)
+    with contextlib.suppress(KeyboardInterrupt):
+        server.run()
+
+
+def _key(text: str) -> str:
+    if len(text.encode()) < SHORTEST_KEY:
+        raise argparse.ArgumentTypeError(f"the key needs at least {SHORTEST_KEY} bytes")
+    return text
+
+
+def _seconds(text: str) -> timedelta:
+    seconds = float(text)
+    if not seconds > 0:
+        raise argparse.ArgumentTypeError("must be more than 0 seconds")
+    return timedelta(seconds=seconds)
+
+
+if __name__ == "__main__":
+    main()

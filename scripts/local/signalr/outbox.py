@@ -1,0 +1,59 @@
+"""What waits to be sent to one client."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import deque
+from datetime import timedelta
+
+MOST_FRAMES = 1000
+MOST_CHARACTERS = 8 * 1024 * 1024
+
+
+class Outbox:
+    """Frames in order, bounded: a client that stops reading costs its sender neither time nor more memory than this."""
+
+    def __init__(self) -> None:
+        self._frames: deque[str] = deque()
+        self._characters = 0
+        self._finished = False
+        self._changed = asyncio.Event()
+
+    def put(self, frame: str) -> bool:
+        """Add a frame without waiting; False, and the frame is dropped, when the outbox is full or finished."""
+        full = len(self._frames) >= MOST_FRAMES or self._characters + len(frame) > MOST_CHARACTERS
+        if full or self._finished:
+            return False
+        self._frames.append(frame)
+        self._characters += len(frame)
+        self._changed.set()
+        return True
+
+    def finish(self, *, discard: bool = False) -> None:
+        """Take no more frames; those that wait are still handed out unless `discard`."""
+        self._finished = True
+        if discard:
+            self._empty()
+        self._changed.set()
+
+    async def take(self, patience: timedelta) -> str | None:
+        """All waiting frames as one text, as soon as there are any; "" when none came in time; None at the end.
+
+        Cancelling it loses no frame. One taker at a time.
+        """
+        if not self._frames and not self._finished:
+            self._changed.clear()
+            with contextlib.suppress(TimeoutError):
+                # Not wait_for: before Python 3.12 that swallows a cancellation that meets the event.
+                async with asyncio.timeout(patience.total_seconds()):
+                    await self._changed.wait()
+        if self._finished and not self._frames:
+            return None
+        return self._empty()
+
+    def _empty(self) -> str:
+        text = "".join(self._frames)
+        self._frames.clear()
+        self._characters = 0
+        return text
