@@ -75,7 +75,8 @@ class _Attempt:
         self._retry_in = timedelta()
         self._result: BaseModel | None = None
         self._ended = asyncio.Event()
-        self._tells: set[asyncio.Task[None]] = set()
+        self._untold: list[QueuedJob] = []
+        self._telling: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
         self._log("executing")
@@ -96,7 +97,8 @@ class _Attempt:
             if not done.status.is_final:
                 due = Due(message=JobMessage.of(done), queue=done.queue, delay=self._retry_in)
                 await dispatch([due], repository=self._repository, queues=self._runner.queues)
-        await asyncio.gather(*self._tells)
+        if self._telling is not None:
+            await self._telling
 
     async def _run_body(self) -> BaseModel | None:
         runner = self._runner
@@ -244,7 +246,16 @@ class _Attempt:
         return self._ended.is_set()
 
     def _tell(self, job: QueuedJob) -> None:
-        self._tells.add(asyncio.create_task(tell(self._runner, job)))
+        """Announce in the order of the versions, off the body's path; progress that newer one overtook is left out."""
+        if self._untold and self._untold[-1].status == job.status:
+            self._untold.pop()
+        self._untold.append(job)
+        if self._telling is None or self._telling.done():
+            self._telling = asyncio.create_task(self._tell_all())
+
+    async def _tell_all(self) -> None:
+        while self._untold:
+            await tell(self._runner, self._untold.pop(0))
 
     def _log(self, text: str, *args: object) -> None:
         job = self._job

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Generic, TypeVar
@@ -58,8 +59,11 @@ class JobHandle(Generic[ResultT]):
         if self.duplicate or self.sent:
             return
         due = Due(message=JobMessage.of(self.job), queue=self.job.queue, delay=self.delay)
-        self.sent = await dispatch([due], repository=self.repository, queues=self.queues) == 1
-        await announce(self.notifier.job_changed(self.job), f"job {self.id} ({self.job.kind}) {self.job.status}")
+        sent, _ = await asyncio.gather(
+            dispatch([due], repository=self.repository, queues=self.queues),
+            announce(self.notifier.job_changed(self.job), f"job {self.id} ({self.job.kind}) {self.job.status}"),
+        )
+        self.sent = sent == 1
 
 
 async def queue_job(

@@ -107,9 +107,10 @@ class JobRunner(abc.ABC, Generic[RequestT, ResultT]):
         """
 
     async def on_status_updated(self, job: QueuedJob) -> None:
-        """Called after each stored change of an attempt. By default it notifies the owner.
+        """Called after each stored change of an attempt, in their order. By default it notifies the owner.
 
-        May raise, and may be skipped by a crash: neither changes the job.
+        Progress that newer progress has overtaken is left out. May raise, and may be skipped by a crash: neither
+        changes the job.
         """
         await self.notifier.job_changed(job)
 
