@@ -1,0 +1,36 @@
+"""A whole system of its own, whose parts can be stopped, killed and started again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+
+from scripts.local.stack import Stack, StackOptions
+from scripts.local.state import State, temporary_folder
+from tests.support.client import Person
+
+
+@pytest.fixture(scope="module")
+def stack() -> Iterator[Stack]:
+    with temporary_folder() as folder:
+        stack = Stack(State(folder), StackOptions(durable=True))
+        try:
+            stack.start()
+            yield stack
+        finally:
+            stack.stop()
+
+
+@pytest.fixture
+def ann(stack: Stack) -> Iterator[Person]:
+    with Person(stack.page_url, stack.invite) as person:
+        yield person
+
+
+@pytest.fixture
+def database(stack: Stack) -> Iterator[psycopg.Connection[tuple[object, ...]]]:
+    """To let time pass: leases and waits are columns."""
+    with psycopg.connect(stack.settings()["DATABASE_URL"], autocommit=True) as connection:
+        yield connection
