@@ -1,0 +1,77 @@
+"""What the documents say holds: their examples run, their links lead somewhere, their settings are the real ones."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from queued_jobs import JobMessage, JobRunner, JobStatus, queue_job
+from queued_jobs.testing import FakeQueues, InMemoryRepository, RecordingNotifier
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+def runner_of(document: str, monkeypatch: pytest.MonkeyPatch) -> type[JobRunner[Any, Any]]:
+    """Run the first Python example of a document and return the runner that it defines."""
+    found = re.search(r"```python\n(.*?)```", (ROOT / document).read_text(), re.DOTALL)
+    assert found is not None
+    module = ModuleType("example")
+    monkeypatch.setitem(sys.modules, "example", module)  # where pydantic looks up what annotations name
+    exec(compile(found[1], document, "exec"), module.__dict__)  # noqa: S102 (our own document)
+    (runner,) = [
+        value
+        for value in vars(module).values()
+        if isinstance(value, type) and issubclass(value, JobRunner) and value is not JobRunner
+    ]
+    return runner
+
+
+@pytest.mark.parametrize(
+    ("document", "request_", "result"),
+    [
+        ("README.md", {"name": "Ada"}, {"text": "Hello, Ada!"}),
+        ("docs/tutorial/first-job.md", {"text": "quick brown"}, {"words": 2}),
+    ],
+)
+async def test_the_first_example_is_a_job_that_runs(
+    document: str, request_: dict[str, str], result: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kind = runner_of(document, monkeypatch)
+    repository, queues, notifier = InMemoryRepository(), FakeQueues(), RecordingNotifier()
+    handle = await queue_job(
+        kind,
+        kind.request_type.model_validate(request_),
+        user_id="ann",
+        repository=repository,
+        queues=queues,
+        notifier=notifier,
+    )
+    await kind(repository, queues, notifier).execute(JobMessage.of(handle.job))
+    job = repository.jobs[handle.id]
+    assert (job.status, job.result) == (JobStatus.SUCCEEDED, result)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_lead_somewhere(document: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", document.read_text()):
+        if "://" not in target:
+            assert (document.parent / target).exists(), target
+
+
+def test_every_setting_is_described() -> None:
+    described = re.findall(r"^\| `(\w+)` \|", (ROOT / "docs/reference/settings.md").read_text(), re.MULTILINE)
+    read = set(re.findall(r'"([A-Z][A-Z_]{5,}|\w+Conn)"', (ROOT / "functions/settings.py").read_text()))
+    assert set(described) == (read - {"WEBSITE_SITE_NAME"}) | {"AzureWebJobsStorage"}
+
+
+def test_every_route_is_described() -> None:
+    text = (ROOT / "docs/reference/http-api.md").read_text()
+    for path in (ROOT / "functions/api").glob("*.py"):
+        for route in re.findall(r'@routes\.\w+\("(/[\w{}/-]+)"', path.read_text()):
+            assert route.rpartition("/")[2].replace("{job_id}", "{id}") in text, route
