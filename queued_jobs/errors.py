@@ -65,16 +65,16 @@ class PermanentError(JobsError):
 
 
 class RetryLater(JobsError):
-    """Raise this from `on_execute` to try again after `delay`. It counts as an attempt.
+    """Raise this from `on_execute` to try again after a while. It counts as an attempt.
 
     Parameters
     ----------
-    delay
+    after
         How long to wait, counted by the database's clock. Negative is taken as zero.
     reason
         Shown to the owner and kept in the attempt history.
     """
 
-    def __init__(self, delay: timedelta, reason: str | None = None) -> None:
+    def __init__(self, after: timedelta, reason: str | None = None) -> None:
         super().__init__(reason or "The job asked to be tried again later.")
-        self.delay = max(delay, timedelta())
+        self.after = max(after, timedelta())

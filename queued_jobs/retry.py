@@ -42,7 +42,7 @@ class RetryPolicy:
     def retry_in(self, error: Exception, attempt: int) -> timedelta | None:
         """Return how long to wait after this error, or None for "never again"."""
         if isinstance(error, RetryLater):
-            return error.delay
+            return error.after
         if isinstance(error, (*_NEVER_AGAIN, *self.permanent)):
             return None
         return self.delay(attempt)

@@ -116,7 +116,7 @@ class TestFailure:
 
     async def test_a_body_may_choose_the_delay(self, world: World) -> None:
         async def body(request: Ask, ctx: JobContext[Answer]) -> Answer:
-            raise RetryLater(timedelta(minutes=3), "the other side is busy")
+            raise RetryLater(after=timedelta(minutes=3), reason="the other side is busy")
 
         job = await world.run(body)
         assert job.status is JobStatus.RETRYING
