@@ -1,0 +1,59 @@
+"""Run one function app: `python -m scripts.local.host APP_DIR --port N`, from the root of the repository."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+from datetime import timedelta
+from pathlib import Path
+
+from scripts.local.host.errors import HostError
+from scripts.local.host.host import DRAIN, LOOPBACK, Host, leave
+from scripts.local.host.logs import configure_logging
+
+log = logging.getLogger("host")
+
+
+def main() -> None:
+    """Parse the command line and run the host. Exit code 0 after a drain, 1 where the app cannot be started."""
+    options = _parser().parse_args()
+    configure_logging()
+    if options.unsafe_bind != LOOPBACK:
+        log.warning("bound to %s: whoever reaches this machine reaches the app and /admin", options.unsafe_bind)
+    drain = timedelta(seconds=options.drain_seconds)
+    host = Host(options.app_dir, port=options.port, address=options.unsafe_bind, drain=drain)
+    asyncio.run(_run(host))
+
+
+async def _run(host: Host) -> None:
+    try:
+        await host.run()
+    except HostError as error:
+        log.error("%s", error, exc_info=error.__cause__)
+        leave(1)
+    leave(0)  # from within, because the end of asyncio.run waits for the threads that the app has started
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m scripts.local.host", description=__doc__)
+    parser.add_argument("app_dir", type=Path, metavar="APP_DIR", help="the folder of host.json and function_app.py")
+    parser.add_argument("--port", type=int, required=True, help="where to listen; 0 takes a free port")
+    parser.add_argument(
+        "--drain-seconds",
+        type=float,
+        default=DRAIN.total_seconds(),
+        metavar="N",
+        help="how long running invocations may take after SIGTERM before they are cancelled (default: %(default)g)",
+    )
+    parser.add_argument(
+        "--unsafe-bind",
+        default=LOOPBACK,
+        metavar="ADDRESS",
+        help="listen on another address than %(default)s, open to whoever can reach it",
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    main()

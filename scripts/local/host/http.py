@@ -1,0 +1,226 @@
+"""The HTTP front end: the host's own routes, then the functions' routes, as an ASGI application."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import json
+import logging
+import os
+import time
+import uuid
+from collections.abc import Iterable
+from typing import Any
+
+from azure.functions.http import HttpRequest, HttpResponseConverter
+from azure.functions.queue import QueueMessage
+from azure.functions.timer import TimerRequest
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+from starlette.types import Receive, Scope, Send
+
+from scripts.local.host.errors import InvocationError, SettingsError
+from scripts.local.host.index import HTTP_TRIGGER, QUEUE_TRIGGER, IndexedFunction
+from scripts.local.host.invoke import Invoker
+from scripts.local.host.routes import Route, is_reserved, make_route
+
+log = logging.getLogger("host.http")
+
+#: When this app setting is there, it is the key of all functions that are not anonymous, and of /admin.
+KEY_SETTING = "FUNCTIONS_HOST_KEY"
+HOME_PAGE_SETTING = "AzureWebJobsDisableHomepage"
+BODY_LIMIT_SETTING = "FUNCTIONS_REQUEST_BODY_SIZE_LIMIT"
+DEFAULT_BODY_LIMIT = 104_857_600
+# only the platform may set these; without its authentication in front they can only be forged
+_PLATFORM_HEADERS = ("x-ms-client-principal", "x-ms-token-")
+# the server frames the buffered body itself
+_FRAMING_HEADERS = ("content-length", "transfer-encoding", "connection")
+
+
+class HttpFrontEnd:
+    """Answers requests by calling HTTP functions; raises HostError at once where a route cannot be registered."""
+
+    def __init__(self, functions: Iterable[IndexedFunction], *, route_prefix: str, invoker: Invoker) -> None:
+        self._functions = {function.name.lower(): function for function in functions}
+        http_functions = [f for f in self._functions.values() if f.trigger_type == HTTP_TRIGGER]
+        self._routes = sorted(
+            (make_route(function, route_prefix) for function in http_functions), key=lambda route: route.precedence
+        )
+        self._invoker = invoker
+        self._key = os.environ.get(KEY_SETTING) or None
+        self._body_limit = _body_limit()
+        self._started = time.monotonic()
+        self._admin_invocations: set[asyncio.Task[None]] = set()
+        self._shadowed: set[str] = set()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request; each runs in a task of its own, so a slow client holds nobody up."""
+        request = Request(scope, receive)
+        try:
+            response = await self._respond(request)
+        except ClientDisconnect:
+            log.info("the client of %s %s went away before its request was complete", request.method, scope["path"])
+            return
+        await response(scope, receive, send)
+
+    async def _respond(self, request: Request) -> Response:
+        path = request.scope["path"]
+        if is_reserved(path):
+            return await self._respond_as_host(request, path.strip("/").lower())
+        route, parameters = self._find(request.method, path)
+        if route is None:
+            return self._home_page() if path == "/" else Response(status_code=404)
+        if not route.is_anonymous and not self._has_key(request):
+            return Response(status_code=401)
+        body = await self._read_body(request)
+        if body is None:
+            return Response(status_code=413)
+        argument = HttpRequest(
+            method=request.method,
+            url=_url(request),
+            headers=_joined(request.headers.items(), drop=_PLATFORM_HEADERS),
+            params=_joined(request.query_params.multi_items()),
+            route_params=parameters,
+            body_type="bytes",
+            body=body,
+        )
+        try:
+            result = await self._invoker.invoke(
+                route.function,
+                argument,
+                detail=f"{request.method} {path}",
+                trace_parent=request.headers.get("traceparent"),
+            )
+        except InvocationError:  # logged there; the caller learns no more than that
+            return Response(status_code=500)
+        return _response(result, is_head=request.method == "HEAD")
+
+    def _find(self, method: str, path: str) -> tuple[Route | None, dict[str, str]]:
+        for route in self._routes:
+            parameters = route.match(method, path)
+            if parameters is not None:
+                return route, parameters
+        return None, {}
+
+    def _has_key(self, request: Request) -> bool:
+        if self._key is None:  # as Core Tools do unless told to check
+            return True
+        given = request.headers.get("x-functions-key")
+        if given is None:
+            given = request.query_params.get("code", "")
+        return hmac.compare_digest(given.encode(), self._key.encode())
+
+    def _home_page(self) -> Response:
+        if os.environ.get(HOME_PAGE_SETTING, "").lower() == "true":
+            return Response(status_code=204)
+        return Response("The local functions host runs; no function answers here.\n", media_type="text/plain")
+
+    async def _read_body(self, request: Request) -> bytes | None:
+        """The whole body, or None where it exceeds the limit."""
+        parts: list[bytes] = []
+        size = 0
+        async for part in request.stream():
+            size += len(part)
+            if size > self._body_limit:
+                return None
+            parts.append(part)
+        return b"".join(parts)
+
+    async def _respond_as_host(self, request: Request, path: str) -> Response:
+        if path == "admin/host/ping" and request.method in ("GET", "POST"):
+            return Response(status_code=200)
+        name = path.removeprefix("admin/functions/")
+        is_invoke = request.method == "POST" and name != path and "/" not in name
+        is_status = request.method == "GET" and path == "admin/host/status"
+        if not is_invoke and not is_status:
+            route, _ = self._find(request.method, request.scope["path"])
+            if route is not None and route.function.name not in self._shadowed:
+                self._shadowed.add(route.function.name)
+                log.error(
+                    "The request path '%s' was rejected because it uses a reserved host route and matches the route "
+                    "for function '%s'. Update the function route to use a non-reserved path.",
+                    request.scope["path"],
+                    route.function.name,
+                )
+            return Response(status_code=404)
+        if not self._has_key(request):
+            return Response(status_code=401)
+        return await self._invoke_by_name(request, name) if is_invoke else self._status()
+
+    def _status(self) -> Response:
+        uptime = round((time.monotonic() - self._started) * 1000)
+        return JSONResponse(
+            {"id": f"local-{os.getpid()}", "state": "Running", "version": "local", "processUptime": uptime}
+        )
+
+    async def _invoke_by_name(self, request: Request, name: str) -> Response:
+        function = self._functions.get(name)
+        if function is None or function.trigger_type == HTTP_TRIGGER:
+            return Response(status_code=404)
+        # a page of another origin can send a form or plain text without asking, JSON it cannot
+        if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+            return Response(status_code=415)
+        body = await self._read_body(request)
+        if body is None:
+            return Response(status_code=413)
+        try:
+            document = json.loads(body)
+        except ValueError:
+            return Response(status_code=400)
+        text = document.get("input", "") if isinstance(document, dict) else None
+        if not isinstance(text, str):
+            return Response(status_code=400)
+        task = asyncio.create_task(self._invoke_quietly(function, text))
+        self._admin_invocations.add(task)
+        task.add_done_callback(self._admin_invocations.discard)
+        return Response(status_code=202)
+
+    async def _invoke_quietly(self, function: IndexedFunction, text: str) -> None:
+        argument: Any = TimerRequest(past_due=False)
+        if function.trigger_type == QUEUE_TRIGGER:
+            argument = QueueMessage(id=str(uuid.uuid4()), body=text, dequeue_count=1)  # type: ignore[no-untyped-call]
+        try:
+            await self._invoker.invoke(function, argument, detail="called by /admin")
+        except InvocationError as error:
+            log.info("the call of %s by /admin has failed: %s", function.name, error)
+
+
+def _body_limit() -> int:
+    text = os.environ.get(BODY_LIMIT_SETTING, str(DEFAULT_BODY_LIMIT))
+    if not text.isdecimal():
+        raise SettingsError(f"the app setting {BODY_LIMIT_SETTING} is {text!r}: give a number of bytes")
+    return int(text)
+
+
+def _url(request: Request) -> str:
+    """The URL as it was asked for: the path stays percent-encoded, azure-functions decodes it once."""
+    host, port = request.scope["server"]
+    authority = request.headers.get("host", f"{host}:{port}")
+    query = request.scope["query_string"].decode("latin-1")
+    path = request.scope["raw_path"].decode("latin-1")
+    return f"{request.scope['scheme']}://{authority}{path}" + (f"?{query}" if query else "")
+
+
+def _joined(pairs: Iterable[tuple[str, str]], drop: tuple[str, ...] = ()) -> dict[str, str]:
+    """One value per name, as functions see it: repeated ones are joined by commas."""
+    values: dict[str, str] = {}
+    for name, value in pairs:
+        if not (drop and name.startswith(drop)):
+            values[name] = f"{values[name]},{value}" if name in values else value
+    return values
+
+
+def _response(result: Any, *, is_head: bool) -> Response:
+    if result is None:
+        return Response(status_code=204)
+    encoded = HttpResponseConverter.encode(result, expected_type=None)
+    if encoded.type == "string":
+        return Response(encoded.value, media_type="text/plain")
+    response = Response(encoded.value["body"].value, status_code=int(encoded.value["status_code"].value))
+    for name, value in encoded.value["headers"].items():
+        if name.lower() not in _FRAMING_HEADERS or (is_head and name.lower() == "content-length"):
+            response.headers[name] = value.value
+    for cookies in encoded.value["cookies"] or ():
+        for cookie in cookies.values():
+            response.headers.append("set-cookie", cookie.OutputString())
+    return response

@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from azure.storage.queue.aio import QueueServiceClient
+
+from scripts.local.azurite import AzuriteServer
+from scripts.local.host.settings import QueueSettings
+from tests.integration.local.host.harness import Body, BrokenService, HostProcess, Listening, Queue, queue_name
+
+MakeQueue = Callable[..., Awaitable[Queue]]
+Listen = Callable[..., Listening]
+StartHost = Callable[..., HostProcess]
+
+
+@pytest.fixture
+def storage(azurite: AzuriteServer, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The connection string of a running Azurite, which the host finds under its setting."""
+    monkeypatch.setenv("QueuesConn", azurite.connection_string)
+    return azurite.connection_string
+
+
+@pytest.fixture
+async def service(storage: str) -> AsyncIterator[QueueServiceClient]:
+    async with QueueServiceClient.from_connection_string(storage) as client:
+        yield client
+
+
+@pytest.fixture
+async def queue(service: QueueServiceClient) -> Queue:
+    """An empty queue of this test."""
+    return await Queue(service, queue_name()).create()
+
+
+@pytest.fixture
+def poison(service: QueueServiceClient, queue: Queue) -> Queue:
+    """The poison queue of `queue`; it does not exist yet."""
+    return Queue(service, f"{queue.name}-poison")
+
+
+@pytest.fixture
+async def broken_service(storage: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[BrokenService]:
+    """A service that closes every connection, which the host finds instead of Azurite."""
+    service = BrokenService()
+    await service.start()
+    monkeypatch.setenv("QueuesConn", service.connection_string)
+    yield service
+    await service.stop()
+
+
+@pytest.fixture
+async def listen(storage: str) -> AsyncIterator[Listen]:
+    """Starts a listener on a queue; settings are those of host.json, with short intervals."""
+    started: list[Listening] = []
+
+    def start(queue: Queue, body: Body, *, lease: float = 30, **changes: Any) -> Listening:
+        settings: dict[str, Any] = {
+            "batch_size": 4,
+            "new_batch_threshold": 2,
+            "max_polling_interval": timedelta(milliseconds=200),
+            "visibility_timeout": timedelta(),
+            "max_dequeue_count": 5,
+            "base64": True,
+            **changes,
+        }
+        listening = Listening(queue.name, body, lease=timedelta(seconds=lease), settings=QueueSettings(**settings))
+        started.append(listening)
+        return listening
+
+    yield start
+    for listening in started:
+        await listening.stop()
+
+
+@pytest.fixture
+def start_host(storage: str) -> Iterator[StartHost]:
+    """Starts the host as a process; what still runs at the end of the test is killed."""
+    started: list[HostProcess] = []
+
+    def start(app_dir: Path, *options: str, **environment: str) -> HostProcess:
+        process = HostProcess.of(app_dir, *options, **environment)
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
