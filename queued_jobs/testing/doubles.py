@@ -2,25 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import timedelta
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
 
 from queued_jobs.errors import SendFailed
 from queued_jobs.message import Due, JobMessage
 from queued_jobs.model import Changed, QueuedJob
+from queued_jobs.testing.clock import database_time
 
 
 class FakeQueues:
-    """`Queues` in a list. While `away` is true every send raises `SendFailed`."""
+    """`Queues` in a list. While `away` is true every send raises `SendFailed`.
 
-    def __init__(self) -> None:
+    Attributes
+    ----------
+    sent
+        Every message that was ever sent, with its delay.
+    """
+
+    def __init__(self, clock: Callable[[], datetime] = database_time) -> None:
         self.sent: list[Due] = []
         self.away = False
+        self._clock = clock
+        self._lying: list[tuple[datetime, Due]] = []
 
     async def send(self, queue: str, message: JobMessage, *, delay: timedelta = timedelta()) -> None:
         if self.away:
             raise SendFailed(f"The queue {queue} is away.")
-        self.sent.append(Due(message=message, queue=queue, delay=delay))
+        due = Due(message=message, queue=queue, delay=delay)
+        self.sent.append(due)
+        self._lying.append((self._clock() + delay, due))
+
+    def take(self) -> list[Due]:
+        """Take the messages that are visible by now off the queues."""
+        now = self._clock()
+        visible = [due for at, due in self._lying if at <= now]
+        self._lying = [(at, due) for at, due in self._lying if at > now]
+        return visible
 
 
 class RecordingNotifier:

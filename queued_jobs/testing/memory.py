@@ -6,7 +6,7 @@ import dataclasses
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -16,13 +16,10 @@ from queued_jobs.errors import JobConflict, KeyReused, StoreRefused
 from queued_jobs.message import Due, JobMessage
 from queued_jobs.model import Added, Attempt, JobError, JobKey, JobStatus, NewJob, QueuedJob
 from queued_jobs.postgres import GIVE_UP, GRACE, HOLD, MAX_LOST, MAX_RESEND, STALE
+from queued_jobs.testing.clock import database_time
 
 _NEAR = timedelta(minutes=10)
 _SLACK = timedelta(seconds=1)
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
 
 
 class InMemoryRepository:
@@ -36,7 +33,7 @@ class InMemoryRepository:
         Stands for the database's clock.
     """
 
-    def __init__(self, clock: Callable[[], datetime] = _now) -> None:
+    def __init__(self, clock: Callable[[], datetime] = database_time) -> None:
         self.clock = clock
         self.jobs: dict[JobKey, QueuedJob] = {}
         self.attempts: dict[JobKey, list[Attempt]] = {}

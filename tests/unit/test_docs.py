@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import sys
 from pathlib import Path
@@ -55,6 +56,16 @@ async def test_the_first_example_is_a_job_that_runs(
     await kind(repository, queues, notifier).execute(JobMessage.of(handle.job))
     job = repository.jobs[handle.id]
     assert (job.status, job.result) == (JobStatus.SUCCEEDED, result)
+
+
+async def test_the_examples_of_the_testing_kit_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    word_count = runner_of("docs/tutorial/first-job.md", monkeypatch)
+    names = {"WordCount": word_count, "Text": word_count.request_type}
+    examples = re.findall(r"```python\n(.*?)```", (ROOT / "docs/how-to/test-your-jobs.md").read_text(), re.DOTALL)
+    assert len(examples) == 2
+    for example in examples:
+        code = compile(example, "docs/how-to/test-your-jobs.md", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+        await eval(code, names)  # noqa: S307 (our own document)
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))

@@ -1,0 +1,49 @@
+"""Wrong options of scripts/dev are named, with what to do, before anything starts."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+import pytest
+
+from scripts.local import ports
+from scripts.local.dev import main
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["--port", "0"], "'0' is no port"),
+        (["--port", "65536"], "'65536' is no port"),
+        (["--port", "http"], "'http' is no port"),
+        (["--host", "docker"], "invalid choice: 'docker'"),
+        (["--once", "--port", "8000"], "--once has its own data and ports"),
+        (["--once", "--reset"], "--once has its own data and ports"),
+        (["--verbose"], "unrecognized arguments"),
+    ],
+)
+def test_a_wrong_option_is_refused(
+    arguments: list[str], complaint: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as exit_:
+        main(arguments, tmp_path / "state")
+    assert exit_.value.code == 2
+    assert complaint in capsys.readouterr().err
+    assert not (tmp_path / "state").exists()
+
+
+def test_a_port_of_the_page_that_is_taken_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server((ports.LOOPBACK, 0)) as other:
+        port = other.getsockname()[1]
+        assert main(["--port", str(port)], tmp_path / "state") == 1
+    assert f"port {port} cannot be used" in capsys.readouterr().out
+
+
+def test_help_names_every_option(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as exit_:
+        main(["--help"])
+    assert exit_.value.code == 0
+    text = capsys.readouterr().out
+    for option in ("--once", "--reset", "--port", "--ready-file", "--no-browser", "--host", "DATABASE_URL", "PG_BIN"):
+        assert option in text

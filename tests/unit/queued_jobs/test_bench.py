@@ -1,0 +1,88 @@
+"""The kit with which forks test their own jobs."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from pydantic import BaseModel
+
+from queued_jobs import JobContext, JobRunner, JobStatus, PermanentError
+from queued_jobs.testing import FrozenClock, JobBench, run_inline
+
+
+class Ask(BaseModel):
+    words: list[str]
+
+
+class Count(BaseModel):
+    words: int
+
+
+class Counter(JobRunner[Ask, Count]):
+    kind = "counter"
+    queue = "counter"
+
+    def on_execute(self, request: Ask, ctx: JobContext[Count]) -> Count:
+        if "nothing" in request.words:
+            raise PermanentError("I do not count nothing.")
+        if "flaky" in request.words and ctx.job.attempt == 1:
+            raise OSError("not now")
+        return Count(words=len(request.words))
+
+
+class Silent(JobRunner[Ask, None]):
+    kind = "silent"
+    queue = "silent"
+
+    async def on_execute(self, request: Ask, ctx: JobContext[None]) -> None:
+        ctx.checkpoint()
+
+
+class TestRunInline:
+    async def test_it_returns_what_the_body_returns(self) -> None:
+        assert await run_inline(Counter, Ask(words=["a", "b"])) == Count(words=2)
+        assert await run_inline(Silent, Ask(words=[])) is None  # type: ignore[func-returns-value]
+
+    async def test_it_raises_what_the_body_raises(self) -> None:
+        with pytest.raises(PermanentError, match="nothing"):
+            await run_inline(Counter, Ask(words=["nothing"]))
+
+    async def test_any_attempt_can_be_tried(self) -> None:
+        with pytest.raises(OSError, match="not now"):
+            await run_inline(Counter, Ask(words=["flaky"]))
+        assert await run_inline(Counter, Ask(words=["flaky"]), attempt=2) == Count(words=1)
+
+
+class TestBench:
+    async def test_jobs_of_several_kinds_run(self) -> None:
+        bench = JobBench(Counter, Silent)
+        first = await bench.queue(Counter, Ask(words=["a"]))
+        second = await bench.queue(Silent, Ask(words=[]))
+        assert await bench.drain() == 2
+        assert bench.job(first).result == {"words": 1}
+        assert bench.job(second).status is JobStatus.SUCCEEDED
+
+    async def test_a_retry_waits_for_the_clock(self) -> None:
+        bench = JobBench(Counter)
+        handle = await bench.queue(Counter, Ask(words=["flaky"]))
+        await bench.drain()
+        assert bench.job(handle).status is JobStatus.RETRYING
+        bench.clock.advance(timedelta(minutes=1))
+        await bench.drain()
+        assert (bench.job(handle).status, bench.job(handle).attempt) == (JobStatus.SUCCEEDED, 2)
+
+    async def test_a_queue_that_comes_back_gets_what_it_missed(self) -> None:
+        bench = JobBench(Counter)
+        bench.queues.away = True
+        handle = await bench.queue(Counter, Ask(words=["a"]))
+        assert await bench.drain() == 0
+        bench.queues.away = False
+        bench.clock.advance(timedelta(minutes=1))
+        assert await bench.drain() == 1
+        assert bench.job(handle).status is JobStatus.SUCCEEDED
+
+
+def test_time_does_not_go_back() -> None:
+    with pytest.raises(ValueError, match="does not go back"):
+        FrozenClock().advance(-timedelta(seconds=1))
