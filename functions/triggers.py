@@ -6,7 +6,8 @@ from typing import Any
 
 import azure.functions as func
 
-from queued_jobs import JobRunner
+from queued_jobs import JobRunner, queue_due
+from queued_jobs.registry import RunnerType
 from services import Services
 
 
@@ -14,6 +15,8 @@ def register_triggers(app: func.AsgiFunctionApp, services: Services) -> None:
     """Add the functions of every registered runner, and the sweeper's timer."""
     for runner in services.runners.values():
         _register_runner(app, runner)
+        if runner.schedule is not None:
+            _register_schedule(app, services, type(runner), runner.schedule)
 
     @app.function_name("sweep")
     @app.timer_trigger(arg_name="timer", schedule="%SWEEP_SCHEDULE%", use_monitor=False)
@@ -21,8 +24,19 @@ def register_triggers(app: func.AsgiFunctionApp, services: Services) -> None:
         await services.sweeper.run_once()
 
 
+def _register_schedule(app: func.AsgiFunctionApp, services: Services, runner: RunnerType, schedule: str) -> None:
+    @app.function_name(f"{_function_name(runner)}_schedule")
+    @app.timer_trigger(arg_name="timer", schedule=schedule)
+    async def start(timer: func.TimerRequest) -> None:
+        await queue_due(runner, repository=services.repository, queues=services.queues, notifier=services.notifier)
+
+
+def _function_name(runner: RunnerType) -> str:
+    return runner.kind.replace("-", "_")
+
+
 def _register_runner(app: func.AsgiFunctionApp, runner: JobRunner[Any, Any]) -> None:
-    name = runner.kind.replace("-", "_")
+    name = _function_name(type(runner))
 
     @app.function_name(name)
     @app.queue_trigger(arg_name="message", queue_name=runner.queue, connection="QueuesConn")

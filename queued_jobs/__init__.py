@@ -10,6 +10,7 @@ from queued_jobs.message import JobMessage
 from queued_jobs.migrate import migrate
 from queued_jobs.model import JobError, JobStatus, QueuedJob, ResultFile
 from queued_jobs.notifier import Notifier, NullNotifier
+from queued_jobs.periodic import queue_due
 from queued_jobs.postgres import PostgresRepository
 from queued_jobs.queues import QueueManager
 from queued_jobs.registry import JobRegistry
@@ -46,5 +47,6 @@ __all__ = [
     "SignalRNotifier",
     "Sweeper",
     "migrate",
+    "queue_due",
     "queue_job",
 ]

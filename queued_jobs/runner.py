@@ -7,8 +7,8 @@ import logging
 import re
 from collections.abc import Awaitable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
-from typing import Any, ClassVar, Generic, TypeVar, get_args, get_origin
+from datetime import datetime, timedelta
+from typing import Any, ClassVar, Generic, TypeVar, cast, get_args, get_origin
 
 from pydantic import BaseModel
 
@@ -17,6 +17,7 @@ from queued_jobs.context import JobContext
 from queued_jobs.errors import RejectedMessage
 from queued_jobs.message import JobMessage
 from queued_jobs.model import QueuedJob, ResultFile
+from queued_jobs.ncrontab import Ncrontab
 from queued_jobs.notifier import Notifier
 from queued_jobs.queues import Queues
 from queued_jobs.repository import Repository
@@ -47,6 +48,10 @@ class JobRunner(abc.ABC, Generic[RequestT, ResultT]):
     timeout: ClassVar[timedelta] = timedelta(minutes=20)
     #: How long a silent worker keeps the job; renewed four times as often.
     lease: ClassVar[timedelta] = timedelta(seconds=60)
+    #: When the kind also starts by itself: NCRONTAB in UTC, `second minute hour day month day-of-week`.
+    schedule: ClassVar[str | None] = None
+    #: The owner of jobs that the schedule starts.
+    schedule_user: ClassVar[str] = "schedule"
     #: How many plain `def` bodies of this kind may run at once in one process.
     threads: ClassVar[int] = 8
 
@@ -81,6 +86,11 @@ class JobRunner(abc.ABC, Generic[RequestT, ResultT]):
                 f"{name}: queue {queue!r} must be 3 to 56 lower-case letters, digits and single dashes, "
                 "and not end in -poison."
             )
+        if cls.schedule is not None:
+            try:
+                Ncrontab(cls.schedule)
+            except ValueError as exc:
+                raise TypeError(f"{name}: its schedule is wrong: {exc}") from exc
 
     def __init__(
         self,
@@ -119,6 +129,11 @@ class JobRunner(abc.ABC, Generic[RequestT, ResultT]):
 
         Skipped by a crash, so let old leftovers also expire by themselves.
         """
+
+    @classmethod
+    def scheduled_request(cls, due: datetime) -> RequestT:
+        """Return the request of the job that is due then. By default one without arguments."""
+        return cast(RequestT, cls.request_type())
 
     @classmethod
     def label(cls, request: RequestT) -> str:

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 from azure.functions.timer import TimerRequest
 
+from queued_jobs.ncrontab import Ncrontab
 from scripts.local.host.errors import FunctionLoadError
 from scripts.local.host.index import IndexedFunction
 from scripts.local.host.invoke import Invoker
-from scripts.local.host.timers import Ncrontab, TimerListener
+from scripts.local.host.timers import TimerListener
 
 
 def _next(expression: str, after: str, count: int = 1) -> list[str]:
