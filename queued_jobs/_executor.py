@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pydantic import BaseModel, ValidationError
 
+from queued_jobs import telemetry
 from queued_jobs._described import described
 from queued_jobs.context import JobContext
 from queued_jobs.dispatch import dispatch
@@ -53,7 +54,8 @@ async def execute(runner: Runner, message: JobMessage) -> None:
         message, kind=runner.kind, schema_version=runner.schema_version, lease=runner.lease, timeout=runner.timeout
     )
     if job is not None:
-        await _Attempt(runner, job, lease_from=asked_at).run()
+        with telemetry.attempting(job):
+            await _Attempt(runner, job, lease_from=asked_at).run()
         return
     waiting = await runner.repository.defer(message, kind=runner.kind, schema_version=runner.schema_version)
     if waiting is None:
@@ -71,6 +73,7 @@ class _Attempt:
         self._job = job
         self._ctx: JobContext[Any] = JobContext(job, runner.repository)
         self._lease = runner.lease.total_seconds()
+        self._started = lease_from
         self._lease_until = lease_from + self._lease
         self._retry_in = timedelta()
         self._result: BaseModel | None = None
@@ -93,6 +96,7 @@ class _Attempt:
             await asyncio.wait({beats})
         if done is not None:
             self._log(done.status)
+            telemetry.ended(done, timedelta(seconds=time.monotonic() - self._started))
             self._tell(done)
             if not done.status.is_final:
                 due = Due(message=JobMessage.of(done), queue=done.queue, delay=self._retry_in)
@@ -259,7 +263,8 @@ class _Attempt:
 
     def _log(self, text: str, *args: object) -> None:
         job = self._job
-        self._runner.logger.info(f"job %s (%s) attempt %d: {text}", job.id, job.kind, job.attempt, *args)
+        fields = {"job_id": str(job.id), "job_kind": job.kind, "job_attempt": job.attempt}
+        self._runner.logger.info(f"job %s (%s) attempt %d: {text}", job.id, job.kind, job.attempt, *args, extra=fields)
 
 
 def _being_cancelled() -> bool:

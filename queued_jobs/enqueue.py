@@ -11,6 +11,7 @@ from psycopg import AsyncConnection
 from pydantic import BaseModel
 from uuid_utils.compat import uuid7
 
+from queued_jobs import telemetry
 from queued_jobs.dispatch import dispatch
 from queued_jobs.errors import InvalidRequest, StoreRefused
 from queued_jobs.message import Due, JobMessage
@@ -112,34 +113,38 @@ async def queue_job(
     _check_length("idempotency_key", idempotency_key, 200)
     _check_length("unique_key", unique_key, 200)
     delay = max(delay, timedelta())
-    job = NewJob(
-        id=uuid7(),
-        kind=runner.kind,
-        schema_version=runner.schema_version,
-        queue=runner.queue,
-        user_id=user_id,
-        request=request.model_dump(mode="json", by_alias=True),
-        max_attempts=runner.retry.max_attempts,
-        delay=delay,
-        idempotency_key=idempotency_key,
-        unique_key=unique_key,
-        parent_id=parent_id,
-    )
-    try:
-        added = await repository.add(job, conn=conn)
-    except StoreRefused as exc:
-        raise InvalidRequest(str(exc)) from exc
-    handle: JobHandle[ResultT] = JobHandle(
-        job=added.job,
-        duplicate=added.duplicate,
-        delay=delay,
-        repository=repository,
-        queues=queues,
-        notifier=notifier or NullNotifier(),
-        sent=added.job.sent_gen >= added.job.dispatch_gen,
-    )
-    if conn is None:
-        await handle.send()
+    with telemetry.enqueuing(runner.kind, runner.queue) as traceparent:
+        job = NewJob(
+            id=uuid7(),
+            kind=runner.kind,
+            schema_version=runner.schema_version,
+            queue=runner.queue,
+            user_id=user_id,
+            request=request.model_dump(mode="json", by_alias=True),
+            max_attempts=runner.retry.max_attempts,
+            delay=delay,
+            idempotency_key=idempotency_key,
+            unique_key=unique_key,
+            parent_id=parent_id,
+            traceparent=traceparent,
+        )
+        try:
+            added = await repository.add(job, conn=conn)
+        except StoreRefused as exc:
+            raise InvalidRequest(str(exc)) from exc
+        handle: JobHandle[ResultT] = JobHandle(
+            job=added.job,
+            duplicate=added.duplicate,
+            delay=delay,
+            repository=repository,
+            queues=queues,
+            notifier=notifier or NullNotifier(),
+            sent=added.job.sent_gen >= added.job.dispatch_gen,
+        )
+        if not added.duplicate:
+            telemetry.queued(added.job)
+        if conn is None:
+            await handle.send()
     return handle
 
 

@@ -14,6 +14,7 @@ import httpx
 import jwt
 from httpx_aiohttp import AiohttpTransport
 
+from queued_jobs import telemetry
 from queued_jobs.errors import JobsError
 from queued_jobs.loops import PerLoop
 from queued_jobs.model import Changed, QueuedJob
@@ -117,7 +118,8 @@ class SignalRNotifier:
 
     async def _send(self, user_id: str, target: str, arguments: list[Any]) -> None:
         body = {"target": target, "arguments": arguments}
-        await self._call("POST", f"{self._path(user_id)}/:send", body)
+        with telemetry.pushing(target):
+            await self._call("POST", f"{self._path(user_id)}/:send", body)
 
     def _path(self, user_id: str) -> str:
         return f"/api/hubs/{self._hub}/users/{quote(user_id, safe='')}"

@@ -1,0 +1,104 @@
+"""A whole running system, and people in front of real browsers."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Dialog, Error, Page, sync_playwright
+
+from scripts.chromium import find_or_install
+from scripts.local.stack import Stack, StackOptions
+from scripts.local.state import State, temporary_folder
+from tests.support.client import Person
+
+_ARGUMENTS = ["--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
+#: Where pictures of each state are left to be looked at.
+PICTURES = Path(__file__).resolve().parents[2] / "test-results"
+
+
+@pytest.fixture(scope="module")
+def stack() -> Iterator[Stack]:
+    with temporary_folder() as folder:
+        stack = Stack(State(folder), StackOptions(durable=True))
+        try:
+            stack.start()
+            yield stack
+        finally:
+            stack.stop()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=find_or_install(), args=[*_ARGUMENTS, *sandbox])
+        yield browser
+        browser.close()
+
+
+class Noise:
+    """What a page must not make: console errors and warnings, exceptions, dialogs, violations of its policy."""
+
+    def __init__(self) -> None:
+        self.heard: list[str] = []
+        self._expected: list[re.Pattern[str]] = []
+
+    def expect(self, pattern: str) -> None:
+        """Allow what a test causes on purpose, such as requests to a server that it stopped."""
+        self._expected.append(re.compile(pattern))
+
+    def hear_console(self, message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning"):
+            self.heard.append(message.text)
+
+    def hear_exception(self, error: Error) -> None:
+        self.heard.append(f"exception: {error}")
+
+    def hear_dialog(self, dialog: Dialog) -> None:
+        self.heard.append(f"dialog: {dialog.message}")
+        dialog.dismiss()
+
+    def unexpected(self) -> list[str]:
+        return [text for text in self.heard if not any(pattern.search(text) for pattern in self._expected)]
+
+
+@pytest.fixture
+def noise() -> Iterator[Noise]:
+    noise = Noise()
+    yield noise
+    assert noise.unexpected() == []
+
+
+@pytest.fixture
+def visitor(browser: Browser, noise: Noise) -> Iterator[Callable[..., Page]]:
+    """Open a page as somebody new, or with `like=` another tab of the same browser. Options go to the browser."""
+    contexts: list[BrowserContext] = []
+
+    def open_page(url: str, *, like: Page | None = None, **options: Any) -> Page:
+        if like is None:
+            context = browser.new_context(viewport={"width": 1280, "height": 800}, **options)
+            contexts.append(context)
+        else:
+            context = like.context
+        page = context.new_page()
+        page.on("console", noise.hear_console)
+        page.on("pageerror", noise.hear_exception)
+        page.on("dialog", noise.hear_dialog)
+        page.goto(url)
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+
+
+@pytest.fixture
+def ann(stack: Stack) -> Iterator[Person]:
+    """Somebody who uses the API instead of the page."""
+    with Person(stack.page_url, stack.invite) as person:
+        yield person
