@@ -40,6 +40,11 @@ def test_a_port_of_the_page_that_is_taken_is_refused(tmp_path: Path, capsys: pyt
     assert f"port {port} cannot be used" in capsys.readouterr().out
 
 
+def test_a_ready_file_in_no_folder_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--ready-file", str(tmp_path / "nowhere" / "ready.json")], tmp_path / "state") == 1
+    assert "there is no folder" in capsys.readouterr().out
+
+
 def test_help_names_every_option(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as exit_:
         main(["--help"])

@@ -1,0 +1,146 @@
+"""One zip job through the running system: upload, start, follow by the hub, download, compare."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import itertools
+import random
+import time
+import zipfile
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import httpx
+
+from scripts.local.hub_client import HubListener, listening
+
+JOB_WITHIN = timedelta(seconds=90)
+EXPECTED_STATUSES = ["pending", "running", "succeeded"]
+
+
+class JobFailed(Exception):
+    """The system did not do what it promises; the message says what."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What was seen. `seconds` has the time of each step; `updates` are the job's states as the hub told them."""
+
+    files: int
+    bytes_in: int
+    zip_bytes: int
+    updates: list[dict[str, Any]]
+    seconds: dict[str, float]
+
+
+class Stopwatch:
+    """Measures steps that follow each other."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._since = time.monotonic()
+
+    def lap(self, step: str) -> None:
+        """Book the time since the last call on this step."""
+        now = time.monotonic()
+        self.seconds[step] = now - self._since
+        self._since = now
+
+
+def sample_files() -> dict[str, bytes]:
+    """Make files of about 3 MB in all, the same each time: text, noise, a name beyond ASCII, one byte, nothing."""
+    noise = random.Random(2)  # noqa: S311 - sample data
+    return {
+        "report.txt": b"".join(b"%06d the quick brown fox jumps over the lazy dog\n" % line for line in range(20_000)),
+        "noise.bin": noise.randbytes(1_500_000),
+        "measurements.csv": b"".join(b"%d,%d\n" % (number, noise.randrange(1000)) for number in range(50_000)),
+        "Überblick für São Paulo 東京.md": "# Überblick\n".encode(),
+        "one byte.dat": b"\x00",
+        "empty.txt": b"",
+    }
+
+
+async def run_one_job(page_url: str, invite: str) -> Outcome:
+    """Run the job and check everything. Raises JobFailed, httpx.HTTPError or OSError."""
+    inputs = sample_files()
+    watch = Stopwatch()
+    async with httpx.AsyncClient(base_url=page_url, trust_env=False, timeout=30) as api:
+        session = await _call(api, "POST", "/api/session", json={"invite": invite})
+        api.headers["Authorization"] = f"Bearer {session['token']}"
+        place = await _upload(api, inputs)
+        watch.lap("upload")
+        async with listening(api) as listener:
+            watch.lap("connect")
+            job = await _call(api, "POST", "/api/jobs/zip-builder", json=place)
+            updates = await _follow(listener, job["id"])
+            watch.lap("job")
+        link = await _call(api, "GET", f"/api/jobs/{job['id']}/download")
+    async with httpx.AsyncClient(trust_env=False, timeout=30) as anyone:
+        archive = (await anyone.get(link["url"])).raise_for_status().content
+        watch.lap("download")
+    check_updates(updates)
+    check_archive(archive, inputs)
+    return Outcome(
+        files=len(inputs),
+        bytes_in=sum(map(len, inputs.values())),
+        zip_bytes=len(archive),
+        updates=updates,
+        seconds=watch.seconds,
+    )
+
+
+def check_updates(updates: list[dict[str, Any]]) -> None:
+    """Raise JobFailed unless the hub told the whole story, in order."""
+    statuses = [status for status, _ in itertools.groupby(update["status"] for update in updates)]
+    versions = [update["version"] for update in updates]
+    if statuses != EXPECTED_STATUSES:
+        errors = [update["error"] for update in updates if update["error"]]
+        raise JobFailed(f"the hub told the statuses {statuses}, not {EXPECTED_STATUSES}; errors: {errors}")
+    if versions != sorted(set(versions)):
+        raise JobFailed(f"the versions that the hub told do not rise: {versions}")
+
+
+def check_archive(archive: bytes, inputs: dict[str, bytes]) -> None:
+    """Raise JobFailed unless the zip holds exactly the inputs."""
+    with zipfile.ZipFile(io.BytesIO(archive)) as opened:
+        names = opened.namelist()
+        if sorted(names) != sorted(inputs):
+            raise JobFailed(f"the zip holds {sorted(names)}, not {sorted(inputs)}")
+        for name, content in inputs.items():
+            if opened.read(name) != content:
+                raise JobFailed(f"the file {name} in the zip differs from the one uploaded")
+
+
+async def _upload(api: httpx.AsyncClient, inputs: dict[str, bytes]) -> dict[str, str]:
+    wanted = [{"name": name, "size": len(content)} for name, content in inputs.items()]
+    place = await _call(api, "POST", "/api/uploads", json={"files": wanted})
+    async with httpx.AsyncClient(trust_env=False, timeout=30) as storage:
+        for file in place["files"]:
+            response = await storage.put(file["url"], content=inputs[file["name"]], headers=file["headers"])
+            if response.status_code != 201:
+                raise JobFailed(f"the upload of {file['name']} was answered {response.status_code}: {response.text}")
+    return {"container": place["container"], "prefix": place["prefix"]}
+
+
+async def _follow(listener: HubListener, job_id: str) -> list[dict[str, Any]]:
+    updates: list[dict[str, Any]] = []
+    try:
+        async with asyncio.timeout(JOB_WITHIN.total_seconds()):
+            async for target, arguments in listener.invocations():
+                if target == "job" and arguments[0]["id"] == job_id:
+                    updates.append(arguments[0])
+                    if arguments[0]["finishedAt"] is not None:
+                        break
+    except TimeoutError:
+        told = [(update["status"], update["version"]) for update in updates]
+        raise JobFailed(f"the job did not end within {JOB_WITHIN.total_seconds():g} s; the hub told {told}") from None
+    return updates
+
+
+async def _call(api: httpx.AsyncClient, method: str, path: str, *, json: object = None) -> Any:
+    response = await api.request(method, path, json=json)
+    if response.is_error:
+        raise JobFailed(f"{method} {path} was answered {response.status_code}: {response.text}")
+    return response.json()

@@ -1,0 +1,56 @@
+"""Free TCP ports of the loopback interface."""
+
+from __future__ import annotations
+
+import random
+import socket
+from pathlib import Path
+
+LOOPBACK = "127.0.0.1"
+LOWEST = 20000
+RANGE_OF_OUTGOING_CONNECTIONS = Path("/proc/sys/net/ipv4/ip_local_port_range")
+
+
+def is_free(port: int) -> bool:
+    """Tell whether a server could listen on the port now."""
+    with socket.socket() as candidate:
+        # As servers do: a port whose last connections are still in TIME_WAIT counts as free.
+        candidate.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            candidate.bind((LOOPBACK, port))
+        except OSError:
+            return False
+        return True
+
+
+def is_listening(port: int) -> bool:
+    """Tell whether something accepts connections on the port."""
+    with socket.socket() as client:
+        client.settimeout(1)
+        if client.connect_ex((LOOPBACK, port)) != 0:
+            return False
+        return bool(client.getsockname() != client.getpeername())  # a socket may connect to itself while nobody listens
+
+
+def choose_ports(count: int) -> list[int]:
+    """Choose that many different free ports.
+
+    They lie below the range that the system gives to outgoing connections: a server that is stopped and started
+    again on its port must not find that somebody's connection took it meanwhile.
+    """
+    candidates = random.sample(range(LOWEST, _first_outgoing_port()), k=count + 500)
+    chosen = []
+    for port in candidates:
+        if is_free(port):
+            chosen.append(port)
+        if len(chosen) == count:
+            return chosen
+    raise RuntimeError(f"found no {count} free ports on {LOOPBACK}; end some of the servers that run on this machine")
+
+
+def _first_outgoing_port() -> int:
+    try:
+        first = int(RANGE_OF_OUTGOING_CONNECTIONS.read_text().split()[0])
+    except (OSError, ValueError, IndexError):
+        return 32768
+    return first if first > LOWEST + 5000 else 65536

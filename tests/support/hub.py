@@ -1,0 +1,27 @@
+"""The SignalR stand-in as tests hold it: with the endpoints that break things on purpose."""
+
+from __future__ import annotations
+
+import http.client
+import json
+from typing import Any
+
+from scripts.local import ports
+from scripts.local.programs import HubServer
+
+
+class ControlledHub(HubServer):
+    """`control("drop?user=ada")` drops connections, `control("log", method="GET")` reads what was pushed, and so on."""
+
+    def control(self, path: str, *, method: str = "POST") -> Any:
+        """Call /_control/<path> of the running stand-in and return the JSON it answers. Raises OSError on a refusal."""
+        connection = http.client.HTTPConnection(ports.LOOPBACK, self.ports[0], timeout=10)
+        try:
+            connection.request(method, f"/_control/{path}")
+            response = connection.getresponse()
+            body = response.read()
+        finally:
+            connection.close()
+        if response.status != 200:
+            raise OSError(f"{method} /_control/{path} answered {response.status}: {body.decode(errors='replace')}")
+        return json.loads(body)

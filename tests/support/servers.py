@@ -1,0 +1,39 @@
+"""Small servers to try the supervision with."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from scripts.local import ports
+from scripts.local.process import Command, Emit, discard
+from scripts.local.server import Server
+
+LISTEN = """
+import signal, socket, sys, time
+listener = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+print("listening", flush=True)
+while True:
+    time.sleep(60)
+"""
+
+
+class SmallServer(Server):
+    """Runs a Python program with its port as the argument; without another program it just listens."""
+
+    def __init__(
+        self, name: str = "small", *, program: str = LISTEN, port: int | None = None, emit: Emit = discard
+    ) -> None:
+        super().__init__(name, ports_needed=1, port=port, emit=emit)
+        self._program = program
+
+    def _command(self) -> Command:
+        return Command(
+            arguments=[sys.executable, "-c", self._program, str(self.ports[0])],
+            environment=os.environ,
+            folder=Path("/"),
+        )
+
+    def _is_ready(self) -> bool:
+        return self.exit_code is None and ports.is_listening(self.ports[0])
