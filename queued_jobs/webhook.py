@@ -70,9 +70,8 @@ class Webhook:
             if number:
                 await asyncio.sleep(self._wait * 2 ** (number - 1))
             try:
-                answer = await self._clients.get().post(
-                    self._url, content=body, headers=self._headers(message_id, body)
-                )
+                headers = self._headers(message_id, body)
+                answer = await self._clients.get().post(self._url, content=body, headers=headers)
             except httpx.HTTPError as exc:
                 reason = type(exc).__name__
                 continue

@@ -55,8 +55,8 @@ def receiver() -> Iterator[Receiver]:
     server.server_close()
 
 
-def webhook(receiver: Receiver, **options: timedelta) -> Webhook:
-    return Webhook(receiver.url, SECRET, JobRegistry([Demo]), **({"wait": NOW} | options))
+def webhook(receiver: Receiver) -> Webhook:
+    return Webhook(receiver.url, SECRET, JobRegistry([Demo]), wait=NOW)
 
 
 async def test_each_change_of_a_job_is_posted_and_signed(world: World, receiver: Receiver) -> None:
