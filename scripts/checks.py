@@ -11,7 +11,6 @@ from pathlib import Path
 
 from scripts.chromium import find_or_install
 from scripts.local.errors import LocalRunError
-from scripts.local.node import find_node
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -44,7 +43,6 @@ def _all() -> Iterator[tuple[str, list[str]]]:
     yield "lint", [python, "-m", "ruff", "check"]
     yield "format", [python, "-m", "ruff", "format", "--check"]
     yield "types", [python, "-m", "mypy"]
-    yield "web client", [find_node(), "--test", "tests/unit/web/"]
     yield "tests", [python, "-m", "pytest"]
 
 
