@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import secrets
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
+from queued_jobs import migrate
 from scripts.local.azurite import AzuriteServer
 from scripts.local.postgres import PostgresServer
 from scripts.local.stack import Stack, StackOptions
@@ -35,6 +37,27 @@ def database_url(postgres: PostgresServer) -> Iterator[str]:
     name = f"test_{next(_database_numbers)}"
     with psycopg.connect(postgres.url, autocommit=True) as connection:
         connection.execute(f"create database {name} strategy file_copy")
+    yield postgres.url_of(name)
+    with psycopg.connect(postgres.url, autocommit=True) as connection:
+        connection.execute(f"drop database {name} with (force)")
+
+
+@pytest.fixture(scope="session")
+def migrated_template(postgres: PostgresServer) -> str:
+    """The name of a database with the library's schema, to copy."""
+    name = "migrated"
+    with psycopg.connect(postgres.url, autocommit=True) as connection:
+        connection.execute(f"create database {name} strategy file_copy")
+    asyncio.run(migrate(postgres.url_of(name)))
+    return name
+
+
+@pytest.fixture
+def jobs_url(postgres: PostgresServer, migrated_template: str) -> Iterator[str]:
+    """The address of a database with the library's schema and no jobs, which only this test uses."""
+    name = f"jobs_{next(_database_numbers)}"
+    with psycopg.connect(postgres.url, autocommit=True) as connection:
+        connection.execute(f"create database {name} template {migrated_template} strategy file_copy")
     yield postgres.url_of(name)
     with psycopg.connect(postgres.url, autocommit=True) as connection:
         connection.execute(f"drop database {name} with (force)")

@@ -14,9 +14,6 @@ from uuid_utils.compat import uuid7
 from queued_jobs import Database, JobMessage, PostgresRepository, QueuedJob, Repository
 from queued_jobs.model import Added, Attempt, JobKey, NewJob
 from queued_jobs.testing import InMemoryRepository
-from tests.support.databases import jobs_url, migrated_template
-
-__all__ = ["jobs_url", "migrated_template"]
 
 
 class Store(Protocol):

@@ -18,10 +18,7 @@ from api.app import create_api
 from scripts.local.azurite import AzuriteServer
 from scripts.local.prepare import prepare_blobs
 from services import Services
-from tests.support.databases import jobs_url, migrated_template
 from tests.support.hub import ControlledHub
-
-__all__ = ["jobs_url", "migrated_template"]
 
 #: Accounts whose queues and containers are there: they outlive a test.
 _prepared: set[str] = set()

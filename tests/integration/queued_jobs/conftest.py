@@ -22,9 +22,6 @@ from queued_jobs import (
     queue_job,
 )
 from queued_jobs.testing import FakeQueues, RecordingNotifier
-from tests.support.databases import jobs_url, migrated_template
-
-__all__ = ["jobs_url", "migrated_template"]
 
 
 class Ask(BaseModel):
