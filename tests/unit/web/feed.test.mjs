@@ -1,0 +1,465 @@
+// Pushes, snapshots and what a person does, together: the bell's data is right whatever gets lost.
+
+import assert from 'node:assert/strict';
+import { afterEach, beforeEach, describe, it, mock } from 'node:test';
+
+import { JobFeed } from '../../../web/js/feed.js';
+import { FakeHub, FakePage, deferred, fakeFetch, settled } from './fakes.mjs';
+import { job, snapshot } from './jobs.mjs';
+
+const START = Date.parse('2026-06-01T12:00:00Z');
+const realFetch = globalThis.fetch;
+
+let server;
+let requests;
+let hubs;
+let handlers;
+let page;
+let feed;
+let changes;
+let unsubscribe;
+
+/** What the server knows; tests change it. */
+function newServer() {
+  return { items: [], itemsOf: {}, etag: 1, status: 200, refused: null, hold: null, answers: {} };
+}
+
+async function answer({ method, path, url, headers }) {
+  if (server.hold) await server.hold.promise;
+  if (server.status === 0) return new TypeError('no network');
+  if (server.status !== 200) return { status: server.status, body: { detail: 'told by the server' } };
+  if (headers.authorization === server.refused) return { status: 401 };
+  const special = server.answers[`${method} ${path}`];
+  if (special) return special;
+  if (path !== '/api/jobs/mine') return { status: 204 };
+  const all = server.itemsOf[headers.authorization] ?? server.items;
+  const before = url.searchParams.get('before');
+  const from = before ? all.findIndex(({ id }) => id === before) + 1 : 0;
+  const items = all.slice(from, from + 50);
+  const more = all.length > from + 50;
+  const etag = `"${server.etag}-${from}"`;
+  if (headers['if-none-match'] === etag) return { status: 304 };
+  return { body: snapshot(items, { more, nextBefore: more ? items.at(-1).id : null }), etag };
+}
+
+const reads = () => requests.filter(({ path }) => path === '/api/jobs/mine');
+const labels = () => feed.store.list().map(({ label }) => label);
+const ended = () => changes.flatMap((change) => change.ended.map(({ id }) => id));
+
+/** Let time pass in steps, as it does. */
+async function pass(milliseconds, step = 500) {
+  for (let left = milliseconds; left > 0; left -= step) {
+    mock.timers.tick(Math.min(step, left));
+    await settled();
+  }
+}
+
+async function signedIn(token = 'token') {
+  feed.signIn(async () => token);
+  await settled();
+}
+
+async function live() {
+  await settled();
+  hubs.at(-1).succeed();
+  await settled();
+}
+
+function change(...items) {
+  server.items = items;
+  server.etag += 1;
+}
+
+beforeEach(() => {
+  mock.timers.enable({ apis: ['setTimeout', 'Date'], now: START });
+  server = newServer();
+  ({ fetch: globalThis.fetch, requests } = fakeFetch(answer));
+  hubs = [];
+  changes = [];
+  page = new FakePage();
+  const openHub = (options) => {
+    ({ handlers } = options);
+    hubs.push(Object.assign(new FakeHub(), options));
+    return hubs.at(-1);
+  };
+  feed = new JobFeed({ base: 'http://here/api', openHub, page });
+  unsubscribe = feed.subscribe((change) => changes.push(change));
+});
+
+afterEach(() => {
+  unsubscribe();
+  mock.timers.reset();
+  globalThis.fetch = realFetch;
+});
+
+describe('reading', () => {
+  it('begins with the sign-in, and again once pushes arrive', async () => {
+    change(job('a'));
+    await signedIn();
+    assert.deepEqual([feed.state, labels(), reads().length], ['connecting', ['a'], 1]);
+    await live();
+    assert.deepEqual([feed.state, reads().length], ['live', 2]);
+    assert.equal(reads()[0].headers.authorization, 'Bearer token');
+    assert.equal(reads()[1].headers['if-none-match'], '"2-0"', 'what has not changed costs a 304');
+  });
+
+  it('tells of no news in what was there before', async () => {
+    change(job('a', { status: 'succeeded', finishedAt: '2026-06-01T11:00:00Z' }));
+    await signedIn();
+    await live();
+    assert.deepEqual(ended(), []);
+  });
+
+  it('happens at least every five minutes while live', async () => {
+    await signedIn();
+    await live();
+    await pass(299_000, 1000);
+    assert.equal(reads().length, 2);
+    change(job('lost push'));
+    await pass(2000);
+    assert.deepEqual(labels(), ['lost push']);
+  });
+
+  it('happens again when it was asked for during a read', async () => {
+    await signedIn();
+    await live();
+    server.hold = deferred();
+    feed.sync();
+    feed.sync();
+    feed.sync();
+    await settled();
+    change(job('later'));
+    server.hold.resolve();
+    server.hold = null;
+    await pass(1000);
+    assert.deepEqual([labels(), reads().length], [['later'], 4]);
+  });
+
+  it('happens when the page is shown, restored or online again', async () => {
+    await signedIn();
+    await live();
+    page.tell('visible');
+    await settled();
+    page.tell('online');
+    await settled();
+    assert.equal(reads().length, 4);
+  });
+
+  it('goes on to older pages, and reads all of them from then on', async () => {
+    const jobs = Array.from({ length: 120 }, (_, index) =>
+      job(`j${index}`, { createdAt: new Date(START - index * 1000).toISOString() }));
+    change(...jobs);
+    await signedIn();
+    assert.equal(labels().length, 50);
+    await feed.loadMore();
+    assert.equal(labels().length, 100);
+    change(...jobs.toSpliced(70, 1));
+    await feed.sync();
+    assert.equal(feed.store.get('j70'), undefined, 'removed on the second page');
+    assert.equal(labels().length, 100);
+    change(job('new', { createdAt: new Date(START + 1000).toISOString() }), ...jobs);
+    await feed.sync();
+    const second = reads().at(-1);
+    assert.deepEqual([second.url.searchParams.get('before'), second.headers['if-none-match']], ['j48', undefined]);
+  });
+});
+
+describe('without pushes', () => {
+  it('reads every 30 s while nothing runs', async () => {
+    await signedIn();
+    hubs[0].fail();
+    await settled();
+    assert.deepEqual([feed.state, feed.pollEvery], ['off', 30_000]);
+    const before = reads().length;
+    await pass(29_000);
+    const tries = hubs.length;
+    assert.equal(reads().length, before);
+    assert.equal(tries, 2);
+  });
+
+  it('reads every 1.5 s while a job runs, so that its end is known within 2 s', async () => {
+    change(job('a', { status: 'running' }));
+    await signedIn();
+    await live();
+    hubs[0].close();
+    await settled();
+    assert.deepEqual([feed.state, feed.pollEvery], ['reconnecting', 1500]);
+    change(job('a', { version: 2, status: 'succeeded', finishedAt: '2026-06-01T12:00:00Z' }));
+    await pass(2000);
+    assert.deepEqual([feed.store.get('a').status, ended()], ['succeeded', ['a']]);
+    assert.equal(feed.pollEvery, 30_000);
+  });
+
+  it('reads sooner when this page starts a job', async () => {
+    await signedIn();
+    hubs[0].fail();
+    await settled();
+    const before = reads().length;
+    change(job('mine', { status: 'running', version: 2 }));
+    feed.push(job('mine'));
+    await pass(1500);
+    assert.equal(reads().length, before + 1);
+    assert.equal(feed.store.get('mine').status, 'running');
+  });
+
+  it('says that live updates are off when the hub stays away', async () => {
+    await signedIn();
+    await live();
+    hubs.at(-1).close();
+    assert.equal(feed.state, 'reconnecting');
+    for (let tries = 0; tries < 4; tries += 1) {
+      await pass(16_000);
+      hubs.at(-1).fail();
+      await settled();
+    }
+    assert.equal(feed.state, 'off');
+  });
+
+  it('asks a silent server less and less often, and keeps what it knows', async () => {
+    change(job('a', { status: 'running' }));
+    await signedIn();
+    server.status = 0;
+    hubs[0].fail();
+    await settled();
+    await pass(60_000);
+    assert.ok(feed.failures > 3 && feed.failures < 9, `${feed.failures} failures`);
+    assert.deepEqual([labels(), feed.readAt], [['a'], START]);
+    server.status = 200;
+    await pass(31_000);
+    assert.equal(feed.failures, 0);
+  });
+});
+
+describe('a hidden page', () => {
+  it('closes its connection after two minutes and reads nothing', async () => {
+    await signedIn();
+    await live();
+    page.tell('hidden');
+    await pass(119_000, 1000);
+    assert.equal(feed.state, 'live');
+    await pass(2000);
+    assert.deepEqual([feed.state, hubs[0].stopped], ['paused', true]);
+    const before = reads().length;
+    page.tell('online');
+    await pass(600_000, 10_000);
+    assert.deepEqual([reads().length, hubs.length], [before, 1]);
+  });
+
+  it('is right when it is shown again', async () => {
+    await signedIn();
+    await live();
+    page.tell('hidden');
+    await pass(130_000, 1000);
+    change(job('meanwhile'));
+    page.tell('visible');
+    await settled();
+    assert.deepEqual(labels(), ['meanwhile']);
+    await live();
+    assert.equal(feed.state, 'live');
+  });
+
+  it('keeps its connection when it is shown in time', async () => {
+    await signedIn();
+    await live();
+    page.tell('hidden');
+    await pass(60_000, 1000);
+    page.tell('visible');
+    await pass(120_000, 1000);
+    assert.deepEqual([feed.state, hubs.length], ['live', 1]);
+  });
+});
+
+describe('signing in', () => {
+  it('is awaited without a request when there is nobody', async () => {
+    await signedIn(null);
+    assert.deepEqual([feed.state, requests.length, hubs.length], ['signed-out', 0, 0]);
+  });
+
+  it('is needed again when the server refuses the token; jobs stay', async () => {
+    change(job('a'));
+    await signedIn();
+    await live();
+    server.status = 401;
+    await feed.sync();
+    assert.deepEqual([feed.state, labels(), hubs[0].stopped], ['signed-out', ['a'], true]);
+    const before = requests.length;
+    await pass(120_000, 1000);
+    assert.equal(requests.length, before, 'a refused token is not sent again');
+  });
+
+  it('is needed when only the negotiate is refused', async () => {
+    await signedIn();
+    await hubs[0].getToken();
+    hubs[0].onRefused('token');
+    hubs[0].fail();
+    await pass(120_000, 1000);
+    assert.deepEqual([feed.state, hubs.length], ['signed-out', 1]);
+  });
+
+  it('is noticed when the same source gives another token', async () => {
+    let token = 'old';
+    feed.signIn(async () => token);
+    await settled();
+    server.status = 401;
+    await feed.sync();
+    server.status = 200;
+    change(job('a'));
+    token = 'new';
+    await pass(31_000, 1000);
+    await live();
+    assert.deepEqual([feed.state, labels()], ['live', ['a']]);
+  });
+
+  it('of somebody else replaces everything, and nothing of it is news', async () => {
+    change(job('mine', { status: 'running' }));
+    await signedIn('one');
+    await live();
+    change(job('other', { status: 'succeeded', finishedAt: '2026-06-01T11:00:00Z' }));
+    await signedIn('two');
+    assert.deepEqual([labels(), ended(), hubs[0].stopped], [['other'], [], true]);
+    assert.equal(reads().at(-1).headers['if-none-match'], undefined, 'read whole, not compared with the list before');
+  });
+
+  it('of somebody else is not mixed with a late list of the one before', async () => {
+    server.itemsOf = { 'Bearer one': [job('of one')], 'Bearer two': [job('of two')] };
+    server.hold = deferred();
+    feed.signIn(async () => 'one');
+    await settled();
+    const late = server.hold;
+    server.hold = null;
+    feed.signIn(async () => 'two');
+    await settled();
+    const shown = [];
+    const stop = feed.subscribe(() => shown.push(...labels()));
+    late.resolve();
+    await settled();
+    stop();
+    assert.deepEqual([labels(), shown.includes('of one')], [['of two'], false]);
+  });
+
+  it('of somebody else is not disturbed by late answers to the one before', async () => {
+    change(job('mine'));
+    server.hold = deferred();
+    feed.signIn(async () => 'one');
+    await settled();
+    const late = server.hold;
+    server.hold = null;
+    feed.signIn(async () => 'two');
+    await settled();
+    server.refused = 'Bearer one';
+    late.resolve();
+    await settled();
+    assert.equal(feed.state, 'connecting', 'the refusal was of the old token');
+    assert.deepEqual([labels(), reads().at(-1).headers.authorization], [['mine'], 'Bearer two']);
+  });
+
+  it('with a source that fails is tried again', async () => {
+    let broken = true;
+    feed.signIn(async () => {
+      if (broken) throw new Error('the identity provider is away');
+      return 'token';
+    });
+    await settled();
+    assert.equal(feed.failures, 1);
+    broken = false;
+    change(job('a'));
+    await pass(31_000, 1000);
+    assert.deepEqual(labels(), ['a']);
+  });
+});
+
+describe('what a person does', () => {
+  const done = { status: 'succeeded', version: 3, finishedAt: '2026-06-01T11:00:00Z' };
+
+  beforeEach(async () => {
+    change(job('b', { status: 'running' }), job('a', done));
+    await signedIn();
+    await live();
+  });
+
+  it('clears a job at once', async () => {
+    server.hold = deferred();
+    const clearing = feed.actions.clear(feed.store.get('a'));
+    assert.deepEqual(labels(), ['b']);
+    server.hold.resolve();
+    await clearing;
+    handlers.removed([{ id: 'a', version: 4 }]);
+    assert.deepEqual(labels(), ['b']);
+  });
+
+  it('gets the job back when clearing fails', async () => {
+    server.status = 500;
+    await assert.rejects(feed.actions.clear(feed.store.get('a')), { name: 'ApiError', status: 500, detail: 'told by the server' });
+    assert.deepEqual(labels(), ['b', 'a']);
+  });
+
+  it('does not mind that the job is gone already', async () => {
+    server.answers['DELETE /api/jobs/a'] = { status: 404, body: {} };
+    await feed.actions.clear(feed.store.get('a'));
+    assert.deepEqual(labels(), ['b']);
+  });
+
+  it('clears all that has ended, and undoes it', async () => {
+    server.answers['POST /api/jobs/clear-finished'] = { body: { cleared: [{ id: 'a', version: 4 }], clearedAt: '2026-06-01T12:00:00Z' } };
+    const batch = await feed.actions.clearFinished();
+    assert.deepEqual([labels(), batch], [['b'], { ids: ['a'], since: '2026-06-01T12:00:00Z' }]);
+    change(job('b', { status: 'running' }), job('a', { ...done, version: 5 }));
+    await feed.actions.undo(batch);
+    assert.deepEqual(labels(), ['b', 'a']);
+    const undo = requests.find(({ path }) => path === '/api/jobs/undo-clear');
+    assert.deepEqual(undo.body, batch);
+  });
+
+  it('sends many ids in parts that the server takes', async () => {
+    const ids = Array.from({ length: 1100 }, (_, index) => `j${index}`);
+    await feed.actions.undo({ ids, since: '2026-06-01T12:00:00Z' });
+    const sizes = requests.filter(({ path }) => path === '/api/jobs/undo-clear').map(({ body }) => body.ids.length);
+    assert.deepEqual(sizes, [500, 500, 100]);
+  });
+
+  it('sees jobs at once, and they are new again when that fails', async () => {
+    assert.equal(feed.store.counts.unseen, 1);
+    server.hold = deferred();
+    const seeing = feed.actions.markSeen([feed.store.get('a')]);
+    assert.equal(feed.store.counts.unseen, 0);
+    server.status = 503;
+    server.hold.resolve();
+    await seeing;
+    assert.equal(feed.store.counts.unseen, 1);
+  });
+
+  it('cancels and retries, and shows the answer', async () => {
+    server.answers['POST /api/jobs/b/cancel'] = { status: 202, body: job('b', { version: 2, status: 'running', cancelRequested: true }) };
+    await feed.actions.cancel(feed.store.get('b'));
+    assert.equal(feed.store.get('b').cancelRequested, true);
+    server.answers['POST /api/jobs/a/retry'] = { status: 202, body: job('a', { version: 4 }) };
+    await feed.actions.retry(feed.store.get('a'));
+    assert.equal(feed.store.get('a').status, 'pending');
+  });
+
+  it('reads the list when the server refuses an action', async () => {
+    server.answers['POST /api/jobs/b/cancel'] = { status: 409, body: { detail: 'It has ended.' } };
+    change(job('b', { version: 2, ...done }));
+    await assert.rejects(feed.actions.cancel(feed.store.get('b')), { status: 409 });
+    await settled();
+    assert.equal(feed.store.get('b').status, 'succeeded');
+  });
+});
+
+describe('several bells', () => {
+  it('share one connection, which ends with the last', async () => {
+    const second = feed.subscribe(() => {});
+    const same = async () => 'token';
+    feed.signIn(same);
+    feed.signIn(same);
+    await live();
+    assert.equal(hubs.length, 1);
+    second();
+    assert.equal(feed.state, 'live');
+    unsubscribe();
+    assert.equal(hubs[0].stopped, true);
+    unsubscribe = feed.subscribe(() => {});
+    await live();
+    assert.deepEqual([hubs.length, feed.state], [2, 'live'], 'an element that comes back starts it again');
+  });
+});

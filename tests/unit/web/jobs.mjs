@@ -1,0 +1,32 @@
+// Jobs and lists as the server sends them.
+
+/** A job of version 1 that is pending; `fields` say what is different. */
+export function job(id, fields = {}) {
+  return {
+    id,
+    kind: 'zip-builder',
+    label: String(id),
+    status: 'pending',
+    version: 1,
+    attempt: 0,
+    maxAttempts: 3,
+    progress: null,
+    progressMessage: null,
+    createdAt: '2026-06-01T00:00:00Z',
+    startedAt: null,
+    finishedAt: null,
+    durationMs: null,
+    availableAt: null,
+    error: null,
+    result: null,
+    cancelRequested: false,
+    actions: [],
+    seenAt: null,
+    clearedAt: null,
+    ...fields,
+  };
+}
+
+export function snapshot(items, fields = {}) {
+  return { items, unseen: 0, running: 0, more: false, nextBefore: null, serverTime: '2026-06-01T00:00:00Z', ...fields };
+}

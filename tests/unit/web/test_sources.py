@@ -1,0 +1,181 @@
+"""What the web client's files may contain, and what they may import."""
+
+from __future__ import annotations
+
+import gzip
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[3]
+WEB = ROOT / "web"
+MODULES = sorted((WEB / "js").rglob("*.js"))
+SHEETS = sorted((WEB / "css").glob("*.css"))
+CONFIG = WEB / "config.js"
+SCRIPTS = ["js/session.js", "js/job-bell.js", "js/app.js"]
+ROOM = 30 * 1024
+SENT = 45 * 1024
+COMMENTS = re.compile(r"/\*.*?\*/|^\s*//[^\n]*$", re.DOTALL | re.MULTILINE)
+
+#: Job kinds that the generic renderer shows well enough.
+GENERIC_KINDS: set[str] = set()
+
+#: They work without a page, a network and other modules of ours than these.
+PURE = {
+    "store.js": set(),
+    "connection.js": set(),
+    "session.js": set(),
+    "strings.en.js": set(),
+    "format.js": {"strings.en.js"},
+    "job-actions.js": {"store.js"},
+    "uploads.js": {"api.js"},
+    "api.js": set(),
+}
+
+FORBIDDEN = {
+    r"\.(inner|outer)HTML\b": "text from a job would become elements: use h() and text nodes",
+    r"insertAdjacentHTML|createContextualFragment|DOMParser|setHTMLUnsafe|\bsrcdoc\s*=": "makes elements of a text",
+    r"document\.write|\beval\(|new Function\(|setTimeout\(\s*['\"`]": "runs a text as a program",
+    r"setAttribute\(\s*['\"](style|on\w+)['\"]": "the content security policy refuses it",
+    r"localStorage|document\.cookie|indexedDB": "a session must end with its tab",
+    r"console\.(log|info|debug)": "noise in the console of everybody",
+    r"https?://(?!www\.w3\.org/)[a-z0-9.-]+\.[a-z]": "the client talks to its own server only",
+}
+
+
+@pytest.mark.parametrize("pattern", FORBIDDEN)
+def test_nothing_forbidden(pattern: str) -> None:
+    found = [
+        f"{path.relative_to(ROOT)}:{number}: {line.strip()}"
+        for path in [*MODULES, WEB / "index.html", *SHEETS]
+        for number, line in enumerate(path.read_text().splitlines(), start=1)
+        if re.search(pattern, line)
+    ]
+    assert not found, f"{FORBIDDEN[pattern]}: {found}"
+
+
+def test_every_import_resolves() -> None:
+    missing = [f"{path.name}: {target}" for path in MODULES for target in imports(path) if not exists(target)]
+    assert not missing
+    later = [(path, name) for path in MODULES for name in re.findall(r"import\('([^']+\.js)'\)", code_of(path))]
+    assert later
+    assert [(path.name, name) for path, name in later if not exists(path.parent / name)] == []
+
+
+def test_every_reference_of_the_page_resolves() -> None:
+    text = (WEB / "index.html").read_text()
+    references = re.findall(r'(?:src|href)="([^"#]+)"', text)
+    assert "js/app.js" in references
+    assert [name for name in references if not exists(WEB / name)] == []
+
+
+def test_page_has_nothing_inline() -> None:
+    text = (WEB / "index.html").read_text()
+    assert re.findall(r"<script(?![^>]*\ssrc=)|<style|\sstyle=|\son\w+=", text) == []
+
+
+def test_page_takes_the_invite_before_anything_else() -> None:
+    text = (WEB / "index.html").read_text()
+    assert re.findall(r'<script type="module" src="([^"]+)"', text) == SCRIPTS
+    assert imports(WEB / "js" / "session.js") == []
+
+
+def test_page_loads_all_modules_at_once() -> None:
+    """A module that is found only inside another one costs a round trip more; the bell's come first."""
+    text = (WEB / "index.html").read_text()
+    preloaded = re.findall(r'<link rel="modulepreload" href="([^"]+)"', text)
+    bell = names(reachable(WEB / "js" / "job-bell.js"))
+    needed = bell | names(reachable(WEB / "js" / "app.js")) | names(reachable(WEB / "js" / "signalr.js"))
+    assert set(preloaded) == needed - set(SCRIPTS)
+    assert set(preloaded[: len(bell) - 1]) == bell - set(SCRIPTS)
+
+
+def test_pure_modules_stay_pure() -> None:
+    for name, allowed in PURE.items():
+        path = WEB / "js" / name
+        assert {target.name for target in imports(path)} == allowed, name
+        if name != "connection.js":  # it also watches the page, where there is one
+            assert not re.search(r"\b(document|window)\.", code_of(path)), name
+
+
+def test_bell_stands_alone() -> None:
+    """An embedding page gets the bell without the demo page and its way to sign in."""
+    needed = names(reachable(WEB / "js" / "job-bell.js"))
+    assert needed.isdisjoint({f"js/{name}.js" for name in ("app", "session", "start-card", "uploads", "sample-files")})
+    assert "js/signalr.js" not in needed, "the bell can be used before the hub's client is there"
+
+
+def test_own_code_is_small() -> None:
+    """Counted as one stream without comments, as a build step would deliver it; there is none, so more is sent."""
+    files = [*MODULES, *SHEETS]
+    code = gzipped("".join(code_of(path) for path in files))
+    sent = {path: gzipped(path.read_text()) for path in files}
+    report = [f"{size:6,} {path.relative_to(WEB)}" for path, size in sorted(sent.items(), key=lambda item: -item[1])]
+    report.append(f"{sum(sent.values()):6,} in all, file by file with comments (at most {SENT:,})")
+    report.append(f"{code:6,} code in one stream (at most {ROOM:,})")
+    sys.stdout.write("gzip sizes of the web client in bytes:\n" + "\n".join(report) + "\n")
+    assert code <= ROOM, report
+    assert sum(sent.values()) <= SENT, report
+
+
+def test_every_job_kind_can_be_shown() -> None:
+    kinds = {
+        kind
+        for path in (ROOT / "functions" / "jobs").glob("*.py")
+        for kind in re.findall(r'^    kind(?:: [^=]+)? = "([^"]+)"', path.read_text(), re.MULTILINE)
+    }
+    registered = {
+        kind
+        for path in (WEB / "js" / "renderers").glob("*.js")
+        for kind in re.findall(r"^register\('([^']+)'", path.read_text(), re.MULTILINE)
+    }
+    assert kinds, "functions/jobs has no kinds: is the pattern of this test out of date?"
+    assert kinds - registered == GENERIC_KINDS, "write a renderer in web/js/renderers, or list the kind as generic here"
+    assert registered <= kinds, "a renderer for a kind that does not exist"
+    index = (WEB / "js" / "renderers" / "index.js").read_text()
+    for path in (WEB / "js" / "renderers").glob("*.js"):
+        assert path.name in ("index.js", "registry.js") or f"import './{path.name}';" in index, path.name
+
+
+def code_of(path: Path) -> str:
+    """Return the text of a file without its comments."""
+    return COMMENTS.sub("", path.read_text())
+
+
+def names(paths: set[Path]) -> set[str]:
+    """Return the paths as the page writes them."""
+    return {str(path.relative_to(WEB)) for path in paths}
+
+
+def imports(path: Path) -> list[Path]:
+    """Return the modules that a module imports, as paths."""
+    found = re.findall(r"^(?:import|export)\b[^'\";]*?from '([^']+)'|^import '([^']+)'", code_of(path), re.MULTILINE)
+    return [(path.parent / (first or second)).resolve() for first, second in found]
+
+
+def reachable(path: Path) -> set[Path]:
+    """Return a module and all that it imports, directly or not."""
+    found: set[Path] = set()
+
+    def walk(path: Path) -> Iterator[Path]:
+        yield path
+        if path.is_relative_to(WEB / "js"):
+            for target in imports(path):
+                if target not in found:
+                    found.add(target)
+                    yield from walk(target)
+
+    found.update(walk(path))
+    return found
+
+
+def exists(path: Path) -> bool:
+    return path == CONFIG or path.is_file()
+
+
+def gzipped(text: str) -> int:
+    """Return the size in bytes after compression."""
+    return len(gzip.compress(text.encode(), 9, mtime=0))

@@ -1,0 +1,142 @@
+/** The HTTP API, as functions: bearer token, time limit, ETag, problem+json. */
+
+const WITHIN = 15_000;
+const MOST_IDS = 500;
+const PAGE = 50;
+
+/** A request that failed. `status` is 0 where there was no answer; `detail` is what the server says, for people. */
+export class ApiError extends Error {
+  name = 'ApiError';
+
+  constructor({ status = 0, detail = '', timedOut = false }) {
+    super(detail || `status ${status}`);
+    Object.assign(this, { status, detail, timedOut });
+  }
+}
+
+/**
+ * @param {object} options
+ * @param {string} options.base absolute URL of the API, without a slash at its end
+ * @param {import('./types.d.ts').GetToken} options.getToken
+ * @param {(token: string|null) => void} options.onRefused called with the token that was refused, null for none
+ */
+export function createApi({ base, getToken, onRefused }) {
+  async function request(method, path, { body, headers } = {}) {
+    const token = await getToken().catch(() => {
+      throw new ApiError({});
+    });
+    if (!token) {
+      onRefused(null);
+      throw new ApiError({ status: 401 });
+    }
+    const answer = await send(method, base + path, body, { ...headers, authorization: `Bearer ${token}` });
+    if (answer.status === 401) onRefused(token);
+    return answer;
+  }
+
+  const call = async (method, path, options) => read(await request(method, path, options));
+  const job = (id) => `/jobs/${encodeURIComponent(id)}`;
+
+  async function inParts(ids, path, body) {
+    for (let from = 0; from < ids.length; from += MOST_IDS) {
+      await call('POST', path, { body: { ...body, ids: ids.slice(from, from + MOST_IDS) } });
+    }
+  }
+
+  return {
+    /** One page of the caller's jobs, newest first; null when it is still the one of this ETag. */
+    async mine({ before = null, etag = null }) {
+      const query = new URLSearchParams({ limit: PAGE, ...(before && { before }) });
+      const answer = await request('GET', `/jobs/mine?${query}`, { headers: etag && { 'if-none-match': etag } });
+      return answer.status === 304 ? null : { etag: answer.headers.get('etag'), body: await read(answer) };
+    },
+
+    /** Start a job. The same key twice starts one job. */
+    start: (kind, body, key) => call('POST', job(kind), { body, headers: { 'idempotency-key': key } }),
+    clear: (id) => call('DELETE', job(id)),
+    cancel: (id) => call('POST', `${job(id)}/cancel`),
+    retry: (id) => call('POST', `${job(id)}/retry`),
+    download: (id) => call('GET', `${job(id)}/download`),
+    seen: (ids) => inParts(ids, '/jobs/seen'),
+    clearFinished: () => call('POST', '/jobs/clear-finished'),
+    undoClear: (ids, since) => inParts(ids, '/jobs/undo-clear', { since }),
+    uploads: (files) => call('POST', '/uploads', { body: { files } }),
+  };
+}
+
+/**
+ * Exchange an invite for a session; the one call without a token.
+ * @returns {Promise<import('./types.d.ts').SessionData>}
+ */
+export const exchangeInvite = async (base, invite) => read(await send('POST', `${base}/session`, { invite }));
+
+/** Reads the newest pages as one snapshot; a page that has not changed costs no more than a 304. */
+export class SnapshotReader {
+  /** How many pages to read. */
+  pages = 1;
+
+  #api;
+  #store;
+  #known = [];
+
+  /** @param {import('./store.js').JobStore} store learns the server's clock */
+  constructor(api, store) {
+    this.#api = api;
+    this.#store = store;
+  }
+
+  /** The next read is whole. */
+  forget() {
+    this.#known = [];
+  }
+
+  /** @returns {Promise<import('./types.d.ts').Snapshot|null>} null when nothing has changed */
+  async read() {
+    const known = this.#known;
+    this.#known = [];
+    const pages = [];
+    let before = null;
+    do {
+      const page = await this.#readPage(before, known[pages.length]);
+      pages.push(page);
+      before = page.body.nextBefore;
+    } while (before && pages.length < this.pages);
+    this.#known = pages;
+    if (pages.every((page, index) => page === known[index])) return null;
+    return { ...pages.at(-1).body, items: pages.flatMap((page) => page.body.items) };
+  }
+
+  async #readPage(before, known) {
+    const usable = known?.before === before ? known : null;
+    const sentAt = Date.now();
+    const answer = await this.#api.mine({ before, etag: usable?.etag });
+    if (!answer) return usable;
+    this.#store.noteClock(answer.body.serverTime, (sentAt + Date.now()) / 2);
+    return { before, ...answer };
+  }
+}
+
+async function send(method, url, body, headers = {}) {
+  try {
+    return await fetch(url, {
+      method,
+      headers: body ? { ...headers, 'content-type': 'application/json' } : headers,
+      body: body && JSON.stringify(body),
+      credentials: 'omit',
+      // The ETag is sent by hand, so the browser's own cache must not answer.
+      cache: 'no-store',
+      signal: AbortSignal.timeout(WITHIN),
+    });
+  } catch (error) {
+    throw new ApiError({ timedOut: error.name === 'TimeoutError' });
+  }
+}
+
+/** The body of an answer. @throws {ApiError} */
+async function read(answer) {
+  const { ok, status } = answer;
+  if (status === 204) return null;
+  const body = await answer.json().catch(() => null);
+  if (ok && body) return body;
+  throw new ApiError({ status, detail: typeof body?.detail === 'string' ? body.detail : '' });
+}

@@ -1,0 +1,112 @@
+/** Elements, icons and style sheets, without HTML text: everything that comes from a job is a text node. */
+
+import { plain } from './format.js';
+
+const SVG = 'http://www.w3.org/2000/svg';
+const LINKS = new Set(['href', 'src', 'action', 'formaction']);
+
+const RING = 'M12 3a9 9 0 1 0 0 18 9 9 0 0 0 0-18z';
+const ICONS = {
+  bell: 'M6 10a6 6 0 0 1 12 0c0 5 2 6 2 7H4c0-1 2-2 2-7zM10 20a2 2 0 0 0 4 0',
+  pending: `${RING}M12 7.5V12l3 2`,
+  running: 'M12 3a9 9 0 1 0 9 9',
+  retrying: 'M4 12a8 8 0 0 1 13.7-5.6L20 8.5M20 4v4.5h-4.5M20 12a8 8 0 0 1-13.7 5.6L4 15.5M4 20v-4.5h4.5',
+  succeeded: `${RING}M8 12.3l2.7 2.7 5.3-5.6`,
+  failed: `${RING}M12 7.5v5.5M12 16.3v.1`,
+  cancelled: `${RING}M5.8 5.8l12.4 12.4`,
+  aborted: 'M12 3.5l9.5 16.5h-19zM12 10v4.5M12 17.3v.1',
+  close: 'M6 6l12 12M18 6L6 18',
+  download: 'M12 4v11M7.5 11l4.5 4.5 4.5-4.5M4 20h16',
+  upload: 'M12 16V5M7.5 9.5L12 5l4.5 4.5M4 20h16',
+  key: 'M7.5 8a4 4 0 1 0 0 8 4 4 0 0 0 0-8zM11.5 12H21v3.5M17 12v2.5',
+};
+
+/**
+ * Make an element. `on...` must be functions; scripts, `style`, `srcdoc` and links that are not http(s) are refused.
+ * @param {string} tag
+ * @param {Record<string, unknown>} [attributes] null, undefined and false are left out; true is an empty one
+ * @param {...(Node|string|null|undefined|false)} children
+ * @returns {HTMLElement}
+ */
+export function h(tag, attributes = {}, ...children) {
+  if (tag.toLowerCase() === 'script') throw new TypeError('no scripts');
+  return fill(document.createElement(tag), attributes, children);
+}
+
+/** A text from outside, kept apart from the direction of the text around it. @param {unknown} text */
+export const bdi = (text) => h('bdi', {}, plain(text));
+
+/** An icon, which only repeats what a word beside it says. @param {keyof typeof ICONS} name */
+export function icon(name) {
+  const path = fill(document.createElementNS(SVG, 'path'), { d: ICONS[name] }, []);
+  const attributes = { viewBox: '0 0 24 24', class: `icon icon-${name}`, 'aria-hidden': 'true' };
+  return fill(document.createElementNS(SVG, 'svg'), attributes, [path]);
+}
+
+/** Set the text only where it differs: an unchanged node keeps its selection and causes no work. */
+export function setText(node, text) {
+  if (node.textContent !== text) node.textContent = text;
+}
+
+/** Set or remove an attribute. @param {unknown} value null, undefined and false remove it */
+export function setAttribute(node, name, value) {
+  if (value == null || value === false) node.removeAttribute(name);
+  else if (node.getAttribute(name) !== String(value)) node.setAttribute(name, value);
+}
+
+/** Let a button say that its request runs, and keep it from starting another. @param {boolean} busy */
+export function setBusy(button, busy) {
+  for (const name of ['aria-busy', 'aria-disabled']) setAttribute(button, name, busy && 'true');
+}
+
+/** Make these the children. Nodes in place are not touched, so focus and selection in them stay. */
+export function patchChildren(parent, nodes) {
+  const wanted = new Set(nodes);
+  for (const child of [...parent.children]) if (!wanted.has(child)) child.remove();
+  nodes.forEach((node, index) => {
+    if (parent.children[index] !== node) parent.insertBefore(node, parent.children[index] ?? null);
+  });
+}
+
+/**
+ * The url if a page may go there: https, or one of these origins; else null.
+ * @param {unknown} url
+ * @param {string[]} origins
+ */
+export function allowedUrl(url, origins) {
+  const parsed = typeof url === 'string' && URL.canParse(url) ? new URL(url) : null;
+  return parsed && (parsed.protocol === 'https:' || origins.includes(parsed.origin)) ? parsed.href : null;
+}
+
+/**
+ * A sheet that fills itself from a file in css/; elements that adopt it stay invisible until then. Adopted sheets need
+ * no `style-src` on a foreign page.
+ * @param {string} name
+ */
+export function sheetOf(name) {
+  const sheet = new CSSStyleSheet();
+  sheet.replaceSync(':host { visibility: hidden }');
+  fetch(new URL(`../css/${name}`, import.meta.url))
+    .then((answer) => (answer.ok ? answer.text() : ''))
+    // Without its looks an element still works.
+    .catch(() => '')
+    .then((text) => sheet.replaceSync(text));
+  return sheet;
+}
+
+function fill(node, attributes, children) {
+  for (const [name, value] of Object.entries(attributes)) {
+    if (value == null || value === false) continue;
+    const key = name.toLowerCase();
+    if (key.startsWith('on')) {
+      if (typeof value !== 'function') throw new TypeError(`${name} must be a function`);
+      node.addEventListener(key.slice(2), value);
+    } else {
+      const bad = LINKS.has(key) && !/^https?:$/.test(new URL(value, document.baseURI).protocol);
+      if (bad || key === 'style' || key === 'srcdoc') throw new TypeError(`${name} is not allowed`);
+      node.setAttribute(name, value === true ? '' : value);
+    }
+  }
+  node.append(...children.filter((child) => child != null && child !== false));
+  return node;
+}

@@ -1,0 +1,281 @@
+/**
+ * The caller's jobs, kept right: pushes as they come, and a snapshot whenever one may have been missed. All bells of
+ * one API on a page share one feed.
+ */
+
+import { SnapshotReader, createApi } from './api.js';
+import { Connection, browserPage } from './connection.js';
+import { JobActions } from './job-actions.js';
+import { JobStore, hasEnded } from './store.js';
+
+const POLL_ACTIVE = 1500;
+const POLL_IDLE = 30_000;
+const POLL_LIVE = 5 * 60_000;
+const PAUSE_AFTER = 2 * 60_000;
+const RECONNECTING_TRIES = 3;
+const NOTHING = Object.freeze({ updated: [], ended: [] });
+
+export class JobFeed {
+  store = new JobStore();
+  /** When the list was last read, by this machine's clock. @type {number|null} */
+  readAt = null;
+  /** How many reads have failed since then. */
+  failures = 0;
+  api;
+  actions = new JobActions(this);
+
+  #page;
+  #connection;
+  #reader;
+  #getToken = null;
+  #listeners = new Set();
+  #running = false;
+  #signedOut = false;
+  #paused = false;
+  #refused = null;
+  #issued = new Set();
+  #identity = 0;
+  #knownIdentity = 0;
+  #reading = null;
+  #readAgain = false;
+  #timer = null;
+  #pauseTimer = null;
+  #unwatch = null;
+
+  /**
+   * @param {object} options
+   * @param {string} options.base absolute URL of the API
+   * @param {import('./types.d.ts').OpenHub} options.openHub
+   */
+  constructor({ base, openHub, page = browserPage }) {
+    this.#page = page;
+    const access = { base, getToken: () => this.#token(), onRefused: (token) => this.#onRefused(token) };
+    this.api = createApi(access);
+    this.#reader = new SnapshotReader(this.api, this.store);
+    const handlers = {
+      job: (job) => this.push(job),
+      removed: (removed) => this.removed(removed),
+      // An admin's connection gets these for the dashboard; the client complains about methods without a handler.
+      nudge: () => {},
+    };
+    const open = () => openHub({ ...access, handlers });
+    this.#connection = new Connection(open, () => this.#connectionChanged());
+  }
+
+  /** @returns {import('./types.d.ts').FeedState} */
+  get state() {
+    if (this.#signedOut) return 'signed-out';
+    if (this.#paused) return 'paused';
+    const { live, wasLive, tries } = this.#connection;
+    if (live) return 'live';
+    if (tries === 0) return 'connecting';
+    return wasLive && tries <= RECONNECTING_TRIES ? 'reconnecting' : 'off';
+  }
+
+  /** Milliseconds between two reads in the present state. */
+  get pollEvery() {
+    if (this.#connection.live && !this.failures) return POLL_LIVE;
+    const waiting = this.store.counts.running > 0 || !this.store.loaded;
+    return waiting ? Math.min(POLL_IDLE, POLL_ACTIVE * 2 ** this.failures) : POLL_IDLE;
+  }
+
+  /** The server's time, in milliseconds. */
+  now() {
+    return this.store.serverNow(Date.now());
+  }
+
+  /**
+   * @param {(change: import('./types.d.ts').Change) => void} listener called after every change
+   * @returns {() => void} ends it; the feed stops with its last listener
+   */
+  subscribe(listener) {
+    this.#listeners.add(listener);
+    if (this.#getToken && !this.#running) this.#start();
+    return () => {
+      this.#listeners.delete(listener);
+      if (this.#listeners.size === 0) this.#stop();
+    };
+  }
+
+  /** Whether this listener speaks for the page: an announcement must not be made once per bell. */
+  isFirst(listener) {
+    return this.#listeners.values().next().value === listener;
+  }
+
+  /** Begin, or begin anew as somebody else. @param {() => Promise<string|null>} getToken asked before each request */
+  signIn(getToken) {
+    if (getToken === this.#getToken && this.#running && !this.#signedOut) return;
+    this.#getToken = getToken;
+    if (this.#listeners.size > 0) this.#start();
+  }
+
+  /** Read the list; once more when asked during a read. */
+  sync() {
+    if (!this.#running || this.#signedOut || this.#paused) return Promise.resolve();
+    if (this.#reading) {
+      this.#readAgain = true;
+      return this.#reading;
+    }
+    clearTimeout(this.#timer);
+    this.#readAgain = false;
+    this.#reading = this.#read().finally(() => {
+      this.#reading = null;
+      return this.#readAgain ? this.sync() : this.#plan();
+    });
+    return this.#reading;
+  }
+
+  /** Show older jobs too. */
+  loadMore() {
+    this.#reader.pages += 1;
+    return this.sync();
+  }
+
+  /** Take in one job: from the hub, or from an answer to this page. @param {import('./types.d.ts').Job} job */
+  push(job) {
+    const { changed, ended, outside } = this.store.apply(job);
+    if (outside && (hasEnded(job) || job.status === 'pending')) this.sync();
+    if (changed) this.changed({ updated: [job], ended: ended ? [job] : [] });
+    // Without a hub the time to the next read depends on whether a job runs.
+    if (changed && !this.#connection.live && !this.#reading) this.#plan();
+  }
+
+  removed(removed) {
+    const changes = removed.map(({ id, version }) => this.store.remove(id, version));
+    if (changes.includes(true)) this.changed();
+  }
+
+  /** Tell all listeners. */
+  changed(change = NOTHING) {
+    for (const listener of this.#listeners) listener(change);
+  }
+
+  async #read() {
+    const identity = this.#identity;
+    const newcomer = identity !== this.#knownIdentity;
+    const mark = this.store.mark();
+    try {
+      if (newcomer) this.#reader.forget();
+      const snapshot = await this.#reader.read();
+      if (identity !== this.#identity) return;
+      const change = snapshot ? this.store.merge(snapshot, mark, newcomer) : NOTHING;
+      this.#knownIdentity = identity;
+      this.failures = 0;
+      this.readAt = Date.now();
+      // Of what there was before this page, nothing is news.
+      this.changed(newcomer ? NOTHING : change);
+    } catch (error) {
+      if (error.name !== 'ApiError') throw error;
+      if (error.status !== 401) this.failures += 1;
+      this.changed();
+    }
+  }
+
+  #start() {
+    this.#stop();
+    this.#identity += 1;
+    this.#issued.clear();
+    this.#running = true;
+    this.#unwatch = this.#page?.watch((event) => this.#onPage(event));
+    if (this.#page?.hidden()) this.#onPage('hidden');
+    this.changed();
+    this.#open(this.#identity);
+  }
+
+  /** Nobody needs no connection, and who it is may be known only after a moment. */
+  async #open(identity) {
+    const nobody = await this.#token().then((token) => !token, () => false);
+    if (!this.#running || identity !== this.#identity) return;
+    if (nobody) this.#onRefused(null);
+    else this.#connection.start();
+    this.sync();
+  }
+
+  #stop() {
+    this.#running = false;
+    this.#signedOut = false;
+    this.#paused = false;
+    this.#refused = null;
+    this.failures = 0;
+    clearTimeout(this.#timer);
+    clearTimeout(this.#pauseTimer);
+    this.#unwatch?.();
+    this.#connection.stop();
+  }
+
+  #connectionChanged() {
+    // Live: what was missed is read, and nothing is missed from here on. Lost: the reads take over.
+    this.sync();
+    this.changed();
+  }
+
+  async #token() {
+    const identity = this.#identity;
+    const token = (await this.#getToken()) || null;
+    if (identity === this.#identity) this.#issued.add(token);
+    return token;
+  }
+
+  #onRefused(token) {
+    // A late answer to a request of whoever was signed in before says nothing about now.
+    if (!this.#running || this.#signedOut || !this.#issued.has(token)) return;
+    this.#refused = token;
+    this.#signedOut = true;
+    this.#connection.stop();
+    this.#plan();
+    this.changed();
+  }
+
+  #onPage(event) {
+    if (event === 'hidden') {
+      clearTimeout(this.#pauseTimer);
+      this.#pauseTimer = setTimeout(() => this.#pause(), PAUSE_AFTER);
+      return;
+    }
+    if (event === 'visible') clearTimeout(this.#pauseTimer);
+    if (this.#signedOut) {
+      this.#lookForToken();
+    } else if (event === 'visible' || !this.#paused) {
+      this.#paused = false;
+      this.#connection.start();
+      this.#connection.hurry();
+      this.sync();
+    }
+  }
+
+  #pause() {
+    if (this.#signedOut) return;
+    this.#paused = true;
+    clearTimeout(this.#timer);
+    this.#connection.stop();
+    this.changed();
+  }
+
+  async #lookForToken() {
+    const token = await this.#getToken().catch(() => null);
+    if (!this.#signedOut) return;
+    if (token && token !== this.#refused) this.#start();
+    else this.#plan();
+  }
+
+  #plan() {
+    clearTimeout(this.#timer);
+    if (!this.#running || this.#paused) return;
+    this.#timer = this.#signedOut
+      ? setTimeout(() => this.#lookForToken(), POLL_IDLE)
+      : setTimeout(() => this.sync(), this.pollEvery);
+  }
+}
+
+const feeds = new Map();
+
+/**
+ * The feed of an API, one for the whole page.
+ * @param {string} base absolute URL of the API
+ * @param {import('./types.d.ts').OpenHub} openHub
+ * @returns {JobFeed}
+ */
+export function feedOf(base, openHub) {
+  if (!feeds.has(base)) feeds.set(base, new JobFeed({ base, openHub }));
+  return feeds.get(base);
+}

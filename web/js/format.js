@@ -1,0 +1,95 @@
+/** Values to words: durations, sizes, times, and texts that come from jobs. Pure. */
+
+import { strings } from './strings.en.js';
+
+const SECOND = 1000;
+const MINUTE = 60 * SECOND;
+const HOUR = 60 * MINUTE;
+const DAY = 24 * HOUR;
+const YEAR = 365 * DAY;
+const ABSURD = 100 * YEAR;
+
+const whole = new Intl.NumberFormat(strings.locale, { maximumFractionDigits: 0 });
+const short = new Intl.NumberFormat(strings.locale, { maximumFractionDigits: 1 });
+const percent = new Intl.NumberFormat(strings.locale, { style: 'percent' });
+const clock = new Intl.DateTimeFormat(strings.locale, { timeStyle: 'medium', hourCycle: 'h23' });
+const full = new Intl.DateTimeFormat(strings.locale, { dateStyle: 'medium', timeStyle: 'medium', hourCycle: 'h23' });
+
+/** Control characters and those that turn or hide text: a file name must not look like another one. */
+const DECEPTIVE = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff]/g;
+
+/** A text of a job or a file as it may be shown: what would turn or hide it becomes visible. @param {unknown} text */
+export function plain(text) {
+  return String(text ?? '').replace(DECEPTIVE, (character) =>
+    strings.hiddenCharacter(character.codePointAt(0).toString(16).toUpperCase().padStart(4, '0')));
+}
+
+/**
+ * "0.4 s", "12 s", "3 min 5 s", "2 h 10 min", "4 d 3 h", "1 y"; "-" for what cannot be a duration.
+ * @param {number|null|undefined} milliseconds
+ */
+export function duration(milliseconds) {
+  if (typeof milliseconds !== 'number' || !(milliseconds >= 0 && milliseconds < ABSURD)) return strings.none;
+  const { second, minute, hour, day, year } = strings.units;
+  if (milliseconds < 9.95 * SECOND) return `${short.format(milliseconds / SECOND)} ${second}`;
+  const rounded = Math.round(milliseconds / SECOND) * SECOND;
+  if (rounded < HOUR) return pair(rounded, MINUTE, minute, SECOND, second);
+  if (rounded < DAY) return pair(rounded, HOUR, hour, MINUTE, minute);
+  if (rounded < YEAR) return pair(rounded, DAY, day, HOUR, hour);
+  return `${whole.format(Math.floor(rounded / YEAR))} ${year}`;
+}
+
+/** As `duration`, in whole seconds: for what ticks. @param {number} milliseconds */
+export function ticking(milliseconds) {
+  if (milliseconds < 10 * SECOND) return `${Math.max(0, Math.floor(milliseconds / SECOND))} ${strings.units.second}`;
+  return duration(Math.floor(milliseconds / SECOND) * SECOND);
+}
+
+/** "just now", "2 min ago", "3 d ago". @param {number} milliseconds how long ago */
+export function ago(milliseconds) {
+  if (!Number.isFinite(milliseconds)) return strings.none;
+  if (milliseconds < 10 * SECOND) return strings.justNow;
+  const { second, minute, hour, day, year } = strings.units;
+  const steps = [[YEAR, year], [DAY, day], [HOUR, hour], [MINUTE, minute], [SECOND, second]];
+  const [size, unit] = steps.find(([length]) => milliseconds >= length);
+  return strings.ago(`${whole.format(Math.floor(milliseconds / size))} ${unit}`);
+}
+
+/** "512 B", "1.5 MB"; thousands, not 1024s. @param {number|null|undefined} count */
+export function bytes(count) {
+  if (typeof count !== 'number' || !(count >= 0 && count < 1e18)) return strings.none;
+  let [value, step] = [count, 0];
+  while (value >= 999.5 && step < strings.bytes.length - 1) [value, step] = [value / 1000, step + 1];
+  return `${(value < 99.5 && step > 0 ? short : whole).format(value)} ${strings.bytes[step]}`;
+}
+
+/** "42%" of a number from 0 to 1. @param {number} part */
+export const share = (part) => percent.format(Math.min(1, Math.max(0, part)));
+
+/** Time of day. @param {number} time in milliseconds */
+export const timeOfDay = (time) => clock.format(time);
+
+/** Date and time; "-" for what is no time. @param {string} iso */
+export const moment = (iso) => (Number.isFinite(Date.parse(iso)) ? full.format(new Date(iso)) : strings.none);
+
+/** Why a request failed, as far as known. @param {import('./api.js').ApiError|null} error */
+export function reason(error) {
+  const { network, timeout, answer } = strings.failure;
+  return plain(error?.detail || (error?.timedOut ? timeout : error?.status ? answer(error.status) : network));
+}
+
+/** What went wrong, and why. @param {string} what @param {import('./api.js').ApiError} error */
+export function failure(what, error) {
+  // What the server has understood and refused, it refuses the next time too.
+  const refused = error.status >= 400 && error.status < 500;
+  return `${what}. ${refused ? '' : `${strings.failure.tryAgain} `}${reason(error)}`;
+}
+
+/** "99+" above 99. @param {number} count */
+export const badge = (count) => (count > 99 ? strings.bell.many : String(count));
+
+function pair(time, large, largeUnit, small, smallUnit) {
+  const [first, second] = [Math.floor(time / large), Math.floor((time % large) / small)];
+  const parts = [first && `${first} ${largeUnit}`, second && `${second} ${smallUnit}`];
+  return parts.filter(Boolean).join(' ');
+}

@@ -1,0 +1,176 @@
+/**
+ * `<job-bell>`: a bell that shows a person their background jobs, live.
+ *
+ * Attributes: `api` (URL of the API; without it that of the server this file comes from), `renderers` (URLs of further
+ * renderer modules, separated by spaces). Property: `getToken`. Events: `job-updated`, `job-bell-auth`. Parts:
+ * `button`, `badge`, `panel`, `row`.
+ */
+
+import { config } from '../config.js';
+import { Announcer } from './announcer.js';
+import { h, icon, setAttribute, setText, sheetOf } from './dom.js';
+import { feedOf } from './feed.js';
+import { badge } from './format.js';
+import { JobPanel, titleOf } from './job-panel.js';
+import { strings } from './strings.en.js';
+
+const words = strings.bell;
+const SHEETS = [sheetOf('tokens.css'), sheetOf('bell.css')];
+const TICK = 1000;
+const GAP = 8;
+const BELOW = 12;
+
+/** Loaded apart from the rest: the bell can be used, and shows its jobs, before the hub's client is there. */
+const openHub = async (options) => (await import('./signalr.js')).openHub(options);
+
+export class JobBell extends HTMLElement {
+  #feed = null;
+  #unsubscribe = null;
+  #getToken = null;
+  #signedOut = false;
+  #frame = null;
+  #ticking = null;
+  #following = null;
+  #announcer = new Announcer();
+  #panel = null;
+  #unseen = h('span', { class: 'badge unseen', part: 'badge', 'aria-hidden': 'true', hidden: true });
+  #running = h('span', { class: 'badge running', part: 'badge', 'aria-hidden': 'true', hidden: true });
+  #button = h(
+    'button',
+    { type: 'button', class: 'bell', part: 'button', 'aria-expanded': 'false', 'aria-haspopup': 'dialog' },
+    icon('bell'),
+    h('span', { class: 'ring', 'aria-hidden': 'true' }),
+    this.#unseen,
+    this.#running,
+  );
+
+  constructor() {
+    super();
+    this.attachShadow({ mode: 'open' }).adoptedStyleSheets = SHEETS;
+  }
+
+  /**
+   * Asked before each request: the bearer token, or null for nobody. Setting it anew starts over as whoever it is for.
+   * @type {import('./types.d.ts').GetToken}
+   */
+  get getToken() {
+    return this.#getToken;
+  }
+
+  set getToken(getToken) {
+    this.#getToken = getToken;
+    this.#feed?.signIn(getToken);
+  }
+
+  /** Show a job that this page has just started, before the hub tells. @param {import('./types.d.ts').Job} job */
+  track(job) {
+    this.#feed?.push(job);
+  }
+
+  async connectedCallback() {
+    // A page may have set the property before this class was there.
+    if (Object.hasOwn(this, 'getToken')) {
+      const early = this.getToken;
+      delete this.getToken;
+      this.getToken = early;
+    }
+    this.#feed = feedOf(this.#apiUrl(), openHub);
+    const announce = (text) => this.#announcer.say(text);
+    this.#panel = new JobPanel(this.#feed, { origins: config.blobOrigins, announce });
+    this.#panel.element.addEventListener('toggle', (event) => this.#toggled(event.newState === 'open'));
+    this.#panel.element.addEventListener('beforetoggle', (event) => event.newState === 'open' && this.#prepare());
+    this.#button.popoverTargetElement = this.#panel.element;
+    const inner = [this.#button, this.#panel.element, this.#announcer.element];
+    this.shadowRoot.replaceChildren(h('div', { class: 'root' }, ...inner));
+    this.#render();
+    await this.#loadRenderers();
+    if (!this.isConnected || this.#unsubscribe) return;
+    const listener = (change) => this.#changed(change, listener);
+    this.#unsubscribe = this.#feed.subscribe(listener);
+    if (this.#getToken) this.#feed.signIn(this.#getToken);
+  }
+
+  disconnectedCallback() {
+    this.#toggled(false);
+    cancelAnimationFrame(this.#frame);
+    this.#frame = null;
+    this.#unsubscribe?.();
+    this.#unsubscribe = null;
+  }
+
+  #apiUrl() {
+    const own = new URL(config.api, new URL('..', import.meta.url));
+    const url = this.hasAttribute('api') ? new URL(this.getAttribute('api'), document.baseURI) : own;
+    return url.href.replace(/\/+$/, '');
+  }
+
+  async #loadRenderers() {
+    const names = this.getAttribute('renderers')?.split(/\s+/).filter(Boolean) ?? [];
+    const loads = names.map((name) => import(new URL(name, document.baseURI)));
+    for (const { reason } of await Promise.allSettled(loads)) {
+      if (reason) console.warn('A renderer is missing:', reason);
+    }
+  }
+
+  #changed({ updated, ended }, listener) {
+    if (this.#feed.isFirst(listener)) this.#announcer.ended(ended.map((job) => ({ ...job, title: titleOf(job) })));
+    for (const job of updated) this.#tell('job-updated', { job });
+    const signedOut = this.#feed.state === 'signed-out';
+    if (signedOut && !this.#signedOut) this.#tell('job-bell-auth', {});
+    this.#signedOut = signedOut;
+    // Many changes at once are painted once; a hidden page paints nothing, but its counts must be right.
+    if (document.hidden) this.#render();
+    else this.#frame ??= requestAnimationFrame(() => this.#render());
+  }
+
+  #tell(name, detail) {
+    this.dispatchEvent(new CustomEvent(name, { detail, bubbles: true, composed: true }));
+  }
+
+  #render() {
+    this.#frame = null;
+    const { running, unseen } = this.#feed.store.counts;
+    setAttribute(this.#button, 'aria-label', words.name(running, unseen));
+    this.#button.dataset.running = String(running > 0);
+    for (const [element, count] of [[this.#running, running], [this.#unseen, unseen]]) {
+      element.hidden = count === 0;
+      setText(element, badge(count));
+    }
+    if (this.#panel.element.matches(':popover-open')) this.#panel.render();
+  }
+
+  #prepare() {
+    this.#panel.prepare();
+    this.#place();
+  }
+
+  #toggled(open) {
+    clearInterval(this.#ticking);
+    this.#following?.abort();
+    this.#button.setAttribute('aria-expanded', String(open));
+    if (!open) {
+      if (this.#panel?.element.contains(this.shadowRoot.activeElement)) this.#button.focus();
+      return;
+    }
+    this.#panel.focus();
+    this.#ticking = setInterval(() => document.hidden || this.#panel.tick(), TICK);
+    this.#following = new AbortController();
+    const { signal } = this.#following;
+    addEventListener('resize', () => this.#place(), { signal });
+    addEventListener('scroll', () => this.#place(), { signal, capture: true, passive: true });
+  }
+
+  /** The panel is in the browser's top layer, where no ancestor can cut it off; so it is placed by numbers. */
+  #place() {
+    const { top, bottom, left, right } = this.#button.getBoundingClientRect();
+    const { clientWidth, clientHeight } = document.documentElement;
+    const rtl = getComputedStyle(this).direction === 'rtl';
+    const above = top > clientHeight - bottom && top > clientHeight / 2;
+    const { style, dataset } = this.#panel.element;
+    dataset.side = above ? 'above' : 'below';
+    style.setProperty('--offset', `${Math.max(GAP, (above ? clientHeight - top : bottom) + BELOW)}px`);
+    style.setProperty('--end', `${Math.max(GAP, rtl ? left : clientWidth - right)}px`);
+  }
+}
+
+customElements.define('job-bell', JobBell);

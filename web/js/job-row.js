@@ -1,0 +1,182 @@
+/** One job in the bell's list. Its elements are made once and changed in place, so that focus in them stays. */
+
+import { allowedUrl, bdi, h, icon, setAttribute, setBusy, setText } from './dom.js';
+import * as format from './format.js';
+import { render } from './renderers/index.js';
+import { hasEnded } from './store.js';
+import { strings } from './strings.en.js';
+
+const words = strings.job;
+
+export class JobRow {
+  #context;
+  #job = null;
+  #shown = {};
+  #icon = h('span', { class: 'status-icon' });
+  #title = h('div', { class: 'title' });
+  #status = h('span', { class: 'status' });
+  #time = h('span', { class: 'time' });
+  #step = h('span', { class: 'step' });
+  #unseen = h('span', { class: 'unseen', hidden: true }, words.unseen);
+  #bar = h('div', { class: 'bar' }, h('div', {}));
+  #result = h('div', { class: 'result' });
+  #error = h('div', { class: 'error' });
+  #note = h('p', { class: 'note', hidden: true });
+  #clear = h('button', { type: 'button', class: 'quiet clear', onclick: (event) => this.#act('clear', event) });
+  #cancel = h('button', { type: 'button', onclick: (event) => this.#act('cancel', event) }, words.cancel);
+  #retry = h('button', { type: 'button', onclick: (event) => this.#act('retry', event) }, words.retry);
+  #buttons = h('div', { class: 'buttons' }, this.#cancel, this.#retry);
+
+  /** @param {import('./types.d.ts').RowContext} context */
+  constructor(context) {
+    this.#context = context;
+    this.#clear.append(icon('close'));
+    const meta = h('p', { class: 'meta' }, this.#status, this.#time, this.#step, this.#unseen);
+    const body = h('div', { class: 'body' }, this.#title, meta);
+    body.append(this.#bar, this.#result, this.#error, this.#note, this.#buttons);
+    // The list can be walked with the arrow keys, from row to row.
+    this.element = h('li', { class: 'row', part: 'row', tabindex: '-1' }, this.#icon, body, this.#clear);
+  }
+
+  /** @param {import('./types.d.ts').Job} job @param {boolean} unseen @param {number} now the server's time */
+  update(job, unseen, now) {
+    this.#unseen.hidden = !unseen;
+    if (this.#job !== job) this.#rebuild(job);
+    this.#job = job;
+    this.tick(now);
+  }
+
+  /** Show what changes by itself with time. @param {number} now the server's time */
+  tick(now) {
+    setText(this.#time, timeOf(this.#job, now));
+  }
+
+  #rebuild(job) {
+    this.element.dataset.status = job.status;
+    const title = this.#titleOf(job);
+    this.#once('title', title, () => this.#title.replaceChildren(bdi(title)));
+    this.#once('icon', job.status, () => this.#icon.replaceChildren(icon(job.status)));
+    setText(this.#status, job.cancelRequested && !hasEnded(job) ? words.cancelling : strings.status[job.status]);
+    setText(this.#step, format.plain(stepOf(job)));
+    this.#showProgress(job, title);
+    this.#once('result', [job.status, job.result, job.actions], () =>
+      this.#result.replaceChildren(...nodes(job.status === 'succeeded' && job.result && this.#part(job, 'result'))));
+    this.#once('error', [job.status, job.error], () =>
+      this.#error.replaceChildren(...nodes(this.#part(job, 'error') ?? errorOf(job))));
+    this.#offer(this.#cancel, job.actions.includes('cancel'));
+    this.#offer(this.#retry, job.actions.includes('retry'));
+    this.#offer(this.#clear, job.actions.includes('clear'));
+    this.#buttons.hidden = this.#cancel.hidden && this.#retry.hidden;
+    setAttribute(this.#clear, 'aria-label', words.clear(title));
+    // An old complaint is over once the job has moved on.
+    if (this.#job?.version !== job.version) this.#note.hidden = true;
+  }
+
+  #titleOf(job) {
+    return format.plain(render(job, 'title', { strings }));
+  }
+
+  #part(job, part) {
+    const link = (target, text) => this.#link(target, text);
+    return render(job, part, { h, bdi, link, strings, format });
+  }
+
+  /** A button that fetches a link when it is clicked: a link that lies in the list would be dead after minutes. */
+  #link(job, text) {
+    if (!job.actions.includes('open')) return null;
+    const click = (event) => this.#act('download', event);
+    return h('button', { type: 'button', class: 'primary', onclick: click }, icon('download'), text);
+  }
+
+  #showProgress(job, title) {
+    const running = job.status === 'running';
+    this.#bar.hidden = !running;
+    if (!running) return;
+    const known = typeof job.progress === 'number';
+    const attributes = {
+      role: 'progressbar',
+      'aria-label': words.progress(title),
+      'aria-valuemin': known && '0',
+      'aria-valuemax': known && '100',
+      'aria-valuenow': known && Math.round(job.progress * 100),
+      'aria-valuetext': job.progressMessage && format.plain(job.progressMessage),
+      'data-unknown': !known && '',
+    };
+    for (const [name, value] of Object.entries(attributes)) setAttribute(this.#bar, name, value);
+    this.#bar.firstElementChild.style.inlineSize = known ? `${job.progress * 100}%` : '';
+  }
+
+  /** A button that goes away must not take the focus with it. */
+  #offer(button, offered) {
+    const root = this.element.getRootNode();
+    if (!offered && root.activeElement === button) this.element.focus();
+    button.hidden = !offered;
+  }
+
+  async #act(action, event) {
+    const button = event.currentTarget;
+    if (button.getAttribute('aria-busy') === 'true') return;
+    setBusy(button, true);
+    this.#note.hidden = true;
+    try {
+      const answer = await this.#context.actions[action](this.#job);
+      if (action === 'download') this.#follow(answer);
+    } catch (error) {
+      this.complain(format.failure(strings.failure[action], error));
+    } finally {
+      setBusy(button, false);
+    }
+  }
+
+  #follow(url) {
+    const allowed = allowedUrl(url, this.#context.origins);
+    if (allowed) h('a', { href: allowed, rel: 'noreferrer' }).click();
+    else this.complain(strings.failure.refusedLink);
+  }
+
+  /** Say in the row what went wrong. @param {string} text */
+  complain(text) {
+    setText(this.#note, text);
+    this.#note.hidden = false;
+    this.#context.announce(text);
+  }
+
+  /** Run only when the value differs from the last time. */
+  #once(name, value, work) {
+    const text = JSON.stringify(value);
+    if (this.#shown[name] === text) return;
+    this.#shown[name] = text;
+    work();
+  }
+}
+
+/** The words beside the status: how long it has run, when it goes on, how long ago it ended. */
+function timeOf(job, now) {
+  if (hasEnded(job)) {
+    return `${format.duration(job.durationMs)} · ${format.ago(now - Date.parse(job.finishedAt))}`;
+  }
+  if (job.status === 'running') return format.ticking(now - Date.parse(job.startedAt));
+  const wait = Date.parse(job.availableAt) - now;
+  if (wait > 0) return (job.status === 'retrying' ? words.retriesIn : words.startsIn)(format.ticking(wait));
+  return job.status === 'retrying' ? words.startsSoon : format.ago(now - Date.parse(job.createdAt));
+}
+
+function stepOf(job) {
+  if (job.status === 'running') {
+    const share = typeof job.progress === 'number' ? format.share(job.progress) : '';
+    return [share, job.progressMessage].filter(Boolean).join(' · ');
+  }
+  return job.attempt > 1 || job.status === 'retrying' ? words.attempt(job.attempt, job.maxAttempts) : '';
+}
+
+function errorOf(job) {
+  const error = job.error ?? (job.status === 'aborted' ? { message: words.aborted } : null);
+  if (!error || job.status === 'succeeded' || job.status === 'running') return null;
+  const [first, ...rest] = error.message.split('\n');
+  const line = h('p', {}, error.class && h('strong', {}, bdi(error.class), ': '), bdi(first));
+  if (rest.length === 0 && first.length <= 200) return line;
+  const full = h('pre', { tabindex: '0', role: 'region', 'aria-label': words.details }, bdi(error.message));
+  return h('div', {}, line, h('details', {}, h('summary', {}, h('span', {}, words.details)), full));
+}
+
+const nodes = (content) => (content ? [content] : []);

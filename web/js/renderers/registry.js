@@ -1,0 +1,47 @@
+/** The registry of renderers: how each kind of job looks. */
+
+// A Map, so that a kind named like a property of objects is only a string.
+const renderers = new Map();
+const warned = new Set();
+
+/** @type {import('../types.d.ts').Renderer} */
+const generic = {
+  title: (job) => job.label || job.kind,
+  request: (job, tools) => (job.request ? asJson(job.request, tools) : null),
+  result: ({ result }, tools) => {
+    const { h, strings } = tools;
+    return h('details', {}, h('summary', {}, h('span', {}, strings.job.result)), asJson(result, tools));
+  },
+  error: null,
+};
+
+/** @param {string} kind equals `JobRunner.kind` @param {import('../types.d.ts').Renderer} renderer */
+export function register(kind, renderer) {
+  renderers.set(kind, renderer);
+}
+
+/**
+ * One part of a job, by the renderer of its kind. One that throws is reported once and replaced by the generic one.
+ * @param {import('../types.d.ts').Job} job
+ * @param {keyof import('../types.d.ts').Renderer} part
+ * @param {import('../types.d.ts').Tools} tools
+ * @returns {import('../types.d.ts').Content}
+ */
+export function render(job, part, tools) {
+  const own = renderers.get(job.kind)?.[part];
+  const argument = part === 'title' ? tools.strings : tools;
+  if (own) {
+    try {
+      return own(job, argument);
+    } catch (error) {
+      if (!warned.has(job.kind)) console.warn(`The renderer of ${job.kind} failed:`, error);
+      warned.add(job.kind);
+    }
+  }
+  return generic[part]?.(job, argument) ?? null;
+}
+
+function asJson(value, { h, bdi, strings }) {
+  const text = JSON.stringify(value, null, 2);
+  return h('pre', { tabindex: '0', role: 'region', 'aria-label': strings.job.result }, bdi(text));
+}

@@ -1,0 +1,24 @@
+/** The result of the example job: how many files, how large, what was left out, and the download. */
+
+import { register } from './index.js';
+
+register('zip-builder', {
+  result(job, { h, bdi, link, strings, format }) {
+    const { result } = job;
+    const words = strings.zip;
+    const sizes = words.sizes(format.bytes(result.bytes), format.bytes(result.zipBytes));
+    return h(
+      'div',
+      { class: 'zip' },
+      h('p', {}, `${words.files(result.files)}, ${sizes}`),
+      result.skipped.length > 0 &&
+        h(
+          'details',
+          {},
+          h('summary', {}, h('span', {}, words.skipped(result.skippedCount))),
+          h('ul', {}, ...result.skipped.map(({ name, reason }) => h('li', {}, bdi(name), ': ', bdi(reason)))),
+        ),
+      link(job, words.download),
+    );
+  },
+});

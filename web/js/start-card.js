@@ -1,0 +1,228 @@
+/** The card that starts a zip job: choose files, upload them, start. */
+
+import { bdi, h, icon, patchChildren, setAttribute, setBusy, setText } from './dom.js';
+import { bytes, failure } from './format.js';
+import { strings } from './strings.en.js';
+import { Upload, freeName } from './uploads.js';
+
+const words = strings.start;
+const KIND = 'zip-builder';
+
+export class StartCard {
+  /** @type {HTMLElement} */
+  element;
+
+  #api;
+  #onStarted;
+  #files = [];
+  #rows = new Map();
+  #upload = null;
+  #busy = false;
+  #frame = null;
+  #input = h('input', { type: 'file', multiple: true, hidden: true, onchange: () => this.#take(this.#input.files) });
+  #choose = h('button', { type: 'button', onclick: () => this.#input.click() }, words.choose);
+  #sample = h('button', { type: 'button', class: 'quiet', onclick: () => this.#takeSample() }, words.sample);
+  #zone = h('div', { class: 'drop' });
+  #list = h('ul', { class: 'files', tabindex: '0', 'aria-label': words.files });
+  #summary = h('span', { class: 'chosen' });
+  #removeAll = h('button', { type: 'button', class: 'quiet', onclick: () => this.#reset() }, words.removeAll);
+  #chosen = h('div', { class: 'chosen-head' }, this.#summary, this.#removeAll);
+  #name = h('input', { id: 'zip-name', maxlength: '80', autocomplete: 'off' });
+  #field = h('p', { class: 'field' }, h('label', { for: 'zip-name' }, words.name), this.#name);
+  #start = h('button', { type: 'button', class: 'primary large', onclick: () => this.#go() });
+  #stop = h('button', { type: 'button', onclick: () => this.#upload?.stop() }, words.stop);
+  #bar = h('div', { class: 'bar', role: 'progressbar', 'aria-label': words.progress }, h('div', {}));
+  #progress = h('p', { class: 'progress' });
+  #message = h('p', { class: 'message', role: 'status' });
+
+  /**
+   * @param {object} options
+   * @param {ReturnType<typeof import('./api.js').createApi>} options.api
+   * @param {(job: import('./store.js').Job) => void} options.onStarted
+   */
+  constructor({ api, onStarted }) {
+    this.#api = api;
+    this.#onStarted = onStarted;
+    const choices = h('p', { class: 'choices' }, this.#choose, this.#sample);
+    this.#zone.append(icon('upload'), h('p', { class: 'drop-title' }, words.drop), choices, this.#input);
+    const action = h('div', { class: 'action' }, this.#start, this.#stop);
+    const progress = [this.#bar, this.#progress];
+    const parts = [this.#zone, this.#chosen, this.#list, this.#field, ...progress, action, this.#message];
+    this.element = h('div', { class: 'start' }, ...parts);
+    this.#acceptDrops();
+    this.#render();
+  }
+
+  #acceptDrops() {
+    const over = (on) => this.#zone.toggleAttribute('data-over', on);
+    this.element.addEventListener('dragover', () => over(!this.#busy));
+    this.element.addEventListener('dragleave', () => over(false));
+    this.element.addEventListener('drop', (event) => {
+      over(false);
+      const items = [...event.dataTransfer.items].map((item) => item.webkitGetAsEntry());
+      const folder = items.find((entry) => entry?.isDirectory);
+      const files = [...event.dataTransfer.files].filter((_, index) => !items[index]?.isDirectory);
+      this.#take(files);
+      if (folder) this.#say(words.folder(folder.name), 'bad');
+    });
+  }
+
+  #take(files) {
+    if (this.#busy) return;
+    const taken = new Set(this.#files.map(({ name }) => name));
+    for (const file of files) {
+      const again = this.#files.some(({ file: known }) =>
+        known.name === file.name && known.size === file.size && known.lastModified === file.lastModified);
+      if (again) continue;
+      const name = freeName(file.name, taken);
+      taken.add(name);
+      this.#files.push({ name, file });
+    }
+    // The same file can be chosen again after it was removed.
+    this.#input.value = '';
+    this.#upload = null;
+    this.#say('');
+    this.#render();
+  }
+
+  async #takeSample() {
+    await this.#whileBusy(async () => {
+      this.#say(words.preparing);
+      const { sampleFiles } = await import('./sample-files.js');
+      const files = await sampleFiles();
+      this.#busy = false;
+      this.#take(files);
+      this.#name.value ||= words.sampleName;
+    });
+    this.#start.focus();
+  }
+
+  #remove(file) {
+    const index = this.#files.indexOf(file);
+    this.#files.splice(index, 1);
+    this.#upload = null;
+    this.#render();
+    const next = this.#files[index] ?? this.#files.at(-1);
+    (next ? this.#rows.get(next).button : this.#choose).focus();
+  }
+
+  #reset() {
+    this.#files = [];
+    this.#upload = null;
+    this.#name.value = '';
+    this.#render();
+    this.#choose.focus();
+  }
+
+  async #go() {
+    if (this.#busy) return;
+    this.#say('');
+    this.#upload ??= new Upload({
+      files: this.#files,
+      reserve: (files) => this.#api.uploads(files),
+      onProgress: () => this.#renderSoon(),
+    });
+    await this.#whileBusy(() => this.#uploadAndStart(this.#upload));
+  }
+
+  async #uploadAndStart(upload) {
+    let what = words.failedReserve;
+    try {
+      const place = await upload.run();
+      if (!place) {
+        const failed = upload.count('failed');
+        this.#say(failed ? words.failedUploads(failed) : words.stopped, failed ? 'bad' : '');
+        this.#render();
+        this.#list.querySelector('[data-state="failed"]')?.scrollIntoView({ block: 'nearest' });
+        return;
+      }
+      what = words.failedStart;
+      const name = this.#name.value.trim();
+      // The place is new for each upload, so it also names this one wish to start a job.
+      const job = await this.#api.start(KIND, { ...place, ...(name && { name }) }, place.prefix);
+      this.#reset();
+      this.#say(words.started, 'good');
+      this.#onStarted(job);
+    } catch (error) {
+      if (error.name !== 'ApiError') throw error;
+      this.#say(failure(what, error), 'bad');
+    }
+  }
+
+  async #whileBusy(work) {
+    this.#busy = true;
+    this.#render();
+    try {
+      await work();
+    } finally {
+      this.#busy = false;
+      this.#render();
+    }
+  }
+
+  #say(text, tone = '') {
+    setText(this.#message, text);
+    this.#message.dataset.tone = tone;
+  }
+
+  #renderSoon() {
+    this.#frame ??= requestAnimationFrame(() => this.#render());
+  }
+
+  #render() {
+    this.#frame = null;
+    const count = this.#files.length;
+    const size = this.#files.reduce((sum, { file }) => sum + file.size, 0);
+    for (const node of [this.#chosen, this.#list, this.#field, this.#start]) node.hidden = count === 0;
+    setText(this.#summary, words.chosen(count, bytes(size)));
+    for (const node of [this.#choose, this.#sample, this.#removeAll, this.#name]) node.disabled = this.#busy;
+    this.#renderFiles();
+    this.#renderProgress();
+    setText(this.#start, this.#upload && !this.#busy ? words.again : words.start(count));
+    setBusy(this.#start, this.#busy);
+  }
+
+  #renderFiles() {
+    for (const file of this.#rows.keys()) if (!this.#files.includes(file)) this.#rows.delete(file);
+    const items = new Map(this.#upload?.items.map((item) => [item.file, item]));
+    const elements = this.#files.map((file) => {
+      if (!this.#rows.has(file)) this.#rows.set(file, this.#makeRow(file));
+      const { element, state, button } = this.#rows.get(file);
+      const item = items.get(file.file);
+      setText(state, item ? stateText(item) : '');
+      element.dataset.state = item?.state ?? '';
+      button.hidden = this.#busy;
+      return element;
+    });
+    patchChildren(this.#list, elements);
+  }
+
+  #makeRow(file) {
+    const label = words.remove(file.name);
+    const onclick = () => this.#remove(file);
+    const button = h('button', { type: 'button', class: 'quiet', 'aria-label': label, onclick }, icon('close'));
+    const name = h('span', { class: 'name' }, bdi(file.name));
+    const state = h('span', { class: 'state' });
+    const size = h('span', { class: 'size' }, bytes(file.file.size));
+    return { element: h('li', {}, name, state, size, button), state, button };
+  }
+
+  #renderProgress() {
+    const upload = this.#busy ? this.#upload : null;
+    for (const node of [this.#bar, this.#progress, this.#stop]) node.hidden = !upload;
+    if (!upload) return;
+    const { sent, size } = upload;
+    const done = upload.count('uploaded');
+    const all = upload.items.length;
+    const part = size > 0 ? sent / size : done / all;
+    this.#bar.firstElementChild.style.inlineSize = `${part * 100}%`;
+    setAttribute(this.#bar, 'aria-valuenow', Math.floor(part * 100));
+    this.#stop.hidden = done === all;
+    setText(this.#progress, done === all ? words.starting : words.uploading(done, all, bytes(sent), bytes(size)));
+  }
+}
+
+function stateText({ state, error }) {
+  if (state !== 'failed') return words.state[state];
+  return error.status ? words.storage(error.status) : words.storageNetwork;
+}

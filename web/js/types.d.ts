@@ -1,0 +1,165 @@
+/** What the modules hand to each other. For editors and type checkers: it is neither loaded nor served. */
+
+export type Id = string | number;
+export type Status = 'pending' | 'running' | 'retrying' | 'succeeded' | 'failed' | 'cancelled' | 'aborted';
+export type Action = 'open' | 'cancel' | 'retry' | 'clear';
+export type GetToken = () => Promise<string | null>;
+
+/** One job as the server describes it, in pushes and in lists alike. Times are ISO 8601. */
+export interface Job {
+  id: Id;
+  kind: string;
+  /** Made on the server from the request. */
+  label: string;
+  status: Status;
+  /** Rises with every change that a reader can see; never falls. */
+  version: number;
+  attempt: number;
+  maxAttempts: number;
+  /** From 0 to 1. */
+  progress: number | null;
+  progressMessage: string | null;
+  createdAt: string;
+  startedAt: string | null;
+  finishedAt: string | null;
+  durationMs: number | null;
+  /** When a retrying or delayed job may run. */
+  availableAt: string | null;
+  error: { class: string; message: string } | null;
+  result: Record<string, any> | null;
+  cancelRequested: boolean;
+  /** What the caller may do now. */
+  actions: Action[];
+  seenAt: string | null;
+  clearedAt: string | null;
+  /** Only where one job was read, not a list. */
+  request?: Record<string, any>;
+}
+
+/** The newest jobs, newest first, and counts over all of them. */
+export interface Snapshot {
+  items: Job[];
+  unseen: number;
+  running: number;
+  more: boolean;
+  nextBefore: string | null;
+  serverTime: string;
+}
+
+/** What a page knew when a read began: versions by id. */
+export interface Mark {
+  versions: Map<string, number>;
+  gone: Map<string, number>;
+}
+
+/** What a push did. `outside`: it is about a job beyond the list. */
+export interface Effect {
+  changed: boolean;
+  ended: boolean;
+  outside: boolean;
+}
+
+/** The jobs that are new or newer, and which of them have just ended. */
+export interface Change {
+  updated: Job[];
+  ended: Job[];
+}
+
+export type FeedState = 'connecting' | 'live' | 'reconnecting' | 'off' | 'paused' | 'signed-out';
+
+export interface Hub {
+  start(): Promise<void>;
+  stop(): Promise<void>;
+  onclose(callback: () => void): void;
+}
+
+/** How a feed gets into the hub. */
+export interface HubOptions {
+  /** Absolute URL of the API; the client asks `base + '/negotiate'` where the hub is. */
+  base: string;
+  getToken: GetToken;
+  /** The API's negotiate refused this token. */
+  onRefused(token: string | null): void;
+  handlers: Record<string, (...values: any[]) => void>;
+}
+
+export type OpenHub = (options: HubOptions) => Promise<Hub>;
+
+/** What `undo` needs. */
+export interface Cleared {
+  ids: Id[];
+  since: string;
+}
+
+export type Content = Node | string | null;
+
+/** All that a renderer needs, and all that it gets. */
+export interface Tools {
+  h: typeof import('./dom.js').h;
+  /** Wraps a text that came from outside. */
+  bdi: typeof import('./dom.js').bdi;
+  /** A button that fetches a fresh download link when clicked; null where there is nothing to download. */
+  link(job: Job, text: string): HTMLElement | null;
+  strings: typeof import('./strings.en.js').strings;
+  format: typeof import('./format.js');
+}
+
+/** How a kind of job looks. What is left out is shown the generic way. */
+export interface Renderer {
+  title?(job: Job, strings: Tools['strings']): string;
+  /** In a detail view. */
+  request?(job: Job, tools: Tools): Content;
+  /** Of a job that has succeeded and has a result. */
+  result?(job: Job, tools: Tools): Content;
+  error?: ((job: Job, tools: Tools) => Content) | null;
+}
+
+export interface RowContext {
+  actions: import('./job-actions.js').JobActions;
+  /** Where a download may lie besides https. */
+  origins: string[];
+  announce(text: string): void;
+}
+
+export interface SessionData {
+  token: string;
+  expiresAt: string;
+  user: { id: string; display: string; roles: string[] };
+}
+
+export type SessionState = 'checking' | 'signed-in' | 'needed' | 'ended' | 'wrong' | 'failed';
+
+/** Another way to sign in is another class of this shape. */
+export interface Session {
+  readonly state: SessionState;
+  readonly token: string | null;
+  readonly user: SessionData['user'] | null;
+  start(): Promise<void>;
+  /** The server refused this token. */
+  refuse(token: string | null): void;
+  subscribe(listener: () => void): () => void;
+}
+
+export interface UploadFile {
+  name: string;
+  file: Blob;
+}
+
+export interface UploadItem extends UploadFile {
+  state: 'waiting' | 'uploading' | 'uploaded' | 'failed';
+  /** Bytes. */
+  sent: number;
+  error: Error | null;
+}
+
+export interface UploadTarget {
+  name: string;
+  url: string;
+  headers: Record<string, string>;
+}
+
+export interface UploadPlace {
+  container: string;
+  prefix: string;
+  files: UploadTarget[];
+}
