@@ -10,7 +10,9 @@ export class ApiError extends Error {
 
   constructor({ status = 0, detail = '', timedOut = false }) {
     super(detail || `status ${status}`);
-    Object.assign(this, { status, detail, timedOut });
+    this.status = status;
+    this.detail = detail;
+    this.timedOut = timedOut;
   }
 }
 

@@ -46,6 +46,7 @@ export class JobFeed {
    * @param {object} options
    * @param {string} options.base absolute URL of the API
    * @param {import('./types.d.ts').OpenHub} options.openHub
+   * @param {typeof browserPage} [options.page]
    */
   constructor({ base, openHub, page = browserPage }) {
     this.#page = page;

@@ -78,7 +78,7 @@ export class JobBell extends HTMLElement {
     const announce = (text) => this.#announcer.say(text);
     this.#panel = new JobPanel(this.#feed, { origins: config.blobOrigins, announce });
     this.#panel.element.addEventListener('toggle', (event) => this.#toggled(event.newState === 'open'));
-    this.#panel.element.addEventListener('beforetoggle', (event) => event.newState === 'open' && this.#prepare());
+    this.#panel.element.addEventListener('beforetoggle', (event) => this.#toggling(event.newState === 'open'));
     this.#button.popoverTargetElement = this.#panel.element;
     const inner = [this.#button, this.#panel.element, this.#announcer.element];
     this.shadowRoot.replaceChildren(h('div', { class: 'root' }, ...inner));
@@ -139,19 +139,18 @@ export class JobBell extends HTMLElement {
     if (this.#panel.element.matches(':popover-open')) this.#panel.render();
   }
 
-  #prepare() {
-    this.#panel.prepare();
-    this.#place();
+  #toggling(open) {
+    if (open) {
+      this.#panel.prepare();
+      this.#place();
+    } else if (this.#panel.element.contains(this.shadowRoot.activeElement)) this.#button.focus();
   }
 
   #toggled(open) {
     clearInterval(this.#ticking);
     this.#following?.abort();
     this.#button.setAttribute('aria-expanded', String(open));
-    if (!open) {
-      if (this.#panel?.element.contains(this.shadowRoot.activeElement)) this.#button.focus();
-      return;
-    }
+    if (!open) return;
     this.#panel.focus();
     this.#ticking = setInterval(() => document.hidden || this.#panel.tick(), TICK);
     this.#following = new AbortController();

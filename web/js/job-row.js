@@ -69,7 +69,7 @@ export class JobRow {
     this.#buttons.hidden = this.#cancel.hidden && this.#retry.hidden;
     setAttribute(this.#clear, 'aria-label', words.clear(title));
     // An old complaint is over once the job has moved on.
-    if (this.#job?.version !== job.version) this.#note.hidden = true;
+    if (this.#job?.status !== job.status) this.#note.hidden = true;
   }
 
   #titleOf(job) {

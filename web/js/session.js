@@ -23,7 +23,7 @@ export function takeInvite(location, history) {
 /** Taken when this module is loaded, before any other one of the page runs. */
 let firstInvite = globalThis.location ? takeInvite(location, history) : null;
 
-/** @implements {import('./types.d.ts').Session} */
+/** A `Session` of types.d.ts. */
 export class InviteSession {
   state = 'checking';
   /** Why signing in failed. @type {Error|null} */

@@ -31,6 +31,7 @@ export class StartCard {
   #field = h('p', { class: 'field' }, h('label', { for: 'zip-name' }, words.name), this.#name);
   #start = h('button', { type: 'button', class: 'primary large', onclick: () => this.#go() });
   #stop = h('button', { type: 'button', onclick: () => this.#upload?.stop() }, words.stop);
+  #action = h('div', { class: 'action' }, this.#start, this.#stop);
   #bar = h('div', { class: 'bar', role: 'progressbar', 'aria-label': words.progress }, h('div', {}));
   #progress = h('p', { class: 'progress' });
   #message = h('p', { class: 'message', role: 'status' });
@@ -45,9 +46,8 @@ export class StartCard {
     this.#onStarted = onStarted;
     const choices = h('p', { class: 'choices' }, this.#choose, this.#sample);
     this.#zone.append(icon('upload'), h('p', { class: 'drop-title' }, words.drop), choices, this.#input);
-    const action = h('div', { class: 'action' }, this.#start, this.#stop);
     const progress = [this.#bar, this.#progress];
-    const parts = [this.#zone, this.#chosen, this.#list, this.#field, ...progress, action, this.#message];
+    const parts = [this.#zone, this.#chosen, this.#list, this.#field, ...progress, this.#action, this.#message];
     this.element = h('div', { class: 'start' }, ...parts);
     this.#acceptDrops();
     this.#render();
@@ -173,7 +173,7 @@ export class StartCard {
     this.#frame = null;
     const count = this.#files.length;
     const size = this.#files.reduce((sum, { file }) => sum + file.size, 0);
-    for (const node of [this.#chosen, this.#list, this.#field, this.#start]) node.hidden = count === 0;
+    for (const node of [this.#chosen, this.#list, this.#field, this.#action]) node.hidden = count === 0;
     setText(this.#summary, words.chosen(count, bytes(size)));
     for (const node of [this.#choose, this.#sample, this.#removeAll, this.#name]) node.disabled = this.#busy;
     this.#renderFiles();

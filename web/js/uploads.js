@@ -31,6 +31,7 @@ export class Upload {
    * @param {import('./types.d.ts').UploadFile[]} options.files
    * @param {(files: {name: string, size: number}[]) => Promise<import('./types.d.ts').UploadPlace>} options.reserve
    * @param {() => void} options.onProgress called whenever an item changes
+   * @param {typeof putFile} [options.put]
    */
   constructor({ files, reserve, onProgress, put = putFile }) {
     /** @type {import('./types.d.ts').UploadItem[]} */
