@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
+from functools import lru_cache
 from pathlib import Path
 
 from fastapi import APIRouter, Depends, Request, Response
@@ -32,16 +34,30 @@ def router(root: Path, *, blob_origin: str) -> APIRouter:
 
     def file(request: Request) -> Response:
         found = _inside(root, request.url.path.removeprefix("/") or "index.html")
-        content = found.read_bytes()
-        headers = {"ETag": f'"{hashlib.sha256(content).hexdigest()[:32]}"', "Cache-Control": "no-cache"}
+        zipped = "gzip" in request.headers.get("accept-encoding", "")
+        content = _content(found, found.stat().st_mtime_ns, zipped)
+        headers = {
+            "ETag": f'"{hashlib.sha256(content).hexdigest()[:32]}"',
+            "Cache-Control": "no-cache",
+            "Vary": "Accept-Encoding",
+        }
         if request.headers.get("if-none-match") == headers["ETag"]:
             return Response(status_code=304, headers=headers)
+        if zipped:
+            headers["Content-Encoding"] = "gzip"
         return Response(content, media_type=_TYPES[found.suffix], headers=headers)
 
     # not one route for every path: it would answer where the API has the path but not the method
     for path in ("/", "/{file}", *(f"/{folder}/{{file:path}}" for folder in _FOLDERS)):
         routes.add_api_route(path, file, methods=["GET", "HEAD"])
     return routes
+
+
+@lru_cache(maxsize=200)
+def _content(path: Path, changed_at: int, zipped: bool) -> bytes:
+    """Return what is sent of a file; `changed_at` tells an edited one from the one that was kept."""
+    content = path.read_bytes()
+    return gzip.compress(content, mtime=0) if zipped else content
 
 
 def _inside(root: Path, path: str) -> Path:

@@ -115,6 +115,17 @@ async def test_the_clients_files_are_served(site: Site) -> None:
     assert (await site.call(None, "HEAD", "/favicon.svg")).status_code == 200
 
 
+async def test_the_clients_files_are_sent_compressed_to_who_takes_that(site: Site) -> None:
+    plain = await site.call(None, "GET", "/js/job-bell.js", headers={"Accept-Encoding": "identity"})
+    zipped = await site.call(None, "GET", "/js/job-bell.js", headers={"Accept-Encoding": "br, gzip"})
+    assert plain.content == zipped.content == (WEB / "js/job-bell.js").read_bytes()
+    assert "content-encoding" not in plain.headers
+    assert zipped.headers["content-encoding"] == "gzip"
+    assert plain.headers["etag"] != zipped.headers["etag"]
+    assert plain.headers["vary"] == zipped.headers["vary"] == "Accept-Encoding"
+    assert int(zipped.headers["content-length"]) < int(plain.headers["content-length"]) / 2
+
+
 async def test_a_bug_is_a_500_that_shows_nothing(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     async def broken(*args: object, **options: object) -> None:
         raise RuntimeError("password=hunter2")
