@@ -18,6 +18,7 @@ from queued_jobs import telemetry
 from queued_jobs.errors import JobsError
 from queued_jobs.loops import PerLoop
 from queued_jobs.model import Changed, QueuedJob
+from queued_jobs.nudges import Nudges
 from queued_jobs.registry import JobRegistry
 from queued_jobs.view import JobView
 
@@ -69,6 +70,7 @@ class ClientAccess:
 class SignalRNotifier:
     """`Notifier` over the service's REST API, signed with the access key. Nothing is sent at construction.
 
+    Owners get the public view of each change. Admins get a hint with the ids, at most once a second: `nudge`.
     Raises `PushFailed` when the service refuses, is away, or takes longer than two seconds.
     """
 
@@ -77,6 +79,7 @@ class SignalRNotifier:
         self._registry = registry
         self._hub = hub.lower()
         self._clients = PerLoop(_make_client)
+        self._nudges = PerLoop(lambda: Nudges(self._nudge))
 
     @property
     def endpoint(self) -> str:
@@ -84,14 +87,16 @@ class SignalRNotifier:
 
     async def job_changed(self, *jobs: QueuedJob) -> None:
         """Push `job` with the public views to the owners: one push for each owner."""
+        self._nudges.get().add(str(job.id) for job in jobs)
         for user_id in dict.fromkeys(job.user_id for job in jobs):
             views = [JobView.of(job, self._registry).to_json() for job in jobs if job.user_id == user_id]
             for start in range(0, len(views), _VIEWS_A_PUSH):
-                await self._send(user_id, "job", views[start : start + _VIEWS_A_PUSH])
+                await self._send(_user(user_id), "job", views[start : start + _VIEWS_A_PUSH])
 
     async def jobs_removed(self, user_id: str, changes: Sequence[Changed]) -> None:
         """Push `removed` with the ids and versions to the owner."""
-        await self._send(user_id, "removed", [[{"id": str(one.id), "version": one.version} for one in changes]])
+        self._nudges.get().add(str(one.id) for one in changes)
+        await self._send(_user(user_id), "removed", [[{"id": str(one.id), "version": one.version} for one in changes]])
 
     async def admit(self, user_id: str, *, until: float) -> ClientAccess:
         """Return the address and token with which this user's browser connects; `until` is in Unix seconds.
@@ -105,24 +110,27 @@ class SignalRNotifier:
 
     async def add_admin(self, user_id: str) -> None:
         """Let this user's connections hear the nudges for admins."""
-        await self._call("PUT", f"{self._path(user_id)}/groups/{ADMINS}")
+        await self._call("PUT", f"/api/hubs/{self._hub}/{_user(user_id)}/groups/{ADMINS}")
 
     async def ping(self) -> None:
         """Raise `PushFailed` unless the service answers."""
         await self._call("HEAD", "/api/health")
 
     async def close(self) -> None:
+        nudges = self._nudges.pop()
+        if nudges is not None:
+            await nudges.close()
         client = self._clients.pop()
         if client is not None:
             await client.aclose()
 
-    async def _send(self, user_id: str, target: str, arguments: list[Any]) -> None:
+    async def _nudge(self, ids: list[str]) -> None:
+        await self._send(f"groups/{ADMINS}", "nudge", [{"ids": ids}])
+
+    async def _send(self, receiver: str, target: str, arguments: list[Any]) -> None:
         body = {"target": target, "arguments": arguments}
         with telemetry.pushing(target):
-            await self._call("POST", f"{self._path(user_id)}/:send", body)
-
-    def _path(self, user_id: str) -> str:
-        return f"/api/hubs/{self._hub}/users/{quote(user_id, safe='')}"
+            await self._call("POST", f"/api/hubs/{self._hub}/{receiver}/:send", body)
 
     async def _call(self, method: str, path: str, body: dict[str, Any] | None = None) -> None:
         url = f"{self._connection.endpoint}{path}"
@@ -144,6 +152,10 @@ class SignalRNotifier:
         now = int(time.time())
         payload = {"aud": audience, "iat": now, "nbf": now - 5, "exp": expires, **claims}
         return jwt.encode(payload, self._connection.access_key, algorithm="HS256")
+
+
+def _user(user_id: str) -> str:
+    return f"users/{quote(user_id, safe='')}"
 
 
 def _make_client() -> httpx.AsyncClient:

@@ -66,6 +66,19 @@ async def test_negotiate_admits_the_caller_and_nobody_else(site: Site, hub: Cont
     assert_problem(await site.call("bob", "GET", "/api/negotiate"), 405)
 
 
+async def test_admins_are_nudged_and_told_nothing_else(site: Site, hub: ControlledHub) -> None:
+    assert (await site.call("admin", "POST", "/api/negotiate")).status_code == 200
+    job = await site.start("ann")
+    await site.services.notifier.close()
+    pushes = hub.control("log", method="GET")["pushes"]
+    assert {push["target"]: push["receiver"] for push in pushes} == {
+        "job": {"kind": "user", "name": await site.user_id("ann")},
+        "nudge": {"kind": "group", "name": "admins"},
+    }
+    (nudge,) = [push["arguments"] for push in pushes if push["target"] == "nudge"]
+    assert nudge == [{"ids": [job["id"]]}]
+
+
 async def test_wrong_methods_are_told(site: Site) -> None:
     for method, path in [("PUT", "/api/session"), ("DELETE", "/api/uploads"), ("GET", "/api/uploads")]:
         answer = await site.call("ann", method, path)

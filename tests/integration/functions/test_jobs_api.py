@@ -46,7 +46,9 @@ class TestStory:
             assert zip_file.testzip() is None
             content = {name: zip_file.read(name) for name in zip_file.namelist()}
         assert content == {name.replace("?", "_"): data for name, data in files.items()}
-        pushed = [entry["arguments"][0] for entry in hub.control("log", method="GET")["pushes"]]
+        pushed = [
+            entry["arguments"][0] for entry in hub.control("log", method="GET")["pushes"] if entry["target"] == "job"
+        ]
         assert [view["status"] for view in pushed if view["status"] != "running"] == ["pending", "succeeded"]
         versions = [view["version"] for view in pushed]
         assert sorted(versions) == versions

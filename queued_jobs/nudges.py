@@ -1,0 +1,48 @@
+"""Hints to admins that jobs changed: few and short, however many changes there are."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Iterable
+from datetime import timedelta
+
+from queued_jobs.notifier import announce
+
+#: The least time between two nudges of one process.
+EVERY = timedelta(seconds=1)
+#: Ids in one nudge. Beyond that a reader reads its page again anyway.
+MOST_IDS = 100
+
+
+class Nudges:
+    """Gathers ids and sends them at most once a second, the first at once, off the caller's path.
+
+    What is gathered when the process dies is lost; admins' pages also read again by themselves.
+    """
+
+    def __init__(self, send: Callable[[list[str]], Awaitable[None]], *, every: timedelta = EVERY) -> None:
+        self._send = send
+        self._every = every.total_seconds()
+        self._ids: dict[str, None] = {}
+        self._closing = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    def add(self, ids: Iterable[str]) -> None:
+        self._ids |= dict.fromkeys(ids)
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._send_all())
+
+    async def close(self) -> None:
+        """Send what is left."""
+        self._closing.set()
+        if self._task is not None:
+            await self._task
+
+    async def _send_all(self) -> None:
+        while self._ids:
+            ids = list(self._ids)[:MOST_IDS]
+            self._ids.clear()
+            await announce(self._send(ids), f"nudge about {len(ids)} jobs")
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._closing.wait(), self._every)
