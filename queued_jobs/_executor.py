@@ -125,9 +125,8 @@ class _Attempt:
         try:
             async with limit:
                 self._result = await self._body
-            completed = self._ctx.completed
-            if completed is not None:
-                return lambda: _value(completed)
+            if self._ctx.completed:
+                return self._rolled_back
             data = dumped(self._result)
         except LeaseLost as exc:
             self._log("stopped: %s", exc)
@@ -151,6 +150,9 @@ class _Attempt:
             return self._failing(late)
         return lambda: self._succeed(data)
 
+    async def _rolled_back(self) -> QueuedJob | None:
+        return await self._failing(RuntimeError("ctx.complete was called, but its transaction was rolled back."))()
+
     async def _succeed(self, data: dict[str, Any] | None) -> QueuedJob | None:
         try:
             return await self._repository.succeed(self._job, data)
@@ -167,9 +169,7 @@ class _Attempt:
 
     async def _finish(self, finish: Finish | None) -> QueuedJob | None:
         """Store the outcome, trying for as long as the lease lasts. Raises `StoreUnavailable` after that."""
-        done = None
-        if finish is not None:
-            done = await self._stored(finish)
+        done = await self._stored(finish)
         if done is None and self._result is not None:
             self._log("its result is discarded: %s", LeaseLost())
             try:
@@ -178,12 +178,14 @@ class _Attempt:
                 self._runner.logger.exception("job %s: its discarded result was not cleaned up", self._job.id)
         return done
 
-    async def _stored(self, finish: Finish) -> QueuedJob | None:
+    async def _stored(self, finish: Finish | None) -> QueuedJob | None:
         unsure = False  # did an earlier try get through, and only its reply was lost?
         delay = 0.5
         while True:
             try:
-                done = await finish()
+                done = await self._completed()
+                if done is None and finish is not None:
+                    done = await finish()
                 if done is None and unsure:
                     done = await self._repository.outcome(self._job)
                 return done
@@ -198,10 +200,14 @@ class _Attempt:
     async def _release(self) -> QueuedJob | None:
         self._ctx.stop(LeaseLost("The worker is shutting down."))
         try:
-            return await self._repository.release(self._job)
+            return await self._completed() or await self._repository.release(self._job)
         except StoreUnavailable as exc:
             self._log("not released, so it waits for its lease to end: %s", exc)
             return None
+
+    async def _completed(self) -> QueuedJob | None:
+        """Return the row if the body stored its result in a transaction of its own; however the body ended since."""
+        return await self._repository.outcome(self._job) if self._ctx.completed else None
 
     async def _beat(self) -> None:
         """Keep the lease, carry the body's reports, and bring it the news of a cancel request."""
@@ -230,7 +236,8 @@ class _Attempt:
                 self._runner.logger.exception("job %s: no heartbeat", self._job.id)
                 continue
             if row is None:
-                self._lose_lease()
+                if not self._ctx.completed:  # the body's own commit ended the job
+                    self._lose_lease()
                 return
             last_beat, self._lease_until = now, now + self._lease
             if report is not None:
@@ -270,7 +277,3 @@ class _Attempt:
 def _being_cancelled() -> bool:
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
-
-
-async def _value(job: QueuedJob) -> QueuedJob:
-    return job

@@ -39,7 +39,7 @@ class JobContext(Generic[ResultT]):
         self._latest = Report(None, None)
         self._written = Report(None, None)
         self._stop: JobsError | None = None
-        self._completed: QueuedJob | None = None
+        self._completed = False
 
     def report(self, progress: float | None = None, message: str | None = None) -> None:
         """Say how far the body is: `progress` from 0 to 1 (clamped), `message` in a few words.
@@ -72,11 +72,11 @@ class JobContext(Generic[ResultT]):
         done = await self._repository.succeed(self.job, dumped(result), conn=conn)
         if done is None:
             raise LeaseLost
-        self._completed = done
+        self._completed = True
 
     @property
-    def completed(self) -> QueuedJob | None:
-        """The row as `complete` left it; None while the runner still has to store the result."""
+    def completed(self) -> bool:
+        """Whether the body has called `complete`. Its transaction may have been rolled back since."""
         return self._completed
 
     def stop(self, reason: JobsError) -> None:

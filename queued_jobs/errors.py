@@ -64,17 +64,20 @@ class PermanentError(JobsError):
     """Raise this from `on_execute` when another try cannot help: the job fails at once."""
 
 
+_LONGEST_WAIT = timedelta(days=365)
+
+
 class RetryLater(JobsError):
     """Raise this from `on_execute` to try again after a while. It counts as an attempt.
 
     Parameters
     ----------
     after
-        How long to wait, counted by the database's clock. Negative is taken as zero.
+        How long to wait, counted by the database's clock; from zero to a year, what lies beyond is cut.
     reason
         Shown to the owner and kept in the attempt history.
     """
 
     def __init__(self, after: timedelta, reason: str | None = None) -> None:
         super().__init__(reason or "The job asked to be tried again later.")
-        self.after = max(after, timedelta())
+        self.after = min(max(after, timedelta()), _LONGEST_WAIT)

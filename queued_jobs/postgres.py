@@ -173,7 +173,7 @@ class PostgresRepository:
         return len(await self._database.rows("resend_silent", {"n": limit, "stale": STALE.total_seconds()}))
 
     async def prune(self, *, older_than: timedelta, limit: int) -> int:
-        return len(await self._database.rows("prune", {"n": limit, "days": older_than.days}))
+        return len(await self._database.rows("prune", {"n": limit, "seconds": older_than.total_seconds()}))
 
     async def _change(
         self, name: str, *, conn: AsyncConnection[Any] | None = None, **params: object

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from queued_jobs.errors import InvalidRequest, PermanentError, ResultTooLarge, RetryLater, StoreRefused
 
+_LONGEST_CAP = timedelta(days=30)
 #: Errors that a further attempt with the same request would only repeat.
 _NEVER_AGAIN = (PermanentError, InvalidRequest, ValidationError, ResultTooLarge, StoreRefused)
 
@@ -34,9 +35,15 @@ class RetryPolicy:
     cap: timedelta = timedelta(hours=1)
     permanent: tuple[type[Exception], ...] = ()
 
+    def __post_init__(self) -> None:
+        if not 1 <= self.max_attempts <= 50:
+            raise ValueError(f"max_attempts must be from 1 to 50, not {self.max_attempts}.")
+        if not timedelta() <= self.base <= self.cap <= _LONGEST_CAP:
+            raise ValueError(f"It must be 0 <= base <= cap <= {_LONGEST_CAP}, not {self.base} and {self.cap}.")
+
     def delay(self, attempt: int) -> timedelta:
         """Return how long to wait after this attempt (1 for the first)."""
-        growth: int = 2 ** min(attempt - 1, 30)  # beyond this the cap holds anyway, and timedelta would overflow
+        growth: int = 2 ** min(attempt - 1, 24)  # beyond this timedelta would overflow
         return min(self.cap, self.base * growth) * random.uniform(0.5, 1.5)  # noqa: S311 (jitter, not a secret)
 
     def retry_in(self, error: Exception, attempt: int) -> timedelta | None:

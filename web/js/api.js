@@ -92,7 +92,10 @@ export class SnapshotReader {
     this.#known = [];
   }
 
-  /** @returns {Promise<import('./types.d.ts').Snapshot|null>} null when nothing has changed */
+  /**
+   * Unchanged pages are returned as well: to merge them again drops what a late push has brought back.
+   * @returns {Promise<import('./types.d.ts').Snapshot>}
+   */
   async read() {
     const known = this.#known;
     this.#known = [];
@@ -104,7 +107,6 @@ export class SnapshotReader {
       before = page.body.nextBefore;
     } while (before && pages.length < this.pages);
     this.#known = pages;
-    if (pages.every((page, index) => page === known[index])) return null;
     return { ...pages.at(-1).body, items: pages.flatMap((page) => page.body.items) };
   }
 

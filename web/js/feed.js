@@ -159,7 +159,7 @@ export class JobFeed {
       if (newcomer) this.#reader.forget();
       const snapshot = await this.#reader.read();
       if (identity !== this.#identity) return;
-      const change = snapshot ? this.store.merge(snapshot, mark, newcomer) : NOTHING;
+      const change = this.store.merge(snapshot, mark, newcomer);
       this.#knownIdentity = identity;
       this.failures = 0;
       this.readAt = Date.now();

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
-from queued_jobs import RetryPolicy, SignalRNotifier
+from queued_jobs import RetryLater, RetryPolicy, SignalRNotifier
 from queued_jobs.context import JobContext, Report
 from queued_jobs.errors import JobCancelled, JobsError, LeaseLost
 from queued_jobs.redact import masked, storable
@@ -21,6 +22,25 @@ class TestDelay:
         assert len(delays) > 100
         assert min(delays) >= timedelta(seconds=seconds * 0.5)
         assert max(delays) <= timedelta(seconds=seconds * 1.5)
+
+    @pytest.mark.parametrize(
+        "values",
+        [
+            {"max_attempts": 0},
+            {"max_attempts": 51},
+            {"base": timedelta(seconds=-1)},
+            {"base": timedelta(hours=2)},
+            {"cap": timedelta.max},
+        ],
+    )
+    def test_a_policy_that_cannot_work_is_refused(self, values: dict[str, Any]) -> None:
+        with pytest.raises(ValueError, match="must be"):
+            RetryPolicy(**values)
+
+    @pytest.mark.parametrize("after", [timedelta.max, timedelta.min])
+    def test_a_delay_beyond_all_bounds_is_cut(self, after: timedelta) -> None:
+        delay = RetryPolicy().retry_in(RetryLater(after=after), 1)
+        assert delay in (timedelta(), timedelta(days=365))
 
     def test_a_kind_may_name_permanent_errors(self) -> None:
         policy = RetryPolicy(permanent=(KeyError,))

@@ -1,0 +1,100 @@
+"""A result that is stored in the body's own transaction."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+
+import pytest
+
+from queued_jobs import JobContext, JobMessage, JobStatus, QueuedJob
+from tests.integration.queued_jobs.conftest import Answer, Ask, Demo, Shop
+
+Body = Callable[[JobContext[Answer]], Awaitable[Answer]]
+ANSWER = Answer(text="by myself")
+
+
+class Scripted(Demo):
+    kind = "demo"
+    lease = timedelta(seconds=2)
+    body: Body
+
+    async def on_execute(self, request: Ask, ctx: JobContext[Answer]) -> Answer:
+        return await self.body(ctx)
+
+
+async def run(shop: Shop, body: Body) -> QueuedJob:
+    handle = await shop.queue()
+    runner = Scripted(shop.repository, shop.queues, shop.notifier)
+    runner.body = body
+    await runner.execute(JobMessage.of(handle.job))
+    job = await shop.tracker.get(handle.id, user_id="ann")
+    last = max(shop.notifier.pushed, key=lambda pushed: pushed.version)
+    assert (last.status, last.version) == (job.status, job.version), "what is shown is what is stored"
+    return job
+
+
+async def commit(shop: Shop, ctx: JobContext[Answer], *, rolled_back: bool = False) -> None:
+    async with shop.database.connection() as conn, conn.transaction(force_rollback=rolled_back):
+        await ctx.complete(ANSWER, conn=conn)
+
+
+async def test_a_commit_ends_the_job(shop: Shop) -> None:
+    async def body(ctx: JobContext[Answer]) -> Answer:
+        await commit(shop, ctx)
+        return ANSWER
+
+    job = await run(shop, body)
+    assert (job.status, job.result) == (JobStatus.SUCCEEDED, {"text": "by myself"})
+
+
+@pytest.mark.parametrize("error", [RuntimeError("after the commit"), asyncio.CancelledError()])
+async def test_what_happens_after_the_commit_changes_nothing(shop: Shop, error: BaseException) -> None:
+    async def body(ctx: JobContext[Answer]) -> Answer:
+        await commit(shop, ctx)
+        raise error
+
+    assert (await run(shop, body)).status is JobStatus.SUCCEEDED
+
+
+async def test_a_body_that_goes_on_long_after_its_commit_is_left_alone(shop: Shop) -> None:
+    async def body(ctx: JobContext[Answer]) -> Answer:
+        await commit(shop, ctx)
+        ctx.report(0.5, "cleaning up")
+        await asyncio.sleep(Scripted.lease.total_seconds() * 1.2)  # several heartbeats find that the job has ended
+        ctx.checkpoint()
+        return ANSWER
+
+    assert (await run(shop, body)).status is JobStatus.SUCCEEDED
+
+
+async def test_a_rolled_back_completion_is_a_failure(shop: Shop) -> None:
+    async def body(ctx: JobContext[Answer]) -> Answer:
+        await commit(shop, ctx, rolled_back=True)
+        return ANSWER
+
+    job = await run(shop, body)
+    assert job.error is not None
+    assert job.status is JobStatus.RETRYING
+    assert "rolled back" in job.error.message
+
+
+async def test_a_shutdown_after_the_commit_releases_nothing(shop: Shop) -> None:
+    committed = asyncio.Event()
+
+    async def body(ctx: JobContext[Answer]) -> Answer:
+        await commit(shop, ctx)
+        committed.set()
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    handle = await shop.queue()
+    runner = Scripted(shop.repository, shop.queues, shop.notifier)
+    runner.body = body
+    attempt = asyncio.create_task(runner.execute(JobMessage.of(handle.job)))
+    await committed.wait()
+    attempt.cancel()
+    await attempt
+    assert (await shop.tracker.get(handle.id, user_id="ann")).status is JobStatus.SUCCEEDED
+    assert shop.notifier.pushed[-1].status is JobStatus.SUCCEEDED
