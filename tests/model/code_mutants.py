@@ -1,0 +1,146 @@
+"""Code of the runner and its neighbours, broken on purpose, and what has to notice: the walks, or a test by name."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import NamedTuple, TypeAlias
+
+from tests.unit.queued_jobs import test_executor, test_sweeper
+from tests.unit.queued_jobs.conftest import World
+
+Check: TypeAlias = Callable[[], Awaitable[None]]
+
+
+class CodeMutant(NamedTuple):
+    """A place in `queued_jobs`, the text there, and what takes its place. Without a check the walks notice."""
+
+    place: str
+    old: str
+    new: str
+    check: Check | None = None
+
+    @property
+    def module(self) -> str:
+        return f"queued_jobs.{self.place.split(':')[0]}"
+
+    @property
+    def function(self) -> str:
+        return self.place.split(":")[1]
+
+
+_success, _failure, _away = test_executor.TestSuccess(), test_executor.TestFailure(), test_executor.TestStoreAway()
+
+CODE_MUTANTS: dict[str, CodeMutant] = {
+    # the runner
+    "a finish is not tried again": CodeMutant(
+        "_executor:_Attempt._stored",
+        "if time.monotonic() + delay >= self._lease_until:",
+        "if unsure:",
+        lambda: _away.test_a_finish_is_tried_again(World()),
+    ),
+    "a stored finish whose reply was lost does not count": CodeMutant(
+        "_executor:_Attempt._stored",
+        "done is None and unsure",
+        "done is None and not unsure",
+        lambda: _away.test_a_finish_whose_reply_was_lost_counts(World()),
+    ),
+    "a finish that could not be stored is acknowledged": CodeMutant(
+        "_executor:_Attempt._stored",
+        "                    raise\n",
+        "                    return None\n",
+        lambda: _away.test_when_the_lease_is_over_the_host_gets_to_know(World()),
+    ),
+    "a push that fails is raised": CodeMutant(
+        "notifier:announce",
+        'logger.exception("%s was not announced", what)',
+        "raise",
+        lambda: _success.test_a_notifier_that_always_raises_changes_nothing(World()),
+    ),
+    "a hub that is away is raised": CodeMutant(
+        "notifier:announce", 'logger.warning("%s was not announced: %s", what, exc)', "raise"
+    ),
+    "a cancel that nobody asked for is honoured": CodeMutant(
+        "_executor:_Attempt._outcome", "if not self._ctx.cancel_requested:", "if self._ctx.cancel_requested:"
+    ),
+    "a release counts as a failed attempt": CodeMutant(
+        "_executor:_Attempt._release",
+        "self._repository.release(self._job)",
+        'self._repository.fail(self._job, described(OSError("shut down")), retry_in=timedelta())',
+    ),
+    "a retry is not sent": CodeMutant(
+        "_executor:_Attempt.run", "if not done.status.is_final:", "if done.status.is_final:"
+    ),
+    "a result that comes too late is not cleaned up": CodeMutant(
+        "_executor:_Attempt._finish", "done is None and", "done is not None and"
+    ),
+    "a message that came too early is dropped": CodeMutant(
+        "_executor:execute",
+        "await runner.repository.defer(message, kind=runner.kind, schema_version=runner.schema_version)",
+        "None",
+    ),
+    "a result larger than allowed is stored": CodeMutant(
+        "results:dumped",
+        "if size > MAX_RESULT_BYTES:",
+        "if size > 9 * MAX_RESULT_BYTES:",
+        lambda: _failure.test_a_result_that_cannot_be_kept_fails_at_once(World(), "x" * 300_000, "result-too-large"),
+    ),
+    "a permanent error is tried again": CodeMutant("retry:RetryPolicy.retry_in", "return None", "return self.base"),
+    "the body's own errors are all permanent": CodeMutant(
+        "retry:RetryPolicy.retry_in",
+        "return self.delay(attempt)",
+        "return None",
+        lambda: _failure.test_an_error_is_kept_and_the_job_sent_again_later(World()),
+    ),
+    "the body's wish for later is forgotten": CodeMutant(
+        "retry:RetryPolicy.retry_in", "return error.after", "return self.base"
+    ),
+    "a body that lost its job may commit": CodeMutant(
+        "context:JobContext.complete", "if done is None:", "if done is not None:"
+    ),
+    "poison does not wake the job": CodeMutant(
+        "runner:JobRunner.receive_poison", "await self.repository.poisoned(message)", "None"
+    ),
+    # enqueue and dispatch
+    "the message is sent before the commit": CodeMutant(
+        "enqueue:queue_job", "if conn is None:", "if delay is not None:"
+    ),
+    "a duplicate sends a message of its own": CodeMutant(
+        "enqueue:JobHandle.send", "if self.duplicate or self.sent:", "if self.sent:"
+    ),
+    "a second call of send sends again": CodeMutant(
+        "enqueue:JobHandle.send", "if self.duplicate or self.sent:", "if self.duplicate:"
+    ),
+    "what the queue refused is marked as sent": CodeMutant("dispatch:dispatch", "return None", "return one.message"),
+    "a far message is hidden on the queue": CodeMutant(
+        "dispatch:dispatch", "if one.delay <= MAX_DELAY", "if one.delay is not None"
+    ),
+    "what was sent is not marked": CodeMutant("dispatch:dispatch", "if sent:", "if not sent:"),
+    "a mark that fails is raised": CodeMutant(
+        "dispatch:dispatch",
+        'logger.warning("%d messages were sent but not marked, so they will be sent again: %s", len(sent), exc)',
+        "raise",
+    ),
+    "a key with another request returns the first job": CodeMutant(
+        "postgres:PostgresRepository.add", 'if not found["same_request"]:', 'if found["same_request"] is None:'
+    ),
+    "another user's job is returned": CodeMutant(
+        "postgres:PostgresRepository.add", 'elif not found["is_mine"]:', 'elif found["is_mine"] is None:'
+    ),
+    # the sweeper, people, pushes
+    "a rescue is not shown": CodeMutant(
+        "sweeper:Sweeper.run_once",
+        "if rescued:",
+        "if not rescued:",
+        lambda: test_sweeper.test_a_lost_worker_is_rescued_sent_and_shown_in_one_sweep(World()),
+    ),
+    "what is owed is not sent": CodeMutant(
+        "sweeper:Sweeper.run_once", "await self._repository.unsent(limit=self._limit)", "[]"
+    ),
+    "everybody is an admin": CodeMutant("tracker:_whose", '"any_user": anybody', '"any_user": True'),
+    "a retry leaves the message to the sweeper": CodeMutant(
+        "tracker:JobTracker.retry", "await dispatch([due], ", "await dispatch([], "
+    ),
+    "a push carries other users' jobs": CodeMutant(
+        "signalr:SignalRNotifier.job_changed", "if job.user_id == user_id", "if job.user_id"
+    ),
+}

@@ -1,0 +1,40 @@
+"""One database for the whole model, and a table of what each mutant was caught by (`-v` shows it)."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+
+from scripts.local.postgres import PostgresServer
+from tests.model.store import Store
+
+
+@pytest.fixture(scope="session")
+def store(postgres: PostgresServer, migrated_template: str) -> Iterator[Store]:
+    with psycopg.connect(postgres.url, autocommit=True) as connection:
+        connection.execute(f"create database model template {migrated_template} strategy file_copy")
+    store = Store(postgres.url_of("model"))
+    yield store
+    store.close()
+
+
+@pytest.fixture(autouse=True)
+def _quiet() -> Iterator[None]:
+    """Nobody wants to read ten thousand warnings about faults that were made on purpose."""
+    logger = logging.getLogger("queued_jobs")
+    before = logger.level
+    logger.setLevel(logging.CRITICAL + 1)
+    yield
+    logger.setLevel(before)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    if config.get_verbosity() < 1:
+        return
+    for report in terminalreporter.stats.get("passed", []):
+        for name, value in report.user_properties:
+            if name == "caught":
+                terminalreporter.write_line(f"{report.head_line or report.nodeid}: {value}")

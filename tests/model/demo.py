@@ -1,0 +1,47 @@
+"""The kind of job that the model runs; each attempt does what the model wants."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from functools import cache
+from typing import Any
+
+from pydantic import BaseModel
+
+from queued_jobs import JobContext, JobRegistry, JobRunner, QueuedJob, RetryPolicy
+
+
+class Ask(BaseModel):
+    n: int = 1
+
+
+class Answer(BaseModel):
+    by: str
+
+
+class Demo(JobRunner[Ask, Answer]):
+    kind = "demo"
+    queue = "demo"
+    retry = RetryPolicy(base=timedelta())
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.script: Callable[[JobContext[Answer]], Awaitable[Answer]] | None = None
+        self.discarded: list[QueuedJob] = []
+
+    async def on_execute(self, request: Ask, ctx: JobContext[Answer]) -> Answer:
+        assert self.script is not None
+        return await self.script(ctx)
+
+    async def on_result_discarded(self, job: QueuedJob, result: Answer) -> None:
+        self.discarded.append(job)
+
+
+@cache
+def limited(max_attempts: int) -> type[Demo]:
+    """Return the same kind with another limit of attempts."""
+    return type("Demo", (Demo,), {"retry": RetryPolicy(base=timedelta(), max_attempts=max_attempts)})
+
+
+REGISTRY = JobRegistry([Demo])

@@ -1,0 +1,131 @@
+"""Workers: with the lease or without it, in time or long after, alone or two for one job."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from queued_jobs import JobError, JobMessage, QueuedJob
+from tests.model.expected import ExpectedJob
+from tests.model.moves.registry import AT, move
+from tests.model.world import World, pick
+
+ACTS = ("succeed", "retry", "retry later", "give up", "stop for a cancel", "report", "beat", "release")
+HANDLERS: tuple[dict[str, Any], ...] = ({"kind": "other"}, {"schema_version": 0})
+_RETRIES = {"retry": timedelta(), "retry later": timedelta(minutes=20), "give up": None}
+_REPORTS: dict[str, tuple[float | None, str | None]] = {"report": (0.3, "a third"), "beat": (None, None)}
+
+
+async def deliver(world: World, message: JobMessage, **handler: Any) -> QueuedJob | None:
+    """Let a worker look at a message, perhaps one that cannot run the job."""
+    able: dict[str, Any] = {"kind": "demo", "schema_version": 1} | handler
+    job = world.jobs.get(message.id)
+    claimable = job is not None and job.claimable(message.gen, world.now) and not handler
+    lease = await world.repository.claim(message, **able, lease=world.runner.lease, timeout=world.runner.timeout)
+    assert (lease is not None) == claimable, f"P10: claimed: {lease is not None}, expected: {claimable}"
+    if lease is None:
+        foresee_deferred(world, message, able=not handler)
+        await world.repository.defer(message, **able)
+    else:
+        note_claim(world, lease)
+    return lease
+
+
+def foresee_deferred(world: World, message: JobMessage, *, able: bool) -> None:
+    job = world.jobs.get(message.id)
+    if job is None or not job.is_waiting or job.gen != message.gen:
+        return
+    if not job.is_due(world.now):
+        job.came_early(world.now)
+    elif not able:
+        job.without_handler()
+
+
+def note_claim(world: World, lease: QueuedJob) -> ExpectedJob:
+    assert lease.lease_token is not None
+    world.leases.append(lease)
+    job = world.jobs[lease.id]
+    job.claimed(lease.lease_token)
+    return job
+
+
+async def act(world: World, lease: QueuedJob, how: str) -> None:
+    """Let a worker write with its lease: that of the holder counts, that of a zombie does nothing."""
+    repository, job, holds = world.repository, world.jobs.get(lease.id), world.holds(lease)
+    counts = holds and (how != "stop for a cancel" or (job is not None and job.cancel_requested))
+    row: QueuedJob | None
+    if how == "succeed":
+        row = await repository.succeed(lease, {"by": str(lease.lease_token)})
+    elif how in _RETRIES:
+        row = await repository.fail(lease, JobError(type="Boom", message="it broke"), retry_in=_RETRIES[how])
+    elif how == "stop for a cancel":
+        row = await repository.finish_cancelled(lease)
+    elif how == "release":
+        row = await repository.release(lease)
+    else:
+        progress, message = _REPORTS[how]
+        row = await repository.heartbeat(lease, lease=world.runner.lease, progress=progress, message=message)
+    assert (row is not None) == counts, f"P5: {how} by {'the holder' if holds else 'a zombie'}: {row and row.status}"
+    if job is not None and counts:
+        foresee_act(job, how)
+
+
+def foresee_act(job: ExpectedJob, how: str) -> None:
+    if how == "succeed":
+        job.succeeds({"by": str(job.token)})
+    elif how in _RETRIES:
+        job.fails("Boom", _RETRIES[how])
+    elif how == "stop for a cancel":
+        job.cancels()
+    elif how == "release":
+        job.released()
+    else:
+        job.beats(*_REPORTS[how])
+
+
+@move(at=AT, which=("any", "any", "doubled", "wakeful", "wakeful"))
+async def a_message_is_delivered(world: World, at: int, which: str) -> None:
+    message = world.wakeful(at) if which == "wakeful" else pick(world.mailbox.messages, at)
+    if message is None:
+        return
+    if which == "any":
+        world.mailbox.messages.remove(message)
+    await deliver(world, message)
+
+
+@move(at=AT, gen=range(9))
+async def a_message_is_forged(world: World, at: int, gen: int) -> None:
+    """Any generation of any job that there is or ever was."""
+    keys = [job.key for job in world.jobs.values()] + [lease.id for lease in world.leases]
+    key = pick(keys, at)
+    if key is not None:
+        await deliver(world, JobMessage(id=key, gen=gen))
+
+
+@move(at=AT, handler=HANDLERS)
+async def a_worker_without_the_handler_gets_it(world: World, at: int, handler: dict[str, Any]) -> None:
+    job = world.job(at)
+    if job is not None:
+        await deliver(world, JobMessage(id=job.key, gen=job.gen), **handler)
+
+
+@move(weight=2, at=AT, how=ACTS, zombie=(False, False, True))
+async def a_worker_acts(world: World, at: int, how: str, zombie: bool) -> None:
+    """The holder of a lease, or whoever held one at any time."""
+    lease = pick(world.leases, at) if zombie else world.holder(at)
+    if lease is not None:
+        await act(world, lease, how)
+
+
+@move(at=AT)
+async def a_worker_asks_for_the_outcome(world: World, at: int) -> None:
+    if (lease := pick(world.leases, at)) is not None:
+        await outcome_is_known(world, lease)
+
+
+async def outcome_is_known(world: World, lease: QueuedJob) -> None:
+    job = world.jobs.get(lease.id)
+    claims = [] if job is None else [claim for claim in job.claims if claim.token == lease.lease_token]
+    ended = any(claim.outcome in ("succeeded", "failed", "cancelled") for claim in claims)
+    row = await world.repository.outcome(lease)
+    assert (row is not None) == ended, f"P6: the outcome is {row and row.status}, expected: {claims}"

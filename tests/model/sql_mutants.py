@@ -1,0 +1,149 @@
+"""Statements that are broken on purpose: for each, what is broken, the text that is there, and what takes its place.
+
+Left out, because another guard makes them harmless: a claim of a waiting job with a cancel request (there is none), a
+heartbeat without the status (only a running job has a token), a rescue without the lease (its rows are locked).
+"""
+
+from __future__ import annotations
+
+_TOKEN = ("%(id)s and lease_token = %(token)s", "%(id)s and %(token)s::uuid is not null")
+_ANY_USER = ("(%(any_user)s or user_id = %(user_id)s)", "(%(any_user)s or %(user_id)s::text is not null)")
+_OWNER = ("where user_id = %(user_id)s and", "where %(user_id)s::text is not null and")
+_NO_VERSION = ("version = version + 1", "version = version")
+_SAME_GENERATION = ("dispatch_gen = dispatch_gen + 1", "dispatch_gen = dispatch_gen")
+
+#: By the statement's name, and then by what is wrong with it.
+SQL_MUTANTS: dict[str, dict[str, tuple[str, str]]] = {
+    "enqueue": {
+        "leaves the sender no grace": ("greatest(%(grace)s, %(delay)s - 600)", "greatest(0, %(delay)s - 600)"),
+        "sends a far job at once": ("greatest(%(grace)s, %(delay)s - 600)", "%(grace)s"),
+        "forgets the delay": ("make_interval(secs => %(delay)s),", "make_interval(secs => 0),"),
+        "ignores the idempotency key": (
+            "%(user_id)s, %(idempotency_key)s,",
+            "%(user_id)s, %(idempotency_key)s::text || clock_timestamp()::text,",
+        ),
+        "ignores the unique key": (
+            "%(unique_key)s, %(parent_id)s,",
+            "%(unique_key)s::text || clock_timestamp()::text, %(parent_id)s,",
+        ),
+    },
+    "find_existing": {
+        "takes another request for the same": ("request = %(request)s as", "true as"),
+        "takes another user's job for one's own": ("user_id = %(user_id)s as is_mine", "true as is_mine"),
+    },
+    "claim": {
+        "ignores the generation": ("dispatch_gen = %(gen)s and", "%(gen)s::bigint is not null and"),
+        "ignores the status": ("status in ('pending','retrying') and not", "status <> 'succeeded' and not"),
+        "takes a job before it is due": ("available_at <= clock_timestamp() + interval '1 second'", "true"),
+        "takes a job of another kind": ("kind = %(kind)s", "%(kind)s::text is not null"),
+        "takes a newer request": ("schema_version <= %(schema_version)s", "%(schema_version)s::int is not null"),
+        "writes no history": ("started_at from claimed", "started_at from claimed where false"),
+        "raises no version": _NO_VERSION,
+        "does not count the attempt": ("attempt = attempt + 1", "attempt = attempt"),
+        "sets the deadline like the lease": ("secs => %(timeout)s", "secs => %(lease)s"),
+        "keeps the progress of the last attempt": ("progress = null, progress_message = null,", ""),
+        "does not prove the send": ("sent_gen = greatest(sent_gen, %(gen)s), ", ""),
+    },
+    "not_due": {
+        "does not send again": ("set sent_gen = dispatch_gen - 1", "set sent_gen = sent_gen"),
+    },
+    "no_handler": {
+        "never gives up": ("resend_count >= %(give_up)s", "resend_count >= 1000 * %(give_up)s"),
+        "does not wait": ("least(600, 30 * power(2, least(resend_count, 5)))", "0"),
+        "is not sent again": ("sent_gen = dispatch_gen - 1, resend_count", "resend_count"),
+    },
+    "heartbeat": {
+        "ignores the token": _TOKEN,
+        "shows progress under the same version": ("then 1 else 0 end", "then 0 else 0 end"),
+        "raises the version without progress": ("then 1 else 0 end", "then 1 else 1 end"),
+        "does not extend the lease": ("set lease_until = clock_timestamp() +", "set lease_until = lease_until + 0 *"),
+        "extends the deadline": ("set lease_until", "set deadline_at = deadline_at + interval '1 hour', lease_until"),
+    },
+    "succeed": {
+        "ignores the token": _TOKEN,
+        "leaves the attempt open": ("from done where", "from done where false and"),
+        "keeps the last error": ("error = null, lease_token", "lease_token"),
+    },
+    "fail": {
+        "ignores the token": _TOKEN,
+        "keeps the generation": _SAME_GENERATION,
+        "forgets a cancel request": ("cancel_requested", "(cancel_requested and false)"),
+        "retries beyond the last attempt": ("attempt >= max_attempts", "attempt > max_attempts"),
+        "retries what is permanent": ("not %(retryable)s", "(not %(retryable)s and false)"),
+        "does not back off": (
+            "available_at = clock_timestamp() + make_interval(secs => %(backoff)s)",
+            "available_at = clock_timestamp()",
+        ),
+    },
+    "finish_cancelled": {
+        "needs no request": (" and cancel_requested", ""),
+    },
+    "release": {
+        "counts as an attempt": ("attempt = attempt - 1, ", ""),
+        "keeps the generation": _SAME_GENERATION,
+        "ignores the token": _TOKEN,
+    },
+    "outcome": {
+        "ignores the token": ("a.lease_token = %(token)s", "%(token)s::uuid is not null"),
+        "takes a lost attempt for an ended one": ("'cancelled')", "'cancelled','lost','timeout')"),
+    },
+    "pick_unsent": {
+        "leaves rows out": ("limit %(n)s", "limit least(1, %(n)s)"),
+        "does not hold what it picked": ("+ make_interval(secs => %(hold)s)", "+ 0 * make_interval(secs => %(hold)s)"),
+        "sends what has ended": ("and status in ('pending','retrying') ", ""),
+    },
+    "mark_sent": {
+        "marks whatever is current": ("sent.gen", "j.dispatch_gen"),
+        "marks an old generation": ("j.dispatch_gen = sent.gen and j.sent_gen < sent.gen", "true"),
+    },
+    "rescue": {
+        "takes jobs from living workers (River 1302)": (
+            "(lease_until < clock_timestamp() or deadline_at < clock_timestamp())",
+            "true",
+        ),
+        "retries beyond the last attempt (Oban 652)": ("j.attempt >= j.max_attempts", "j.attempt > j.max_attempts"),
+        "never gives up on lost workers": ("j.lost_count + 1 >= %(max_lost)s", "j.lost_count + 1 >= 9 * %(max_lost)s"),
+        "takes a body that hangs for a lost worker": ("case when lost.worker_lost then 1", "case when true then 1"),
+        "keeps the generation": ("dispatch_gen = j.dispatch_gen + 1", "dispatch_gen = j.dispatch_gen"),
+        "leaves the attempt open": ("from lost where", "from lost where false and"),
+        "raises no version": ("version = j.version + 1", "version = j.version"),
+    },
+    "resend_silent": {
+        "does nothing": ("set sent_gen = j.dispatch_gen - 1", "set sent_gen = j.sent_gen"),
+        "raises the generation and starves the job": (
+            "set sent_gen = j.dispatch_gen - 1",
+            "set dispatch_gen = j.dispatch_gen + 1",
+        ),
+        "loses patience": (" * power(2, least(resend_count, 6))", ""),
+    },
+    "poisoned": {
+        "touches a running job": (" and status in ('pending','retrying')", ""),
+        "does not wake the job again": ("sent_gen = dispatch_gen - 1, resend_count", "resend_count"),
+        "never gives up": ("resend_count >= %(max_resend)s", "resend_count >= 1000 * %(max_resend)s"),
+    },
+    "prune": {
+        "deletes what has just ended": ("make_interval(secs => %(seconds)s)", "make_interval(secs => 0 * %(seconds)s)"),
+    },
+    "cancel": {
+        "of a job that has ended": (
+            "('pending','retrying','running') and not",
+            "('pending','running','failed') and not",
+        ),
+        "by a stranger": _ANY_USER,
+        "raises no version": _NO_VERSION,
+        "ends a running job at once": ("case when status in ('pending','retrying')", "case when status <> 'failed'"),
+    },
+    "requeue": {
+        "of a success": ("('failed','aborted','cancelled')", "('failed','aborted','cancelled','succeeded')"),
+        "keeps the generation": _SAME_GENERATION,
+        "by a stranger": _ANY_USER,
+        "keeps the attempts": ("attempt = 0, ", ""),
+    },
+    "mark_seen": {"by a stranger": _OWNER, "of a running job": (" and finished_at is not null", "")},
+    "clear": {"by a stranger": _OWNER, "of a running job": (" and finished_at is not null", "")},
+    "clear_finished": {"of everybody's jobs": _OWNER},
+    "undo_clear": {"by a stranger": _OWNER, "of older removals": ("cleared_at >= %(since)s", "%(since)s < now()")},
+    "get": {"by a stranger": _ANY_USER},
+    "attempts": {"by a stranger": ("j.user_id = %(user_id)s", "%(user_id)s::text is not null")},
+    "bell": {"shows everybody's jobs": ("user_id = %(user_id)s", "%(user_id)s::text is not null")},
+}

@@ -1,0 +1,46 @@
+"""The walks and the tests are worth something: each of these faults, made on purpose, is noticed.
+
+`-v` ends with a list of what noticed each one, and how soon.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+
+import pytest
+
+from tests.model.code_mutants import CODE_MUTANTS
+from tests.model.mutation import broken_function, broken_statement, found_by_check, found_by_walks
+from tests.model.sql_mutants import SQL_MUTANTS
+from tests.model.store import Store
+
+Note = Callable[[str, object], None]
+
+_SQL = [(statement, fault) for statement, faults in SQL_MUTANTS.items() for fault in faults]
+
+
+def test_without_a_mutant_the_same_walks_find_nothing(store: Store) -> None:
+    assert found_by_walks(store) is None
+
+
+@pytest.mark.parametrize(("statement", "fault"), _SQL, ids=[f"{name} {fault}" for name, fault in _SQL])
+def test_a_broken_statement_is_noticed(store: Store, statement: str, fault: str, record_property: Note) -> None:
+    with broken_statement(store, statement, *SQL_MUTANTS[statement][fault]):
+        started = time.monotonic()
+        found = found_by_walks(store)
+    assert found is not None, "nobody noticed"
+    record_property("caught", f"{time.monotonic() - started:.2f} s, {found}")
+
+
+@pytest.mark.parametrize("fault", CODE_MUTANTS)
+def test_broken_code_is_noticed(store: Store, fault: str, record_property: Note) -> None:
+    mutant = CODE_MUTANTS[fault]
+    if mutant.check is not None:
+        assert asyncio.run(found_by_check(mutant.check)) is None, "the check fails without the mutant"
+    with broken_function(mutant.module, mutant.function, mutant.old, mutant.new):
+        started = time.monotonic()
+        found = found_by_walks(store) if mutant.check is None else asyncio.run(found_by_check(mutant.check))
+    assert found is not None, "nobody noticed"
+    record_property("caught", f"{time.monotonic() - started:.2f} s, {found}")
