@@ -70,7 +70,9 @@ class Archive:
 
     def __init__(self, zip_file: zipfile.ZipFile) -> None:
         self._zip = zip_file
-        self._names: set[str] = set()
+        self._files: set[str] = set()
+        self._folders: dict[str, str] = {}
+        self._used_folders: set[str] = set()
 
     @classmethod
     @contextmanager
@@ -83,14 +85,29 @@ class Archive:
 
     def add(self, name: str, modified: datetime, pieces: Iterable[bytes]) -> None:
         """Add one file under this name, made safe and told apart from others."""
-        name = unused_name(safe_name(name), self._names)
-        self._names.add(name.casefold())
+        name = self._placed(safe_name(name))
         entry = zipfile.ZipInfo(name, max(modified.astimezone(UTC), _ZIP_EPOCH).timetuple()[:6])
         entry.compress_type = zipfile.ZIP_DEFLATED
         entry.external_attr = 0o644 << 16
         with self._zip.open(entry, "w", force_zip64=True) as out:
             for piece in pieces:
                 out.write(piece)
+
+    def _placed(self, name: str) -> str:
+        """Return the name, changed where it or one of its folders would stand in the way of another on some system."""
+        *folders, last = name.split("/")
+        parent = ""
+        for folder in folders:
+            wanted = parent + folder
+            if wanted.casefold() not in self._folders:
+                actual = unused_name(wanted, self._files)
+                self._folders[wanted.casefold()] = actual
+                self._used_folders.add(actual.casefold())
+            # folders that differ in case only are one
+            parent = f"{self._folders[wanted.casefold()]}/"
+        placed = unused_name(parent + last, self._files | self._used_folders)
+        self._files.add(placed.casefold())
+        return placed
 
 
 def safe_name(name: str) -> str:

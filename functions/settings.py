@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
 
+from queued_jobs.database import is_conninfo
+from queued_jobs.ncrontab import Ncrontab
 from queued_jobs.signalr import ConnectionString
 
 _MIN_SECRET_BYTES = 32
@@ -50,12 +52,12 @@ class Settings:
         secrets = [reader.secret(name) for name in ("INVITE_SECRET", "ADMIN_INVITE_SECRET", "SESSION_SECRET")]
         if all(secrets) and len(set(secrets)) < len(secrets):
             reader.refuse("ADMIN_INVITE_SECRET", "two of the three secrets are equal", "make each of them anew")
-        database_url = reader.text("DATABASE_URL")
-        queues, blobs = reader.text("QueuesConn"), reader.text("BlobsConn")
+        database_url = reader.database("DATABASE_URL")
+        queues, blobs = reader.storage("QueuesConn"), reader.storage("BlobsConn")
         signalr = reader.connection_string("SIGNALR_CONNECTION")
         if "WEBSITE_SITE_NAME" in environment:
             reader.check_cloud(database_url, queues, blobs, signalr)
-        reader.text("SWEEP_SCHEDULE")
+        reader.schedule("SWEEP_SCHEDULE")
         reader.finish()
         return cls(
             environment=name,
@@ -107,6 +109,26 @@ class _Reader:
             except ValueError as exc:
                 self.refuse(name, str(exc).rstrip("."), "copy the whole string")
         return ConnectionString(endpoint="", access_key="")
+
+    def database(self, name: str) -> str:
+        value = self.text(name)
+        if value and not is_conninfo(value):
+            self.refuse(name, "is no address of a Postgres", "write postgresql://user:password@host:port/database")
+        return value
+
+    def storage(self, name: str) -> str:
+        value = self.text(name)
+        parts = dict(part.split("=", 1) for part in value.split(";") if "=" in part)
+        if value and value != "UseDevelopmentStorage=true" and not parts.keys() >= {"AccountName", "AccountKey"}:
+            self.refuse(name, "has no AccountName or no AccountKey", "copy the whole connection string")
+        return value
+
+    def schedule(self, name: str) -> None:
+        value = self.text(name)
+        try:
+            Ncrontab(value or "* * * * * *")
+        except ValueError as exc:
+            self.refuse(name, str(exc), "write six fields, such as */15 * * * * *")
 
     def check_cloud(self, database_url: str, queues: str, blobs: str, signalr: ConnectionString) -> None:
         """Refuse in Azure what is meant for a laptop."""

@@ -10,15 +10,19 @@ from queued_jobs import JobRunner, queue_due
 from queued_jobs.registry import RunnerType
 from services import Services
 
+_SWEEP = "sweep"
+
 
 def register_triggers(app: func.AsgiFunctionApp, services: Services) -> None:
     """Add the functions of every registered runner, and the sweeper's timer."""
     for runner in services.runners.values():
+        if _function_name(type(runner)) == _SWEEP or runner.kind.endswith(("-poison", "-schedule")):
+            raise TypeError(f"The kind {runner.kind!r} is the name of another function: call it otherwise.")
         _register_runner(app, runner)
         if runner.schedule is not None:
             _register_schedule(app, services, type(runner), runner.schedule)
 
-    @app.function_name("sweep")
+    @app.function_name(_SWEEP)
     @app.timer_trigger(arg_name="timer", schedule="%SWEEP_SCHEDULE%", use_monitor=False)
     async def sweep(timer: func.TimerRequest) -> None:
         await services.sweeper.run_once()

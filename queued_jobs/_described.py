@@ -6,7 +6,7 @@ import traceback
 
 from queued_jobs.errors import InvalidRequest, JobTimeout, ResultTooLarge, StoreRefused
 from queued_jobs.model import JobError
-from queued_jobs.redact import storable
+from queued_jobs.redact import masked, storable
 
 _MAX_MESSAGE = 2_000
 _MAX_TRACEBACK = 20_000
@@ -27,7 +27,8 @@ def described(exc: Exception) -> JobError:
     while link is not None and len(texts) < 5:
         texts.append(str(link) or type(link).__name__)
         link = link.__cause__ or (None if link.__suppress_context__ else link.__context__)
-    trace = "".join(traceback.format_exception(exc))[-_MAX_TRACEBACK:]  # the end names the place
+    # masked before the cut, which could part a credential from its name; the end names the place
+    trace = masked("".join(traceback.format_exception(exc)))[-_MAX_TRACEBACK:]
     return JobError(
         type=_TYPES.get(type(exc), type(exc).__name__),
         message=storable("\nCaused by: ".join(texts), _MAX_MESSAGE),

@@ -112,11 +112,20 @@ class _Attempt:
             raise InvalidRequest(f"The stored request is not one that {runner.kind} accepts: {exc}") from exc
         result: BaseModel | None
         if inspect.iscoroutinefunction(runner.on_execute):
-            result = await runner.on_execute(request, self._ctx)
+            try:
+                result = await runner.on_execute(request, self._ctx)
+            except SystemExit as exc:
+                raise _escaped(exc) from exc
         else:
-            body: Callable[[], Any] = partial(contextvars.copy_context().run, runner.on_execute, request, self._ctx)
+            body: Callable[[], Any] = partial(contextvars.copy_context().run, self._in_thread, request)
             result = await asyncio.get_running_loop().run_in_executor(runner.thread_pool, body)
         return result
+
+    def _in_thread(self, request: BaseModel) -> Any:
+        try:
+            return self._runner.on_execute(request, self._ctx)
+        except (SystemExit, StopIteration) as exc:
+            raise _escaped(exc) from exc
 
     async def _outcome(self) -> Finish | None:
         """Wait for the body and decide what is to be stored; None for nothing. Nowhere else is that decided."""
@@ -220,20 +229,24 @@ class _Attempt:
             if report is None and now - last_beat < every:
                 continue
             progress, message = report or (None, None)
+            beat = asyncio.create_task(
+                self._repository.heartbeat(self._job, lease=self._runner.lease, progress=progress, message=message)
+            )
+            # the last quarter of the lease is left for the body to stop in, also where the store never answers
+            await asyncio.wait({beat}, timeout=max(0.0, self._lease_until - every - now))
+            if not beat.done():
+                beat.cancel()
+                self._lose_lease()
+                return
             try:
-                row = await self._repository.heartbeat(
-                    self._job, lease=self._runner.lease, progress=progress, message=message
-                )
-            except StoreUnavailable as exc:
-                self._log("no heartbeat: %s", exc)
-                # the last quarter of the lease is left for the body to stop in
-                if now >= self._lease_until - every:
+                row = beat.result()
+            except Exception as exc:  # noqa: BLE001 (whatever it is, without a heartbeat the lease ends)
+                self._log("no heartbeat: %s: %s", type(exc).__name__, exc)
+                if time.monotonic() >= self._lease_until - every:
                     self._lose_lease()
                     return
-                last_beat = now - every + report_every
-                continue
-            except Exception:
-                self._runner.logger.exception("job %s: no heartbeat", self._job.id)
+                last_beat = time.monotonic() - every + report_every
+                last_report = time.monotonic()
                 continue
             if row is None:
                 if not self._ctx.completed:  # the body's own commit ended the job
@@ -272,6 +285,11 @@ class _Attempt:
         job = self._job
         fields = {"job_id": str(job.id), "job_kind": job.kind, "job_attempt": job.attempt}
         self._runner.logger.info(f"job %s (%s) attempt %d: {text}", job.id, job.kind, job.attempt, *args, extra=fields)
+
+
+def _escaped(exc: SystemExit | StopIteration) -> RuntimeError:
+    """Stands for what would end the worker, or never arrive, instead of ending the attempt."""
+    return RuntimeError(f"The body let {type(exc).__name__} escape: {exc}")
 
 
 def _being_cancelled() -> bool:

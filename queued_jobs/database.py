@@ -22,9 +22,33 @@ logger = logging.getLogger(__name__)
 Row = dict[str, Any]
 Pool = AsyncConnectionPool[AsyncConnection[Row]]
 
-_AWAY = (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout, PoolClosed, TooManyRequests)
+_AWAY = (
+    psycopg.OperationalError,
+    psycopg.InterfaceError,
+    psycopg.errors.ReadOnlySqlTransaction,  # a standby, until the failover is over
+    PoolTimeout,
+    PoolClosed,
+    TooManyRequests,
+)
+#: A peer that is gone without a word is noticed within these seconds, and not when the kernel gives up.
+_NETWORK = {
+    "connect_timeout": 5,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 5_000,
+}
 #: The server has rolled back, so running the statement again is safe.
 _TRY_AGAIN = (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure)
+
+
+def is_conninfo(text: str) -> bool:
+    """Tell whether libpq can read this address. What it says of a wrong one may repeat the password."""
+    try:
+        conninfo_to_dict(text)
+    except psycopg.ProgrammingError:
+        return False
+    return True
 
 
 class Database:
@@ -112,7 +136,7 @@ class Database:
             kwargs={
                 "autocommit": True,
                 "row_factory": dict_row,
-                "connect_timeout": 5,
+                **_NETWORK,
                 "application_name": "queued-jobs",
                 "options": self._options,
             },

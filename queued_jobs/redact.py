@@ -7,13 +7,14 @@ import re
 _SECRETS = re.compile(
     r"""(?ix)
     (?P<name>
-        \b(?:sig|sv?c?sig|AccountKey|AccessKey|SharedAccessKey|SharedAccessSignature|password|passwd|pwd|secret|token
-           |access_token|api[_-]?key|client_secret)
-        ["']?\s*[=:]\s*["']?
+        (?:\bsig|[\w-]*(?:AccountKey|AccessKey|SharedAccessKey|SharedAccessSignature|password|passwd|pwd|secret|token
+           |api[_-]?key|functions-key))
+        ["']?\s*[=:]\s*
       | \b(?:Bearer|Basic|SharedKey)\s+
-      | ://[^/\s:@]+:(?=[^/\s@]+@)
+      | ://[^/\s:@]*:(?=[^/\s]+@)
+      | (?=\beyJ[\w-]{8,}\.[\w-]+\.)
     )
-    (?P<value>[^\s"'&;,<>@]+)
+    (?P<value>"[^"]*" | '[^']*' | [^\s"'&;,<>]+(?=@[\w.-]+(?:[:/?\s]|$)) | [^\s"'&;,<>@]+)
     """
 )
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\u200e\u200f\u202a-\u202e\u2066-\u2069]")

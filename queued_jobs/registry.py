@@ -10,9 +10,6 @@ from collections.abc import Iterable, Iterator
 from types import ModuleType
 from typing import Any, Self, TypeAlias
 
-from pydantic import ValidationError
-
-from queued_jobs.errors import JobsError
 from queued_jobs.model import QueuedJob, ResultFile
 from queued_jobs.redact import storable
 from queued_jobs.runner import JobRunner
@@ -71,7 +68,9 @@ class JobRegistry:
             return job.kind
         try:
             text = runner.label(runner.request_type.model_validate(job.request))
-        except (ValidationError, JobsError):
+        except Exception:
+            # one kind's mistake must not hide the others in the bell
+            logger.exception("job %s: kind %s gives it no label", job.id, job.kind)
             return job.kind
         return storable(" ".join(text.split()), _MAX_LABEL) or job.kind
 
@@ -82,8 +81,8 @@ class JobRegistry:
             return None
         try:
             return runner.file(runner.result_type.model_validate(job.result))
-        except ValidationError:
-            logger.warning("job %s: its stored result is not one of kind %s", job.id, job.kind)
+        except Exception:
+            logger.exception("job %s: kind %s gives no file for its result", job.id, job.kind)
             return None
 
 

@@ -30,6 +30,7 @@ _PUSH_TIMEOUT = 2.0
 _TOKEN_LIFE = timedelta(minutes=5)
 #: Views in one push, so that it stays far below the service's limit of 1 MB.
 _VIEWS_A_PUSH = 50
+_IDS_A_PUSH = 5_000
 
 
 class PushFailed(JobsError):
@@ -88,15 +89,23 @@ class SignalRNotifier:
     async def job_changed(self, *jobs: QueuedJob) -> None:
         """Push `job` with the public views to the owners: one push for each owner."""
         self._nudges.get().add(str(job.id) for job in jobs)
+        failed: PushFailed | None = None
         for user_id in dict.fromkeys(job.user_id for job in jobs):
             views = [JobView.of(job, self._registry).to_json() for job in jobs if job.user_id == user_id]
-            for start in range(0, len(views), _VIEWS_A_PUSH):
-                await self._send(_user(user_id), "job", views[start : start + _VIEWS_A_PUSH])
+            try:
+                for start in range(0, len(views), _VIEWS_A_PUSH):
+                    await self._send(_user(user_id), "job", views[start : start + _VIEWS_A_PUSH])
+            except PushFailed as exc:
+                failed = exc  # the other owners' pushes may well get through
+        if failed is not None:
+            raise failed
 
     async def jobs_removed(self, user_id: str, changes: Sequence[Changed]) -> None:
         """Push `removed` with the ids and versions to the owner."""
         self._nudges.get().add(str(one.id) for one in changes)
-        await self._send(_user(user_id), "removed", [[{"id": str(one.id), "version": one.version} for one in changes]])
+        removed = [{"id": str(one.id), "version": one.version} for one in changes]
+        for start in range(0, len(removed), _IDS_A_PUSH):
+            await self._send(_user(user_id), "removed", [removed[start : start + _IDS_A_PUSH]])
 
     async def admit(self, user_id: str, *, until: float) -> ClientAccess:
         """Return the address and token with which this user's browser connects; `until` is in Unix seconds.

@@ -33,7 +33,10 @@ class StrictRequest(Request):
                     self._too_large()
                 pieces.append(piece)
             self._checked = b"".join(pieces)
-            if self._checked and self.headers.get("content-type", "").split(";")[0].strip() != "application/json":
+            if (
+                self._checked
+                and self.headers.get("content-type", "").split(";")[0].strip().lower() != "application/json"
+            ):
                 raise Problem(415, "Send the body as application/json.")
         return self._checked
 

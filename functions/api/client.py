@@ -19,6 +19,7 @@ _TYPES = {
     ".css": "text/css; charset=utf-8",
     ".svg": "image/svg+xml",
 }
+_LONGEST_PATH = 200
 _FOLDERS = ("css", "js", "vendor")
 
 
@@ -32,7 +33,7 @@ def router(root: Path, *, blob_origin: str) -> APIRouter:
         text = f"export const config = Object.freeze({json.dumps(config)});\n"
         return Response(text, media_type="text/javascript", headers={"Cache-Control": "no-cache"})
 
-    def file(request: Request) -> Response:
+    async def file(request: Request) -> Response:  # the files are small, and threads may be taken
         found = _inside(root, request.url.path.removeprefix("/") or "index.html")
         zipped = "gzip" in request.headers.get("accept-encoding", "")
         content = _content(found, found.stat().st_mtime_ns, zipped)
@@ -62,7 +63,7 @@ def _content(path: Path, changed_at: int, zipped: bool) -> bytes:
 
 def _inside(root: Path, path: str) -> Path:
     """Return the file of this path below `root`, whatever tricks the path has; 404 for everything else."""
-    if "\0" not in path and "\\" not in path:
+    if "\0" not in path and "\\" not in path and len(path) <= _LONGEST_PATH:
         found = (root / path).resolve()
         if found.is_relative_to(root) and found.suffix in _TYPES and found.is_file():
             return found

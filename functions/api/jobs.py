@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -128,7 +129,9 @@ async def download(job_id: UUID, caller: SignedIn, app: App) -> DownloadView:
         raise JobConflict("This job has no file to download.")
     try:
         blob = blob_service().get_blob_client(file.container, file.blob)
-        await run_in_threadpool(blob.get_blob_properties)
+        # a store that hangs must not keep the few threads, which others wait for
+        look = partial(blob.get_blob_properties, timeout=2, connection_timeout=2, read_timeout=2, retry_total=0)
+        await run_in_threadpool(look)
     except ResourceNotFoundError as exc:
         raise Problem(410, "The file has expired. Run the job again to make a new one.") from exc
     except AzureError as exc:
@@ -140,7 +143,10 @@ async def download(job_id: UUID, caller: SignedIn, app: App) -> DownloadView:
 def start_routes(registry: JobRegistry) -> APIRouter:
     """Return one route for each kind, so that the OpenAPI document shows what each is asked."""
     starts = APIRouter(prefix="/api/jobs", route_class=StrictRoute, tags=["jobs"])
+    taken = {getattr(route, "path", "") for route in routes.routes}
     for runner in registry:
+        if f"/api/jobs/{runner.kind}" in taken:
+            raise TypeError(f"The kind {runner.kind!r} is the name of another route: call it otherwise.")
         starts.add_api_route(
             f"/{runner.kind}",
             _start(runner),

@@ -116,10 +116,11 @@ class ZipBuilder(JobRunner[ZipRequest, ZipResult]):
                     raise TooMuchToZip(_too_large())
                 ctx.report(done / total if total else None, f"{number} of {len(blobs)} files")
 
+        # names are relative to the last folder of the prefix, so that one that ends amid a name cuts none
+        parent = folder + "".join(request.prefix.rpartition("/")[:2])
         with Archive.writing(target) as archive:
             for number, blob in enumerate(blobs, start=1):
-                name = blob.name.removeprefix(folder).removeprefix(request.prefix) or blob.name.rpartition("/")[2]
-                archive.add(name, blob.last_modified, counted(blob, number))
+                archive.add(blob.name.removeprefix(parent), blob.last_modified, counted(blob, number))
         ctx.checkpoint()
         target.commit(content_type="application/zip", metadata={_MADE_BY: self.kind})
         return ZipResult(

@@ -54,7 +54,8 @@ export class JobFeed {
     this.api = createApi(access);
     this.#reader = new SnapshotReader(this.api, this.store);
     const handlers = {
-      job: (job) => this.push(job),
+      // Jobs that changed together come in one push.
+      job: (...jobs) => jobs.forEach((job) => this.push(job)),
       removed: (removed) => this.removed(removed),
       // An admin's connection gets these for the dashboard; the client complains about methods without a handler.
       nudge: () => {},

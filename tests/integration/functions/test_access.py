@@ -8,6 +8,9 @@ from fastapi import APIRouter
 
 from api.app import create_api
 from api.identity import check_policies
+from api.jobs import start_routes
+from jobs.zip_builder import ZipBuilder
+from queued_jobs import JobRegistry
 from tests.integration.functions.conftest import WEB, Site
 from tests.integration.functions.test_jobs_api import assert_problem
 from tests.support.hub import ControlledHub
@@ -114,6 +117,7 @@ async def test_every_answer_has_the_security_headers(site: Site, hub: Controlled
         "/C:\\x",
         "/api",
         "/api/nothing.js",
+        f"/{'a' * 300}.js",
     ],
 )
 async def test_only_the_clients_files_are_served(site: Site, path: str) -> None:
@@ -147,6 +151,13 @@ async def test_a_bug_is_a_500_that_shows_nothing(site: Site, monkeypatch: pytest
     problem = assert_problem(await site.call("ann", "GET", "/api/jobs/mine"), 500)
     assert "hunter2" not in str(problem)
     assert problem["requestId"] in problem["detail"]
+
+
+@pytest.mark.parametrize("kind", ["mine", "seen", "clear-finished", "undo-clear"])
+def test_a_kind_that_would_take_another_route_is_refused(kind: str) -> None:
+    named = type("Named", (ZipBuilder,), {"kind": kind, "queue": "another"})
+    with pytest.raises(TypeError, match="name of another route"):
+        start_routes(JobRegistry([named]))
 
 
 async def test_an_app_with_a_route_without_a_policy_does_not_start(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import io
 import zipfile
 from datetime import UTC, datetime
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from archive import Archive, BlockWriter, safe_name, unused_name
@@ -109,6 +109,26 @@ def test_a_zip_reads_back(tmp_path: Path) -> None:
         assert zip_file.getinfo("a.txt").date_time == (2026, 1, 2, 3, 4, 6)
         zip_file.extractall(tmp_path / "out")
     assert not (tmp_path / "A.TXT").exists()
+
+
+@given(st.lists(st.text("aA/b.", min_size=1, max_size=7), min_size=1, max_size=12))
+@example(["x", "x/y.txt"])
+@example(["x/y.txt", "x", "X/z"])
+@example(["a", "a/b", "A/c", "a~2"])
+def test_whatever_the_names_all_files_can_be_extracted(
+    tmp_path_factory: pytest.TempPathFactory, names: list[str]
+) -> None:
+    files = [(name, [str(number).encode()]) for number, name in enumerate(names)]
+    folder = tmp_path_factory.mktemp("extracted")
+    with zipfile.ZipFile(io.BytesIO(written(files))) as zip_file:
+        stored = zip_file.namelist()
+        zip_file.extractall(folder)
+    contents = {path.read_text() for path in folder.rglob("*") if path.is_file()}
+    assert contents == {str(number) for number in range(len(names))}
+    every = {name.casefold() for name in stored}
+    parents = {parent.casefold() for name in stored for parent in map(str, PurePosixPath(name).parents)} - {"."}
+    assert len(every) == len(names)
+    assert not every & parents, "no file is another's folder, upper or lower case"
 
 
 def test_an_old_time_is_the_oldest_that_a_zip_can_hold() -> None:

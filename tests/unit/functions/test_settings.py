@@ -46,6 +46,10 @@ def test_each_missing_setting_is_named(name: str) -> None:
         ({"ENVIRONMENT": "prod"}, "AUTH_MODE: invite links are for a first look, not for production"),
         ({"INVITE_SECRET": "short"}, "INVITE_SECRET: is shorter than 32 bytes"),
         ({"SESSION_SECRET": "i" * 43}, "ADMIN_INVITE_SECRET: two of the three secrets are equal"),
+        ({"DATABASE_URL": "postgres:/u:SECRET;@h/d"}, "DATABASE_URL: is no address of a Postgres"),
+        ({"QueuesConn": "SECRET;"}, "QueuesConn: has no AccountName or no AccountKey"),
+        ({"BlobsConn": "BlobEndpoint=https://x;SharedAccessSignature=SECRET;"}, "BlobsConn: has no AccountName"),
+        ({"SWEEP_SCHEDULE": "every minute"}, "SWEEP_SCHEDULE: 'every minute' has 2 fields"),
         ({"SIGNALR_CONNECTION": "Endpoint=http://x"}, "SIGNALR_CONNECTION: The SignalR connection string has no Acces"),
     ],
 )

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import azure.functions as func
+import pytest
 from pydantic import BaseModel
 
 from queued_jobs import JobContext, JobMessage, JobRunner
@@ -73,6 +74,15 @@ def test_each_kind_has_its_triggers_and_there_is_one_sweeper() -> None:
         "sweep": "%SWEEP_SCHEDULE%",
     }
     assert {trigger["connection"] for trigger in found.values() if "queueName" in trigger} == {"QueuesConn"}
+
+
+@pytest.mark.parametrize("kind", ["sweep", "plain-kind-poison", "plain-kind-schedule"])
+def test_a_kind_that_would_take_another_functions_name_is_refused(kind: str) -> None:
+    world = World()
+    named = type("Named", (Plain,), {"kind": kind, "queue": "another"})
+    world.runners = {kind: named(world.repository, world.queues, world.notifier)}
+    with pytest.raises(TypeError, match="name of another function"):
+        world.functions()
 
 
 async def test_the_triggers_do_what_they_are_for() -> None:

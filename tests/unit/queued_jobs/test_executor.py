@@ -166,6 +166,26 @@ class TestFailure:
         assert job.error is not None
         assert job.error.type == "TimeoutError"
 
+    @pytest.mark.parametrize("error", [SystemExit(3), StopIteration()])
+    @pytest.mark.parametrize("in_thread", [True, False])
+    async def test_what_would_end_the_worker_ends_the_attempt(
+        self, world: World, error: BaseException, in_thread: bool
+    ) -> None:
+        class Sync(Demo):
+            kind = "demo"
+            timeout = timedelta(seconds=5)
+
+            def on_execute(self, request: Ask, ctx: JobContext[Answer]) -> Answer:  # type: ignore[override]
+                raise error
+
+        async def body(request: Ask, ctx: JobContext[Answer]) -> Answer:
+            raise error
+
+        job = await world.run(body, Sync if in_thread else Demo)
+        assert job.error is not None
+        assert (job.status, job.error.type) == (JobStatus.RETRYING, "RuntimeError")
+        assert type(error).__name__ in job.error.message
+
     async def test_a_cancellation_that_the_body_lets_escape_is_a_failure(self, world: World) -> None:
         async def body(request: Ask, ctx: JobContext[Answer]) -> Answer:
             raise asyncio.CancelledError
@@ -286,6 +306,24 @@ class Flaky(InMemoryRepository):
 
 
 class TestStoreAway:
+    async def test_a_store_that_never_answers_ends_the_attempt_with_its_lease(self, world: World) -> None:
+        class Silent(InMemoryRepository):
+            async def heartbeat(self, *args: Any, **kwargs: Any) -> QueuedJob | None:
+                await asyncio.Event().wait()
+                raise AssertionError
+
+        class Short(Demo):
+            kind = "demo"
+            lease = timedelta(seconds=0.4)
+
+        async def body(request: Ask, ctx: JobContext[Answer]) -> Answer:
+            await asyncio.Event().wait()
+            raise AssertionError
+
+        world.repository = Silent()
+        async with asyncio.timeout(5):
+            assert (await world.run(body, Short)).status is JobStatus.RUNNING
+
     async def test_a_finish_is_tried_again(self, world: World) -> None:
         world.repository = flaky = Flaky()
         flaky.away = 1

@@ -77,6 +77,7 @@ class Runner(JobRunner[Ask, None]):
         ("x" * 500, "x" * 119 + "\u2026"),
         ("", "demo"),
         (PermanentError("no label"), "demo"),
+        (KeyError("a bug"), "demo"),
     ],
 )
 async def test_labels_are_short_plain_text(world: World, label: str | Exception, shown: str) -> None:

@@ -60,6 +60,15 @@ class TestRedaction:
             "Authorization: Bearer SECRET.abc-def",
             "postgresql://me:SECRET@host/db",
             '{"client_secret": "SECRET"}',
+            "MY_API_KEY=SECRET",
+            "PGPASSWORD=SECRET psql",
+            "db_password: SECRET",
+            "refresh_token=SECRET",
+            "postgresql://:SECRET@host/db",
+            "postgresql://me:x@SECRET@host/db",
+            "password='a SECRET b'",
+            "x-functions-key: SECRET",
+            "got eyJhbGciOiJIUzI1NiJ9.SECRET.abc back",
         ],
     )
     def test_credentials_are_masked(self, text: str) -> None:
