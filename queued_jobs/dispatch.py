@@ -20,21 +20,16 @@ async def dispatch(due: Sequence[Due], *, repository: Repository, queues: Queues
     """Send these messages, and mark in one statement those that were sent. Returns how many.
 
     Never raises for a queue or a database that is away: what was not sent, or not marked, the sweeper sends (again).
-    Messages that are due later than the queue should hide them are left to the sweeper too, and so are all that are
-    left once a queue has failed: each may take seconds to fail, and the caller has other duties.
+    Messages that are due later than the queue should hide them are left to the sweeper too.
     """
     slots = asyncio.Semaphore(_CONCURRENT_SENDS)
-    failed: set[str] = set()
 
     async def send(one: Due) -> JobMessage | None:
         async with slots:
-            if one.queue in failed:
-                return None
             try:
                 await queues.send(one.queue, one.message, delay=one.delay)
             except SendFailed as exc:
-                failed.add(one.queue)
-                logger.warning("job %s and others stay unsent for now: %s", one.message.id, exc)
+                logger.warning("job %s stays unsent for now: %s", one.message.id, exc)
                 return None
             return one.message
 
