@@ -86,17 +86,15 @@ class Database:
         """
         if conn is not None:
             return await _run(conn, name, params)
-        try:
-            async with self.connection() as own:
-                try:
-                    return await _run(own, name, params)
-                except _TRY_AGAIN:
-                    logger.warning("running %s again after a deadlock", name)
-                    return await _run(own, name, params)
-        except psycopg.DataError as exc:
-            raise StoreRefused(f"Postgres refused a value: {exc}") from exc
-        except (*_AWAY, *_TRY_AGAIN) as exc:
-            raise StoreUnavailable(f"Postgres did not answer: {exc}") from exc
+        return await self._run_alone(name, params)
+
+    async def planned_rows(self, name: str, params: Mapping[str, Any]) -> list[Row]:
+        """Run a statement like `rows`, planned afresh for these very values.
+
+        For statements whose filters are optional or whose spans differ: one prepared plan for all values would read
+        the whole table for most of them.
+        """
+        return await self._run_alone(name, params, prepare=False)
 
     async def row(
         self, name: str, params: Mapping[str, Any], *, conn: AsyncConnection[Any] | None = None
@@ -112,6 +110,19 @@ class Database:
         await pool.open(wait=False)
         async with pool.connection() as conn:
             yield conn
+
+    async def _run_alone(self, name: str, params: Mapping[str, Any], *, prepare: bool | None = None) -> list[Row]:
+        try:
+            async with self.connection() as own:
+                try:
+                    return await _run(own, name, params, prepare=prepare)
+                except _TRY_AGAIN:
+                    logger.warning("running %s again after a deadlock", name)
+                    return await _run(own, name, params, prepare=prepare)
+        except psycopg.DataError as exc:
+            raise StoreRefused(f"Postgres refused a value: {exc}") from exc
+        except (*_AWAY, *_TRY_AGAIN) as exc:
+            raise StoreUnavailable(f"Postgres did not answer: {exc}") from exc
 
     async def ping(self) -> None:
         """Raise `StoreUnavailable` unless the server answers."""
@@ -143,7 +154,9 @@ class Database:
         )
 
 
-async def _run(conn: AsyncConnection[Any], name: str, params: Mapping[str, Any]) -> list[Row]:
+async def _run(
+    conn: AsyncConnection[Any], name: str, params: Mapping[str, Any], *, prepare: bool | None = None
+) -> list[Row]:
     async with conn.cursor(row_factory=dict_row) as cursor:
-        await cursor.execute(statement(name), params)
+        await cursor.execute(statement(name), params, prepare=prepare)
         return await cursor.fetchall() if cursor.description else []

@@ -175,6 +175,12 @@ class PostgresRepository:
     async def prune(self, *, older_than: timedelta, limit: int) -> int:
         return len(await self._database.rows("prune", {"n": limit, "seconds": older_than.total_seconds()}))
 
+    async def tally(self, *, limit: int) -> int:
+        counted = await self._database.rows("tally_attempts", {"n": limit})
+        await self._database.rows("tally_created", {})
+        await self._database.rows("tally_fold", {"n": limit})
+        return len(counted)
+
     async def _change(
         self, name: str, *, conn: AsyncConnection[Any] | None = None, **params: object
     ) -> QueuedJob | None:

@@ -84,3 +84,6 @@ class Repository(Protocol):
 
     async def prune(self, *, older_than: timedelta, limit: int) -> int:
         """Delete jobs that ended longer ago than this. Returns how many."""
+
+    async def tally(self, *, limit: int) -> int:
+        """Add jobs and ended attempts to the statistics, each once. Returns how many attempts, at most `limit`."""

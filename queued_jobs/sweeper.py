@@ -13,6 +13,8 @@ from queued_jobs.repository import Repository
 
 logger = logging.getLogger(__name__)
 
+_MOST_TALLIES = 20
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SweepReport:
@@ -22,6 +24,7 @@ class SweepReport:
     resent: int
     sent: int
     pruned: int
+    tallied: int = 0
 
 
 class Sweeper:
@@ -51,7 +54,7 @@ class Sweeper:
         self._keep = keep
 
     async def run_once(self) -> SweepReport:
-        """Rescue jobs of lost workers, send what is owed, and delete what is old.
+        """Rescue jobs of lost workers, send what is owed, keep the statistics, and delete what is old.
 
         Raises `StoreUnavailable` if Postgres does not answer; the next run makes up for it. A crash in between leaves
         nothing half done.
@@ -64,8 +67,19 @@ class Sweeper:
         sent = await dispatch(due, repository=self._repository, queues=self._queues)
         if rescued:
             await announce(self._notifier.job_changed(*rescued), f"rescue of {len(rescued)} jobs")
+        tallied = await self._tally()  # before the pruning, so that no job goes uncounted
         pruned = await self._repository.prune(older_than=self._keep, limit=self._limit)
-        report = SweepReport(rescued=len(rescued), resent=resent, sent=sent, pruned=pruned)
+        report = SweepReport(rescued=len(rescued), resent=resent, sent=sent, pruned=pruned, tallied=tallied)
         if report != SweepReport(rescued=0, resent=0, sent=0, pruned=0):
             logger.info("%s", report)
         return report
+
+    async def _tally(self) -> int:
+        """Count what has ended since, in several batches if it is much, as after a time without a sweeper."""
+        tallied = 0
+        for _ in range(_MOST_TALLIES):
+            batch = await self._repository.tally(limit=self._limit)
+            tallied += batch
+            if batch < self._limit:
+                break
+        return tallied

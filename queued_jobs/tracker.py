@@ -4,20 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
-from uuid import UUID
 
 import psycopg
 
+from queued_jobs.bulk import BulkActions, BulkReport
 from queued_jobs.database import Database, Row
 from queued_jobs.dispatch import dispatch
 from queued_jobs.errors import JobConflict, JobNotFound
+from queued_jobs.failures import Failures, read_failures
 from queued_jobs.message import Due, JobMessage
 from queued_jobs.model import Attempt, Changed, JobKey, QueuedJob
 from queued_jobs.notifier import Notifier, announce
 from queued_jobs.postgres import PostgresRepository
 from queued_jobs.queues import Queues
+from queued_jobs.search import START, JobCount, JobQuery, Page, count_jobs, find_jobs
+from queued_jobs.search import Cursor as Cursor
+from queued_jobs.stats import Stats, read_stats
 
 
 class _Anybody:
@@ -29,18 +33,6 @@ class _Anybody:
 
 #: Pass it as the user where the caller is an admin, whoever owns the job.
 ANYBODY: Final = _Anybody()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cursor:
-    """A place in a list that is ordered by `created_at` and `id`, newest first."""
-
-    created_at: datetime
-    id: JobKey
-
-    @classmethod
-    def after(cls, job: QueuedJob) -> Cursor:
-        return cls(created_at=job.created_at, id=job.id)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,9 +59,10 @@ class BellPage:
 
 
 class JobTracker:
-    """Serves the user's bell. Owners are checked inside each statement: somebody else's job is `JobNotFound`.
+    """Serves the user's bell and the admin's dashboard.
 
-    Each action pushes what it changed, after its commit.
+    Owners are checked inside each statement: somebody else's job is `JobNotFound`. From `search` on the methods are for
+    admins only and look at everybody's jobs. Each action pushes what it changed, after its commit.
     """
 
     def __init__(self, database: Database, queues: Queues, notifier: Notifier) -> None:
@@ -77,6 +70,7 @@ class JobTracker:
         self._repository = PostgresRepository(database)
         self._queues = queues
         self._notifier = notifier
+        self._bulk = BulkActions(database, self._repository, queues, notifier)
 
     async def get(self, job_id: JobKey, *, user_id: str | _Anybody) -> QueuedJob:
         row = await self._database.row("get", _whose(job_id, user_id))
@@ -94,8 +88,8 @@ class JobTracker:
             "bell",
             {
                 "user_id": user_id,
-                "before_created": before.created_at if before else _END.created_at,
-                "before_id": before.id if before else _END.id,
+                "before_created": (before or START).created_at,
+                "before_id": (before or START).id,
                 "limit": limit + 1,
             },
         )
@@ -122,7 +116,7 @@ class JobTracker:
     async def clear_finished(self, user_id: str) -> tuple[list[Changed], datetime]:
         """Take every ended job out of the bell. Returns them, and the moment that `undo_clear` wants."""
         rows = await self._database.rows("clear_finished", {"user_id": user_id})
-        since = min((row["cleared_at"] for row in rows), default=_END.created_at)
+        since = min((row["cleared_at"] for row in rows), default=START.created_at)
         return await self._removed(user_id, rows), since
 
     async def undo_clear(self, user_id: str, ids: Sequence[JobKey], *, since: datetime) -> list[Changed]:
@@ -162,6 +156,51 @@ class JobTracker:
         await announce(self._notifier.job_changed(job), f"job {job.id} ({job.kind}) {job.status}")
         return job
 
+    async def search(self, query: JobQuery, *, before: Cursor | None = None, limit: int = 50) -> Page:
+        """Return a page of the jobs that match, newest first. `before` is the `Page.next` of the page before it."""
+        return await find_jobs(self._database, query, before=before, limit=limit)
+
+    async def count(self, query: JobQuery) -> JobCount:
+        """Count the jobs that match, as far as that is quick: up to 10,000. `JobCount.exact` tells.
+
+        For what a bulk action would touch, count `query.retryable()` or `query.cancellable()`.
+        """
+        return await count_jobs(self._database, query)
+
+    async def retry_all(
+        self, query: JobQuery, *, as_of: datetime | None = None, before: Cursor | None = None, limit: int = 1_000
+    ) -> BulkReport:
+        """Run the failed, aborted and cancelled jobs that match afresh, as `retry` does; at most `limit` of them.
+
+        Jobs that were created or ended at `as_of` or later are left alone (None: now). So however often, and by however
+        many, the same is asked for at once, no job runs twice for it.
+        """
+        return await self._bulk.retry(query, as_of=as_of, before=before, limit=limit)
+
+    async def cancel_all(
+        self, query: JobQuery, *, as_of: datetime | None = None, before: Cursor | None = None, limit: int = 1_000
+    ) -> BulkReport:
+        """Cancel the jobs that match and have not ended, as `cancel` does; at most `limit` of them.
+
+        Jobs that were created at `as_of` or later are left alone (None: now).
+        """
+        return await self._bulk.cancel(query, as_of=as_of, before=before, limit=limit)
+
+    async def stats(self, *, window: timedelta, bucket: timedelta) -> Stats:
+        """Count and measure the last `window`, in buckets that are aligned in UTC. Up to 500 buckets, of
+
+        - minutes that divide a day, for windows of up to two days,
+        - hours that divide a day, for up to seven days,
+        - days, for up to 400 days.
+
+        Raises `InvalidRequest` for others.
+        """
+        return await read_stats(self._database, window, bucket)
+
+    async def failures(self, *, window: timedelta) -> Failures:
+        """Group the jobs that failed in the last `window` (up to 400 days) by what went wrong."""
+        return await read_failures(self._database, window)
+
     async def _shown(self, name: str, params: dict[str, Any]) -> list[Changed]:
         jobs = [QueuedJob.from_row(row) for row in await self._database.rows(name, params)]
         if jobs:
@@ -173,9 +212,6 @@ class JobTracker:
         if changes:
             await announce(self._notifier.jobs_removed(user_id, changes), f"removal of {len(changes)} jobs")
         return changes
-
-
-_END: Final = Cursor(created_at=datetime(9999, 1, 1, tzinfo=UTC), id=UUID(int=2**128 - 1))
 
 
 def _whose(job_id: JobKey, user_id: str | _Anybody) -> dict[str, object]:

@@ -1,0 +1,71 @@
+"""What goes wrong most: failed jobs, grouped by what their errors have in common."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from queued_jobs.database import Database
+from queued_jobs.errors import InvalidRequest
+from queued_jobs.model import JobKey
+
+_MOST_GROUPS = 200
+#: As tally_fold.sql keeps them.
+_HOURS_KEPT, _DAYS_KEPT = timedelta(days=7), timedelta(days=400)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailureGroup:
+    """Failures whose errors differ only in numbers, ids and quoted parts of the first line.
+
+    Attributes
+    ----------
+    fingerprint
+        Stays the same for the same error, in any window.
+    message
+        With `<n>`, `<id>` and `<text>` for what differs.
+    failures
+        Ends as failed or aborted. A job that somebody queued again may fail again.
+    example
+        One of the last of them. Retention may have deleted the job.
+    """
+
+    fingerprint: str
+    type: str
+    message: str
+    kinds: tuple[str, ...]
+    failures: int
+    first_at: datetime
+    last_at: datetime
+    example: JobKey
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failures:
+    """The groups since a moment, the largest first.
+
+    Attributes
+    ----------
+    since
+        The start of the hour in which the window begins; of the day, where that is more than a week ago.
+    more
+        Whether there are further, smaller groups.
+    """
+
+    since: datetime
+    groups: tuple[FailureGroup, ...]
+    more: bool
+
+
+async def read_failures(database: Database, window: timedelta) -> Failures:
+    """Read the groups. Raises `InvalidRequest` for a window that is not kept."""
+    if not timedelta() < window <= _DAYS_KEPT:
+        raise InvalidRequest(f"Failures are kept for {_DAYS_KEPT}: take a window of that or less, not of {window}.")
+    (row,) = await database.rows("now", {})
+    since: datetime = (row["now"] - window).astimezone(UTC)
+    since = since.replace(minute=0, second=0, microsecond=0)
+    if window > _HOURS_KEPT:
+        since = since.replace(hour=0)
+    rows = await database.planned_rows("failures", {"since": since, "limit": _MOST_GROUPS + 1})
+    groups = [FailureGroup(**(found | {"kinds": tuple(found["kinds"])})) for found in rows[:_MOST_GROUPS]]
+    return Failures(since=since, groups=tuple(groups), more=len(rows) > _MOST_GROUPS)

@@ -1,0 +1,16 @@
+-- How many jobs match, of the first `examined` that match all filters but queue and text. The filters are those of search.sql.
+select count(*) filter (where matches) as found, count(*) as examined, clock_timestamp() as counted_at
+from (
+  select (%(queue)s::text is null or queue = %(queue)s)
+         and (%(text)s::text is null or strpos(lower(request::text), lower(%(text)s)) > 0
+              or strpos(lower(error::text), lower(%(text)s)) > 0) is true as matches
+  from queued_jobs.job
+  where (created_at, id) < (%(before_created)s, %(before_id)s)
+    and (%(id_from)s::uuid is null or id between %(id_from)s and %(id_to)s)
+    and (%(kind)s::text is null or kind = %(kind)s)
+    and (%(user_id)s::text is null or user_id = %(user_id)s)
+    and (%(statuses)s::text[] is null or status = any(%(statuses)s))
+    and (%(created_from)s::timestamptz is null or created_at >= %(created_from)s)
+    and (%(error_type)s::text is null or error->>'type' = %(error_type)s)
+    and (%(attempts_over)s::int is null or attempt > %(attempts_over)s)
+  limit %(examined)s) candidate

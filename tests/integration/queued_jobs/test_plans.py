@@ -1,0 +1,280 @@
+"""How Postgres carries out what people wait for, with 200,000 jobs: through indexes, and without reading much."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+import psycopg
+import pytest
+from psycopg import Connection
+from psycopg.rows import dict_row
+from uuid_utils.compat import uuid7
+
+from queued_jobs import Database, JobStatus, JobTracker
+from queued_jobs.database import Row
+from queued_jobs.search import COUNTED, EXAMINED, START, JobQuery
+from queued_jobs.statements import statement
+from queued_jobs.stats import MEASURED
+from queued_jobs.testing import FakeQueues, RecordingNotifier
+from scripts.generate_jobs import add_jobs
+from scripts.local.postgres import PostgresServer
+from tests.support.own_database import own_database
+
+JOBS = 200_000
+LIMIT = 50
+#: Pages of 8 KiB that one page of a list may look at: a row is rarely beside the next one, and indexes are four high.
+FEW = 4 * LIMIT
+HOUR = timedelta(hours=1)
+
+
+@pytest.fixture(scope="module")
+def crowded(postgres: PostgresServer, migrated_template: str) -> Iterator[str]:
+    with own_database(postgres, migrated_template) as url:
+        asyncio.run(add_jobs(url, JOBS, days=30))
+        with psycopg.connect(url, autocommit=True) as conn:
+            # as after some minutes of work since the last sweep
+            conn.execute(
+                "update queued_jobs.attempt set tallied = true where started_at < now() - interval '10 minutes'"
+            )
+            conn.execute("update queued_jobs.tally_turn set created_until = now() - interval '12 minutes'")
+            conn.execute("vacuum analyze queued_jobs.attempt")
+        yield url
+
+
+@pytest.fixture(scope="module")
+def connection(crowded: str) -> Iterator[Connection[Row]]:
+    with psycopg.connect(crowded, autocommit=True, row_factory=dict_row, options="-c timezone=UTC") as conn:
+        yield conn
+
+
+@pytest.fixture(scope="module")
+def sample(connection: Connection[Row]) -> Mapping[str, Any]:
+    """Values to search for, as they are in the middle of the table."""
+    half = datetime.now(UTC) - timedelta(days=15)
+    job = connection.execute(
+        "select * from queued_jobs.job where created_at < %s and status = 'failed' order by created_at desc limit 1",
+        (half,),
+    ).fetchone()
+    top = connection.execute("select user_id from queued_jobs.job group by 1 order by count(*) desc limit 1").fetchone()
+    assert job is not None
+    assert top is not None
+    return {"half": half, "job": job, "top": top["user_id"]}
+
+
+def nodes(plan: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    yield plan
+    for inner in plan.get("Plans", ()):
+        yield from nodes(inner)
+
+
+class Plan:
+    """What a statement did, by EXPLAIN ANALYZE."""
+
+    def __init__(self, conn: Connection[Row], name: str, params: Mapping[str, Any]) -> None:
+        rows = conn.execute(
+            b"explain (analyze, buffers, timing off, format json) " + statement(name), params, prepare=False
+        ).fetchone()
+        assert rows is not None
+        self.top = rows["QUERY PLAN"][0]["Plan"]
+        self.pages = self.top["Shared Hit Blocks"] + self.top["Shared Read Blocks"]
+
+    @property
+    def scanned(self) -> set[str]:
+        """Tables that were read from end to end."""
+        return {node["Relation Name"] for node in nodes(self.top) if node["Node Type"].endswith("Seq Scan")}
+
+    @property
+    def looked_at(self) -> int:
+        """The most rows that one of its steps looked at."""
+        return max(
+            int((node["Actual Rows"] + node.get("Rows Removed by Filter", 0)) * node["Actual Loops"])
+            for node in nodes(self.top)
+        )
+
+    @property
+    def indexes(self) -> set[str]:
+        return {node["Index Name"] for node in nodes(self.top) if "Index Name" in node}
+
+
+def queries(sample: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    job, half = sample["job"], sample["half"]
+    return {
+        "kind": {"kind": job["kind"]},
+        "rare kind": {"kind": "ledger-close"},
+        "unknown kind": {"kind": "nothing"},
+        "failed": {"statuses": frozenset({JobStatus.FAILED})},
+        "ended badly": {"statuses": frozenset({JobStatus.FAILED, JobStatus.ABORTED, JobStatus.CANCELLED})},
+        "running": {"statuses": frozenset({JobStatus.RUNNING})},
+        "active": {"statuses": frozenset({JobStatus.PENDING, JobStatus.RUNNING, JobStatus.RETRYING})},
+        "user": {"user_id": job["user_id"]},
+        "user with most": {"user_id": sample["top"]},
+        "unknown user": {"user_id": "nobody"},
+        "from": {"created_from": half},
+        "through": {"created_before": half},
+        "error": {"error_type": job["error"]["type"]},
+        "unknown error": {"error_type": "Nothing"},
+        "retried": {"attempts_over": 1},
+        "much retried": {"attempts_over": 4},
+        "never so often": {"attempts_over": 40},
+        "id": {"id_prefix": str(job["id"])},
+        "id prefix": {"id_prefix": job["id"].hex[:10]},
+    }
+
+
+def combined(sample: Mapping[str, Any]) -> Iterator[tuple[str, JobQuery]]:
+    alone = queries(sample)
+    yield "nothing", JobQuery()
+    for name, filters in alone.items():
+        yield name, JobQuery(**filters)
+    for (one, filters), (other, more) in itertools.combinations(alone.items(), 2):
+        if filters.keys().isdisjoint(more):
+            yield f"{one} + {other}", JobQuery(**filters, **more)
+
+
+class TestPages:
+    def test_every_filter_and_every_two_are_found_by_index(
+        self, connection: Connection[Row], sample: Mapping[str, Any]
+    ) -> None:
+        pages = {}
+        for name, query in combined(sample):
+            plan = Plan(connection, "search", query.to_params() | {"examined": LIMIT + 1, "limit": LIMIT + 1})
+            assert plan.scanned == set(), name
+            pages[name] = plan.pages
+        assert len(pages) > 130
+        # two filters that are both frequent and never meet can cost more, but not the table
+        assert sorted(pages.values())[len(pages) * 95 // 100] <= FEW, pages
+        assert max(pages.values()) <= 10 * FEW, max(pages, key=lambda name: pages[name])
+
+    @pytest.mark.parametrize("depth", [0.1, 0.5, 0.9])
+    def test_a_page_far_back_costs_no_more(
+        self, connection: Connection[Row], sample: Mapping[str, Any], depth: float
+    ) -> None:
+        before = datetime.now(UTC) - timedelta(days=30 * depth)
+        for filters in (
+            {},
+            {"kind": "csv-import"},
+            {"statuses": frozenset({JobStatus.FAILED})},
+            {"user_id": sample["top"]},
+        ):
+            query = JobQuery(**filters, created_before=before)
+            plan = Plan(connection, "search", query.to_params() | {"examined": LIMIT + 1, "limit": LIMIT + 1})
+            assert plan.scanned == set(), filters
+            assert plan.pages <= FEW, filters
+
+    @pytest.mark.parametrize("filters", [{"text": "nowhere to be found"}, {"queue": "nowhere"}], ids=str)
+    def test_what_no_index_knows_is_looked_for_in_a_bounded_number(
+        self, connection: Connection[Row], filters: dict[str, Any]
+    ) -> None:
+        plan = Plan(connection, "search", JobQuery(**filters).to_params() | {"examined": EXAMINED, "limit": LIMIT + 1})
+        assert plan.indexes == {"job_recent"}
+        assert plan.looked_at == EXAMINED < JOBS
+
+    def test_counting_is_bounded(self, connection: Connection[Row], sample: Mapping[str, Any]) -> None:
+        for name, query in combined(sample):
+            plan = Plan(connection, "count", query.to_params() | {"examined": COUNTED + 1})
+            assert plan.looked_at <= JOBS / 4, name
+
+    async def test_no_plan_is_kept_for_other_values(self, crowded: str) -> None:
+        """After five times psycopg would have Postgres keep one plan for all."""
+        database = Database(crowded, max_size=1)
+        tracker = JobTracker(database, FakeQueues(), RecordingNotifier())
+        for _ in range(8):
+            await tracker.search(JobQuery())
+            await tracker.count(JobQuery())
+            await tracker.stats(window=HOUR, bucket=HOUR)
+            await tracker.failures(window=HOUR)
+        async with database.connection() as conn:
+            kept = await (await conn.execute("select statement from pg_prepared_statements")).fetchall()
+        await database.close()
+        assert kept != [], "others are kept"
+        for row in kept:
+            assert "where" not in row["statement"].lower(), row["statement"]
+
+
+class TestBell:
+    @pytest.mark.parametrize("mode", ["force_custom_plan", "force_generic_plan"])
+    def test_the_bell_reads_what_it_shows(
+        self, connection: Connection[Row], sample: Mapping[str, Any], mode: str
+    ) -> None:
+        for user in (sample["top"], sample["job"]["user_id"], "nobody"):
+            params = {
+                "user_id": user,
+                "before_created": START.created_at,
+                "before_id": START.id,
+                "limit": LIMIT + 1,
+            }
+            connection.execute(f"set plan_cache_mode = {mode}")
+            plan = Plan(connection, "bell", params)
+            connection.execute("reset plan_cache_mode")
+            assert plan.scanned == set()
+            assert plan.indexes == {"job_bell"}
+
+
+class TestStatistics:
+    @pytest.mark.parametrize("window", [HOUR, 24 * HOUR, 30 * 24 * HOUR], ids=str)
+    def test_the_statistics_read_sums_and_what_is_new(self, connection: Connection[Row], window: timedelta) -> None:
+        since = datetime.now(UTC) - window
+        turn = connection.execute("select created_until from queued_jobs.tally_turn").fetchone()
+        assert turn is not None
+        params = {
+            "since": since,
+            "new_since": max(since, turn["created_until"]),
+            "grains": ["hour", "day"],
+            "bucket": HOUR,
+            "origin": datetime(2001, 1, 1, tzinfo=UTC),
+            "limit": 200,
+            "window": window,
+            "most": MEASURED,
+        }
+        for name in ("stats_now", "stats_counts", "stats_steps", "failures"):
+            plan = Plan(connection, name, params)
+            assert {"job", "attempt"}.isdisjoint(plan.scanned), name
+            # aborted jobs may have ended without an attempt and are counted one by one
+            assert plan.looked_at <= JOBS / 100, name
+
+    def test_durations_that_are_read_one_by_one(self, connection: Connection[Row]) -> None:
+        params = {"since": datetime.now(UTC) - HOUR, "bucket": HOUR, "origin": datetime(2001, 1, 1, tzinfo=UTC)}
+        plan = Plan(connection, "stats_durations", params)
+        assert {"job", "attempt"}.isdisjoint(plan.scanned)
+        assert plan.indexes >= {"attempt_ended", "job_pkey"}
+
+    @pytest.mark.parametrize("name", ["tally_attempts", "tally_created", "tally_fold"])
+    def test_the_sweeper_looks_at_what_is_new(self, connection: Connection[Row], name: str) -> None:
+        with connection.transaction(force_rollback=True):
+            plan = Plan(connection, name, {"n": 500})
+        assert {"job", "attempt"}.isdisjoint(plan.scanned)
+        assert plan.looked_at <= 2_000
+
+
+class TestHeartbeat:
+    def test_a_heartbeat_touches_no_index(self, connection: Connection[Row]) -> None:
+        with connection.transaction(force_rollback=True):
+            token, key = uuid4(), uuid7()
+            connection.execute(
+                "insert into queued_jobs.job (id, kind, queue, user_id, request, status, lease_token, lease_until,"
+                " deadline_at) values (%s, 'demo', 'demo', 'ann', '{}', 'running', %s, now(), now())",
+                (key, token),
+            )
+            for number in range(20):
+                params = {"id": key, "token": token, "lease": 60, "progress": number / 20, "message": f"row {number}"}
+                assert connection.execute(statement("heartbeat"), params).fetchone() is not None
+            row = connection.execute(
+                "select pg_stat_get_xact_tuples_updated(oid) as updated,"
+                " pg_stat_get_xact_tuples_hot_updated(oid) as hot from pg_class where oid = 'queued_jobs.job'::regclass"
+            ).fetchone()
+        assert row is not None
+        assert row["updated"] == 20
+        # a page that is full by then is cleaned up after the transaction only
+        assert row["hot"] >= 15
+
+    def test_the_end_of_an_attempt_touches_no_index_but_the_summary(self, connection: Connection[Row]) -> None:
+        found = connection.execute(
+            "select indexdef from pg_indexes where schemaname = 'queued_jobs' and tablename = 'attempt'"
+            " and indexdef ~ '(ended_at|outcome|error)' and indexdef !~ 'USING brin'"
+        ).fetchall()
+        assert found == []
