@@ -75,7 +75,7 @@ def ensure_installed(profile: str) -> None:
         if not is_installed(profile):  # else another run did it while we waited
             started = time.monotonic()
             _install_python(profile)
-            _install_node()
+            _install_node(profile)
             _say(f"all in place after {time.monotonic() - started:.1f} s")
 
 
@@ -86,7 +86,7 @@ def is_installed(profile: str) -> bool:
     return (
         stamp.get("profile") in PROFILES[PROFILES.index(profile) :]
         and stamp == _python_stamp(stamp["profile"], node=has_node)
-        and read_stamp(NODE_MODULES) == _node_stamp()
+        and read_stamp(NODE_MODULES) == _node_stamp(stamp["profile"])
         and (has_node or _path_has_node())
     )
 
@@ -116,8 +116,8 @@ def _python_stamp(profile: str, *, node: bool) -> dict[str, Any]:
     }
 
 
-def _node_stamp() -> dict[str, Any]:
-    return {"lock": _digest(NODE_PACKAGES / "package-lock.json")}
+def _node_stamp(profile: str) -> dict[str, Any]:
+    return {"profile": profile, "lock": _digest(NODE_PACKAGES / "package-lock.json")}
 
 
 def _digest(path: Path) -> str:
@@ -200,8 +200,8 @@ def _install_packages(locks: Sequence[Path]) -> None:
         _run(f"installs {names}", command, environment)
 
 
-def _install_node() -> None:
-    if read_stamp(NODE_MODULES) == _node_stamp():
+def _install_node(profile: str) -> None:
+    if read_stamp(NODE_MODULES) == _node_stamp(profile):
         return
     (NODE_MODULES / STAMP).unlink(missing_ok=True)
     environment = _cache("npm_config_cache", "npm")
@@ -214,8 +214,10 @@ def _install_node() -> None:
         npm = [str(found[0] / "bin" / "node"), str(found[0] / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js")]
         environment["PATH"] = f"{found[0] / 'bin'}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
     options = ["--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier", "--prefer-offline"]
+    if profile != "test":
+        options.append("--omit=dev")
     _run("installs Azurite", [*npm, "ci", *options], environment, folder=NODE_PACKAGES)
-    _write_stamp(NODE_MODULES, _node_stamp())
+    _write_stamp(NODE_MODULES, _node_stamp(profile))
 
 
 def _path_has_node() -> bool:

@@ -136,7 +136,7 @@ def test_nothing_outlives_a_kill_and_the_next_run_starts_at_once(runs: Runs) -> 
     run.process.kill()
     run.process.wait()
     next_run = runs.start()
-    wait_until(lambda: not any(is_alive(pid) for pid in pids_of_parts(description)), "all parts gone", seconds=2)
+    wait_until(lambda: not any(is_alive(pid) for pid in pids_of_parts(description)), "all parts gone")
     next_run.wait_until_ready()
 
 

@@ -104,4 +104,4 @@ def test_a_second_signal_ends_by_force_what_does_not_stop(stubborn: Supervised) 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends children with their parent")
 def test_no_server_outlives_a_supervisor_that_is_killed(stubborn: Supervised) -> None:
     stubborn.process.kill()
-    wait_until(stubborn.all_gone, "both servers are gone", seconds=2)
+    wait_until(stubborn.all_gone, "both servers are gone")

@@ -40,7 +40,7 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def write_stamps(profile: str, *, node: bool = True) -> None:
     install._write_stamp(install.VENV, install._python_stamp(profile, node=node))
-    install._write_stamp(install.NODE_MODULES, install._node_stamp())
+    install._write_stamp(install.NODE_MODULES, install._node_stamp(profile))
 
 
 def put_on_path(checkout: Path, program: str, output: str = "") -> None:

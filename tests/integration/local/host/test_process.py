@@ -125,7 +125,7 @@ async def test_at_the_deadline_invocations_are_cancelled_and_threads_left(
     began = time.monotonic()
     host.request_stop()
     assert await host.ended() == 0
-    assert time.monotonic() - began < 4
+    assert time.monotonic() - began < 30, "and not after the 60 s of the body"
     assert events() == ["started 1 try 1", "released 1"]
     assert "cancelling 1 running invocations" in host.output
     assert await queue.count() == 0  # it returned after its clean-up, so its message is done

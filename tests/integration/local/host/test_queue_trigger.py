@@ -83,7 +83,7 @@ async def test_a_failure_is_retried_at_once_and_the_fifth_goes_to_poison(
 
     await wait_until(moved, "the message is in the poison queue only")
     assert listening.dequeue_counts == [1, 2, 3, 4, 5]
-    assert listening.times[-1] - listening.times[0] < 3
+    assert listening.times[-1] - listening.times[0] < 30, "not after the visibility timeout of 30 s each"
     assert await poison.bodies() == [base64.b64encode(b"bad").decode()]
     assert f"Message has reached MaxDequeueCount of 5. Moving message to queue '{poison.name}'." in caplog.text
 
@@ -280,7 +280,7 @@ async def test_an_outage_is_two_lines_and_soon_over(
             loop = asyncio.get_running_loop()
             back = loop.time()
             await wait_until(lambda: listening.texts == ["after"], "a message after the outage")
-            assert loop.time() - back < 5
+            assert loop.time() - back < 30, "not after the polling interval of a minute"
             await listening.stop()
     finally:
         await asyncio.to_thread(server.stop)
@@ -297,7 +297,7 @@ async def test_a_broken_service_is_asked_again_soon(
         await wait_until(lambda: len(broken_service.requests) == 10, "ten tries")
         await listening.stop()
     # with the delays between polls of an empty queue it would take over 30 s
-    assert broken_service.requests[-1] - broken_service.requests[0] < 5
+    assert broken_service.requests[-1] - broken_service.requests[0] < 30
 
 
 async def test_the_first_message_of_an_idle_queue_comes_within_the_polling_interval(

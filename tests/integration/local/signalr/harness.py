@@ -31,7 +31,7 @@ Event = dict[str, Any]
 Claims = Mapping[str, object]
 
 
-def wait_until(condition: Callable[[], bool], what: str, seconds: float = 8) -> None:
+def wait_until(condition: Callable[[], bool], what: str, seconds: float = 30) -> None:
     """Return as soon as the condition holds; fail after the time, saying what did not happen."""
     deadline = time.monotonic() + seconds
     while not condition():
@@ -182,7 +182,7 @@ class HubClients:
         """The client's events of this name, in order."""
         return [each for each in list(self.events) if (each.get("client"), each["event"]) == (client, event)]
 
-    def wait_for(self, client: str, event: str, *, count: int = 1, seconds: float = 8) -> Event:
+    def wait_for(self, client: str, event: str, *, count: int = 1, seconds: float = 30) -> Event:
         """Wait until the event has happened `count` times to the client; returns the last of these."""
         wait_until(lambda: len(self.of(client, event)) >= count, f"{count} x {event!r} of {client}", seconds)
         return self.of(client, event)[count - 1]

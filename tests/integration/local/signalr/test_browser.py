@@ -28,7 +28,7 @@ ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"
 
 
 def expect(page: Page, *events: str) -> None:
-    page.wait_for_function(f"happened.length >= {len(events)}", timeout=8000)
+    page.wait_for_function(f"happened.length >= {len(events)}", timeout=30_000)
     assert page.evaluate("happened") == list(events)
 
 

@@ -145,7 +145,7 @@ def test_a_client_that_stops_is_gone_at_once(
     assert [each["transport"] for each in stand_in.connections()] == [transport]
     clients.tell("stop", "ada")
     clients.wait_for("ada", "stopped")
-    wait_until(lambda: stand_in.connections() == [], "the connection is gone", seconds=2)
+    wait_until(lambda: stand_in.connections() == [], "the connection is gone")
 
 
 def test_a_client_with_a_bad_token_is_refused(stand_in: StandIn, clients: HubClients, transport: str) -> None:

@@ -28,7 +28,7 @@ def test_clients_come_back_after_a_restart(clients: HubClients, how: signal.Sign
                 assert "error" not in clients.of("bob", "reconnecting")[0], "its poll was ended, not cut"
             stand_in.start()
             for user in users:
-                clients.wait_for(user, "reconnected", seconds=2)
+                clients.wait_for(user, "reconnected")
                 stand_in.send("back", user=user)
                 clients.wait_for_push(user, "back")
             assert len(stand_in.output) == 2, "it has nothing to complain about"
@@ -40,9 +40,9 @@ def test_a_token_that_says_so_ends_the_connection_when_it_expires(
     stand_in: StandIn, app: AppServer, clients: HubClients, transport: str
 ) -> None:
     began = time.time()
-    first = clients.connect(app, "ada", transport, expires="1.5")
+    first = clients.connect(app, "ada", transport, expires="4")
     clients.wait_for("ada", "reconnecting")
-    assert 0 <= time.time() - int(began + 1.5) < 2.2, "closed at the expiry, or up to a second later"
+    assert time.time() >= int(began + 4), "not before the expiry, which is in whole seconds"
     assert clients.wait_for("ada", "reconnected")["id"] != first
     stand_in.send("fresh", user="ada")
     clients.wait_for_push("ada", "fresh")
@@ -52,10 +52,10 @@ def test_a_token_that_says_so_ends_the_connection_when_it_expires(
 def test_an_expired_token_alone_does_not_end_a_web_socket(
     stand_in: StandIn, app: AppServer, clients: HubClients
 ) -> None:
-    clients.connect(app, "ada", "WebSockets", lifetime="1")
-    clients.connect(app, "bob", "LongPolling", lifetime="1")
+    clients.connect(app, "ada", "WebSockets", lifetime="4")
+    clients.connect(app, "bob", "LongPolling", lifetime="4")
     clients.wait_for("bob", "started")
-    later = stand_in.negotiate_answer("eve", lifetime=1)["accessToken"]
+    later = stand_in.negotiate_answer("eve", lifetime=4)["accessToken"]
     negotiate = "/client/negotiate?hub=jobs"
     wait_until(lambda: stand_in.call("POST", negotiate, token=later).status_code == 401, "a later token has expired")
     stand_in.send("poke")  # ends the poll, so that the next one shows its token
