@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import timedelta
 from types import TracebackType
 from typing import Protocol, Self
@@ -20,6 +21,15 @@ from queued_jobs.message import JobMessage
 SEND_TIMEOUT = timedelta(seconds=5)
 #: The service allows 7 days; what lies further ahead is sent by the sweeper when it comes near.
 MAX_DELAY = timedelta(minutes=10)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueDepth:
+    """About how many messages lie on a queue and on its poison queue."""
+
+    queue: str
+    messages: int
+    poison: int
 
 
 class Queues(Protocol):
@@ -68,15 +78,48 @@ class QueueManager:
             except ResourceExistsError:
                 continue
 
-    async def depth(self, *queues: str) -> dict[str, int]:
-        """Return about how many messages lie on these queues and their poison queues; missing ones count as 0."""
-        depths = {}
-        for name in _with_poison(queues):
-            try:
-                depths[name] = (await self[name].get_queue_properties()).approximate_message_count or 0
-            except ResourceNotFoundError:
-                depths[name] = 0
-        return depths
+    async def depths(self, *queues: str) -> list[QueueDepth]:
+        """Return about how many messages lie on these queues and their poison queues; missing ones count as 0.
+
+        Raises `SendFailed` if the service does not answer.
+        """
+        counts = await asyncio.gather(*map(self._count, _with_poison(queues)))
+        return [
+            QueueDepth(queue=queue, messages=messages, poison=poison)
+            for queue, messages, poison in zip(queues, counts[::2], counts[1::2], strict=True)
+        ]
+
+    async def redrive(self, queue: str, *, limit: int = 1_000) -> int:
+        """Move up to `limit` messages from the poison queue back, byte by byte. Returns how many were moved.
+
+        A crash in between doubles a message, which is harmless, and never loses one. Raises `SendFailed` if the service
+        does not answer; those that were moved before stay moved.
+        """
+        # no more than lie there now: what cannot be read comes back at once
+        limit = min(limit, await self._count(f"{queue}-poison"))
+        if limit == 0:
+            return 0
+        service = self._services.get()
+        poison, main = service.get_queue_client(f"{queue}-poison"), service.get_queue_client(queue)
+        moved = 0
+        try:
+            async for message in poison.receive_messages(
+                messages_per_page=min(32, limit), visibility_timeout=60, max_messages=limit
+            ):
+                await main.send_message(message.content, time_to_live=-1)
+                await poison.delete_message(message)
+                moved += 1
+        except AzureError as exc:
+            raise SendFailed(f"Of the poison queue of {queue} only {moved} messages were moved back: {exc}") from exc
+        return moved
+
+    async def _count(self, queue: str) -> int:
+        try:
+            return (await self[queue].get_queue_properties()).approximate_message_count or 0
+        except ResourceNotFoundError:
+            return 0
+        except AzureError as exc:
+            raise SendFailed(f"The queue {queue} did not answer: {exc}") from exc
 
     async def ping(self, *queues: str) -> None:
         """Raise `SendFailed` unless all of these queues are there and answer."""

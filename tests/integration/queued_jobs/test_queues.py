@@ -13,6 +13,7 @@ from uuid_utils.compat import uuid7
 
 from queued_jobs import JobMessage, QueueManager
 from queued_jobs.errors import SendFailed
+from queued_jobs.queues import QueueDepth
 from scripts.local.azurite import AzuriteServer
 
 MESSAGE = JobMessage(id=uuid7(), gen=7)
@@ -42,12 +43,32 @@ async def test_what_lies_on_the_queue_is_what_the_host_expects(queues: QueueMana
 async def test_a_delayed_message_is_hidden(queues: QueueManager, name: str) -> None:
     await queues.send(name, MESSAGE, delay=timedelta(minutes=5))
     assert [message async for message in queues[name].receive_messages()] == []
-    assert (await queues.depth(name))[name] == 1
+    assert await queues.depths(name) == [QueueDepth(queue=name, messages=1, poison=0)]
 
 
 async def test_queues_are_made_with_their_poison_queues_once(queues: QueueManager, name: str) -> None:
     await queues.ensure(name)
-    assert await queues.depth(name) == {name: 0, f"{name}-poison": 0}
+    assert await queues.depths(name) == [QueueDepth(queue=name, messages=0, poison=0)]
+
+
+async def test_a_redrive_moves_what_was_poisoned_back_as_it_was(queues: QueueManager, name: str) -> None:
+    bodies = [MESSAGE.encode(), *(f"not a job message {number}" for number in range(40))]
+    for body in bodies:
+        await queues[f"{name}-poison"].send_message(body)
+    assert await queues.depths(name) == [QueueDepth(queue=name, messages=0, poison=41)]
+    assert await queues.redrive(name, limit=5) == 5
+    assert await queues.redrive(name) == 36
+    assert await queues.redrive(name) == 0
+    raw = [message.content async for message in queues[name].receive_messages()]
+    assert sorted(base64.b64decode(content).decode() for content in raw) == sorted(bodies)
+
+
+async def test_a_redrive_without_a_main_queue_loses_nothing(queues: QueueManager, name: str) -> None:
+    await queues[f"{name}-poison"].send_message("x")
+    await queues[name].delete_queue()
+    with pytest.raises(SendFailed, match=f"{name} only 0 messages"):
+        await queues.redrive(name)
+    assert await queues.depths(name) == [QueueDepth(queue=name, messages=0, poison=1)]
 
 
 async def test_a_queue_that_is_not_there(queues: QueueManager) -> None:
@@ -55,7 +76,8 @@ async def test_a_queue_that_is_not_there(queues: QueueManager) -> None:
         await queues.send("no-such-queue", MESSAGE)
     with pytest.raises(SendFailed):
         await queues.ping("no-such-queue")
-    assert await queues.depth("no-such-queue") == {"no-such-queue": 0, "no-such-queue-poison": 0}
+    assert await queues.depths("no-such-queue") == [QueueDepth(queue="no-such-queue", messages=0, poison=0)]
+    assert await queues.redrive("no-such-queue") == 0
 
 
 async def test_an_account_that_is_away_is_told_in_time(azurite: AzuriteServer) -> None:
