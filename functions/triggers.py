@@ -40,14 +40,18 @@ def _function_name(runner: RunnerType) -> str:
 
 
 def _register_runner(app: func.AsgiFunctionApp, runner: JobRunner[Any, Any]) -> None:
-    name = _function_name(type(runner))
+    for queue in runner.queues_of_kind():
+        name = _function_name(type(runner)) + queue.removeprefix(runner.queue).replace("-", "_")
+        _register_queue(app, runner, queue, name)
 
+
+def _register_queue(app: func.AsgiFunctionApp, runner: JobRunner[Any, Any], queue: str, name: str) -> None:
     @app.function_name(name)
-    @app.queue_trigger(arg_name="message", queue_name=runner.queue, connection="QueuesConn")
+    @app.queue_trigger(arg_name="message", queue_name=queue, connection="QueuesConn")
     async def run(message: func.QueueMessage) -> None:
-        await runner.receive(message.get_body())
+        await runner.receive(message.get_body(), queue=queue)
 
     @app.function_name(f"{name}_poison")
-    @app.queue_trigger(arg_name="message", queue_name=f"{runner.queue}-poison", connection="QueuesConn")
+    @app.queue_trigger(arg_name="message", queue_name=f"{queue}-poison", connection="QueuesConn")
     async def poison(message: func.QueueMessage) -> None:
-        await runner.receive_poison(message.get_body())
+        await runner.receive_poison(message.get_body(), queue=queue)

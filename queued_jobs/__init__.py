@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from queued_jobs.batch import Batch, FollowUp, queue_jobs
 from queued_jobs.context import JobContext
 from queued_jobs.database import Database
 from queued_jobs.enqueue import JobHandle, queue_job
@@ -19,11 +20,14 @@ from queued_jobs.retry import RetryPolicy
 from queued_jobs.runner import JobRunner
 from queued_jobs.signalr import SignalRNotifier
 from queued_jobs.sweeper import Sweeper
+from queued_jobs.tables import Tables
 from queued_jobs.tracker import JobTracker
 from queued_jobs.view import JobView
 
 __all__ = [
+    "Batch",
     "Database",
+    "FollowUp",
     "JobContext",
     "JobError",
     "JobHandle",
@@ -46,7 +50,9 @@ __all__ = [
     "RetryPolicy",
     "SignalRNotifier",
     "Sweeper",
+    "Tables",
     "migrate",
     "queue_due",
     "queue_job",
+    "queue_jobs",
 ]

@@ -30,6 +30,7 @@ from queued_jobs.message import Due, JobMessage
 from queued_jobs.model import QueuedJob
 from queued_jobs.notifier import announce
 from queued_jobs.results import dumped
+from queued_jobs.succession import wake_successors
 
 if TYPE_CHECKING:
     from queued_jobs.runner import JobRunner
@@ -47,23 +48,40 @@ async def tell(runner: Runner, job: QueuedJob) -> None:
     await announce(runner.on_status_updated(job), f"job {job.id} ({job.kind}) {job.status}")
 
 
+async def wake(runner: Runner, job: QueuedJob) -> None:
+    """Wake what waited for this job."""
+    await wake_successors(job, repository=runner.repository, queues=runner.queues, notifier=runner.notifier)
+
+
 async def execute(runner: Runner, message: JobMessage) -> None:
     """Claim the job and run the attempt, or find out why there is nothing to run."""
-    asked_at = time.monotonic()
-    job = await runner.repository.claim(
-        message, kind=runner.kind, schema_version=runner.schema_version, lease=runner.lease, timeout=runner.timeout
-    )
-    if job is not None:
-        with telemetry.attempting(job):
-            await _Attempt(runner, job, lease_from=asked_at).run()
+    repository, kind, version, at_once = runner.repository, runner.kind, runner.schema_version, runner.concurrency
+    its_turn: bool | None = True
+    while its_turn:
+        asked_at = time.monotonic()
+        job = await repository.claim(
+            message, kind=kind, schema_version=version, lease=runner.lease, timeout=runner.timeout, at_once=at_once
+        )
+        if job is not None:
+            with telemetry.attempting(job):
+                await _Attempt(runner, job, lease_from=asked_at).run()
+            return
+        its_turn = await repository.wait_in_line(message, kind=kind, schema_version=version, at_once=at_once)
+    if its_turn is not None:
+        runner.logger.info("job %s: waits for others with its concurrency key", message.id)
         return
-    waiting = await runner.repository.defer(message, kind=runner.kind, schema_version=runner.schema_version)
+    waiting = await repository.defer(message, kind=kind, schema_version=version)
     if waiting is None:
-        runner.logger.info("job %s: nothing to do for generation %d", message.id, message.gen)
+        runner.logger.info(
+            "job %s: nothing to do for generation %d", message.id, message.gen, extra={"job_phase": "claiming"}
+        )
     else:
-        version, kind = waiting.schema_version, waiting.kind
-        runner.logger.warning("job %s: nobody here runs version %d of kind %s", waiting.id, version, kind)
+        runner.logger.warning(
+            "job %s: nobody here runs version %d of kind %s", waiting.id, waiting.schema_version, waiting.kind
+        )
         await tell(runner, waiting)
+        if waiting.status.is_final:
+            await wake(runner, waiting)
 
 
 class _Attempt:
@@ -76,13 +94,13 @@ class _Attempt:
         self._started = lease_from
         self._lease_until = lease_from + self._lease
         self._retry_in = timedelta()
+        self._phase = "validating"
         self._result: BaseModel | None = None
         self._ended = asyncio.Event()
         self._untold: list[QueuedJob] = []
         self._telling: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
-        self._log("executing")
         self._tell(self._job)
         self._body = asyncio.create_task(self._run_body())
         beats = asyncio.create_task(self._beat())
@@ -101,6 +119,7 @@ class _Attempt:
             if not done.status.is_final:
                 due = Due(message=JobMessage.of(done), queue=done.queue, delay=self._retry_in)
                 await dispatch([due], repository=self._repository, queues=self._runner.queues)
+            await wake(self._runner, done)
         if self._telling is not None:
             await self._telling
 
@@ -110,6 +129,8 @@ class _Attempt:
             request = runner.request_type.model_validate(self._job.request)
         except ValidationError as exc:
             raise InvalidRequest(f"The stored request is not one that {runner.kind} accepts: {exc}") from exc
+        self._phase = "executing"
+        self._log("executing")
         result: BaseModel | None
         if inspect.iscoroutinefunction(runner.on_execute):
             try:
@@ -178,6 +199,7 @@ class _Attempt:
 
     async def _finish(self, finish: Finish | None) -> QueuedJob | None:
         """Store the outcome, trying for as long as the lease lasts. Raises `StoreUnavailable` after that."""
+        self._phase = "finishing"
         done = await self._stored(finish)
         if done is None and self._result is not None:
             self._log("its result is discarded: %s", LeaseLost())
@@ -283,7 +305,7 @@ class _Attempt:
 
     def _log(self, text: str, *args: object) -> None:
         job = self._job
-        fields = {"job_id": str(job.id), "job_kind": job.kind, "job_attempt": job.attempt}
+        fields = {"job_id": str(job.id), "job_kind": job.kind, "job_attempt": job.attempt, "job_phase": self._phase}
         self._runner.logger.info(f"job %s (%s) attempt %d: {text}", job.id, job.kind, job.attempt, *args, extra=fields)
 
 

@@ -17,6 +17,7 @@ from queued_jobs.notifier import Notifier, announce
 from queued_jobs.queues import Queues
 from queued_jobs.repository import Repository
 from queued_jobs.search import Cursor, JobQuery, find_jobs
+from queued_jobs.succession import wake_successors
 
 _BATCH = 100
 #: So many messages are tried before the others of a batch: each may take seconds while the queue is away.
@@ -90,6 +91,8 @@ class BulkActions:
             if jobs:
                 by_owner = sorted(jobs, key=lambda job: job.user_id)
                 await announce(self._notifier.job_changed(*by_owner), f"a change of {len(jobs)} jobs")
+                ended = [job for job in jobs if job.status.is_final]
+                await wake_successors(*ended, repository=self._repository, queues=self._queues, notifier=self._notifier)
             changed += len(jobs)
             refusals += refused
             left -= len(page.jobs)

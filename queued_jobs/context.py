@@ -63,6 +63,14 @@ class JobContext(Generic[ResultT]):
         if self._stop is not None:
             raise self._stop
 
+    async def batch(self) -> list[QueuedJob]:
+        """Return the jobs that this one was held back for, in the order in which they were queued.
+
+        All of them have ended, one way or another, unless somebody has retried one since. Empty for a job that is no
+        follow-up. Raises `StoreUnavailable`.
+        """
+        return [] if self.job.after_batch is None else await self._repository.batch(self.job.after_batch)
+
     async def complete(self, result: ResultT, *, conn: AsyncConnection[Any]) -> None:
         """Store the result inside the body's own transaction, so that its effects in the same database happen once.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -16,6 +16,7 @@ from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout, TooManyRe
 from queued_jobs.errors import StoreRefused, StoreUnavailable
 from queued_jobs.loops import PerLoop
 from queued_jobs.statements import statement
+from queued_jobs.tables import TABLES, Tables
 
 logger = logging.getLogger(__name__)
 
@@ -63,10 +64,23 @@ class Database:
         URL or keyword string as libpq takes it.
     max_size
         Connections for each event loop. Instances times processes times this must stay below the server's limit.
+    tables
+        Which of several sets of tables.
+    password
+        Asked for each new connection, for passwords that expire such as tokens. Connections live half an hour at most.
     """
 
-    def __init__(self, conninfo: str, *, max_size: int = 4) -> None:
+    def __init__(
+        self,
+        conninfo: str,
+        *,
+        max_size: int = 4,
+        tables: Tables = TABLES,
+        password: Callable[[], Awaitable[str]] | None = None,
+    ) -> None:
+        self.tables = tables
         self._conninfo = conninfo
+        self._password = password
         self._max_size = max_size
         self._pools = PerLoop(self._make_pool)
         # what the caller set in the address, such as a search_path, stays; ours is only added
@@ -85,7 +99,7 @@ class Database:
         (`conn`) are raised as psycopg raises them, since only the caller can start it again.
         """
         if conn is not None:
-            return await _run(conn, name, params)
+            return await self._run(conn, name, params)
         return await self._run_alone(name, params)
 
     async def planned_rows(self, name: str, params: Mapping[str, Any]) -> list[Row]:
@@ -111,14 +125,28 @@ class Database:
         async with pool.connection() as conn:
             yield conn
 
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[AsyncConnection[Row]]:
+        """Lend a connection for one transaction: committed at the end of the block, rolled back by an exception.
+
+        Errors of the server are raised as `rows` raises them without a connection.
+        """
+        try:
+            async with self.connection() as conn, conn.transaction():
+                yield conn
+        except psycopg.DataError as exc:
+            raise StoreRefused(f"Postgres refused a value: {exc}") from exc
+        except (*_AWAY, *_TRY_AGAIN) as exc:
+            raise StoreUnavailable(f"Postgres did not answer: {exc}") from exc
+
     async def _run_alone(self, name: str, params: Mapping[str, Any], *, prepare: bool | None = None) -> list[Row]:
         try:
             async with self.connection() as own:
                 try:
-                    return await _run(own, name, params, prepare=prepare)
+                    return await self._run(own, name, params, prepare=prepare)
                 except _TRY_AGAIN:
                     logger.warning("running %s again after a deadlock", name)
-                    return await _run(own, name, params, prepare=prepare)
+                    return await self._run(own, name, params, prepare=prepare)
         except psycopg.DataError as exc:
             raise StoreRefused(f"Postgres refused a value: {exc}") from exc
         except (*_AWAY, *_TRY_AGAIN) as exc:
@@ -134,6 +162,13 @@ class Database:
         if pool is not None:
             await pool.close()
 
+    async def _run(
+        self, conn: AsyncConnection[Any], name: str, params: Mapping[str, Any], *, prepare: bool | None = None
+    ) -> list[Row]:
+        async with conn.cursor(row_factory=dict_row) as cursor:
+            await cursor.execute(statement(name, self.tables), params, prepare=prepare)
+            return await cursor.fetchall() if cursor.description else []
+
     def _make_pool(self) -> Pool:
         return AsyncConnectionPool(
             self._conninfo,
@@ -144,19 +179,15 @@ class Database:
             max_idle=60,
             max_lifetime=1800,
             check=AsyncConnectionPool.check_connection,
-            kwargs={
-                "autocommit": True,
-                "row_factory": dict_row,
-                **_NETWORK,
-                "application_name": "queued-jobs",
-                "options": self._options,
-            },
+            kwargs=self._connection_options,
         )
 
-
-async def _run(
-    conn: AsyncConnection[Any], name: str, params: Mapping[str, Any], *, prepare: bool | None = None
-) -> list[Row]:
-    async with conn.cursor(row_factory=dict_row) as cursor:
-        await cursor.execute(statement(name), params, prepare=prepare)
-        return await cursor.fetchall() if cursor.description else []
+    async def _connection_options(self) -> dict[str, Any]:
+        return {
+            "autocommit": True,
+            "row_factory": dict_row,
+            **_NETWORK,
+            "application_name": "queued-jobs",
+            "options": self._options,
+            **({"password": await self._password()} if self._password is not None else {}),
+        }

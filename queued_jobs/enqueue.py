@@ -1,15 +1,15 @@
-"""Starts a job: one row, and one message to wake a worker."""
+"""Starts jobs: a row for each, and a message to wake a worker."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Generic, TypeVar
 
 from psycopg import AsyncConnection
 from pydantic import BaseModel
-from uuid_utils.compat import uuid7
 
 from queued_jobs import telemetry
 from queued_jobs.dispatch import dispatch
@@ -57,14 +57,7 @@ class JobHandle(Generic[ResultT]):
         Never raises for a queue, a database or a hub that is away, and a second call is harmless. Called before the
         commit it would wake a worker too early, for a row that it cannot see.
         """
-        if self.duplicate or self.sent:
-            return
-        due = Due(message=JobMessage.of(self.job), queue=self.job.queue, delay=self.delay)
-        sent, _ = await asyncio.gather(
-            dispatch([due], repository=self.repository, queues=self.queues),
-            announce(self.notifier.job_changed(self.job), f"job {self.id} ({self.job.kind}) {self.job.status}"),
-        )
-        self.sent = sent == 1
+        await send_all([self])
 
 
 async def queue_job(
@@ -76,6 +69,7 @@ async def queue_job(
     queues: Queues,
     notifier: Notifier | None = None,
     delay: timedelta = timedelta(),
+    priority: str | None = None,
     idempotency_key: str | None = None,
     unique_key: str | None = None,
     parent_id: JobKey | None = None,
@@ -92,12 +86,16 @@ async def queue_job(
         The owner: 1 to 128 characters.
     delay
         Run no earlier than this after now, by the database's clock. Negative means now.
+    priority
+        One of the runner's `priorities`: the job goes through that queue. None: through the ordinary one.
     idempotency_key
         Up to 200 characters. A repeated call of the same user and kind with the same key returns the first job. Raises
         `KeyReused` if the request differs.
     unique_key
         Up to 200 characters. While a job of this kind with the same key has not ended, that job is returned.
         Raises `JobConflict` if it belongs to another user.
+    parent_id
+        The job that this one belongs to, for people who look for it.
     conn
         Store the row in this connection's transaction: it exists if, and only if, that commits. Then call
         `JobHandle.send`, or leave it to the sweeper.
@@ -105,49 +103,116 @@ async def queue_job(
     Raises
     ------
     InvalidRequest
-        A text has a character that Postgres cannot keep, or an identifier has a wrong length.
+        A text has a character that Postgres cannot keep, an identifier has a wrong length, or the priority is unknown.
     StoreUnavailable
         Postgres did not answer. Whether the job was stored is unknown: try again with an idempotency key.
     """
-    _check_length("user_id", user_id, 128)
-    _check_length("idempotency_key", idempotency_key, 200)
-    _check_length("unique_key", unique_key, 200)
-    delay = max(delay, timedelta())
+    check_length("unique_key", unique_key, 200)
     with telemetry.enqueuing(runner.kind, runner.queue) as traceparent:
-        job = NewJob(
-            id=uuid7(),
-            kind=runner.kind,
-            schema_version=runner.schema_version,
-            queue=runner.queue,
+        job = new_job(
+            runner,
+            request,
+            (await repository.new_keys(1, conn=conn))[0],
             user_id=user_id,
-            request=request.model_dump(mode="json", by_alias=True),
-            max_attempts=runner.retry.max_attempts,
             delay=delay,
+            priority=priority,
             idempotency_key=idempotency_key,
             unique_key=unique_key,
             parent_id=parent_id,
             traceparent=traceparent,
         )
-        try:
-            added = await repository.add(job, conn=conn)
-        except StoreRefused as exc:
-            raise InvalidRequest(str(exc)) from exc
-        handle: JobHandle[ResultT] = JobHandle(
-            job=added.job,
-            duplicate=added.duplicate,
-            delay=delay,
-            repository=repository,
-            queues=queues,
-            notifier=notifier or NullNotifier(),
-            sent=added.job.sent_gen >= added.job.dispatch_gen,
-        )
-        if not added.duplicate:
-            telemetry.queued(added.job)
+        (handle,) = await store([job], repository, queues, notifier, conn)
         if conn is None:
             await handle.send()
     return handle
 
 
-def _check_length(name: str, value: str | None, most: int) -> None:
+def new_job(
+    runner: type[JobRunner[RequestT, Any]],
+    request: RequestT,
+    key: JobKey,
+    *,
+    user_id: str,
+    delay: timedelta = timedelta(),
+    priority: str | None = None,
+    idempotency_key: str | None = None,
+    **others: Any,
+) -> NewJob:
+    """Put together the row of a job. Raises `InvalidRequest` for what the store would refuse."""
+    check_length("user_id", user_id, 128)
+    check_length("idempotency_key", idempotency_key, 200)
+    if priority is not None and priority not in runner.priorities:
+        raise InvalidRequest(
+            f"{runner.kind} has no priority {priority!r}, only {', '.join(runner.priorities) or 'none'}."
+        )
+    concurrency_key = runner.concurrency_key(request, user_id)
+    check_length("concurrency_key", concurrency_key, 200)
+    return NewJob(
+        id=key,
+        kind=runner.kind,
+        schema_version=runner.schema_version,
+        queue=runner.queue if priority is None else f"{runner.queue}-{priority}",
+        user_id=user_id,
+        request=request.model_dump(mode="json", by_alias=True),
+        max_attempts=runner.retry.max_attempts,
+        delay=max(delay, timedelta()),
+        idempotency_key=idempotency_key,
+        concurrency_key=concurrency_key,
+        **others,
+    )
+
+
+async def store(
+    jobs: Sequence[NewJob],
+    repository: Repository,
+    queues: Queues,
+    notifier: Notifier | None,
+    conn: AsyncConnection[Any] | None,
+) -> list[JobHandle[Any]]:
+    """Store the rows, and return a handle for each, in their order."""
+    try:
+        added = await repository.add(*jobs, conn=conn)
+    except StoreRefused as exc:
+        raise InvalidRequest(str(exc)) from exc
+    for one in added:
+        if not one.duplicate:
+            telemetry.queued(one.job)
+    return [
+        JobHandle(
+            job=one.job,
+            duplicate=one.duplicate,
+            delay=job.delay,
+            repository=repository,
+            queues=queues,
+            notifier=notifier or NullNotifier(),
+            sent=one.job.sent_gen >= one.job.dispatch_gen,
+        )
+        for job, one in zip(jobs, added, strict=True)
+    ]
+
+
+async def send_all(handles: Sequence[JobHandle[Any]]) -> None:
+    """Send what these new jobs owe, and announce them; all of them are of one owner."""
+    new = [handle for handle in handles if not handle.duplicate and not handle.sent]
+    if not new:
+        return
+    due = [
+        Due(message=JobMessage.of(handle.job), queue=handle.job.queue, delay=handle.delay)
+        for handle in new
+        if not handle.job.is_held
+    ]
+    first, jobs = new[0], [handle.job for handle in new]
+    what = f"job {first.id} ({first.job.kind}) pending" if len(new) == 1 else f"{len(new)} new jobs"
+    sent, _ = await asyncio.gather(
+        dispatch(due, repository=first.repository, queues=first.queues),
+        announce(first.notifier.job_changed(*jobs), what),
+    )
+    if sent == len(due):
+        for handle in new:
+            handle.sent = not handle.job.is_held
+
+
+def check_length(name: str, value: str | None, most: int) -> None:
+    """Raise `InvalidRequest` for an identifier that the database would refuse."""
     if value is not None and not 1 <= len(value) <= most:
         raise InvalidRequest(f"{name} must have 1 to {most} characters, not {len(value)}.")

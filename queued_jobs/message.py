@@ -28,24 +28,33 @@ class JobMessage:
         return cls(id=job.id, gen=job.dispatch_gen)
 
     def encode(self) -> str:
-        return json.dumps({"v": 1, "id": str(self.id), "gen": self.gen}, separators=(",", ":"))
+        key = self.id if isinstance(self.id, int) else str(self.id)
+        return json.dumps({"v": 1, "id": key, "gen": self.gen}, separators=(",", ":"))
 
     @classmethod
-    def decode(cls, body: bytes) -> Self:
+    def decode(cls, body: bytes, *, key_type: type[UUID] | type[int] = UUID) -> Self:
         """Read a message; raises `RejectedMessage` for anything else that can lie on a queue."""
         try:
             data = json.loads(body)
             if data["v"] != 1:
                 raise ValueError(f"version {data['v']!r} is not 1")
-            gen = data["gen"]
-            # bool is an int; a generation beyond bigint cannot be compared by Postgres
-            if type(gen) is not int or not 0 < gen < 2**63:
+            gen, key = data["gen"], data["id"]
+            if not _is_positive(gen):
                 raise ValueError("gen is not a positive integer")
-            return cls(id=UUID(data["id"]), gen=gen)
+            if key_type is UUID:
+                return cls(id=UUID(key), gen=gen)
+            if not _is_positive(key):
+                raise ValueError("id is not a positive integer")
+            return cls(id=key, gen=gen)
         except KeyError as exc:
             raise RejectedMessage(f"Not a job message: {exc} is missing.") from exc
         except (ValueError, TypeError, AttributeError, RecursionError) as exc:
             raise RejectedMessage(f"Not a job message: {exc}.") from exc
+
+
+def _is_positive(value: object) -> bool:
+    # bool is an int; a number beyond bigint cannot be compared by Postgres
+    return type(value) is int and 0 < value < 2**63
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

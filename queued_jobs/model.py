@@ -5,12 +5,15 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import Any, Self, TypeAlias
+from typing import Any, Final, Self, TypeAlias
 from uuid import UUID
 
-JobKey: TypeAlias = UUID
+JobKey: TypeAlias = UUID | int
+
+#: When a job may run that waits for others: not before these have ended.
+HELD: Final = datetime(9999, 12, 31, tzinfo=UTC)
 
 
 class JobStatus(StrEnum):
@@ -63,6 +66,12 @@ class QueuedJob:
     user_id: str
     idempotency_key: str | None
     unique_key: str | None
+    #: Of the jobs of a kind with the same key only so many run at once as the kind allows.
+    concurrency_key: str | None
+    #: The jobs that were queued together.
+    batch_id: UUID | None
+    #: The batch that this job waits for.
+    after_batch: UUID | None
     parent_id: JobKey | None
     traceparent: str | None
     request: Mapping[str, Any]
@@ -94,6 +103,8 @@ class QueuedJob:
     #: Start of the current or the last attempt.
     started_at: datetime | None
     finished_at: datetime | None
+    #: Since when its result is gone.
+    expired_at: datetime | None
     seen_at: datetime | None
     cleared_at: datetime | None
 
@@ -103,6 +114,11 @@ class QueuedJob:
         values["status"] = JobStatus(values["status"])
         values["error"] = None if values["error"] is None else JobError.from_json(values["error"])
         return cls(**values)
+
+    @property
+    def is_held(self) -> bool:
+        """Whether it waits for the jobs of a batch to end."""
+        return self.status is JobStatus.PENDING and self.available_at == HELD
 
     @property
     def waited(self) -> timedelta | None:
@@ -134,6 +150,10 @@ class NewJob:
     delay: timedelta = timedelta()
     idempotency_key: str | None = None
     unique_key: str | None = None
+    concurrency_key: str | None = None
+    batch_id: UUID | None = None
+    #: Hold it back until every job of this batch has ended.
+    after_batch: UUID | None = None
     parent_id: JobKey | None = None
     traceparent: str | None = None
 

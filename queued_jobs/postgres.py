@@ -8,16 +8,19 @@ import socket
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
+import psycopg
 from psycopg import AsyncConnection
 from psycopg.types.json import Jsonb
+from uuid_utils.compat import uuid7
 
 from queued_jobs.database import Database
 from queued_jobs.errors import JobConflict, KeyReused
 from queued_jobs.message import Due, JobMessage
-from queued_jobs.model import Added, JobError, NewJob, QueuedJob
+from queued_jobs.model import Added, JobError, JobKey, NewJob, QueuedJob
 from queued_jobs.redact import storable
+from queued_jobs.repository import NO_KINDS
 
 #: How long the enqueuer has to send after its commit before the sweeper does.
 GRACE = timedelta(seconds=5)
@@ -38,58 +41,112 @@ class PostgresRepository:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self.key_type = database.tables.key_type
         # for people who read the attempts; the lease is guarded by its random token, never by this name
         self._worker_id = f"{socket.gethostname()}:{os.getpid()}"
 
-    async def add(self, job: NewJob, *, conn: AsyncConnection[Any] | None = None) -> Added:
+    async def new_keys(self, count: int, *, conn: AsyncConnection[Any] | None = None) -> list[JobKey]:
+        if self.key_type is UUID:
+            return [uuid7() for _ in range(count)]
+        return [row["id"] for row in await self._database.rows("new_keys", {"count": count}, conn=conn)]
+
+    async def add(self, *jobs: NewJob, conn: AsyncConnection[Any] | None = None) -> list[Added]:
+        added: dict[JobKey, Added] = {}
+        missing = list(jobs)
+        while missing:
+            params = {"jobs": Jsonb([_to_record(job) for job in missing]), "grace": GRACE.total_seconds()}
+            for row in await self._database.rows("enqueue", params, conn=conn):
+                added[row["id"]] = Added(job=QueuedJob.from_row(row), duplicate=False)
+            for job in missing:
+                if job.id not in added:
+                    existing = await self._existing(job, conn)
+                    if existing is not None:
+                        added[job.id] = Added(job=existing, duplicate=True)
+            # what is missing still: the job that held its unique key has ended between the two statements
+            missing = [job for job in missing if job.id not in added]
+        return [added[job.id] for job in jobs]
+
+    async def _existing(self, job: NewJob, conn: AsyncConnection[Any] | None) -> QueuedJob | None:
         params = {
-            "id": job.id,
             "kind": job.kind,
-            "schema_version": job.schema_version,
-            "queue": job.queue,
             "user_id": job.user_id,
             "idempotency_key": job.idempotency_key,
             "unique_key": job.unique_key,
-            "parent_id": job.parent_id,
-            "traceparent": job.traceparent,
             "request": Jsonb(job.request),
-            "max_attempts": job.max_attempts,
-            "delay": job.delay.total_seconds(),
-            "grace": GRACE.total_seconds(),
         }
-        while True:
-            row = await self._database.row("enqueue", params, conn=conn)
-            if row is not None:
-                return Added(job=QueuedJob.from_row(row), duplicate=False)
-            found = await self._database.row("find_existing", params, conn=conn)
-            if found is not None:
-                break
-            # the job that held the unique key has ended between the two statements
+        found = await self._database.row("find_existing", params, conn=conn)
+        if found is None:
+            return None
         if job.idempotency_key is not None and found["same_key"]:
             if not found["same_request"]:
                 raise KeyReused
         elif not found["is_mine"]:
             raise JobConflict("A job with the same unique key is under way already.")
-        return Added(job=QueuedJob.from_row(found), duplicate=True)
+        return QueuedJob.from_row(found)
+
+    async def batch(self, batch_id: UUID) -> list[QueuedJob]:
+        return await self._jobs("batch", batch_id=batch_id)
 
     async def mark_sent(self, messages: Sequence[JobMessage]) -> None:
         ids, gens = [message.id for message in messages], [message.gen for message in messages]
         await self._database.rows("mark_sent", {"ids": ids, "gens": gens})
 
     async def claim(
-        self, message: JobMessage, *, kind: str, schema_version: int, lease: timedelta, timeout: timedelta
+        self,
+        message: JobMessage,
+        *,
+        kind: str,
+        schema_version: int,
+        lease: timedelta,
+        timeout: timedelta,
+        at_once: int = 1,
     ) -> QueuedJob | None:
-        return await self._change(
-            "claim",
-            id=message.id,
-            gen=message.gen,
-            kind=kind,
-            schema_version=schema_version,
-            token=uuid4(),
-            worker_id=self._worker_id,
-            lease=lease.total_seconds(),
-            timeout=timeout.total_seconds(),
+        for _ in range(at_once + 1):
+            try:
+                return await self._change(
+                    "claim",
+                    id=message.id,
+                    gen=message.gen,
+                    kind=kind,
+                    schema_version=schema_version,
+                    token=uuid4(),
+                    worker_id=self._worker_id,
+                    lease=lease.total_seconds(),
+                    timeout=timeout.total_seconds(),
+                    at_once=at_once,
+                )
+            except psycopg.errors.UniqueViolation as exc:
+                if not (exc.diag.constraint_name or "").endswith("job_slot"):
+                    raise
+                # another job took the slot at the same moment, so there is one less now
+        return None
+
+    async def wait_in_line(
+        self, message: JobMessage, *, kind: str, schema_version: int, at_once: int = 1
+    ) -> bool | None:
+        row = await self._database.row(
+            "wait_in_line",
+            {
+                "id": message.id,
+                "gen": message.gen,
+                "kind": kind,
+                "schema_version": schema_version,
+                "at_once": at_once,
+            },
         )
+        return None if row is None else bool(row["its_turn"])
+
+    async def wake_next(self, job: QueuedJob) -> list[QueuedJob]:
+        hold = HOLD.total_seconds()
+        woken = []
+        if job.concurrency_key is not None:
+            woken += await self._jobs("next_in_line", kind=job.kind, concurrency_key=job.concurrency_key, hold=hold)
+        if job.batch_id is not None and job.status.is_final:
+            woken += await self._jobs("follow_up", batch_id=job.batch_id, n=1, hold=hold)
+        return woken
+
+    async def follow_ups(self, *, limit: int) -> list[QueuedJob]:
+        return await self._jobs("follow_up", batch_id=None, n=limit, hold=0)
 
     async def defer(self, message: JobMessage, *, kind: str, schema_version: int) -> QueuedJob | None:
         params: dict[str, Any] = {
@@ -166,14 +223,26 @@ class PostgresRepository:
         ]
 
     async def rescue(self, *, limit: int) -> list[QueuedJob]:
-        rows = await self._database.rows("rescue", {"n": limit, "max_lost": MAX_LOST})
-        return [QueuedJob.from_row(row) for row in rows]
+        return await self._jobs("rescue", n=limit, max_lost=MAX_LOST)
 
     async def resend_silent(self, *, limit: int) -> int:
         return len(await self._database.rows("resend_silent", {"n": limit, "stale": STALE.total_seconds()}))
 
-    async def prune(self, *, older_than: timedelta, limit: int) -> int:
-        return len(await self._database.rows("prune", {"n": limit, "seconds": older_than.total_seconds()}))
+    async def expiring(
+        self, *, older_than: timedelta, kinds: Mapping[str, timedelta] = NO_KINDS, limit: int
+    ) -> list[QueuedJob]:
+        return await self._jobs("expiring", n=limit, **_retention(older_than, kinds))
+
+    async def expire(self, ids: Sequence[JobKey]) -> list[QueuedJob]:
+        return await self._jobs("expire", ids=list(ids))
+
+    async def prune(self, *, older_than: timedelta, kinds: Mapping[str, timedelta] = NO_KINDS, limit: int) -> int:
+        await self._database.rows("prune_rejected", {"n": limit, "keep": older_than.total_seconds()})
+        return len(await self._database.rows("prune", {"n": limit, **_retention(older_than, kinds)}))
+
+    async def queue_ages(self) -> dict[str, timedelta]:
+        rows = await self._database.rows("queue_ages", {})
+        return {row["queue"]: timedelta(seconds=row["age"]) for row in rows}
 
     async def tally(self, *, limit: int) -> int:
         counted = await self._database.rows("tally_attempts", {"n": limit})
@@ -181,8 +250,41 @@ class PostgresRepository:
         await self._database.rows("tally_fold", {"n": limit})
         return len(counted)
 
+    async def _jobs(self, name: str, **params: object) -> list[QueuedJob]:
+        return [QueuedJob.from_row(row) for row in await self._database.rows(name, params)]
+
     async def _change(
         self, name: str, *, conn: AsyncConnection[Any] | None = None, **params: object
     ) -> QueuedJob | None:
         row = await self._database.row(name, params, conn=conn)
         return None if row is None else QueuedJob.from_row(row)
+
+
+def _to_record(job: NewJob) -> dict[str, Any]:
+    """Return a job as `enqueue.sql` reads it."""
+    return {
+        "id": job.id if isinstance(job.id, int) else str(job.id),
+        "kind": job.kind,
+        "schema_version": job.schema_version,
+        "queue": job.queue,
+        "user_id": job.user_id,
+        "idempotency_key": job.idempotency_key,
+        "unique_key": job.unique_key,
+        "concurrency_key": job.concurrency_key,
+        "batch_id": None if job.batch_id is None else str(job.batch_id),
+        "after_batch": None if job.after_batch is None else str(job.after_batch),
+        "parent_id": None if job.parent_id is None else str(job.parent_id),
+        "traceparent": job.traceparent,
+        "request": job.request,
+        "max_attempts": job.max_attempts,
+        "delay": job.delay.total_seconds(),
+        "held": job.after_batch is not None,
+    }
+
+
+def _retention(older_than: timedelta, kinds: Mapping[str, timedelta]) -> dict[str, object]:
+    return {
+        "keep": older_than.total_seconds(),
+        "kinds": list(kinds),
+        "keeps": [keep.total_seconds() for keep in kinds.values()],
+    }

@@ -32,11 +32,13 @@ class JobRegistry:
         self._runners: dict[str, RunnerType] = {}
         for runner in runners:
             for other in self._runners.values():
-                for attribute in ("kind", "queue"):
-                    value = getattr(runner, attribute)
-                    if value == getattr(other, attribute):
-                        names = f"{_name(other)} and {_name(runner)}"
-                        raise TypeError(f"The {attribute} {value!r} is registered twice, by {names}: rename one.")
+                shared = [("queue", queue) for queue in runner.queues_of_kind() if queue in other.queues_of_kind()]
+                if runner.kind == other.kind:
+                    shared.insert(0, ("kind", runner.kind))
+                if shared:
+                    attribute, value = shared[0]
+                    names = f"{_name(other)} and {_name(runner)}"
+                    raise TypeError(f"The {attribute} {value!r} is registered twice, by {names}: rename one.")
             self._runners[runner.kind] = runner
 
     @classmethod
@@ -59,7 +61,8 @@ class JobRegistry:
 
     @property
     def queues(self) -> tuple[str, ...]:
-        return tuple(runner.queue for runner in self)
+        """All queues, those of priorities included. Each has a poison queue beside it."""
+        return tuple(queue for runner in self for queue in runner.queues_of_kind())
 
     def label(self, job: QueuedJob) -> str:
         """Return what the owner calls the job: plain text, at most 120 characters; the kind where that fails."""

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import Any, Protocol
+from types import MappingProxyType
+from typing import Any, Final, Protocol
+from uuid import UUID
 
 from psycopg import AsyncConnection
 
 from queued_jobs.message import Due, JobMessage
-from queued_jobs.model import Added, JobError, NewJob, QueuedJob
+from queued_jobs.model import Added, JobError, JobKey, NewJob, QueuedJob
+
+NO_KINDS: Final[Mapping[str, timedelta]] = MappingProxyType({})
 
 
 class Repository(Protocol):
@@ -20,21 +24,59 @@ class Repository(Protocol):
     `StoreRefused` for a value that it cannot keep.
     """
 
-    async def add(self, job: NewJob, *, conn: AsyncConnection[Any] | None = None) -> Added:
-        """Store a new job, inside the caller's transaction when `conn` is given.
+    #: What its keys are.
+    key_type: type[UUID] | type[int]
 
-        Returns the job that already has the same idempotency key (of this user and kind), or the same unique key (of
-        this kind, while not ended), instead of storing a second one. Raises `KeyReused` when that idempotency key came
-        with another request, `JobConflict` when the unique key is held by another user's job.
+    async def new_keys(self, count: int, *, conn: AsyncConnection[Any] | None = None) -> list[JobKey]:
+        """Make keys for so many new jobs. Those that are not used are lost, which is harmless."""
+
+    async def add(self, *jobs: NewJob, conn: AsyncConnection[Any] | None = None) -> list[Added]:
+        """Store new jobs in one statement, inside the caller's transaction when `conn` is given.
+
+        Answers in their order. In place of a job whose idempotency key (of this user and kind) or unique key (of this
+        kind, while not ended) is taken stands the one that has it, and no second one is stored. Raises `KeyReused` when
+        that idempotency key came with another request, `JobConflict` when the unique key is held by another user's job;
+        the other jobs may be stored then.
         """
+
+    async def batch(self, batch_id: UUID) -> list[QueuedJob]:
+        """Return the jobs of a batch, in the order in which they were queued."""
 
     async def mark_sent(self, messages: Sequence[JobMessage]) -> None:
         """Record that these very messages were sent. Messages of older generations change nothing."""
 
     async def claim(
-        self, message: JobMessage, *, kind: str, schema_version: int, lease: timedelta, timeout: timedelta
+        self,
+        message: JobMessage,
+        *,
+        kind: str,
+        schema_version: int,
+        lease: timedelta,
+        timeout: timedelta,
+        at_once: int = 1,
     ) -> QueuedJob | None:
-        """Start one attempt and take the lease. Each generation of a job can be claimed once."""
+        """Start one attempt and take the lease. Each generation of a job can be claimed once.
+
+        Of the jobs with the same concurrency key at most `at_once` run at a time, the oldest first.
+        """
+
+    async def wait_in_line(
+        self, message: JobMessage, *, kind: str, schema_version: int, at_once: int = 1
+    ) -> bool | None:
+        """After a lost claim: put the job in line if others with its concurrency key come first.
+
+        Returns None if that is not why, and True if its turn has come meanwhile: then claim again.
+        """
+
+    async def wake_next(self, job: QueuedJob) -> list[QueuedJob]:
+        """Take the messages of jobs that may run because this one has ended or given up its place.
+
+        These are the oldest one in line for its concurrency key, and the follow-up of its batch when that has ended.
+        Each stays taken for 15 seconds.
+        """
+
+    async def follow_ups(self, *, limit: int) -> list[QueuedJob]:
+        """Let those jobs run whose batch has ended without anybody waking them. They are owed their message."""
 
     async def defer(self, message: JobMessage, *, kind: str, schema_version: int) -> QueuedJob | None:
         """After a lost claim: have the message sent again if it came too early, or if this worker cannot run the job.
@@ -82,8 +124,25 @@ class Repository(Protocol):
     async def resend_silent(self, *, limit: int) -> int:
         """Have those messages sent again that went out long ago and were never claimed. Returns how many."""
 
-    async def prune(self, *, older_than: timedelta, limit: int) -> int:
-        """Delete jobs that ended longer ago than this. Returns how many."""
+    async def expiring(
+        self, *, older_than: timedelta, kinds: Mapping[str, timedelta] = NO_KINDS, limit: int
+    ) -> list[QueuedJob]:
+        """Take jobs that succeeded longer ago than this, or than their kind's own time, and still have their result.
+
+        Each stays taken for an hour.
+        """
+
+    async def expire(self, ids: Sequence[JobKey]) -> list[QueuedJob]:
+        """Drop the results of these jobs. Those without one are left out."""
+
+    async def prune(self, *, older_than: timedelta, kinds: Mapping[str, timedelta] = NO_KINDS, limit: int) -> int:
+        """Delete jobs that ended longer ago than this, or than their kind's own time. Returns how many.
+
+        Jobs whose result has not expired stay. Messages that named no job go too, without being counted.
+        """
+
+    async def queue_ages(self) -> dict[str, timedelta]:
+        """Return how long the oldest job of each queue has waited since it was due; queues without any are left out."""
 
     async def tally(self, *, limit: int) -> int:
         """Add jobs and ended attempts to the statistics, each once. Returns how many attempts, at most `limit`."""

@@ -54,6 +54,15 @@ class JobRunner(abc.ABC, Generic[RequestT, ResultT]):
     schedule_user: ClassVar[str] = "schedule"
     #: How many plain `def` bodies of this kind may run at once in one process.
     threads: ClassVar[int] = 8
+    #: How many jobs with the same `concurrency_key` may run at once, over all workers.
+    concurrency: ClassVar[int] = 1
+    #: Further queues of this kind, `<queue>-<priority>`, each polled by itself: jobs on one need not wait for a backlog
+    #: on another.
+    priorities: ClassVar[tuple[str, ...]] = ()
+    #: How long an ended job stays in the database; None: as long as the sweeper is told.
+    keep: ClassVar[timedelta | None] = None
+    #: How long a result stays, and what it refers to; None: as long as the job.
+    keep_result: ClassVar[timedelta | None] = None
 
     #: Read from the type arguments of the base class.
     request_type: ClassVar[type[BaseModel]]
@@ -86,6 +95,14 @@ class JobRunner(abc.ABC, Generic[RequestT, ResultT]):
                 f"{name}: queue {queue!r} must be 3 to 56 lower-case letters, digits and single dashes, "
                 "and not end in -poison."
             )
+        for name_on_queue in cls.queues_of_kind()[1:]:
+            if not _QUEUE.fullmatch(name_on_queue) or name_on_queue.endswith("-poison"):
+                raise TypeError(
+                    f"{name}: the queue {name_on_queue!r} of a priority must be 3 to 56 lower-case letters, digits and "
+                    "single dashes, and not end in -poison: shorten or rename the priority."
+                )
+        if cls.concurrency < 1:
+            raise TypeError(f"{name}: concurrency is {cls.concurrency}: at least one job must be able to run.")
         if cls.schedule is not None:
             try:
                 Ncrontab(cls.schedule)
@@ -124,11 +141,30 @@ class JobRunner(abc.ABC, Generic[RequestT, ResultT]):
         """
         await self.notifier.job_changed(job)
 
+    async def on_result_expired(self, job: QueuedJob, result: ResultT) -> None:
+        """Called before an old result is dropped from the row: remove what it refers to, such as a blob.
+
+        May be called twice for one job. If it raises, it is called again after an hour, and the result stays so long.
+        """
+
     async def on_result_discarded(self, job: QueuedJob, result: ResultT) -> None:
         """Called with a result that was not stored because another attempt owns the job: remove what it left behind.
 
         Skipped by a crash, so let old leftovers also expire by themselves.
         """
+
+    @classmethod
+    def queues_of_kind(cls) -> tuple[str, ...]:
+        """Return all queues that wake this kind, the ordinary one first."""
+        return (cls.queue, *(f"{cls.queue}-{priority}" for priority in cls.priorities))
+
+    @classmethod
+    def concurrency_key(cls, request: RequestT, user_id: str) -> str | None:
+        """Return what this job shares with those of its kind that it must not run beside; None for nothing.
+
+        For example `user_id`, for one job of each user at a time. Up to 200 characters. The oldest goes first.
+        """
+        return None
 
     @classmethod
     def scheduled_request(cls, due: datetime) -> RequestT:
@@ -154,28 +190,34 @@ class JobRunner(abc.ABC, Generic[RequestT, ResultT]):
         """
         await _executor.execute(self, message)
 
-    async def receive(self, body: bytes) -> None:
-        """Run `execute` for a queue message. One that names no job is kept for the admin and acknowledged."""
+    async def receive(self, body: bytes, *, queue: str | None = None) -> None:
+        """Run `execute` for a message of a queue of this kind (None: of the ordinary one).
+
+        One that names no job is kept for the admin and acknowledged.
+        """
+        queue = queue or self.queue
         try:
-            message = JobMessage.decode(body)
+            message = JobMessage.decode(body, key_type=self.repository.key_type)
         except RejectedMessage as exc:
-            self.logger.warning("rejected a message on %s: %s", self.queue, exc)
-            await self.repository.reject(self.queue, body, str(exc))
+            self.logger.warning("rejected a message on %s: %s", queue, exc)
+            await self.repository.reject(queue, body, str(exc))
             return
         await self.execute(message)
 
-    async def receive_poison(self, body: bytes) -> None:
+    async def receive_poison(self, body: bytes, *, queue: str | None = None) -> None:
         """Handle what the host moved to the poison queue.
 
         The row decides: a job that still runs keeps its lease, one that waits is woken again, and one that was poisoned
         again and again ends as aborted.
         """
-        await self.repository.reject(f"{self.queue}-poison", body, "The host gave up on this message.")
+        await self.repository.reject(f"{queue or self.queue}-poison", body, "The host gave up on this message.")
         try:
-            message = JobMessage.decode(body)
+            message = JobMessage.decode(body, key_type=self.repository.key_type)
         except RejectedMessage as exc:
             self.logger.warning("a poison message names no job: %s", exc)
             return
         job = await self.repository.poisoned(message)
         if job is not None:
             await _executor.tell(self, job)
+            if job.status.is_final:
+                await _executor.wake(self, job)

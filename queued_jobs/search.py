@@ -14,12 +14,16 @@ from uuid import UUID
 from queued_jobs.database import Database
 from queued_jobs.errors import InvalidRequest
 from queued_jobs.model import JobError, JobKey, JobStatus, QueuedJob
+from queued_jobs.tables import TABLES, Tables
 
 #: No index knows queue and text: so many of the newest jobs that match the other filters are looked into for one page.
 #: Each may be a read from the disk.
 EXAMINED: Final = 5_000
 #: Counting goes no further.
 COUNTED: Final = 10_000
+
+#: After every job was created: where a list begins.
+START: Final = datetime(9999, 1, 1, tzinfo=UTC)
 
 _RETRYABLE: Final = frozenset({JobStatus.FAILED, JobStatus.ABORTED, JobStatus.CANCELLED})
 _CANCELLABLE: Final = frozenset({JobStatus.PENDING, JobStatus.RUNNING, JobStatus.RETRYING})
@@ -45,7 +49,8 @@ class JobQuery:
     text
         Stands in a name or value of the request, or in the error. Case is ignored, no character is special.
     id_prefix
-        The first hexadecimal digits of the id, or all of it; dashes are left out of account.
+        The first hexadecimal digits of the id, or all of it; dashes are left out of account. Where ids are numbers:
+        the whole number.
     """
 
     kind: str | None = None
@@ -92,13 +97,13 @@ class JobQuery:
         """Whether there is a filter that no index knows."""
         return self.queue is not None or self.text is not None
 
-    def to_params(self, before: Cursor | None = None) -> dict[str, Any]:
+    def to_params(self, before: Cursor | None = None, tables: Tables = TABLES) -> dict[str, Any]:
         """Return the values of `search.sql` and `count.sql`, for jobs that follow a place in the list."""
-        digits = self._id_digits
-        place = before or START
+        id_from, id_to = self._id_range(tables)
+        place = before or Cursor(created_at=START, id=tables.last_key)
         if self.created_before is not None and self.created_before <= place.created_at:
             # one bound, for Postgres would begin at the one that happens to stand first
-            place = Cursor(created_at=self.created_before, id=UUID(int=0))
+            place = Cursor(created_at=self.created_before, id=tables.first_key)
         return {
             "before_created": place.created_at,
             "before_id": place.id,
@@ -111,9 +116,19 @@ class JobQuery:
             "attempts_over": self.attempts_over,
             # as it stands in stored JSON, where quotes and backslashes have one before them
             "text": None if self.text is None else json.dumps(self.text, ensure_ascii=False)[1:-1],
-            "id_from": UUID(digits.ljust(32, "0")) if digits else None,
-            "id_to": UUID(digits.ljust(32, "f")) if digits else None,
+            "id_from": id_from,
+            "id_to": id_to,
         }
+
+    def _id_range(self, tables: Tables) -> tuple[JobKey | None, JobKey | None]:
+        digits = self._id_digits
+        if not digits:
+            return None, None
+        if tables.key_type is UUID:
+            return UUID(digits.ljust(32, "0")), UUID(digits.ljust(32, "f"))
+        if not digits.isdecimal() or len(digits) > 18:
+            raise InvalidRequest("id_prefix must be the whole number of a job.")
+        return int(digits), int(digits)
 
     @property
     def _id_digits(self) -> str:
@@ -167,10 +182,6 @@ class Cursor:
         return cls(created_at=job.created_at, id=job.id)
 
 
-#: Before every job: where a list begins.
-START: Final = Cursor(created_at=datetime(9999, 1, 1, tzinfo=UTC), id=UUID(int=2**128 - 1))
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
     """Some of the jobs that match, newest first.
@@ -206,7 +217,9 @@ async def find_jobs(database: Database, query: JobQuery, *, before: Cursor | Non
     if query.matches_nothing:
         return Page(jobs=(), next=None)
     examined = EXAMINED if query.needs_a_look else limit + 1
-    rows = await database.planned_rows("search", query.to_params(before) | {"examined": examined, "limit": limit + 1})
+    rows = await database.planned_rows(
+        "search", query.to_params(before, database.tables) | {"examined": examined, "limit": limit + 1}
+    )
     jobs = [JobSummary.from_row(row) for row in rows if row["matches"]]
     following = None
     if len(jobs) > limit:
@@ -223,6 +236,6 @@ async def count_jobs(database: Database, query: JobQuery) -> JobCount:
         return JobCount(number=0, exact=True, as_of=row["now"])
     reads_rows = query.needs_a_look or query.error_type is not None
     examined = EXAMINED if reads_rows else COUNTED + 1
-    (row,) = await database.planned_rows("count", query.to_params() | {"examined": examined})
+    (row,) = await database.planned_rows("count", query.to_params(None, database.tables) | {"examined": examined})
     exact = row["examined"] < examined and row["found"] <= COUNTED
     return JobCount(number=min(row["found"], COUNTED), exact=exact, as_of=row["counted_at"])

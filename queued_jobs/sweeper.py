@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
+from queued_jobs import telemetry
 from queued_jobs.dispatch import dispatch
+from queued_jobs.model import QueuedJob
 from queued_jobs.notifier import Notifier, announce
 from queued_jobs.queues import Queues
 from queued_jobs.repository import Repository
+from queued_jobs.runner import JobRunner
+from queued_jobs.succession import wake_successors
 
 logger = logging.getLogger(__name__)
 
 _MOST_TALLIES = 20
+#: From here on a wait is worth a word in the log.
+_LONG_WAIT = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +33,8 @@ class SweepReport:
     sent: int
     pruned: int
     tallied: int = 0
+    expired: int = 0
+    followed_up: int = 0
 
 
 class Sweeper:
@@ -35,7 +45,9 @@ class Sweeper:
     limit
         The most jobs that one duty touches in one run.
     keep
-        How long an ended job stays in the database.
+        How long an ended job stays in the database, unless its kind says otherwise.
+    runners
+        The kinds whose `keep`, `keep_result` and `on_result_expired` are to be heeded.
     """
 
     def __init__(
@@ -46,15 +58,19 @@ class Sweeper:
         *,
         limit: int = 500,
         keep: timedelta = timedelta(days=30),
+        runners: Iterable[JobRunner[Any, Any]] = (),
     ) -> None:
         self._repository = repository
         self._queues = queues
         self._notifier = notifier
         self._limit = limit
         self._keep = keep
+        self._runners = {runner.kind: runner for runner in runners}
+        # told as empty when they are, also where nobody waits any more
+        self._queues_seen = {queue for runner in self._runners.values() for queue in runner.queues_of_kind()}
 
     async def run_once(self) -> SweepReport:
-        """Rescue jobs of lost workers, send what is owed, keep the statistics, and delete what is old.
+        """Rescue jobs of lost workers, send what is owed, keep the statistics, drop results and jobs that are old.
 
         Raises `StoreUnavailable` if Postgres does not answer; the next run makes up for it. A crash in between leaves
         nothing half done.
@@ -62,17 +78,67 @@ class Sweeper:
         rescued = await self._repository.rescue(limit=self._limit)
         for job in rescued:
             logger.warning("job %s (%s) attempt %d was rescued: %s", job.id, job.kind, job.attempt, job.status)
+        followed_up = await self._repository.follow_ups(limit=self._limit)
         resent = await self._repository.resend_silent(limit=self._limit)
         due = await self._repository.unsent(limit=self._limit)
         sent = await dispatch(due, repository=self._repository, queues=self._queues)
-        if rescued:
-            await announce(self._notifier.job_changed(*rescued), f"rescue of {len(rescued)} jobs")
+        if changed := [*rescued, *followed_up]:
+            await announce(self._notifier.job_changed(*changed), f"rescue of {len(changed)} jobs")
+        await wake_successors(*rescued, repository=self._repository, queues=self._queues, notifier=self._notifier)
+        await self._measure()
         tallied = await self._tally()  # before the pruning, so that no job goes uncounted
-        pruned = await self._repository.prune(older_than=self._keep, limit=self._limit)
-        report = SweepReport(rescued=len(rescued), resent=resent, sent=sent, pruned=pruned, tallied=tallied)
+        expired = await self._expire()
+        keep = {kind: runner.keep for kind, runner in self._runners.items() if runner.keep is not None}
+        pruned = await self._repository.prune(older_than=self._keep, kinds=keep, limit=self._limit)
+        report = SweepReport(
+            rescued=len(rescued),
+            resent=resent,
+            sent=sent,
+            pruned=pruned,
+            tallied=tallied,
+            expired=expired,
+            followed_up=len(followed_up),
+        )
         if report != SweepReport(rescued=0, resent=0, sent=0, pruned=0):
             logger.info("%s", report)
         return report
+
+    async def _measure(self) -> None:
+        """Record how long the queues keep their jobs waiting, and say so where it is long."""
+        ages = await self._repository.queue_ages()
+        for queue in {*self._queues_seen, *ages}:
+            age = ages.get(queue, timedelta())
+            telemetry.queue_age(queue, age)
+            if age >= _LONG_WAIT:
+                logger.warning("queue %s: its oldest job has waited for %d s", queue, age.total_seconds())
+        self._queues_seen |= ages.keys()
+
+    async def _expire(self) -> int:
+        """Drop results that are old, after what they refer to."""
+        keep = {
+            kind: min(times)
+            for kind, runner in self._runners.items()
+            if (times := [time for time in (runner.keep_result, runner.keep) if time is not None])
+        }
+        due = await self._repository.expiring(older_than=self._keep, kinds=keep, limit=self._limit)
+        removed = [job.id for job in due if await self._remove_what_it_refers_to(job)]
+        if not removed:
+            return 0
+        expired = await self._repository.expire(removed)
+        await announce(self._notifier.job_changed(*expired), f"expiry of {len(expired)} results")
+        return len(expired)
+
+    async def _remove_what_it_refers_to(self, job: QueuedJob) -> bool:
+        runner = self._runners.get(job.kind)
+        if runner is None or runner.result_type is None:
+            return True
+        try:
+            await runner.on_result_expired(job, runner.result_type.model_validate(job.result))
+        except Exception:
+            # a storage account that is away must not keep other results from expiring
+            logger.exception("job %s (%s): its old result could not be removed, so it is tried later", job.id, job.kind)
+            return False
+        return True
 
     async def _tally(self) -> int:
         """Count what has ended since, in several batches if it is much, as after a time without a sweeper."""

@@ -26,6 +26,7 @@ _propagator = TraceContextTextMapPropagator()
 _waited = _meter.create_histogram("queued_jobs.wait", "s", "From due to claimed")
 _ran = _meter.create_histogram("queued_jobs.run", "s", "From claimed to the end of the attempt")
 _ends = _meter.create_counter("queued_jobs.attempts", "{attempt}", "Attempts by what became of the job")
+_age = _meter.create_gauge("queued_jobs.queue.age", "s", "How long the oldest job of a queue has waited")
 _queued = _meter.create_counter("queued_jobs.queued", "{job}", "Jobs that were stored")
 
 
@@ -57,6 +58,10 @@ def attempting(job: QueuedJob) -> Iterator[None]:
 
 def queued(job: QueuedJob) -> None:
     _queued.add(1, {"job.kind": job.kind})
+
+
+def queue_age(queue: str, age: timedelta) -> None:
+    _age.set(age.total_seconds(), {"messaging.destination.name": queue})
 
 
 def ended(job: QueuedJob, ran_for: timedelta) -> None:

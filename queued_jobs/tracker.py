@@ -22,6 +22,7 @@ from queued_jobs.queues import Queues
 from queued_jobs.search import START, JobCount, JobQuery, Page, count_jobs, find_jobs
 from queued_jobs.search import Cursor as Cursor
 from queued_jobs.stats import Stats, read_stats
+from queued_jobs.succession import wake_successors
 
 
 class _Anybody:
@@ -88,8 +89,8 @@ class JobTracker:
             "bell",
             {
                 "user_id": user_id,
-                "before_created": (before or START).created_at,
-                "before_id": (before or START).id,
+                "before_created": before.created_at if before else START,
+                "before_id": before.id if before else self._database.tables.last_key,
                 "limit": limit + 1,
             },
         )
@@ -116,8 +117,9 @@ class JobTracker:
     async def clear_finished(self, user_id: str) -> tuple[list[Changed], datetime]:
         """Take every ended job out of the bell. Returns them, and the moment that `undo_clear` wants."""
         rows = await self._database.rows("clear_finished", {"user_id": user_id})
-        since = min((row["cleared_at"] for row in rows), default=START.created_at)
-        return await self._removed(user_id, rows), since
+        if not rows:
+            return [], (await self._database.rows("now", {}))[0]["now"]
+        return await self._removed(user_id, rows), min(row["cleared_at"] for row in rows)
 
     async def undo_clear(self, user_id: str, ids: Sequence[JobKey], *, since: datetime) -> list[Changed]:
         """Bring back those of these jobs that were cleared at `since` or later."""
@@ -136,6 +138,8 @@ class JobTracker:
             return job
         job = QueuedJob.from_row(row)
         await announce(self._notifier.job_changed(job), f"job {job.id} ({job.kind}) {job.status}")
+        if job.status.is_final:
+            await wake_successors(job, repository=self._repository, queues=self._queues, notifier=self._notifier)
         return job
 
     async def retry(self, job_id: JobKey, *, user_id: str | _Anybody) -> QueuedJob:

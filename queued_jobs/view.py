@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any, Literal, Self
-from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from queued_jobs.model import JobStatus, QueuedJob
+from queued_jobs.model import JobKey, JobStatus, QueuedJob
 from queued_jobs.registry import JobRegistry
 
 Action = Literal["open", "cancel", "retry", "clear"]
@@ -32,7 +31,7 @@ class ErrorView(Public):
 class JobView(Public):
     """A job as its owner sees it. Never holds a credential, a link or a trace."""
 
-    id: UUID
+    id: JobKey
     kind: str
     label: str
     status: JobStatus
@@ -52,6 +51,8 @@ class JobView(Public):
     cancel_requested: bool
     error: ErrorView | None
     result: Mapping[str, Any] | None
+    #: Since when the result is gone.
+    expired_at: datetime | None
     #: What the owner may do now.
     actions: tuple[Action, ...]
     seen_at: datetime | None
@@ -59,7 +60,11 @@ class JobView(Public):
 
     @classmethod
     def of(cls, job: QueuedJob, registry: JobRegistry) -> Self:
-        delayed = job.status is JobStatus.PENDING and job.available_at - job.created_at > timedelta(seconds=1)
+        delayed = (
+            not job.is_held
+            and job.status is JobStatus.PENDING
+            and job.available_at - job.created_at > timedelta(seconds=1)
+        )
         return cls(
             id=job.id,
             kind=job.kind,
@@ -78,6 +83,7 @@ class JobView(Public):
             cancel_requested=job.cancel_requested,
             error=None if job.error is None else ErrorView(type=job.error.type, message=job.error.message),
             result=job.result,
+            expired_at=job.expired_at,
             actions=_actions(job, registry),
             seen_at=job.seen_at,
             cleared_at=job.cleared_at,

@@ -7,6 +7,7 @@ import itertools
 import secrets
 from collections.abc import Iterator
 
+import hypothesis
 import psycopg
 import pytest
 
@@ -16,8 +17,13 @@ from scripts.local.postgres import PostgresServer
 from scripts.local.stack import Stack, StackOptions
 from scripts.local.state import State, temporary_folder
 from tests.support.hub import ControlledHub
+from tests.support.own_database import own_database
 
 _database_numbers = itertools.count(1)
+
+# a slow machine is no fault of an example
+hypothesis.settings.register_profile("suite", deadline=None)
+hypothesis.settings.load_profile("suite")
 
 
 @pytest.fixture(scope="session")
@@ -55,12 +61,8 @@ def migrated_template(postgres: PostgresServer) -> str:
 @pytest.fixture
 def jobs_url(postgres: PostgresServer, migrated_template: str) -> Iterator[str]:
     """The address of a database with the library's schema and no jobs, which only this test uses."""
-    name = f"jobs_{next(_database_numbers)}"
-    with psycopg.connect(postgres.url, autocommit=True) as connection:
-        connection.execute(f"create database {name} template {migrated_template} strategy file_copy")
-    yield postgres.url_of(name)
-    with psycopg.connect(postgres.url, autocommit=True) as connection:
-        connection.execute(f"drop database {name} with (force)")
+    with own_database(postgres, migrated_template) as url:
+        yield url
 
 
 @pytest.fixture(scope="session")

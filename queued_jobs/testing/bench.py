@@ -46,9 +46,12 @@ class JobBench:
         self.queues = FakeQueues(self.clock)
         self.notifier = RecordingNotifier()
         self._runners = {
-            runner.queue: runner(self.repository, self.queues, self.notifier) for runner in JobRegistry(runners)
+            queue: instance
+            for runner in JobRegistry(runners)
+            for instance in [runner(self.repository, self.queues, self.notifier)]
+            for queue in runner.queues_of_kind()
         }
-        self._sweeper = Sweeper(self.repository, self.queues, self.notifier)
+        self._sweeper = Sweeper(self.repository, self.queues, self.notifier, runners={*self._runners.values()})
 
     async def queue(
         self, runner: type[JobRunner[RequestT, ResultT]], request: RequestT, *, user_id: str = "ann", **options: Any

@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
 from psycopg import AsyncConnection
+from uuid_utils.compat import uuid7
 
-from queued_jobs.errors import JobConflict, KeyReused, StoreRefused
+from queued_jobs.errors import JobConflict, KeyReused
 from queued_jobs.message import Due, JobMessage
-from queued_jobs.model import Added, Attempt, JobError, JobKey, JobStatus, NewJob, QueuedJob
+from queued_jobs.model import HELD, Added, Attempt, JobError, JobKey, JobStatus, NewJob, QueuedJob
 from queued_jobs.postgres import GIVE_UP, GRACE, HOLD, MAX_LOST, MAX_RESEND, STALE
-from queued_jobs.testing.clock import database_time
-
-_NEAR = timedelta(minutes=10)
-_SLACK = timedelta(seconds=1)
+from queued_jobs.repository import NO_KINDS
+from queued_jobs.testing.rows import NEAR, SLACK, Rows, check
 
 
-class InMemoryRepository:
+class InMemoryRepository(Rows):
     """`Repository` for tests. The contract suite that Postgres passes holds for it too.
 
     Attributes
@@ -33,15 +29,18 @@ class InMemoryRepository:
         Stands for the database's clock.
     """
 
-    def __init__(self, clock: Callable[[], datetime] = database_time) -> None:
-        self.clock = clock
-        self.jobs: dict[JobKey, QueuedJob] = {}
-        self.attempts: dict[JobKey, list[Attempt]] = {}
-        self.rejected: list[tuple[str, bytes, str]] = []
-        self._tokens: dict[UUID, tuple[JobKey, int]] = {}
+    async def new_keys(self, count: int, *, conn: AsyncConnection[Any] | None = None) -> list[JobKey]:
+        return [uuid7() for _ in range(count)]
 
-    async def add(self, job: NewJob, *, conn: AsyncConnection[Any] | None = None) -> Added:
-        _check(job.request)
+    async def add(self, *jobs: NewJob, conn: AsyncConnection[Any] | None = None) -> list[Added]:
+        for job in jobs:
+            check(job.request)
+        return [self._add(job) for job in jobs]
+
+    async def batch(self, batch_id: UUID) -> list[QueuedJob]:
+        return [job for job in self.jobs.values() if job.batch_id == batch_id]
+
+    def _add(self, job: NewJob) -> Added:
         for other in self.jobs.values():
             same_kind = other.kind == job.kind
             same_key = other.user_id == job.user_id and other.idempotency_key == job.idempotency_key
@@ -65,6 +64,9 @@ class InMemoryRepository:
             user_id=job.user_id,
             idempotency_key=job.idempotency_key,
             unique_key=job.unique_key,
+            concurrency_key=job.concurrency_key,
+            batch_id=job.batch_id,
+            after_batch=job.after_batch,
             parent_id=job.parent_id,
             traceparent=job.traceparent,
             request=job.request,
@@ -74,9 +76,9 @@ class InMemoryRepository:
             lost_count=0,
             dispatch_gen=1,
             sent_gen=0,
-            next_send_at=now + max(GRACE, job.delay - _NEAR),
+            next_send_at=HELD if job.after_batch else now + max(GRACE, job.delay - NEAR),
             resend_count=0,
-            available_at=now + job.delay,
+            available_at=HELD if job.after_batch else now + job.delay,
             lease_token=None,
             lease_until=None,
             deadline_at=None,
@@ -90,6 +92,7 @@ class InMemoryRepository:
             created_at=now,
             started_at=None,
             finished_at=None,
+            expired_at=None,
             seen_at=None,
             cleared_at=None,
         )
@@ -102,13 +105,18 @@ class InMemoryRepository:
                 self._set(job, sent_gen=message.gen, next_send_at=self.clock())
 
     async def claim(
-        self, message: JobMessage, *, kind: str, schema_version: int, lease: timedelta, timeout: timedelta
+        self,
+        message: JobMessage,
+        *,
+        kind: str,
+        schema_version: int,
+        lease: timedelta,
+        timeout: timedelta,
+        at_once: int = 1,
     ) -> QueuedJob | None:
-        job = self._waiting(message)
+        job = self._runnable(message, kind, schema_version)
         now = self.clock()
-        if job is None or job.cancel_requested or job.available_at > now + _SLACK:
-            return None
-        if job.kind != kind or job.schema_version > schema_version:
+        if job is None or job.cancel_requested or self._ahead(job) >= at_once:
             return None
         token = uuid4()
         self._tokens[token] = (job.id, job.dispatch_gen)
@@ -140,14 +148,39 @@ class InMemoryRepository:
         )
         return claimed
 
+    async def wait_in_line(
+        self, message: JobMessage, *, kind: str, schema_version: int, at_once: int = 1
+    ) -> bool | None:
+        job = self._runnable(message, kind, schema_version)
+        if job is None or job.concurrency_key is None:
+            return None
+        ahead = self._ahead(job)
+        wait = timedelta(seconds=0 if ahead < at_once else min(600, 30 * ahead))
+        self._set(job, sent_gen=job.dispatch_gen - 1, next_send_at=self.clock() + wait)
+        return ahead < at_once
+
+    async def wake_next(self, job: QueuedJob) -> list[QueuedJob]:
+        until = self.clock() + HOLD
+        woken = []
+        if job.concurrency_key is not None:
+            line = [other for other in self._sharing(job) if other.available_at <= self.clock()]
+            if line and line[0].sent_gen < line[0].dispatch_gen:
+                woken.append(self._set(line[0], next_send_at=until))
+        if job.batch_id is not None and job.status.is_final:
+            woken += self._follow_up(lambda held: held.after_batch == job.batch_id, until)
+        return woken
+
+    async def follow_ups(self, *, limit: int) -> list[QueuedJob]:
+        return self._follow_up(lambda held: True, self.clock())
+
     async def defer(self, message: JobMessage, *, kind: str, schema_version: int) -> QueuedJob | None:
         job = self._waiting(message)
         now = self.clock()
         if job is None:
             return None
-        if job.available_at > now + _SLACK:
+        if job.available_at > now + SLACK:
             if job.sent_gen >= job.dispatch_gen:
-                self._set(job, sent_gen=job.dispatch_gen - 1, next_send_at=max(now, job.available_at - _NEAR))
+                self._set(job, sent_gen=job.dispatch_gen - 1, next_send_at=max(now, job.available_at - NEAR))
             return None
         if job.kind == kind and job.schema_version <= schema_version:
             return None
@@ -181,7 +214,7 @@ class InMemoryRepository:
     async def succeed(
         self, job: QueuedJob, result: Mapping[str, Any] | None, *, conn: AsyncConnection[Any] | None = None
     ) -> QueuedJob | None:
-        _check(result)
+        check(result)
         held = self._held(job)
         if held is None:
             return None
@@ -275,13 +308,35 @@ class InMemoryRepository:
             self._set(job, sent_gen=job.dispatch_gen - 1, resend_count=job.resend_count + 1, next_send_at=now)
         return len(silent[:limit])
 
-    async def prune(self, *, older_than: timedelta, limit: int) -> int:
-        before = self.clock() - older_than
-        old = [job.id for job in self.jobs.values() if job.finished_at is not None and job.finished_at < before]
+    async def expiring(
+        self, *, older_than: timedelta, kinds: Mapping[str, timedelta] = NO_KINDS, limit: int
+    ) -> list[QueuedJob]:
+        now = self.clock()
+        old = [
+            job
+            for job in self.jobs.values()
+            if job.result is not None and job.next_send_at < now and self._is_older(job, older_than, kinds)
+        ]
+        return [self._set(job, next_send_at=now + timedelta(hours=1)) for job in old[:limit]]
+
+    async def expire(self, ids: Sequence[JobKey]) -> list[QueuedJob]:
+        found = [job for key in ids if (job := self.jobs.get(key)) is not None and job.result is not None]
+        return [self._changed(job, result=None, expired_at=self.clock()) for job in found]
+
+    async def prune(self, *, older_than: timedelta, kinds: Mapping[str, timedelta] = NO_KINDS, limit: int) -> int:
+        old = [job.id for job in self.jobs.values() if job.result is None and self._is_older(job, older_than, kinds)]
         for key in old[:limit]:
             del self.jobs[key]
             self.attempts.pop(key, None)
         return len(old[:limit])
+
+    async def queue_ages(self) -> dict[str, timedelta]:
+        now = self.clock()
+        oldest: dict[str, datetime] = {}
+        for job in self._all_waiting():
+            if job.available_at <= now:
+                oldest[job.queue] = min(job.available_at, oldest.get(job.queue, now))
+        return {queue: now - since for queue, since in oldest.items()}
 
     async def tally(self, *, limit: int) -> int:
         """Count nothing: the statistics are read from Postgres only."""
@@ -305,74 +360,3 @@ class InMemoryRepository:
             error, outcome = JobError(type="timeout", message=text), "timeout"
         self._close_attempt(job, outcome, None)
         return self._again(job, status, None, error=error, lost_count=lost_count)
-
-    def _waiting(self, message: JobMessage) -> QueuedJob | None:
-        job = self.jobs.get(message.id)
-        waits = job is not None and job.status in (JobStatus.PENDING, JobStatus.RETRYING)
-        return job if job is not None and waits and job.dispatch_gen == message.gen else None
-
-    def _all_waiting(self) -> list[QueuedJob]:
-        waiting = [job for job in self.jobs.values() if job.status in (JobStatus.PENDING, JobStatus.RETRYING)]
-        return sorted(waiting, key=lambda job: job.next_send_at)
-
-    def _held(self, job: QueuedJob) -> QueuedJob | None:
-        now = self.jobs.get(job.id)
-        if now is None or now.status is not JobStatus.RUNNING or now.lease_token != job.lease_token:
-            return None
-        return now
-
-    def _again(
-        self,
-        job: QueuedJob,
-        status: JobStatus,
-        outcome: str | None,
-        *,
-        delay: timedelta = timedelta(),
-        grace: timedelta = timedelta(),
-        **changes: Any,
-    ) -> QueuedJob:
-        now = self.clock()
-        return self._ended(
-            job,
-            status,
-            outcome,
-            dispatch_gen=job.dispatch_gen + 1,
-            available_at=now + delay,
-            next_send_at=now + max(grace, delay - _NEAR),
-            **changes,
-        )
-
-    def _ended(self, job: QueuedJob, status: JobStatus, outcome: str | None, **changes: Any) -> QueuedJob:
-        if outcome is not None:
-            self._close_attempt(job, outcome, changes.get("error"))
-        ended_at = self.clock() if status.is_final else None
-        no_lease = {"lease_token": None, "lease_until": None, "deadline_at": None}
-        return self._changed(job, status=status, finished_at=ended_at, **no_lease, **changes)
-
-    def _close_attempt(self, job: QueuedJob, outcome: str, error: JobError | None) -> None:
-        attempts = self.attempts[job.id]
-        attempts[-1] = dataclasses.replace(attempts[-1], ended_at=self.clock(), outcome=outcome, error=error)
-
-    def _changed(self, job: QueuedJob, **changes: Any) -> QueuedJob:
-        return self._set(job, version=job.version + 1, **changes)
-
-    def _set(self, job: QueuedJob, **changes: Any) -> QueuedJob:
-        self.jobs[job.id] = dataclasses.replace(job, **changes)
-        return self.jobs[job.id]
-
-
-def _check(value: object) -> None:
-    """Refuse what jsonb refuses."""
-    text = json.dumps(value, ensure_ascii=False)
-    if "\\u0000" in text or any("\ud800" <= character <= "\udfff" for character in text):
-        raise StoreRefused("A text holds a NUL character or half a surrogate pair.")
-    if not _finite(value):
-        raise StoreRefused("A number is not finite.")
-
-
-def _finite(value: object) -> bool:
-    if isinstance(value, float):
-        return math.isfinite(value)
-    if isinstance(value, Mapping):
-        return all(map(_finite, value.values()))
-    return not isinstance(value, (list, tuple)) or all(map(_finite, value))

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
 from typing import Any, Protocol
 
+import psycopg
 import pytest
 from psycopg import sql
-from uuid_utils.compat import uuid7
 
-from queued_jobs import Database, JobMessage, PostgresRepository, QueuedJob, Repository
+from queued_jobs import Database, JobMessage, PostgresRepository, QueuedJob, Repository, Tables, migrate
 from queued_jobs.model import Added, Attempt, JobKey, NewJob
 from queued_jobs.testing import InMemoryRepository
+from scripts.local.postgres import PostgresServer
+from tests.support.own_database import own_database
+
+NUMBERED = Tables(schema="desk", prefix="export_", key_type=int)
 
 
 class Store(Protocol):
@@ -39,7 +44,7 @@ class Helpers:
 
     async def add(self, **changes: Any) -> Added:
         values: dict[str, Any] = {
-            "id": uuid7(),
+            "id": (await self.repository.new_keys(1))[0],
             "kind": "demo",
             "schema_version": 1,
             "queue": "demo",
@@ -47,7 +52,8 @@ class Helpers:
             "request": {"n": 1},
             "max_attempts": 5,
         }
-        return await self.repository.add(NewJob(**(values | changes)))
+        (added,) = await self.repository.add(NewJob(**(values | changes)))
+        return added
 
     async def waiting(self, **changes: Any) -> QueuedJob:
         return (await self.add(**changes)).job
@@ -91,6 +97,7 @@ class PostgresStore:
     def __init__(self, database: Database) -> None:
         self.database = database
         self.repository: Repository = PostgresRepository(database)
+        self._table = sql.Identifier(database.tables.schema, f"{database.tables.prefix}job")
 
     async def row(self, key: JobKey) -> QueuedJob:
         row = await self.database.row("get", {"id": key, "any_user": True, "user_id": None})
@@ -105,28 +112,44 @@ class PostgresStore:
         async with self.database.connection() as conn:
             for name, span in by.items():
                 column = sql.Identifier(name)
-                update = sql.SQL("update queued_jobs.job set {} = {} + %s where id = %s").format(column, column)
+                update = sql.SQL("update {} set {} = {} + %s where id = %s").format(self._table, column, column)
                 await conn.execute(update, (span, key))
 
     async def set(self, key: JobKey, **values: Any) -> None:
         async with self.database.connection() as conn:
             for name, value in values.items():
-                update = sql.SQL("update queued_jobs.job set {} = %s where id = %s").format(sql.Identifier(name))
+                update = sql.SQL("update {} set {} = %s where id = %s").format(self._table, sql.Identifier(name))
                 await conn.execute(update, (value, key))
 
 
-@pytest.fixture(params=["memory", "postgres"])
-def store_url(request: pytest.FixtureRequest) -> str | None:
+@pytest.fixture(scope="session")
+def template_with_numbers(postgres: PostgresServer, migrated_template: str) -> str:
+    """The name of a database that has tables with numbers for keys beside the ordinary ones."""
+    name = "migrated_numbers"
+    with psycopg.connect(postgres.url, autocommit=True) as connection:
+        connection.execute(f"create database {name} template {migrated_template} strategy file_copy")
+    asyncio.run(migrate(postgres.url_of(name), NUMBERED))
+    return name
+
+
+@pytest.fixture(params=["memory", "uuid", "bigint"])
+def store(request: pytest.FixtureRequest) -> Iterator[Database | None]:
     """Where the store is; None for memory."""
-    url: str | None = request.getfixturevalue("jobs_url") if request.param == "postgres" else None
-    return url
+    if request.param == "memory":
+        yield None
+    elif request.param == "uuid":
+        yield Database(request.getfixturevalue("jobs_url"))
+    else:
+        postgres, template = request.getfixturevalue("postgres"), request.getfixturevalue("template_with_numbers")
+        with own_database(postgres, template) as url:
+            yield Database(url, tables=NUMBERED)
 
 
 @pytest.fixture
-async def jobs(store_url: str | None) -> AsyncIterator[Helpers]:
-    if store_url is None:
+async def jobs(store: Database | None) -> AsyncIterator[Helpers]:
+    if store is None:
         yield Helpers(MemoryStore())
         return
-    database = Database(store_url)
+    database = store
     yield Helpers(PostgresStore(database))
     await database.close()

@@ -6,7 +6,6 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from uuid_utils.compat import uuid7
 
 from queued_jobs import JobError, JobMessage, JobStatus, QueuedJob
 from queued_jobs.errors import JobConflict, KeyReused, StoreRefused
@@ -90,7 +89,7 @@ class TestClaim:
         assert await jobs.row(job.id) == job
 
     async def test_an_unknown_job_does_nothing(self, jobs: Helpers) -> None:
-        message = JobMessage(id=uuid7(), gen=1)
+        message = JobMessage(id=(await jobs.repository.new_keys(1))[0], gen=1)
         assert await jobs.repository.claim(message, kind="demo", schema_version=1, lease=LEASE, timeout=HOUR) is None
         assert await jobs.repository.defer(message, kind="demo", schema_version=1) is None
 

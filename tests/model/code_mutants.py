@@ -75,7 +75,7 @@ CODE_MUTANTS: dict[str, CodeMutant] = {
     ),
     "a message that came too early is dropped": CodeMutant(
         "_executor:execute",
-        "await runner.repository.defer(message, kind=runner.kind, schema_version=runner.schema_version)",
+        "await repository.defer(message, kind=kind, schema_version=version)",
         "None",
     ),
     "a result larger than allowed is stored": CodeMutant(
@@ -105,10 +105,10 @@ CODE_MUTANTS: dict[str, CodeMutant] = {
         "enqueue:queue_job", "if conn is None:", "if delay is not None:"
     ),
     "a duplicate sends a message of its own": CodeMutant(
-        "enqueue:JobHandle.send", "if self.duplicate or self.sent:", "if self.sent:"
+        "enqueue:send_all", "if not handle.duplicate and not handle.sent]", "if not handle.sent]"
     ),
     "a second call of send sends again": CodeMutant(
-        "enqueue:JobHandle.send", "if self.duplicate or self.sent:", "if self.duplicate:"
+        "enqueue:send_all", "if not handle.duplicate and not handle.sent]", "if not handle.duplicate]"
     ),
     "what the queue refused is marked as sent": CodeMutant("dispatch:dispatch", "return None", "return one.message"),
     "a far message is hidden on the queue": CodeMutant(
@@ -121,16 +121,16 @@ CODE_MUTANTS: dict[str, CodeMutant] = {
         "raise",
     ),
     "a key with another request returns the first job": CodeMutant(
-        "postgres:PostgresRepository.add", 'if not found["same_request"]:', 'if found["same_request"] is None:'
+        "postgres:PostgresRepository._existing", 'if not found["same_request"]:', 'if found["same_request"] is None:'
     ),
     "another user's job is returned": CodeMutant(
-        "postgres:PostgresRepository.add", 'elif not found["is_mine"]:', 'elif found["is_mine"] is None:'
+        "postgres:PostgresRepository._existing", 'elif not found["is_mine"]:', 'elif found["is_mine"] is None:'
     ),
     # the sweeper, people, pushes
     "a rescue is not shown": CodeMutant(
         "sweeper:Sweeper.run_once",
-        "if rescued:",
-        "if not rescued:",
+        "if changed := [*rescued, *followed_up]:",
+        "if changed := [*followed_up]:",
         lambda: test_sweeper.test_a_lost_worker_is_rescued_sent_and_shown_in_one_sweep(World()),
     ),
     "what is owed is not sent": CodeMutant(

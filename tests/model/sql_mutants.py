@@ -15,16 +15,16 @@ _SAME_GENERATION = ("dispatch_gen = dispatch_gen + 1", "dispatch_gen = dispatch_
 #: By the statement's name, and then by what is wrong with it.
 SQL_MUTANTS: dict[str, dict[str, tuple[str, str]]] = {
     "enqueue": {
-        "leaves the sender no grace": ("greatest(%(grace)s, %(delay)s - 600)", "greatest(0, %(delay)s - 600)"),
-        "sends a far job at once": ("greatest(%(grace)s, %(delay)s - 600)", "%(grace)s"),
-        "forgets the delay": ("make_interval(secs => %(delay)s),", "make_interval(secs => 0),"),
+        "leaves the sender no grace": ("greatest(%(grace)s, delay - 600)", "greatest(0 * %(grace)s, delay - 600)"),
+        "sends a far job at once": ("greatest(%(grace)s, delay - 600)", "%(grace)s"),
+        "forgets the delay": ("make_interval(secs => delay) end,", "make_interval(secs => 0) end,"),
         "ignores the idempotency key": (
-            "%(user_id)s, %(idempotency_key)s,",
-            "%(user_id)s, %(idempotency_key)s::text || clock_timestamp()::text,",
+            "queue, user_id, idempotency_key, unique_key, concurrency_key, batch_id,\n       after",
+            "queue, user_id, idempotency_key || now()::text, unique_key, concurrency_key, batch_id,\n       after",
         ),
         "ignores the unique key": (
-            "%(unique_key)s, %(parent_id)s,",
-            "%(unique_key)s::text || clock_timestamp()::text, %(parent_id)s,",
+            "idempotency_key, unique_key, concurrency_key, batch_id,\n       after",
+            "idempotency_key, unique_key || now()::text, concurrency_key, batch_id,\n       after",
         ),
     },
     "find_existing": {
@@ -122,7 +122,7 @@ SQL_MUTANTS: dict[str, dict[str, tuple[str, str]]] = {
         "never gives up": ("resend_count >= %(max_resend)s", "resend_count >= 1000 * %(max_resend)s"),
     },
     "prune": {
-        "deletes what has just ended": ("make_interval(secs => %(seconds)s)", "make_interval(secs => 0 * %(seconds)s)"),
+        "deletes what has just ended": ("coalesce(own.keep, %(keep)s)", "0 * %(keep)s"),
     },
     "cancel": {
         "of a job that has ended": (

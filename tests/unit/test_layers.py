@@ -20,6 +20,8 @@ FORBIDDEN = {
     "functions/jobs": {"azure.functions", "fastapi", "starlette", "services", "api"},
     "infra": {"fastapi", "psycopg", "azure.functions"},
 }
+#: Makes the application's role and brings the schema up to date, as the deployer.
+MAY = {"infra/database_setup.py": {"psycopg", "psycopg.sql"}}
 SQL = re.compile(r"(?is)\b(select\b.+\bfrom|insert\s+into|update\b.+\bset|delete\s+from|create\s+table)\b")
 
 
@@ -40,9 +42,10 @@ def imported(path: Path) -> set[str]:
 @pytest.mark.parametrize("folder", FORBIDDEN)
 def test_imports_point_down_only(folder: str) -> None:
     for path in files(folder):
-        for name in imported(path):
+        place = path.relative_to(ROOT)
+        for name in imported(path) - MAY.get(str(place), set()):
             above = {bad for bad in FORBIDDEN[folder] if name == bad or name.startswith(f"{bad}.")}
-            assert not above, f"{path.relative_to(ROOT)} imports {name}"
+            assert not above, f"{place} imports {name}"
 
 
 @pytest.mark.parametrize("folder", ["functions", "queued_jobs"])

@@ -1,13 +1,17 @@
 -- The job, its attempts, and what the queue delivered that nobody can read.
 create table queued_jobs.job (
-  id               uuid primary key,
+  id               job_key primary key,
   kind             text not null check (kind ~ '^[a-z][a-z0-9-]{0,62}$'),
   schema_version   int not null default 1,
   queue            text not null check (queue ~ '^[a-z0-9](-?[a-z0-9])+$' and length(queue) between 3 and 56),
   user_id          text not null check (length(user_id) between 1 and 128),
   idempotency_key  text check (length(idempotency_key) between 1 and 200),
   unique_key       text check (length(unique_key) between 1 and 200),
-  parent_id        uuid,
+  concurrency_key  text check (length(concurrency_key) between 1 and 200),
+  concurrency_slot int,  -- of the current or the last attempt
+  batch_id         uuid,
+  after_batch      uuid,
+  parent_id        job_key,
   traceparent      text,
   request          jsonb not null,
   status           text not null default 'pending'
@@ -33,6 +37,7 @@ create table queued_jobs.job (
   created_at       timestamptz not null default clock_timestamp(),
   started_at       timestamptz,
   finished_at      timestamptz,
+  expired_at       timestamptz,  -- since when its result is gone
   seen_at          timestamptz,
   cleared_at       timestamptz,
   constraint job_running_has_lease check ((status = 'running') = (lease_token is not null)),
@@ -40,22 +45,29 @@ create table queued_jobs.job (
                                       and (lease_token is null) = (deadline_at is null)),
   constraint job_final_has_end     check ((status in ('succeeded','failed','cancelled','aborted')) = (finished_at is not null)),
   constraint job_result_if_success check (result is null or status = 'succeeded'),
+  constraint job_expired_if_success check (expired_at is null or (status = 'succeeded' and result is null)),
   constraint job_sent_not_ahead    check (sent_gen <= dispatch_gen),
   constraint job_cleared_if_final  check (cleared_at is null or finished_at is not null)
 ) with (fillfactor = 80);
 
 create unique index job_idempotency on queued_jobs.job (user_id, kind, idempotency_key) where idempotency_key is not null;
 create unique index job_unique on queued_jobs.job (kind, unique_key) where unique_key is not null and status in ('pending','running','retrying');
+create unique index job_slot on queued_jobs.job (kind, concurrency_key, concurrency_slot) where concurrency_key is not null and status = 'running';
+create index job_line     on queued_jobs.job (kind, concurrency_key, created_at, id) where concurrency_key is not null and status in ('pending','retrying');
+create index job_batch    on queued_jobs.job (batch_id, created_at, id) where batch_id is not null;
+create index job_batch_open on queued_jobs.job (batch_id) where batch_id is not null and finished_at is null;
+create index job_held     on queued_jobs.job (after_batch) where after_batch is not null and status = 'pending';
 create index job_unsent   on queued_jobs.job (next_send_at) where sent_gen < dispatch_gen and status in ('pending','retrying');
 create index job_silent   on queued_jobs.job (next_send_at) where sent_gen >= dispatch_gen and status in ('pending','retrying');
 create index job_running  on queued_jobs.job (id) where status = 'running';
 create index job_bell     on queued_jobs.job (user_id, created_at desc, id desc) where cleared_at is null;
 create index job_recent   on queued_jobs.job (created_at desc, id desc);
-create index job_finished on queued_jobs.job (finished_at) where finished_at is not null;
+create index job_result   on queued_jobs.job (kind, finished_at) where result is not null;
+create index job_ended    on queued_jobs.job (kind, finished_at) where finished_at is not null and result is null;
 
 -- One row a claim. A generation can be claimed once, so (job_id, gen) is also a second guard against a double claim.
 create table queued_jobs.attempt (
-  job_id      uuid not null references queued_jobs.job (id) on delete cascade,
+  job_id      job_key not null references queued_jobs.job (id) on delete cascade,
   gen         bigint not null,
   attempt     int not null,
   worker_id   text not null,
@@ -77,3 +89,4 @@ create table queued_jobs.rejected_message (
   body_start  text not null check (length(body_start) <= 1024),
   received_at timestamptz not null default clock_timestamp()
 );
+create index rejected_message_received on queued_jobs.rejected_message (received_at);

@@ -90,7 +90,7 @@ create table queued_jobs.failure (
   failures    int not null,
   first_at    timestamptz not null,
   last_at     timestamptz not null,
-  example     uuid not null,
+  example     job_key not null,
   primary key (grain, at, kind, fingerprint)
 );
 

@@ -1,9 +1,14 @@
--- Insert a job in the caller's transaction. 0 rows: idempotency_key (for this user and kind) or unique_key (among jobs of the
--- kind that have not ended) is taken. next_send_at leaves the caller `grace` seconds to send after its commit.
-insert into queued_jobs.job (id, kind, schema_version, queue, user_id, idempotency_key, unique_key, parent_id, traceparent,
-                             request, max_attempts, available_at, next_send_at)
-values (%(id)s, %(kind)s, %(schema_version)s, %(queue)s, %(user_id)s, %(idempotency_key)s, %(unique_key)s, %(parent_id)s,
-        %(traceparent)s, %(request)s, %(max_attempts)s, clock_timestamp() + make_interval(secs => %(delay)s),
-        clock_timestamp() + make_interval(secs => greatest(%(grace)s, %(delay)s - 600)))
+-- Insert jobs in the caller's transaction. Missing in the answer: those whose idempotency_key (for this user and kind) or unique_key
+-- (among jobs of the kind that have not ended) is taken. next_send_at leaves the caller `grace` seconds to send after its commit.
+-- A held job waits for the end of a batch.
+insert into queued_jobs.job (id, kind, schema_version, queue, user_id, idempotency_key, unique_key, concurrency_key, batch_id,
+                             after_batch, parent_id, traceparent, request, max_attempts, available_at, next_send_at)
+select id, kind, schema_version, queue, user_id, idempotency_key, unique_key, concurrency_key, batch_id,
+       after_batch, parent_id, traceparent, request, max_attempts,
+       case when held then '9999-12-31Z' else clock_timestamp() + make_interval(secs => delay) end,
+       case when held then '9999-12-31Z' else clock_timestamp() + make_interval(secs => greatest(%(grace)s, delay - 600)) end
+from jsonb_to_recordset(%(jobs)s) as new (
+  id job_key, kind text, schema_version int, queue text, user_id text, idempotency_key text, unique_key text, concurrency_key text,
+  batch_id uuid, after_batch uuid, parent_id job_key, traceparent text, request jsonb, max_attempts int, delay float8, held boolean)
 on conflict do nothing
 returning *

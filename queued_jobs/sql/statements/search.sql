@@ -11,7 +11,7 @@ from (
               or strpos(lower(error::text), lower(%(text)s)) > 0) is true as matches
   from queued_jobs.job
   where (created_at, id) < (%(before_created)s, %(before_id)s)
-    and (%(id_from)s::uuid is null or id between %(id_from)s and %(id_to)s)
+    and (%(id_from)s::job_key is null or id between %(id_from)s and %(id_to)s)
     and (%(kind)s::text is null or kind = %(kind)s)
     and (%(user_id)s::text is null or user_id = %(user_id)s)
     and (%(statuses)s::text[] is null or status = any(%(statuses)s))

@@ -124,7 +124,8 @@ async def a_job_grows_old(world: World, at: int) -> None:
     """One ended job is a month older than it was."""
     job = pick([job for job in world.jobs.values() if job.status.is_final], at)
     if job is not None:
-        world.store.move(job.key, "finished_at", KEEP)
+        for column in ("finished_at", "next_send_at"):
+            world.store.move(job.key, column, KEEP)
         world.rebase()
 
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 from datetime import timedelta
 
-from queued_jobs import JobMessage, JobStatus, Sweeper
+import pytest
+
+from queued_jobs import JobMessage, JobStatus, QueuedJob, Sweeper
 from queued_jobs.sweeper import SweepReport
-from tests.unit.queued_jobs.conftest import World
+from tests.unit.queued_jobs.conftest import Answer, Demo, World
 
 DAY = timedelta(days=1)
 
@@ -57,3 +60,72 @@ async def test_a_hub_that_is_away_does_not_stop_the_sweep(world: World) -> None:
     assert claimed is not None
     world.repository.jobs[job.id] = dataclasses.replace(claimed, lease_until=job.created_at - DAY)
     assert (await sweeper(world).run_once()).sent == 1
+
+
+class Brief(Demo):
+    keep_result = DAY
+    keep = 3 * DAY
+    storage_is_away = False
+
+    async def on_result_expired(self, job: QueuedJob, result: Answer) -> None:
+        if self.storage_is_away:
+            raise ConnectionError("The storage is away.")
+        self.discarded.append(result)
+
+
+class TestExpiry:
+    async def old(self, world: World, runner: Demo, days: float) -> QueuedJob:
+        job = await world.queued()
+        await runner.execute(JobMessage.of(job))
+        ago = world.row(job).created_at - days * DAY
+        world.repository.jobs[job.id] = dataclasses.replace(world.row(job), finished_at=ago, next_send_at=ago)
+        return world.row(job)
+
+    def sweeper(self, world: World, runner: Demo) -> Sweeper:
+        return Sweeper(world.repository, world.queues, world.notifier, runners=[runner])
+
+    async def test_what_the_result_refers_to_goes_first_and_the_owner_is_told(self, world: World) -> None:
+        runner = world.runner(of=Brief)
+        job = await self.old(world, runner, days=2)
+        report = await self.sweeper(world, runner).run_once()
+        assert (report.expired, report.pruned) == (1, 0)
+        assert runner.discarded == [Answer(text="n is 1")]
+        assert world.notifier.pushed[-1] == world.row(job)
+        assert world.row(job).result is None
+        assert world.row(job).expired_at is not None
+        assert (await self.sweeper(world, runner).run_once()).expired == 0
+
+    async def test_a_storage_that_is_away_is_tried_again_after_an_hour(
+        self, world: World, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        runner = world.runner(of=Brief)
+        job = await self.old(world, runner, days=2)
+        runner.storage_is_away = True  # type: ignore[attr-defined]
+        assert (await self.sweeper(world, runner).run_once()).expired == 0
+        assert "The storage is away." in caplog.text
+        runner.storage_is_away = False  # type: ignore[attr-defined]
+        assert (await self.sweeper(world, runner).run_once()).expired == 0
+        world.repository.jobs[job.id] = dataclasses.replace(world.row(job), next_send_at=job.created_at - DAY)
+        assert (await self.sweeper(world, runner).run_once()).expired == 1
+
+    async def test_a_kind_that_nobody_knows_any_more_expires_all_the_same(self, world: World) -> None:
+        job = await self.old(world, world.runner(), days=31)
+        report = await sweeper(world).run_once()
+        assert (report.expired, report.pruned) == (1, 1)
+        assert job.id not in world.repository.jobs
+
+    async def test_the_row_stays_for_the_time_of_its_kind(self, world: World) -> None:
+        runner = world.runner(of=Brief)
+        await self.old(world, runner, days=4)
+        report = await self.sweeper(world, runner).run_once()
+        assert (report.expired, report.pruned) == (1, 1)
+
+
+async def test_a_long_wait_is_told(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING)
+    job = await world.queued()
+    await sweeper(world).run_once()
+    assert "has waited" not in caplog.text
+    world.repository.jobs[job.id] = dataclasses.replace(job, available_at=job.created_at - DAY)
+    await sweeper(world).run_once()
+    assert "queue demo: its oldest job has waited for 86400 s" in caplog.text

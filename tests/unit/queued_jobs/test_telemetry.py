@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -13,7 +15,7 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from queued_jobs import JobContext, JobMessage, JobRegistry, JobStatus, PermanentError, SignalRNotifier
+from queued_jobs import JobContext, JobMessage, JobRegistry, JobStatus, PermanentError, SignalRNotifier, Sweeper
 from queued_jobs.signalr import ConnectionString
 from tests.unit.queued_jobs.conftest import Answer, Ask, Demo, World
 
@@ -110,3 +112,16 @@ async def test_log_records_carry_the_job(world: World, caplog: pytest.LogCapture
     record = next(record for record in caplog.records if "executing" in record.message)
     fields = vars(record)
     assert (fields["job_id"], fields["job_kind"], fields["job_attempt"]) == (str(job.id), "demo", 1)
+
+
+async def test_the_age_of_a_queue_is_measured_and_falls_back_to_nothing(world: World) -> None:
+    job = await world.queued()
+    world.repository.jobs[job.id] = dataclasses.replace(job, available_at=job.available_at - timedelta(minutes=2))
+    sweeper = Sweeper(world.repository, world.queues, world.notifier)
+    await sweeper.run_once()
+    (point,) = points("queued_jobs.queue.age")
+    assert point.attributes == {"messaging.destination.name": "demo"}
+    assert 120 <= point.value < 180
+    await world.runner().execute(JobMessage.of(job))
+    await sweeper.run_once()
+    assert [point.value for point in points("queued_jobs.queue.age")] == [0]

@@ -1,0 +1,135 @@
+"""Starts many jobs at once, and one more when all of them have ended."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Generic, TypeVar
+from uuid import UUID, uuid4
+
+from psycopg import AsyncConnection
+from pydantic import BaseModel
+
+from queued_jobs import telemetry
+from queued_jobs.enqueue import JobHandle, check_length, new_job, send_all, store
+from queued_jobs.errors import InvalidRequest
+from queued_jobs.model import JobKey
+from queued_jobs.notifier import Notifier
+from queued_jobs.queues import Queues
+from queued_jobs.repository import Repository
+from queued_jobs.runner import JobRunner
+
+RequestT = TypeVar("RequestT", bound=BaseModel)
+ResultT = TypeVar("ResultT", bound=BaseModel | None)
+
+_MOST = 10_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FollowUp(Generic[RequestT]):
+    """A job that runs once all jobs of a batch have ended, however they ended. It reads them by `JobContext.batch`."""
+
+    runner: type[JobRunner[RequestT, Any]]
+    request: RequestT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch(Generic[ResultT]):
+    """Jobs that were stored together.
+
+    Attributes
+    ----------
+    id
+        What their rows have as `batch_id`.
+    handles
+        In the order of the requests.
+    follow_up
+        The job that waits for them, if one was asked for.
+    """
+
+    id: UUID
+    handles: Sequence[JobHandle[ResultT]]
+    follow_up: JobHandle[Any] | None
+
+    async def send(self) -> None:
+        """Send all messages and tell the owner, as `JobHandle.send` does for one job."""
+        await send_all([*self.handles, *([self.follow_up] if self.follow_up else [])])
+
+
+async def queue_jobs(
+    runner: type[JobRunner[RequestT, ResultT]],
+    requests: Sequence[RequestT],
+    *,
+    user_id: str,
+    repository: Repository,
+    queues: Queues,
+    notifier: Notifier | None = None,
+    delay: timedelta = timedelta(),
+    priority: str | None = None,
+    idempotency_key: str | None = None,
+    parent_id: JobKey | None = None,
+    follow_up: FollowUp[Any] | None = None,
+    conn: AsyncConnection[Any] | None = None,
+) -> Batch[ResultT]:
+    """Store many jobs of one kind for a user, all or none, and wake workers for them.
+
+    One insert stores all of them, with the follow-up; the messages are sent side by side. Otherwise as `queue_job`.
+
+    Parameters
+    ----------
+    requests
+        Up to 10,000.
+    idempotency_key
+        Up to 190 characters, for the batch as a whole: a repeated call with the same requests returns the same jobs.
+    follow_up
+        A job of the same user that is stored now and runs when the last of the others has ended. Without any others it
+        runs at once.
+    """
+    if len(requests) > _MOST:
+        raise InvalidRequest(f"A batch may have {_MOST:,} jobs, not {len(requests):,}: queue it in parts.")
+    check_length("idempotency_key", idempotency_key, 190)
+    batch_id = uuid4()
+    keys = await repository.new_keys(len(requests) + 1, conn=conn)
+    with telemetry.enqueuing(runner.kind, runner.queue) as traceparent:
+        jobs = [
+            new_job(
+                runner,
+                request,
+                key,
+                user_id=user_id,
+                delay=delay,
+                priority=priority,
+                idempotency_key=_numbered(idempotency_key, number),
+                parent_id=parent_id,
+                traceparent=traceparent,
+                batch_id=batch_id,
+            )
+            for number, (request, key) in enumerate(zip(requests, keys, strict=False))
+        ]
+        if follow_up is not None:
+            jobs.append(
+                new_job(
+                    follow_up.runner,
+                    follow_up.request,
+                    keys[-1],
+                    user_id=user_id,
+                    idempotency_key=_numbered(idempotency_key, "then"),
+                    parent_id=parent_id,
+                    traceparent=traceparent,
+                    after_batch=batch_id if requests else None,
+                )
+            )
+        handles = await store(jobs, repository, queues, notifier, conn)
+        batch: Batch[ResultT] = Batch(
+            id=next((handle.job.batch_id for handle in handles if handle.job.batch_id), batch_id),
+            handles=handles[: len(requests)],
+            follow_up=handles[-1] if follow_up is not None else None,
+        )
+        if conn is None:
+            await batch.send()
+    return batch
+
+
+def _numbered(key: str | None, number: int | str) -> str | None:
+    return None if key is None else f"{key}/{number}"

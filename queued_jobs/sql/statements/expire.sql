@@ -1,0 +1,5 @@
+-- Drop the results of these jobs, and tell since when they are gone.
+update queued_jobs.job
+set result = null, expired_at = clock_timestamp(), version = version + 1
+where id = any(%(ids)s) and status = 'succeeded' and result is not null
+returning *

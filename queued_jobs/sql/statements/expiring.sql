@@ -1,0 +1,20 @@
+-- Take jobs whose result is kept no longer: for `keep` seconds, or for a kind's own time. Holds each for an hour, in case that what
+-- it left behind cannot be removed now. Goes from kind to kind, so that one that is kept for years is not read for each of the others.
+with recursive found as (
+  (select kind from queued_jobs.job where result is not null order by kind limit 1)
+  union all
+  select (select j.kind from queued_jobs.job j where j.result is not null and j.kind > found.kind order by j.kind limit 1)
+  from found where found.kind is not null),
+due as (
+  select j.id
+  from found left join unnest(%(kinds)s::text[], %(keeps)s::float8[]) as own (kind, keep) using (kind)
+  cross join lateral (
+    select id from queued_jobs.job
+    where kind = found.kind and result is not null and next_send_at < clock_timestamp()
+      and finished_at < clock_timestamp() - make_interval(secs => coalesce(own.keep, %(keep)s))
+    order by finished_at limit %(n)s for update skip locked) j
+  limit %(n)s)
+update queued_jobs.job j
+set next_send_at = clock_timestamp() + interval '1 hour'
+from due where j.id = due.id
+returning j.*

@@ -1,0 +1,18 @@
+-- After a claim of 0 rows: as many jobs with its concurrency key run as may, or older ones wait for their places. It is sent again
+-- when one of them ends; should that go unnoticed, after 30 seconds for each job ahead, ten minutes at most.
+with line as (
+  select (select count(*) from queued_jobs.job other
+          where other.kind = j.kind and other.concurrency_key = j.concurrency_key and other.status = 'running')
+       + (select count(*) from queued_jobs.job older
+          where older.kind = j.kind and older.concurrency_key = j.concurrency_key
+            and older.status in ('pending','retrying') and older.available_at <= clock_timestamp()
+            and (older.created_at, older.id) < (j.created_at, j.id)) as ahead
+  from queued_jobs.job j where j.id = %(id)s and j.concurrency_key is not null)
+update queued_jobs.job j
+set sent_gen = dispatch_gen - 1,
+    next_send_at = clock_timestamp() + make_interval(secs => case when line.ahead < %(at_once)s then 0 else least(600, 30 * line.ahead) end)
+from line
+where j.id = %(id)s and j.dispatch_gen = %(gen)s and j.status in ('pending','retrying')
+  and j.kind = %(kind)s and j.schema_version <= %(schema_version)s
+  and j.available_at <= clock_timestamp() + interval '1 second'
+returning line.ahead < %(at_once)s as its_turn

@@ -1,0 +1,134 @@
+"""The rows of the store in memory, and what its state changes have in common."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from queued_jobs.errors import StoreRefused
+from queued_jobs.message import JobMessage
+from queued_jobs.model import Attempt, JobError, JobKey, JobStatus, QueuedJob
+from queued_jobs.testing.clock import database_time
+
+NEAR = timedelta(minutes=10)
+SLACK = timedelta(seconds=1)
+
+
+class Rows:
+    """Jobs and attempts in dictionaries."""
+
+    key_type: type[UUID] | type[int] = UUID
+
+    def __init__(self, clock: Callable[[], datetime] = database_time) -> None:
+        self.clock = clock
+        self.jobs: dict[JobKey, QueuedJob] = {}
+        self.attempts: dict[JobKey, list[Attempt]] = {}
+        self.rejected: list[tuple[str, bytes, str]] = []
+        self._tokens: dict[UUID, tuple[JobKey, int]] = {}
+
+    def _is_older(self, job: QueuedJob, than: timedelta, kinds: Mapping[str, timedelta]) -> bool:
+        return job.finished_at is not None and job.finished_at < self.clock() - kinds.get(job.kind, than)
+
+    def _runnable(self, message: JobMessage, kind: str, schema_version: int) -> QueuedJob | None:
+        job = self._waiting(message)
+        if job is None or job.available_at > self.clock() + SLACK:
+            return None
+        return job if job.kind == kind and job.schema_version <= schema_version else None
+
+    def _sharing(self, job: QueuedJob) -> list[QueuedJob]:
+        """Return the waiting jobs with the job's concurrency key, oldest first."""
+        shares = [other for other in self._all_waiting() if _key(other) == _key(job)]
+        return sorted(shares, key=lambda other: (other.created_at, str(other.id)))
+
+    def _ahead(self, job: QueuedJob) -> int:
+        """Count the jobs with its concurrency key that run or come first."""
+        if job.concurrency_key is None:
+            return -1
+        running = [other for other in self.jobs.values() if other.lease_token and _key(other) == _key(job)]
+        line = [other.id for other in self._sharing(job) if other is job or other.available_at <= self.clock()]
+        return len(running) + line.index(job.id)
+
+    def _follow_up(self, is_meant: Callable[[QueuedJob], bool], until: datetime) -> list[QueuedJob]:
+        unended = {job.batch_id for job in self.jobs.values() if job.finished_at is None}
+        ready = [job for job in self.jobs.values() if job.is_held and is_meant(job) and job.after_batch not in unended]
+        return [self._changed(job, available_at=self.clock(), next_send_at=until) for job in ready]
+
+    def _waiting(self, message: JobMessage) -> QueuedJob | None:
+        job = self.jobs.get(message.id)
+        waits = job is not None and job.status in (JobStatus.PENDING, JobStatus.RETRYING)
+        return job if job is not None and waits and job.dispatch_gen == message.gen else None
+
+    def _all_waiting(self) -> list[QueuedJob]:
+        waiting = [job for job in self.jobs.values() if job.status in (JobStatus.PENDING, JobStatus.RETRYING)]
+        return sorted(waiting, key=lambda job: job.next_send_at)
+
+    def _held(self, job: QueuedJob) -> QueuedJob | None:
+        now = self.jobs.get(job.id)
+        if now is None or now.status is not JobStatus.RUNNING or now.lease_token != job.lease_token:
+            return None
+        return now
+
+    def _again(
+        self,
+        job: QueuedJob,
+        status: JobStatus,
+        outcome: str | None,
+        *,
+        delay: timedelta = timedelta(),
+        grace: timedelta = timedelta(),
+        **changes: Any,
+    ) -> QueuedJob:
+        now = self.clock()
+        return self._ended(
+            job,
+            status,
+            outcome,
+            dispatch_gen=job.dispatch_gen + 1,
+            available_at=now + delay,
+            next_send_at=now + max(grace, delay - NEAR),
+            **changes,
+        )
+
+    def _ended(self, job: QueuedJob, status: JobStatus, outcome: str | None, **changes: Any) -> QueuedJob:
+        if outcome is not None:
+            self._close_attempt(job, outcome, changes.get("error"))
+        ended_at = self.clock() if status.is_final else None
+        no_lease = {"lease_token": None, "lease_until": None, "deadline_at": None}
+        return self._changed(job, status=status, finished_at=ended_at, **no_lease, **changes)
+
+    def _close_attempt(self, job: QueuedJob, outcome: str, error: JobError | None) -> None:
+        attempts = self.attempts[job.id]
+        attempts[-1] = dataclasses.replace(attempts[-1], ended_at=self.clock(), outcome=outcome, error=error)
+
+    def _changed(self, job: QueuedJob, **changes: Any) -> QueuedJob:
+        return self._set(job, version=job.version + 1, **changes)
+
+    def _set(self, job: QueuedJob, **changes: Any) -> QueuedJob:
+        self.jobs[job.id] = dataclasses.replace(job, **changes)
+        return self.jobs[job.id]
+
+
+def _key(job: QueuedJob) -> tuple[str, str | None]:
+    return job.kind, job.concurrency_key
+
+
+def check(value: object) -> None:
+    """Refuse what jsonb refuses."""
+    text = json.dumps(value, ensure_ascii=False)
+    if "\\u0000" in text or any("\ud800" <= character <= "\udfff" for character in text):
+        raise StoreRefused("A text holds a NUL character or half a surrogate pair.")
+    if not _finite(value):
+        raise StoreRefused("A number is not finite.")
+
+
+def _finite(value: object) -> bool:
+    if isinstance(value, float):
+        return math.isfinite(value)
+    if isinstance(value, Mapping):
+        return all(map(_finite, value.values()))
+    return not isinstance(value, (list, tuple)) or all(map(_finite, value))

@@ -1,0 +1,182 @@
+"""Lines and batches under concurrent workers, lost messages and dying workers, on a real Postgres."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import Counter, defaultdict
+from datetime import timedelta
+from typing import ClassVar
+
+from pydantic import BaseModel
+
+from queued_jobs import (
+    FollowUp,
+    JobContext,
+    JobMessage,
+    JobRunner,
+    JobStatus,
+    RetryPolicy,
+    Sweeper,
+    queue_job,
+    queue_jobs,
+)
+from queued_jobs.errors import JobsError
+from queued_jobs.model import JobKey
+from tests.integration.queued_jobs.conftest import Shop
+
+WORKERS = 8
+OWNERS = ("ann", "bob", "cleo")
+
+
+class Step(BaseModel):
+    number: int
+
+
+class Export(JobRunner[Step, Step]):
+    kind = "export"
+    queue = "export"
+    concurrency = 2
+    retry = RetryPolicy(max_attempts=4, base=timedelta(0))
+    running: ClassVar[Counter[str]] = Counter()
+    most: ClassVar[Counter[str]] = Counter()
+    started: ClassVar[dict[str, list[JobKey]]] = defaultdict(list)
+    dice: ClassVar[random.Random] = random.Random(1)
+
+    @classmethod
+    def concurrency_key(cls, request: Step, user_id: str) -> str | None:
+        return user_id
+
+    async def on_execute(self, request: Step, ctx: JobContext[Step]) -> Step:
+        owner = ctx.job.user_id
+        self.running[owner] += 1
+        self.most[owner] = max(self.most[owner], self.running[owner])
+        if ctx.job.attempt == 1:
+            self.started[owner].append(ctx.job.id)
+        try:
+            await asyncio.sleep(0.02)  # long enough for others to try
+            if self.dice.random() < 0.2:
+                raise OSError("not now")
+            return request
+        finally:
+            self.running[owner] -= 1
+
+
+class Report(JobRunner[Step, Step]):
+    kind = "report"
+    queue = "report"
+
+    async def on_execute(self, request: Step, ctx: JobContext[Step]) -> Step:
+        batch = await ctx.batch()
+        assert all(job.status.is_final for job in batch)
+        return Step(number=len(batch))
+
+
+async def everything_earlier(shop: Shop) -> None:
+    """Let an hour pass for whatever waits, as far as sending is concerned."""
+    async with shop.database.connection() as conn:
+        await conn.execute(
+            "update queued_jobs.job set next_send_at = next_send_at - interval '1 hour', "
+            "available_at = case when available_at < '9999-01-01' then available_at - interval '1 hour' "
+            "else available_at end where status in ('pending', 'retrying') and next_send_at < '9999-01-01'"
+        )
+
+
+async def test_a_line_under_load_is_kept_and_nobody_is_forgotten(shop: Shop) -> None:
+    runners = {each.queue: each(shop.repository, shop.queues, shop.notifier) for each in (Export, Report)}
+    sweeper = Sweeper(shop.repository, shop.queues, shop.notifier, runners=runners.values())
+    batches = [
+        await queue_jobs(
+            Export,
+            [Step(number=number) for number in range(15)],
+            user_id=owner,
+            repository=shop.repository,
+            queues=shop.queues,
+            notifier=shop.notifier,
+            follow_up=FollowUp(runner=Report, request=Step(number=0)),
+        )
+        for owner in OWNERS
+    ]
+    dice = random.Random(2)
+    for _ in range(60):
+        due = shop.queues.take()
+        dice.shuffle(due)
+        due = [message for message in due if dice.random() > 0.1]  # the others are lost
+        slots = asyncio.Semaphore(WORKERS)
+
+        async def work(queue: str, message: JobMessage, slots: asyncio.Semaphore = slots) -> None:
+            async with slots:
+                await runners[queue].execute(message)
+
+        await asyncio.gather(*(work(one.queue, one.message) for one in due))
+        await everything_earlier(shop)
+        await sweeper.run_once()
+        jobs = [
+            await shop.tracker.get(batch.follow_up.id, user_id=owner)  # type: ignore[union-attr]
+            for batch, owner in zip(batches, OWNERS, strict=True)
+        ]
+        if all(job.status.is_final for job in jobs):
+            break
+    assert [job.status for job in jobs] == [JobStatus.SUCCEEDED] * 3
+    assert [job.result for job in jobs] == [{"number": 15}] * 3
+    assert max(Export.most.values()) == Export.concurrency, "as many as may, and never more"
+    for batch, owner in zip(batches, OWNERS, strict=True):
+        queued = [handle.id for handle in batch.handles]
+        assert sorted(Export.started[owner]) == sorted(queued)
+
+
+async def test_of_many_claims_at_one_moment_as_many_win_as_there_are_places(shop: Shop) -> None:
+    handles = [
+        await queue_job(
+            Export,
+            Step(number=number),
+            user_id="ann",
+            repository=shop.repository,
+            queues=shop.queues,
+        )
+        for number in range(12)
+    ]
+    async with asyncio.timeout(60):
+        claimed = await asyncio.gather(
+            *(
+                shop.repository.claim(
+                    JobMessage.of(handle.job),
+                    kind="export",
+                    schema_version=1,
+                    lease=timedelta(minutes=1),
+                    timeout=timedelta(minutes=1),
+                    at_once=4,
+                )
+                for handle in handles
+            ),
+            return_exceptions=True,
+        )
+    assert not [one for one in claimed if isinstance(one, BaseException) and not isinstance(one, JobsError)]
+    won = [one for one in claimed if one is not None and not isinstance(one, BaseException)]
+    assert 1 <= len(won) <= 4
+    assert len({job.lease_token for job in won}) == len(won)
+
+
+async def test_a_cancelled_job_makes_way(shop: Shop) -> None:
+    first, second, third = [
+        await queue_job(Export, Step(number=number), user_id="dan", repository=shop.repository, queues=shop.queues)
+        for number in range(3)
+    ]
+    runner = Export(shop.repository, shop.queues, shop.notifier)
+    hour = timedelta(hours=1)
+    for handle in (first, second):
+        claim = await shop.repository.claim(
+            JobMessage.of(handle.job), kind="export", schema_version=1, lease=hour, timeout=hour, at_once=2
+        )
+        assert claim is not None
+    shop.queues.take()
+    await runner.execute(JobMessage.of(third.job))
+    assert (await shop.tracker.get(third.id, user_id="dan")).status is JobStatus.PENDING
+    async with shop.database.connection() as conn:
+        await conn.execute(
+            "update queued_jobs.job set lease_until = now() - interval '1 hour' where id = %s", (first.id,)
+        )
+    await shop.tracker.cancel(first.id, user_id="dan")
+    await Sweeper(shop.repository, shop.queues, shop.notifier).run_once()
+    assert (await shop.tracker.get(first.id, user_id="dan")).status is JobStatus.CANCELLED
+    assert [due.message.id for due in shop.queues.take()] == [third.id], "its worker died, and the next one is woken"

@@ -1,0 +1,137 @@
+"""The tests of lines, batches and retention are worth something: a statement broken on purpose is noticed."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import NamedTuple
+
+import pytest
+
+from queued_jobs import Database, Tables
+from queued_jobs.statements import statement
+from tests.contract import test_batches, test_line, test_retention
+from tests.contract.conftest import Helpers, PostgresStore
+from tests.model.mutation import NotAMutant, found_by_check
+
+_claim, _waiting = test_line.TestClaim(), test_line.TestWaiting()
+_add, _follow_up = test_batches.TestAdd(), test_batches.TestFollowUp()
+
+
+class Mutant(NamedTuple):
+    name: str
+    old: str
+    new: str
+    check: Callable[[Helpers], Awaitable[None]]
+
+
+MUTANTS = {
+    "two of a line run at once": Mutant(
+        "claim", "and (concurrency_key is null or exists", "and (true or exists", _claim.test_one_at_a_time
+    ),
+    "the newest goes first": Mutant(
+        "claim",
+        "(older.created_at, older.id) < (j.created_at, j.id)",
+        "(older.created_at, older.id) > (j.created_at, j.id)",
+        _claim.test_the_oldest_goes_first,
+    ),
+    "two take one slot": Mutant(
+        "claim", "and other.concurrency_slot = slot", "and false", _claim.test_as_many_as_the_kind_allows
+    ),
+    "other kinds are kept waiting": Mutant(
+        "claim", "other.kind = j.kind and ", "", _claim.test_others_are_not_kept_waiting
+    ),
+    "a retry that is not due holds the line up": Mutant(
+        "claim",
+        "and older.available_at <= clock_timestamp()",
+        "",
+        _claim.test_a_retry_that_is_not_due_holds_nobody_up,
+    ),
+    "a place that is free is not told": Mutant(
+        "wait_in_line",
+        "returning line.ahead < %(at_once)s as its_turn",
+        "returning line.ahead < 0 * %(at_once)s as its_turn",
+        _waiting.test_a_turn_that_came_meanwhile_is_told,
+    ),
+    "the line is asked again all the time": Mutant(
+        "wait_in_line", "30 * line.ahead", "0 * line.ahead", _waiting.test_a_place_that_is_given_up_wakes_the_oldest
+    ),
+    "the end of a long line waits for hours": Mutant(
+        "wait_in_line", "least(600, ", "least(60000, ", _waiting.test_the_wait_is_ten_minutes_at_most
+    ),
+    "the newest is woken": Mutant(
+        "next_in_line",
+        "order by created_at, id",
+        "order by created_at desc, id desc",
+        _waiting.test_a_place_that_is_given_up_wakes_the_oldest,
+    ),
+    "one is woken twice": Mutant(
+        "next_in_line",
+        "and j.sent_gen < j.dispatch_gen",
+        "",
+        _waiting.test_one_whose_message_is_on_its_way_is_not_woken,
+    ),
+    "a follow-up does not wait for the last one": Mutant(
+        "follow_up",
+        "member.finished_at is null)",
+        "member.finished_at is null and false)",
+        _follow_up.test_it_may_run_when_all_have_ended_one_way_or_another,
+    ),
+    "a follow-up is not held": Mutant(
+        "enqueue",
+        "case when held then",
+        "case when held and false then",
+        _follow_up.test_it_is_held_for_as_long_as_it_takes,
+    ),
+    "a follow-up runs again and again": Mutant(
+        "follow_up",
+        "set available_at = clock_timestamp(), ",
+        "set ",
+        _follow_up.test_it_may_run_when_all_have_ended_one_way_or_another,
+    ),
+    "a batch is in disorder": Mutant(
+        "batch", "order by created_at, id", "order by created_at desc", _add.test_a_batch_is_read_in_its_order
+    ),
+    "a result goes too early": Mutant(
+        "expiring",
+        "coalesce(own.keep, %(keep)s)",
+        "0 * coalesce(own.keep, %(keep)s)",
+        test_retention.test_an_old_result_is_dropped_and_that_is_told,
+    ),
+    "two remove the same result": Mutant(
+        "expiring", "interval '1 hour'", "interval '0'", test_retention.test_whoever_looks_has_it_for_an_hour
+    ),
+    "all kinds go at the same time": Mutant(
+        "expiring", "own.keep, ", "", test_retention.test_each_kind_has_its_own_time
+    ),
+    "an expired result keeps its version": Mutant(
+        "expire",
+        "version = version + 1",
+        "version = version",
+        test_retention.test_an_old_result_is_dropped_and_that_is_told,
+    ),
+    "a job goes before its result": Mutant(
+        "prune", "result is null", "kind is not null", test_retention.test_a_job_goes_after_its_result
+    ),
+}
+
+
+@pytest.fixture
+async def jobs(jobs_url: str) -> AsyncIterator[Helpers]:
+    database = Database(jobs_url)
+    yield Helpers(PostgresStore(database))
+    await database.close()
+
+
+@pytest.mark.parametrize("fault", MUTANTS)
+async def test_a_broken_statement_is_noticed(jobs: Helpers, fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    mutant = MUTANTS[fault]
+    text = statement(mutant.name).decode()
+    if mutant.old not in text:
+        raise NotAMutant(f"{mutant.name}.sql does not hold {mutant.old!r}")
+    broken = text.replace(mutant.old, mutant.new).encode()
+
+    def broken_or_not(name: str, tables: Tables) -> bytes:
+        return broken if name == mutant.name else statement(name, tables)
+
+    monkeypatch.setattr("queued_jobs.database.statement", broken_or_not)
+    assert await found_by_check(lambda: mutant.check(jobs)) is not None, "nobody noticed"
