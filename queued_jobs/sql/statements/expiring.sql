@@ -1,5 +1,6 @@
 -- Take jobs whose result is kept no longer: for `keep` seconds, or for a kind's own time. Holds each for an hour, in case that what
 -- it left behind cannot be removed now. Goes from kind to kind, so that one that is kept for years is not read for each of the others.
+-- Compares with the statement's own time, see pick_unsent.sql.
 with recursive found as (
   (select kind from queued_jobs.job where result is not null order by kind limit 1)
   union all
@@ -10,8 +11,8 @@ due as (
   from found left join unnest(%(kinds)s::text[], %(keeps)s::float8[]) as own (kind, keep) using (kind)
   cross join lateral (
     select id from queued_jobs.job
-    where kind = found.kind and result is not null and next_send_at < clock_timestamp()
-      and finished_at < clock_timestamp() - make_interval(secs => coalesce(own.keep, %(keep)s))
+    where kind = found.kind and result is not null and next_send_at < statement_timestamp()
+      and finished_at < statement_timestamp() - make_interval(secs => coalesce(own.keep, %(keep)s))
     order by finished_at limit %(n)s for update skip locked) j
   limit %(n)s)
 update queued_jobs.job j

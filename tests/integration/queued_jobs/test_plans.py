@@ -6,7 +6,7 @@ import asyncio
 import itertools
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, ClassVar
 from uuid import uuid4
 
 import psycopg
@@ -224,6 +224,68 @@ class TestBell:
             connection.execute("reset plan_cache_mode")
             assert plan.scanned == set()
             assert plan.indexes == {"job_bell"}
+
+
+class TestDuties:
+    """What workers and the sweeper do many times a minute, however many jobs there are."""
+
+    PARAMS: ClassVar[dict[str, dict[str, Any]]] = {
+        "wait_in_line": {"gen": 1, "kind": "data-export", "schema_version": 1, "at_once": 2},
+        "next_in_line": {"kind": "data-export", "concurrency_key": "ann", "hold": 15},
+        "follow_up": {"batch_id": uuid4(), "n": 1, "hold": 15},
+        "follow_up of any batch": {"batch_id": None, "n": 500, "hold": 0},
+        "batch": {"batch_id": uuid4()},
+        "expiring": {"n": 500, "keep": 86_400 * 28, "kinds": ["data-export"], "keeps": [86_400.0 * 90]},
+        "prune": {"n": 500, "keep": 86_400 * 28, "kinds": ["data-export"], "keeps": [86_400.0 * 90]},
+        "rescue": {"n": 500, "max_lost": 3},
+        "resend_silent": {"n": 500, "stale": 600},
+        "pick_unsent": {"n": 500, "hold": 15},
+        "queue_ages": {},
+    }
+
+    @pytest.mark.parametrize("mode", ["force_custom_plan", "force_generic_plan"])
+    @pytest.mark.parametrize("duty", PARAMS)
+    def test_none_reads_the_table(
+        self, connection: Connection[Row], sample: Mapping[str, Any], duty: str, mode: str
+    ) -> None:
+        with connection.transaction(force_rollback=True):
+            connection.execute(f"set local plan_cache_mode = {mode}")
+            plan = Plan(connection, duty.split()[0], {"id": sample["job"]["id"], **self.PARAMS[duty]})
+        assert "job" not in plan.scanned
+
+    def test_what_is_kept_long_is_not_read_for_what_is_not(self, connection: Connection[Row]) -> None:
+        ten_years = [86_400.0 * 3650]
+        for name in ("expiring", "prune"):
+            with connection.transaction(force_rollback=True):
+                kept = {"n": 500, "keep": 86_400 * 40, "kinds": ["thumbnail"], "keeps": ten_years}
+                assert Plan(connection, name, kept).looked_at <= 500, name
+
+    def test_jobs_of_a_far_future_are_not_looked_at(self, connection: Connection[Row]) -> None:
+        with connection.transaction(force_rollback=True):
+            connection.execute(
+                "insert into queued_jobs.job (id, kind, queue, user_id, request, next_send_at, available_at, sent_gen) "
+                "select gen_random_uuid(), 'far', 'far', 'ann', '{}', tomorrow, tomorrow, n % 2 "
+                "from generate_series(1, 5000) n, (select now() + interval '1 day') as t (tomorrow)"
+            )
+            for name, waits in (("pick_unsent", {"hold": 15}), ("resend_silent", {"stale": 600})):
+                assert Plan(connection, name, {"n": 500, **waits}).looked_at <= 1_000, name
+
+    def test_a_claim_looks_at_its_line_only(self, connection: Connection[Row], sample: Mapping[str, Any]) -> None:
+        with connection.transaction(force_rollback=True):
+            claim = {
+                "id": sample["job"]["id"],
+                "gen": 1,
+                "kind": sample["job"]["kind"],
+                "schema_version": 1,
+                "token": uuid4(),
+                "worker_id": "w",
+                "lease": 60,
+                "timeout": 60,
+                "at_once": 2,
+            }
+            plan = Plan(connection, "claim", claim)
+        assert plan.scanned == set()
+        assert plan.looked_at <= 2
 
 
 class TestStatistics:
