@@ -7,6 +7,8 @@ from datetime import timedelta
 from typing import Any
 from urllib.parse import unquote
 
+import httpx
+
 from queued_jobs import JobMessage, JobRegistry, SignalRNotifier
 from queued_jobs.errors import SendFailed
 from queued_jobs.message import Due
@@ -60,13 +62,13 @@ class Hub(SignalRNotifier):
         self.pushes: list[tuple[str, str, list[Any]]] = []
         self.away = False
 
-    async def _call(self, method: str, path: str, body: dict[str, Any] | None = None) -> None:
+    async def _call(self, method: str, path: str, body: dict[str, Any] | None = None, **query: str) -> httpx.Response:
         to_user = _TO_USER.fullmatch(path)
-        if to_user is None or body is None:
-            return
-        if self.away:
-            raise PushFailed("The hub is away.")
-        self.pushes.append((unquote(to_user[1]), body["target"], body["arguments"]))
+        if to_user is not None and body is not None:
+            if self.away:
+                raise PushFailed("The hub is away.")
+            self.pushes.append((unquote(to_user[1]), body["target"], body["arguments"]))
+        return httpx.Response(202)
 
 
 _TO_USER = re.compile(r"/api/hubs/[^/]+/users/([^/]+)/:send")
