@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import traceback
 
 from queued_jobs.errors import InvalidRequest, JobTimeout, ResultTooLarge, StoreRefused
 from queued_jobs.model import JobError
 from queued_jobs.redact import masked, storable
+
+logger = logging.getLogger(__name__)
 
 _MAX_MESSAGE = 2_000
 _MAX_TRACEBACK = 20_000
@@ -25,7 +28,7 @@ def described(exc: Exception) -> JobError:
     texts: list[str] = []
     link: BaseException | None = exc
     while link is not None and len(texts) < 5:
-        texts.append(str(link) or type(link).__name__)
+        texts.append(_text(link))
         link = link.__cause__ or (None if link.__suppress_context__ else link.__context__)
     # masked before the cut, which could part a credential from its name; the end names the place
     trace = masked("".join(traceback.format_exception(exc)))[-_MAX_TRACEBACK:]
@@ -34,3 +37,12 @@ def described(exc: Exception) -> JobError:
         message=storable("\nCaused by: ".join(texts), _MAX_MESSAGE),
         traceback=storable(trace, _MAX_TRACEBACK),
     )
+
+
+def _text(exc: BaseException) -> str:
+    try:
+        return str(exc) or type(exc).__name__
+    except Exception:
+        # the attempt has failed already; a class that cannot be printed must not hide that
+        logger.exception("a %s has no text", type(exc).__name__)
+        return type(exc).__name__

@@ -36,6 +36,7 @@ class JobStatus(StrEnum):
 
     @property
     def is_final(self) -> bool:
+        """Whether the job has ended."""
         return self not in (JobStatus.PENDING, JobStatus.RUNNING, JobStatus.RETRYING)
 
 

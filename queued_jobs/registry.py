@@ -57,6 +57,7 @@ class JobRegistry:
         return iter(self._runners.values())
 
     def get(self, kind: str) -> RunnerType | None:
+        """Return the runner of a kind; None for a kind that is not registered."""
         return self._runners.get(kind)
 
     @property

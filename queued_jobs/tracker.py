@@ -74,6 +74,7 @@ class JobTracker:
         self._bulk = BulkActions(database, self._repository, queues, notifier)
 
     async def get(self, job_id: JobKey, *, user_id: str | _Anybody) -> QueuedJob:
+        """Return one job. Raises `JobNotFound` for somebody else's as for one that is not there."""
         row = await self._database.row("get", _whose(job_id, user_id))
         if row is None:
             raise JobNotFound

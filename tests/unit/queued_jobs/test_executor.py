@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import dataclasses
 import threading
 from collections.abc import Callable
@@ -365,42 +364,3 @@ class TestQueueAway:
         job = await world.run(body)
         assert job.status is JobStatus.RETRYING
         assert job.sent_gen < job.dispatch_gen
-
-
-class TestGarbage:
-    @pytest.mark.parametrize(
-        "body",
-        [
-            b"",
-            b"\xff",
-            b"{}",
-            b"[]",
-            b'"x"',
-            b"null",
-            b'{"v":2,"id":"01a20f71-90cb-7027-842a-5ce2fd999aaa","gen":1}',
-            b'{"v":1,"id":"1","gen":1}',
-            b'{"v":1,"id":5,"gen":1}',
-            b'{"v":1,"id":"01a20f71-90cb-7027-842a-5ce2fd999aaa","gen":true}',
-            b'{"v":1,"id":"01a20f71-90cb-7027-842a-5ce2fd999aaa","gen":9223372036854775808}',
-            b'{"v":1,"id":"01a20f71-90cb-7027-842a-5ce2fd999aaa","gen":-1}',
-            b"[" * 100_000,
-            b"x" * 65_536,
-        ],
-        ids=lambda body: repr(body[:40]),
-    )
-    async def test_it_is_kept_and_acknowledged(self, world: World, body: bytes) -> None:
-        await world.runner().receive(body)
-        ((queue, kept, reason),) = world.repository.rejected
-        assert (queue, kept) == ("demo", body)
-        assert reason.startswith("Not a job message")
-
-    async def test_poison_wakes_the_job_again(self, world: World) -> None:
-        job = await world.queued()
-        await world.runner().receive_poison(JobMessage.of(job).encode().encode())
-        assert world.row(job).resend_count == 1
-        assert world.repository.rejected[0][0] == "demo-poison"
-
-    async def test_poison_that_names_no_job_is_kept(self, world: World) -> None:
-        with contextlib.nullcontext():
-            await world.runner().receive_poison(b"garbage")
-        assert len(world.repository.rejected) == 1

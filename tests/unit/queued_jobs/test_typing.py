@@ -11,7 +11,7 @@ PROGRAM = """
 from __future__ import annotations
 from typing import assert_type
 from pydantic import BaseModel
-from queued_jobs import JobContext, JobHandle, JobRunner, queue_job
+from queued_jobs import Batch, FollowUp, JobContext, JobHandle, JobRunner, queue_job, queue_jobs
 from queued_jobs.testing import FakeQueues, InMemoryRepository, run_inline
 
 class Ask(BaseModel):
@@ -44,6 +44,11 @@ async def use() -> None:
     handle = await queue_job(Demo, Ask(n=1), user_id="ann", repository=repository, queues=queues)
     assert_type(handle, JobHandle[Answer])
     assert_type(await run_inline(Demo, Ask(n=1)), Answer)
+    batch = await queue_jobs(
+        Demo, [Ask(n=1)], user_id="ann", repository=repository, queues=queues,
+        follow_up=FollowUp(runner=Sync, request=Ask(n=2)),
+    )
+    assert_type(batch, Batch[Answer])
     {use}
 """
 
@@ -76,6 +81,12 @@ def test_a_correct_program_has_no_errors(tmp_path: Path) -> None:
             'parameter "RequestT"',
         ),
         ("use", "await run_inline(Demo, Other())", 'parameter "RequestT"'),
+        (
+            "use",
+            "await queue_jobs(Demo, [Other()], user_id='a', repository=repository, queues=queues)",
+            'parameter "RequestT"',
+        ),
+        ("use", "FollowUp(runner=Sync, request=Other())", 'parameter "RequestT"'),
         ("use", "(await run_inline(Demo, Ask(n=1))).missing", '"Answer" has no attribute "missing"'),
         ("body", "request.missing", '"Ask" has no attribute "missing"'),
         ("body", "await ctx.complete(Other(), conn=object())", 'expected "Answer"'),

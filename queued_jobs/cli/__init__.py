@@ -1,0 +1,18 @@
+"""The command `queued-jobs`: looks at jobs and acts on them, against any database that holds some."""
+
+from __future__ import annotations
+
+import sys
+
+
+def main() -> int:
+    """Run the command with the process's arguments and return its exit code: 0, 1 for a failure, 2 for wrong usage."""
+    try:
+        from queued_jobs.cli.app import run
+    except ModuleNotFoundError as exc:
+        missing = (exc.name or "").partition(".")[0]
+        if missing not in ("rich", "typer"):
+            raise
+        sys.stderr.write(f"queued-jobs: {missing} is not installed; run: pip install 'queued-jobs[cli]'\n")
+        return 1
+    return run()

@@ -1,0 +1,151 @@
+"""The commands that change something: retry, cancel, redrive, prune, migrate."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from typing import Annotated, Literal
+
+import typer
+
+from queued_jobs.cli.options import Account, Filters, Store, Yes, command
+from queued_jobs.cli.problems import WrongUsage
+from queued_jobs.cli.system import CountingQueues, checked_address, connected, connected_queues
+from queued_jobs.cli.values import parse_duration, parse_id, safe
+from queued_jobs.migrate import migrate as apply_migrations
+from queued_jobs.model import JobStatus
+from queued_jobs.search import Cursor
+from queued_jobs.tracker import ANYBODY
+
+Verb = Literal["retry", "cancel"]
+_DONE = {"retry": "retried", "cancel": "cancelled or asked to stop"}
+_BATCH = 500
+
+JobId = Annotated[str | None, typer.Argument(metavar="[ID]", show_default=False, help="One job, or use filters.")]
+
+
+@command
+async def retry(filters: Filters, store: Store, account: Account, job_id: JobId = None, yes: Yes = False) -> None:
+    """Run a failed, aborted or cancelled job afresh, or all that match the filters."""
+    await _act("retry", store, account, filters, job_id, yes)
+
+
+@command
+async def cancel(filters: Filters, store: Store, account: Account, job_id: JobId = None, yes: Yes = False) -> None:
+    """Cancel a waiting job and ask a running one to stop, or all that match the filters."""
+    await _act("cancel", store, account, filters, job_id, yes)
+
+
+@command
+async def redrive(
+    account: Account,
+    queue: Annotated[str, typer.Argument(metavar="QUEUE", help="Without -poison.")],
+    limit: Annotated[int, typer.Option(min=1, help="At most so many messages.")] = 1_000,
+) -> None:
+    """Move messages from a poison queue back. Their jobs' rows decide what becomes of them; once more is harmless."""
+    queue = queue.removesuffix("-poison")
+    async with connected_queues(account) as queues:
+        moved = await queues.redrive(queue, limit=limit)
+        (depth,) = await queues.depths(queue)
+    _say(f"{moved} of {moved + depth.poison} messages moved from {queue}-poison to {queue}.")
+
+
+@command
+async def prune(
+    store: Store,
+    older_than: Annotated[str, typer.Option(metavar="LENGTH", help="Of jobs that ended so long ago: 30d.")],
+    with_results: Annotated[
+        bool,
+        typer.Option(
+            "--with-results", help="Also jobs whose result is kept still. What it names, such as a blob, stays."
+        ),
+    ] = False,
+    yes: Yes = False,
+) -> None:
+    """Delete jobs that ended long ago, with their attempts. The sweeper does this by itself, as its kinds want it."""
+    age = parse_duration(older_than)
+    async with connected(store) as system:
+        which = "every job" if with_results else "every job without a result"
+        _confirm(f"Delete {which} that ended more than {older_than} ago?", yes)
+        while with_results and (batch := await system.repository.expiring(older_than=age, limit=_BATCH)):
+            await system.repository.expire([job.id for job in batch])
+        deleted = 0
+        while number := await system.repository.prune(older_than=age, limit=_BATCH):
+            deleted += number
+    _say(f"{_jobs(deleted)} deleted.")
+
+
+@command
+async def migrate(store: Store) -> None:
+    """Bring the database up to date. Needs a role that may create tables; once more is harmless."""
+    applied = await apply_migrations(checked_address(store), store.tables())
+    for name in applied:
+        _say(f"applied {name}")
+    if not applied:
+        _say("The database is up to date.")
+
+
+async def _act(verb: Verb, store: Store, account: Account, filters: Filters, job_id: str | None, yes: bool) -> None:
+    if (job_id is None) is not filters.given:
+        raise WrongUsage(f"name the id of one job, or filters; see: queued-jobs {verb} --help")
+    if job_id is None:
+        await _act_on_all(verb, store, account, filters, yes)
+        return
+    key = parse_id(job_id, store.tables().key_type)
+    async with connected(store, account) as system:
+        act = system.tracker.retry if verb == "retry" else system.tracker.cancel
+        job = await act(key, user_id=ANYBODY)
+    if verb == "cancel" and job.status is JobStatus.RUNNING:
+        _say(f"{key} was asked to stop; it does at its next checkpoint.")
+    else:
+        _say(f"{key} is {job.status}.")
+    _tell_unsent(system.queues)
+
+
+async def _act_on_all(verb: Verb, store: Store, account: Account, filters: Filters, yes: bool) -> None:
+    query = filters.query()
+    query = query.retryable() if verb == "retry" else query.cancellable()
+    async with connected(store, account) as system:
+        count = await system.tracker.count(query)
+        if count.number == 0 and count.exact:
+            _say("No job matches that this could be done with.")
+            return
+        _confirm(f"{verb.capitalize()} {'' if count.exact else 'more than '}{_jobs(count.number)}?", yes)
+        act = system.tracker.retry_all if verb == "retry" else system.tracker.cancel_all
+        changed, refused = 0, Counter[str]()
+        place: Cursor | None = None
+        while True:
+            # nothing newer than what was counted, so that nobody gets more than they agreed to
+            report = await act(query, as_of=count.as_of, before=place)
+            changed += report.changed
+            refused.update(report.refused)
+            place = report.next
+            if place is None:
+                break
+    _say(f"{_jobs(changed)} {_DONE[verb]}.")
+    for reason, number in refused.most_common():
+        _say(f"{_jobs(number)} left alone: {reason}")
+    _tell_unsent(system.queues)
+
+
+def _confirm(question: str, yes: bool) -> None:
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise WrongUsage(f"{question} There is nobody to ask here; pass --yes")
+    typer.confirm(question, abort=True, err=True)
+
+
+def _tell_unsent(queues: CountingQueues) -> None:
+    if queues.unsent:
+        number = "1 message was" if queues.unsent == 1 else f"{queues.unsent:,} messages were"
+        reason = sorted(queues.reasons)[0].splitlines()[0].rstrip(".")
+        _say(f"{number} not sent, the sweeper will do it: {safe(reason, 200)}.")
+
+
+def _jobs(number: int) -> str:
+    return "1 job" if number == 1 else f"{number:,} jobs"
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")

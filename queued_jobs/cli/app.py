@@ -1,0 +1,45 @@
+"""The command's parts put together, and its errors turned into one line."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Sequence
+
+import typer
+
+from queued_jobs.cli import act, look
+from queued_jobs.cli.problems import FAILURE, explain
+
+app = typer.Typer(
+    name="queued-jobs",
+    help="Look at background jobs, and act on them. Wants DATABASE_URL, and QueuesConn to wake workers at once.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("list")(look.list_jobs)
+app.command("show")(look.show)
+app.command("stats")(look.stats)
+app.command("retry")(act.retry)
+app.command("cancel")(act.cancel)
+app.command("redrive")(act.redrive)
+app.command("prune")(act.prune)
+app.command("migrate")(act.migrate)
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code. Whatever goes wrong is one line on the standard error."""
+    # the library's warnings, such as a message that was not sent, are told in the command's own words
+    logging.getLogger().addHandler(logging.NullHandler())
+    try:
+        code = app(arguments, prog_name="queued-jobs", standalone_mode=False)
+    except typer.Abort:
+        sys.stderr.write("queued-jobs: nothing was done\n")
+        return FAILURE
+    except Exception as exc:  # noqa: BLE001 (the last place before the user, who wants no traceback)
+        message, code = explain(exc)
+        if message:  # none where the help was printed instead
+            sys.stderr.write(f"queued-jobs: {message}\n")
+    return code if isinstance(code, int) else 0

@@ -1,0 +1,101 @@
+"""The commands that only look: list, show, stats."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any
+
+import typer
+from pydantic import TypeAdapter
+
+from queued_jobs.cli.options import AsJson, Filters, Store, command
+from queued_jobs.cli.problems import WrongUsage
+from queued_jobs.cli.system import connected
+from queued_jobs.cli.tables import make_console, print_job, print_jobs, print_stats
+from queued_jobs.cli.values import parse_duration, parse_id, safe_json
+from queued_jobs.search import Cursor
+from queued_jobs.tracker import ANYBODY
+
+_MOST_GROUPS = 10
+_SHORTEST, _LONGEST = timedelta(minutes=1), timedelta(days=400)
+_ANY: TypeAdapter[Any] = TypeAdapter(Any)
+
+
+@command
+async def list_jobs(
+    filters: Filters,
+    store: Store,
+    limit: Annotated[int, typer.Option(min=1, max=1_000, help="At most so many.")] = 20,
+    before: Annotated[
+        str | None,
+        typer.Option(metavar="ID", show_default=False, help="What follows after this job: the next page."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List jobs, newest first."""
+    query = filters.query()
+    async with connected(store) as system:
+        cursor = None
+        if before is not None:
+            cursor = Cursor.after(await system.tracker.get(parse_id(before, store.tables().key_type), user_id=ANYBODY))
+        page = await system.tracker.search(query, before=cursor, limit=limit)
+    following = None if page.next is None else str(page.next.id)
+    if as_json:
+        _print_json({"jobs": [asdict(job) for job in page.jobs], "next": following})
+        return
+    if page.jobs:
+        print_jobs(make_console(), page.jobs, datetime.now(UTC))
+    elif following is None:
+        sys.stderr.write("No job matches.\n")
+    if following is not None:
+        sys.stderr.write(f"There may be more: repeat it with --before {following}\n")
+
+
+@command
+async def show(
+    store: Store,
+    job_id: Annotated[str, typer.Argument(metavar="ID", help="All of it, from `queued-jobs list`.")],
+    as_json: AsJson = False,
+) -> None:
+    """Show all of one job: its request, its result, its attempts and their errors."""
+    key = parse_id(job_id, store.tables().key_type)
+    async with connected(store) as system:
+        job = await system.tracker.get(key, user_id=ANYBODY)
+        attempts = await system.tracker.attempts(key, user_id=ANYBODY)
+    if as_json:
+        _print_json(asdict(job) | {"attempts": [asdict(attempt) for attempt in attempts]})
+    else:
+        print_job(make_console(), job, attempts)
+
+
+@command
+async def stats(
+    store: Store,
+    window: Annotated[str, typer.Option(metavar="LENGTH", help="How far back: 90m, 24h, 7d, up to 400d.")] = "24h",
+    as_json: AsJson = False,
+) -> None:
+    """Count what came and ended, measure how long it waited and ran, and group what failed."""
+    length = parse_duration(window)
+    if not _SHORTEST <= length <= _LONGEST:
+        raise WrongUsage(f"--window is {window}; take 1m to 400d")
+    async with connected(store) as system:
+        figures = await system.tracker.stats(window=length, bucket=_bucket(length))
+        failures = await system.tracker.failures(window=length)
+    if as_json:
+        _print_json({"stats": asdict(figures), "failures": asdict(failures)})
+    else:
+        print_stats(make_console(), figures, failures.groups[:_MOST_GROUPS])
+
+
+def _bucket(window: timedelta) -> timedelta:
+    if window < timedelta(hours=8):
+        return timedelta(minutes=1)
+    return timedelta(hours=1) if window <= timedelta(days=7) else timedelta(days=1)
+
+
+def _print_json(value: Any) -> None:
+    plain = safe_json(_ANY.dump_python(value, mode="json"))
+    sys.stdout.write(json.dumps(plain, indent=2) + "\n")

@@ -1,0 +1,57 @@
+"""What the command says when something goes wrong: one line with the reason and the remedy, and never a secret."""
+
+from __future__ import annotations
+
+import psycopg
+import typer
+from psycopg import errors
+
+from queued_jobs.errors import InvalidRequest, JobNotFound, JobsError
+from queued_jobs.redact import storable
+
+_LONGEST = 500
+FAILURE, WRONG_USAGE = 1, 2
+
+
+class WrongUsage(typer.TyperException):
+    """The command was asked in a way that it does not understand, or that would be dangerous."""
+
+    exit_code = WRONG_USAGE
+
+
+def explain(error: Exception) -> tuple[str, int]:
+    """Return the line to print for an error, and the exit code."""
+    message, code = _explain(error)
+    return storable(" ".join(message.split()), _LONGEST), code
+
+
+def _explain(error: Exception) -> tuple[str, int]:
+    if isinstance(error, typer.TyperException):
+        return _with_help(error), error.exit_code
+    if isinstance(error, InvalidRequest):
+        return str(error), WRONG_USAGE
+    if isinstance(error, JobNotFound):
+        return "there is no such job in this database", FAILURE
+    if isinstance(error, JobsError):
+        return str(error), FAILURE
+    if isinstance(
+        error, (errors.UndefinedTable, errors.InvalidSchemaName, errors.UndefinedColumn, errors.UndefinedFunction)
+    ):
+        return f"{_first_line(error)}; bring the database up to date: queued-jobs migrate", FAILURE
+    if isinstance(error, errors.InsufficientPrivilege):
+        return f"{_first_line(error)}; name a role that may do this in --database-url", FAILURE
+    if isinstance(error, psycopg.OperationalError):
+        return f"no connection to Postgres: {error}; check --database-url and whether the server runs", FAILURE
+    if isinstance(error, psycopg.Error):
+        return f"Postgres refused: {_first_line(error)}", FAILURE
+    return f"{type(error).__name__}: {error}; this is a mistake in queued-jobs, please report it", FAILURE
+
+
+def _with_help(error: typer.TyperException) -> str:
+    context = getattr(error, "ctx", None)  # typer's own errors know the command that they are about
+    message = error.format_message()
+    return f"{message.rstrip('.')}; see: {context.command_path} --help" if context and message else message
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,98 @@
+"""The parts of a running system that the command talks to."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+import psycopg
+
+from queued_jobs.cli.options import Account, Store
+from queued_jobs.cli.problems import WrongUsage
+from queued_jobs.database import Database, is_conninfo
+from queued_jobs.entra import Identity, Keyless
+from queued_jobs.errors import SendFailed
+from queued_jobs.message import JobMessage
+from queued_jobs.notifier import NullNotifier
+from queued_jobs.postgres import PostgresRepository
+from queued_jobs.queues import QueueManager
+from queued_jobs.tracker import JobTracker
+
+
+@dataclass(slots=True, kw_only=True)
+class CountingQueues:
+    """Sends where it can, and remembers how many messages are left to the sweeper, and why."""
+
+    manager: QueueManager | None
+    unsent: int = 0
+    reasons: set[str] = field(default_factory=set)
+
+    async def send(self, queue: str, message: JobMessage, *, delay: timedelta = timedelta()) -> None:
+        try:
+            if self.manager is None:
+                raise SendFailed("No queues were named (--queues or QueuesConn)")
+            await self.manager.send(queue, message, delay=delay)
+        except SendFailed as exc:
+            self.unsent += 1
+            self.reasons.add(str(exc))
+            raise
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class System:
+    """What a command works with while it runs."""
+
+    repository: PostgresRepository
+    queues: CountingQueues
+    tracker: JobTracker
+
+
+@asynccontextmanager
+async def connected(store: Store, account: Account | None = None) -> AsyncIterator[System]:
+    """Open the database, and the queues if there are any. Raises before anything is done if it cannot."""
+    address, tables = checked_address(store), store.tables()
+    async with AsyncExitStack() as stack:
+        manager = None
+        if account is not None and account.queues:
+            manager = await stack.enter_async_context(connected_queues(account))
+        # the pool would only say that it got no connection in time, and keep the reason to its log
+        await (await psycopg.AsyncConnection.connect(address, connect_timeout=5)).close()
+        database = Database(address, tables=tables)
+        stack.push_async_callback(database.close)
+        queues = CountingQueues(manager=manager)
+        yield System(
+            repository=PostgresRepository(database),
+            queues=queues,
+            # people's pages read again by themselves, so nothing here needs the key of the hub
+            tracker=JobTracker(database, queues, NullNotifier()),
+        )
+
+
+@asynccontextmanager
+async def connected_queues(account: Account) -> AsyncIterator[QueueManager]:
+    """Open the queues alone. Raises `WrongUsage` for none, and for a text that is no account."""
+    if not account.queues:
+        raise WrongUsage("no queues are named; set QueuesConn, or pass --queues")
+    identity = Identity()
+    is_address = account.queues.startswith(("https://", "http://"))
+    manager = QueueManager(Keyless(endpoint=account.queues, identity=identity) if is_address else account.queues)
+    try:
+        manager["any"]  # nothing is sent yet, but the text is read
+    except ValueError as exc:
+        # what the SDK says may repeat the key
+        raise WrongUsage("--queues is no connection string of a storage account; copy all of it") from exc
+    try:
+        yield manager
+    finally:
+        await manager.close()
+        await identity.close()
+
+
+def checked_address(store: Store) -> str:
+    if not store.database_url:
+        raise WrongUsage("no database is named; set DATABASE_URL, or pass --database-url")
+    if not is_conninfo(store.database_url):
+        raise WrongUsage("--database-url is no address of a Postgres; write it as postgresql://user@host:port/database")
+    return store.database_url

@@ -1,0 +1,91 @@
+"""How moments, durations and stored texts are typed in and printed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import typer
+
+from queued_jobs.model import JobKey
+from queued_jobs.redact import masked, storable
+
+_UNITS = {"s": timedelta(seconds=1), "m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
+_DURATION = re.compile(r"(\d{1,6})([smhd])")
+_HIDDEN = "***"
+
+
+def parse_duration(text: str) -> timedelta:
+    """Read `90s`, `15m`, `24h` or `7d`."""
+    found = _DURATION.fullmatch(text.strip())
+    if found is None:
+        raise typer.BadParameter(f"{text!r} is no length of time: write a number and s, m, h or d, such as 24h.")
+    return int(found[1]) * _UNITS[found[2]]
+
+
+def parse_moment(text: str) -> datetime:
+    """Read a date or time in ISO 8601, in UTC unless it says otherwise, or how long ago it was: `24h`."""
+    if _DURATION.fullmatch(text.strip()):
+        try:
+            return datetime.now(UTC) - parse_duration(text)
+        except OverflowError as exc:
+            raise typer.BadParameter(f"{text!r} ago is before the first year.") from exc
+    try:
+        moment = datetime.fromisoformat(text.strip())
+    except ValueError as exc:
+        raise typer.BadParameter(
+            f"{text!r} is no moment: write 2026-01-31, 2026-01-31T18:00 (UTC) or an age such as 24h."
+        ) from exc
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def parse_id(text: str, key_type: type[UUID] | type[int] = UUID) -> JobKey:
+    try:
+        key = key_type(text.strip())
+        if isinstance(key, int) and not 0 < key < 2**63:
+            raise ValueError
+    except ValueError as exc:
+        raise typer.BadParameter(f"{text!r} is no id of a job: copy all of it from `queued-jobs list`.") from exc
+    return key
+
+
+def brief(duration: timedelta | None) -> str:
+    """Print a duration in at most six characters: `42 ms`, `1.3 s`, `5m10s`, `3h05m`, `12d`."""
+    if duration is None:
+        return "-"
+    seconds = max(duration.total_seconds(), 0.0)
+    if seconds < 0.9995:
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < 59.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 3600:
+        return f"{whole // 60}m{whole % 60:02}s"
+    if whole < 100 * 3600:
+        return f"{whole // 3600}h{whole % 3600 // 60:02}m"
+    return f"{whole // 86400}d"
+
+
+def exact(moment: datetime | None) -> str:
+    return "-" if moment is None else f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def safe(text: object, limit: int = 2_000) -> str:
+    """Print stored text without what would take over a terminal, and without credentials."""
+    return storable(str(text), limit)
+
+
+def safe_json(value: Any) -> Any:
+    """Return stored JSON with its credentials hidden: in texts, and behind names such as `password`."""
+    if isinstance(value, Mapping):
+        return {key: _HIDDEN if _is_secret(key, inner) else safe_json(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [safe_json(inner) for inner in value]
+    return masked(value) if isinstance(value, str) else value
+
+
+def _is_secret(name: object, value: object) -> bool:
+    return isinstance(value, (str, int)) and masked(f"{name}=x") != f"{name}=x"

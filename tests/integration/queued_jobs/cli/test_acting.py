@@ -1,0 +1,126 @@
+"""What the command changes, on a real database and real queues."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import pty
+import subprocess
+import sys
+
+import pytest
+
+from queued_jobs import JobMessage, QueueManager
+from queued_jobs.cli.app import run
+from tests.integration.queued_jobs.cli.conftest import QUEUE, Office
+
+
+def test_retry_wakes_a_worker(office: Office) -> None:
+    (job,) = office.queue()
+    office.fail([job])
+    code, output, _ = office.run("retry", str(job.id), "--queues", office.account)
+    assert (code, output) == (0, f"{job.id} is pending.\n")
+    assert [message.id for message in office.messages()] == [job.id]
+    code, _, errors = office.run("retry", str(job.id))
+    assert code == 1
+    assert errors.startswith(
+        "queued-jobs: Only failed, aborted and cancelled jobs can be tried again; this one is pending"
+    )
+
+
+def test_retry_without_queues_leaves_the_message_to_the_sweeper(office: Office) -> None:
+    (job,) = office.queue()
+    office.fail([job])
+    code, output, _ = office.run("retry", str(job.id))
+    assert code == 0
+    assert output.splitlines()[1].startswith("1 message was not sent, the sweeper will do it: No queues were named")
+    owed = office.with_repository(lambda repository: repository.unsent(limit=10))
+    assert [one.message.id for one in owed] == [job.id]
+
+
+def test_all_that_match_are_retried_after_a_yes(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    office.fail(office.queue(3))
+    (other,) = office.queue(user_id="ben")
+    office.fail([other])
+    code, _, errors = office.run("retry", "--user", "ann")
+    assert code == 2
+    assert errors == "queued-jobs: Retry 3 jobs? There is nobody to ask here; pass --yes\n"
+    assert len(office.json("list", "--status", "failed")["jobs"]) == 4
+    code, output, _ = office.run("retry", "--user", "ann", "--yes", "--queues", office.account)
+    assert (code, output) == (0, "3 jobs retried.\n")
+    assert len(office.messages()) >= 1
+    assert [job["id"] for job in office.json("list", "--status", "failed")["jobs"]] == [str(other.id)]
+    assert office.run("retry", "--user", "ann", "--yes")[1] == "No job matches that this could be done with.\n"
+
+
+@pytest.mark.parametrize(("answer", "code", "left"), [("n", 1, 2), ("y", 0, 0)])
+def test_in_a_terminal_it_asks(office: Office, answer: str, code: int, left: int) -> None:
+    office.queue(2)
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "queued_jobs.cli", "cancel", "--kind", "greeting"],
+        env=os.environ | {"DATABASE_URL": office.url},
+        stdin=theirs,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    os.write(ours, f"{answer}\n".encode())
+    output, errors = process.communicate(timeout=60)
+    os.close(ours)
+    os.close(theirs)
+    assert process.returncode == code
+    assert "Cancel 2 jobs? [y/N]" in errors
+    assert output.strip() == ("2 jobs cancelled or asked to stop." if answer == "y" else "")
+    assert ("nothing was done" in errors) is (answer == "n")
+    assert len(office.json("list", "--status", "pending")["jobs"]) == left
+
+
+def test_cancel(office: Office) -> None:
+    waiting, running = office.queue(2)
+    office.start(running)
+    assert office.run("cancel", str(waiting.id))[1] == f"{waiting.id} is cancelled.\n"
+    assert "was asked to stop" in office.run("cancel", str(running.id))[1]
+    assert "running, asked to stop" in office.run("show", str(running.id))[1]
+    code, _, errors = office.run("cancel", str(waiting.id))
+    assert (code, errors) == (1, "queued-jobs: The job has ended already: it is cancelled.\n")
+
+
+def test_cancel_of_all_that_match(office: Office) -> None:
+    office.queue(2)
+    office.succeed(office.queue())
+    assert office.run("cancel", "--kind", "greeting", "--yes")[1] == "2 jobs cancelled or asked to stop.\n"
+
+
+def test_redrive_moves_what_was_poisoned_back(office: Office) -> None:
+    (job,) = office.queue()
+    message = JobMessage.of(job)
+
+    async def poison() -> None:
+        async with QueueManager(office.account) as queues:
+            await queues.send(f"{QUEUE}-poison", message)
+
+    office.messages()
+    asyncio.run(poison())
+    assert office.run("redrive", QUEUE)[0] == 2, "without an account"
+    code, output, _ = office.run("redrive", f"{QUEUE}-poison", "--queues", office.account)
+    assert (code, output) == (0, f"1 of 1 messages moved from {QUEUE}-poison to {QUEUE}.\n")
+    assert message in office.messages()
+
+
+def test_prune_leaves_results_unless_told(office: Office) -> None:
+    office.fail(office.queue(2))
+    office.succeed(office.queue())
+    assert office.run("prune", "--older-than", "1d", "--yes")[1] == "0 jobs deleted.\n"
+    assert office.run("prune", "--older-than", "0s")[0] == 2, "nobody to ask"
+    assert office.run("prune", "--older-than", "0s", "--yes")[1] == "2 jobs deleted.\n"
+    assert office.run("prune", "--older-than", "0s", "--with-results", "--yes")[1] == "1 job deleted.\n"
+
+
+def test_migrate(database_url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["list", "--database-url", database_url]) == 1
+    assert capsys.readouterr().err.endswith("bring the database up to date: queued-jobs migrate\n")
+    assert run(["migrate", "--database-url", database_url]) == 0
+    assert "applied 0001_initial" in capsys.readouterr().out
+    assert run(["migrate", "--database-url", database_url]) == 0
+    assert capsys.readouterr().out == "The database is up to date.\n"
