@@ -7,12 +7,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 from azure.core.exceptions import AzureError, ResourceExistsError, ResourceNotFoundError
 from azure.storage.queue import TextBase64EncodePolicy
 from azure.storage.queue.aio import QueueClient, QueueServiceClient
 
+from queued_jobs.entra import Keyless
 from queued_jobs.errors import SendFailed
 from queued_jobs.loops import PerLoop
 from queued_jobs.message import JobMessage
@@ -21,6 +22,16 @@ from queued_jobs.message import JobMessage
 SEND_TIMEOUT = timedelta(seconds=5)
 #: The service allows 7 days; what lies further ahead is sent by the sweeper when it comes near.
 MAX_DELAY = timedelta(minutes=10)
+
+_CLIENT_OPTIONS: dict[str, Any] = {
+    "retry_total": 1,
+    # one second before the retry: by default it is about 18, longer than a request may take
+    "initial_backoff": 0,
+    "increment_base": 1,
+    "random_jitter_range": 0,
+    "connection_timeout": 3,
+    "read_timeout": 5,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,12 +58,12 @@ class QueueManager:
 
     Parameters
     ----------
-    connection_string
-        Of the storage account, or of Azurite.
+    account
+        Connection string of the storage account or of Azurite, or the queue service's address with an identity.
     """
 
-    def __init__(self, connection_string: str) -> None:
-        self._connection_string = connection_string
+    def __init__(self, account: str | Keyless) -> None:
+        self._account = account
         self._services = PerLoop(self._make_service)
 
     def __getitem__(self, queue: str) -> QueueClient:
@@ -60,6 +71,7 @@ class QueueManager:
         return self._services.get().get_queue_client(queue, message_encode_policy=TextBase64EncodePolicy())
 
     async def send(self, queue: str, message: JobMessage, *, delay: timedelta = timedelta()) -> None:
+        """Put a message on a queue, invisible for `delay`. Raises `SendFailed`; then it may or may not lie there."""
         try:
             async with asyncio.timeout(SEND_TIMEOUT.total_seconds()):
                 await self[queue].send_message(
@@ -143,16 +155,10 @@ class QueueManager:
         await self.close()
 
     def _make_service(self) -> QueueServiceClient:
-        return QueueServiceClient.from_connection_string(
-            self._connection_string,
-            retry_total=1,
-            # one second before the retry: by default it is about 18, longer than a request may take
-            initial_backoff=0,
-            increment_base=1,
-            random_jitter_range=0,
-            connection_timeout=3,
-            read_timeout=5,
-        )
+        if isinstance(self._account, Keyless):
+            credential = self._account.identity.credential()
+            return QueueServiceClient(self._account.endpoint, credential=credential, **_CLIENT_OPTIONS)
+        return QueueServiceClient.from_connection_string(self._account, **_CLIENT_OPTIONS)
 
 
 def _with_poison(queues: Iterable[str]) -> list[str]:

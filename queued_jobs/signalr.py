@@ -1,7 +1,8 @@
-"""Talks to Azure SignalR Service: signs tokens, sends pushes, admits clients."""
+"""Talks to Azure SignalR Service: sends pushes and admits clients, by an access key or by identity."""
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ import jwt
 from httpx_aiohttp import AiohttpTransport
 
 from queued_jobs import telemetry
+from queued_jobs.entra import SIGNALR_SCOPE, Keyless, NoToken
 from queued_jobs.errors import JobsError
 from queued_jobs.loops import PerLoop
 from queued_jobs.model import Changed, QueuedJob
@@ -22,12 +24,16 @@ from queued_jobs.nudges import Nudges
 from queued_jobs.registry import JobRegistry
 from queued_jobs.view import JobView
 
-API_VERSION = "2022-06-01"
+API_VERSION = "2022-11-01"  # the first that makes tokens for clients
 #: Admins of the application: they are nudged when any job changes.
 ADMINS = "admins"
 
 _PUSH_TIMEOUT = 2.0
 _TOKEN_LIFE = timedelta(minutes=5)
+#: A browser connects anew at the latest after this time.
+_CLIENT_TOKEN_LIFE = timedelta(hours=1)
+#: The first token of a process comes over the network.
+_ENTRA_TIMEOUT = 5.0
 #: Views in one push, so that it stays far below the service's limit of 1 MB.
 _VIEWS_A_PUSH = 50
 _IDS_A_PUSH = 5_000
@@ -69,13 +75,13 @@ class ClientAccess:
 
 
 class SignalRNotifier:
-    """`Notifier` over the service's REST API, signed with the access key. Nothing is sent at construction.
+    """`Notifier` over the service's REST API, with the access key or as an identity. Nothing is sent at construction.
 
     Owners get the public view of each change. Admins get a hint with the ids, at most once a second: `nudge`.
     Raises `PushFailed` when the service refuses, is away, or takes longer than two seconds.
     """
 
-    def __init__(self, connection: ConnectionString, registry: JobRegistry, *, hub: str = "jobs") -> None:
+    def __init__(self, connection: ConnectionString | Keyless, registry: JobRegistry, *, hub: str = "jobs") -> None:
         self._connection = connection
         self._registry = registry
         self._hub = hub.lower()
@@ -110,11 +116,15 @@ class SignalRNotifier:
     async def admit(self, user_id: str, *, until: float) -> ClientAccess:
         """Return the address and token with which this user's browser connects; `until` is in Unix seconds.
 
-        The service closes the connection when the token expires.
+        With an access key the service closes the connection when the token expires. A token that it makes itself, for
+        an identity, admits until then, and the connection may go on.
         """
         url = f"{self._connection.endpoint}/client/?hub={self._hub}"
-        expires = int(min(until, time.time() + 3600))
-        token = self._token(url, expires, nameid=user_id, **{"asrs.s.coae": "true", "asrs.s.aeo": str(expires)})
+        expires = int(min(until, time.time() + _CLIENT_TOKEN_LIFE.total_seconds()))
+        if isinstance(self._connection, Keyless):
+            return ClientAccess(url=url, access_token=await self._generated_token(user_id, expires))
+        closing = {"asrs.s.coae": "true", "asrs.s.aeo": str(expires)}
+        token = _signed(self._connection, url, expires, nameid=user_id, **closing)
         return ClientAccess(url=url, access_token=token)
 
     async def add_admin(self, user_id: str) -> None:
@@ -141,26 +151,44 @@ class SignalRNotifier:
         with telemetry.pushing(target):
             await self._call("POST", f"/api/hubs/{self._hub}/{receiver}/:send", body)
 
-    async def _call(self, method: str, path: str, body: dict[str, Any] | None = None) -> None:
+    async def _generated_token(self, user_id: str, expires: int) -> str:
+        """Let the service make a token: the keys that sign it never leave it."""
+        minutes = max(1, int(expires - time.time()) // 60)
+        answer = await self._call(
+            "POST", f"/api/hubs/{self._hub}/:generateToken", userId=user_id, minutesToExpire=str(minutes)
+        )
+        token: str = answer.json()["token"]
+        return token
+
+    async def _call(self, method: str, path: str, body: dict[str, Any] | None = None, **query: str) -> httpx.Response:
         url = f"{self._connection.endpoint}{path}"
-        token = self._token(url, int(time.time() + _TOKEN_LIFE.total_seconds()))
+        headers = {"Authorization": f"Bearer {await self._bearer(url)}"}
         try:
             response = await self._clients.get().request(
-                method,
-                url,
-                params={"api-version": API_VERSION},
-                json=body,
-                headers={"Authorization": f"Bearer {token}"},
+                method, url, params={"api-version": API_VERSION, **query}, json=body, headers=headers
             )
         except httpx.HTTPError as exc:
             raise PushFailed(f"The hub did not answer: {type(exc).__name__}: {exc}") from exc
         if response.is_error:
             raise PushFailed(f"The hub answered {response.status_code}.")
+        return response
 
-    def _token(self, audience: str, expires: int, **claims: str) -> str:
-        now = int(time.time())
-        payload = {"aud": audience, "iat": now, "nbf": now - 5, "exp": expires, **claims}
-        return jwt.encode(payload, self._connection.access_key, algorithm="HS256")
+    async def _bearer(self, url: str) -> str:
+        if not isinstance(self._connection, Keyless):
+            return _signed(self._connection, url, int(time.time() + _TOKEN_LIFE.total_seconds()))
+        try:
+            async with asyncio.timeout(_ENTRA_TIMEOUT):
+                return await self._connection.identity.token(SIGNALR_SCOPE)
+        except NoToken as exc:
+            raise PushFailed(str(exc)) from exc
+        except TimeoutError as exc:
+            raise PushFailed("Entra did not answer, so there is no token for the hub.") from exc
+
+
+def _signed(connection: ConnectionString, audience: str, expires: int, **claims: str) -> str:
+    now = int(time.time())
+    payload = {"aud": audience, "iat": now, "nbf": now - 5, "exp": expires, **claims}
+    return jwt.encode(payload, connection.access_key, algorithm="HS256")
 
 
 def _user(user_id: str) -> str:

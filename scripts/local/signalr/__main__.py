@@ -1,12 +1,14 @@
-"""python -m scripts.local.signalr --port N [--key KEY] [--keepalive SECONDS]"""
+"""python -m scripts.local.signalr --port N [--key KEY] [--entra-key FILE] [--keepalive SECONDS]"""
 
 from __future__ import annotations
 
 import argparse
 import contextlib
 from datetime import timedelta
+from pathlib import Path
 
 from scripts.local.signalr.connections import Timings
+from scripts.local.signalr.entra import EntraTokens
 from scripts.local.signalr.server import SignalRServer
 from scripts.local.signalr.tokens import PUBLIC_KEY, AccessKey
 
@@ -18,10 +20,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m scripts.local.signalr", description=__doc__)
     parser.add_argument("--port", type=int, required=True, help="0 = any free port; the first line printed names it")
     parser.add_argument("--key", type=_key, default=PUBLIC_KEY, help="AccessKey (default: the public emulator key)")
+    parser.add_argument(
+        "--entra-key",
+        type=Path,
+        metavar="FILE",
+        help="take tokens of identities, checked with this public key (PEM), and none that the access key signed",
+    )
     parser.add_argument("--keepalive", type=_seconds, default=Timings().keepalive, metavar="SECONDS")
     options = parser.parse_args()
     timings = Timings(keepalive=options.keepalive)
-    server = SignalRServer(port=options.port, key=AccessKey(options.key), timings=timings)
+    key = AccessKey(options.key)
+    callers = EntraTokens(options.entra_key.read_text()) if options.entra_key else key
+    server = SignalRServer(port=options.port, callers=callers, key=key, timings=timings)
     with contextlib.suppress(KeyboardInterrupt):
         server.run()
 

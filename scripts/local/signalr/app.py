@@ -19,16 +19,16 @@ from scripts.local.signalr.hubs import Hubs
 from scripts.local.signalr.limits import HeaderLimit
 from scripts.local.signalr.pushes import Pushes
 from scripts.local.signalr.rest import RestEndpoint
-from scripts.local.signalr.tokens import AccessKey
+from scripts.local.signalr.tokens import AccessKey, RestCallers
 
 
-def create_app(*, key: AccessKey, hubs: Hubs, timings: Timings) -> Starlette:
+def create_app(*, callers: RestCallers, key: AccessKey, hubs: Hubs, timings: Timings) -> Starlette:
     """Put the endpoints together around these hubs."""
     faults = Faults()
     pushes = Pushes(hubs, faults)
     routes = [
         *ClientEndpoint(key=key, hubs=hubs, faults=faults, timings=timings).routes(),
-        *RestEndpoint(key=key, hubs=hubs, pushes=pushes, faults=faults).routes(),
+        *RestEndpoint(callers=callers, key=key, hubs=hubs, pushes=pushes, faults=faults).routes(),
         *ControlEndpoint(hubs=hubs, pushes=pushes, faults=faults).routes(),
     ]
 

@@ -24,6 +24,7 @@ class Action(Enum):
     LEAVE = auto()
     LEAVE_ALL = auto()
     IS_MEMBER = auto()
+    GENERATE_TOKEN = auto()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,12 +67,13 @@ V1 = (
     Row("PUT", "hubs/{hub}/groups/{group}/connections/{connection}", Action.JOIN, OK),
     Row("DELETE", "hubs/{hub}/groups/{group}/connections/{connection}", Action.LEAVE, OK),
 )
-# The same for 2022-06-01; later versions keep these.
+# The same for 2022-06-01, but for the making of tokens; later versions keep these.
 VERSIONED = (
     Row("POST", "hubs/{hub}/:send", Action.SEND, ACCEPTED),
     Row("POST", "hubs/{hub}/users/{user}/:send", Action.SEND, ACCEPTED),
     Row("POST", "hubs/{hub}/groups/{group}/:send", Action.SEND, ACCEPTED),
     Row("POST", "hubs/{hub}/connections/{connection}/:send", Action.SEND, ACCEPTED),
+    Row("POST", "hubs/{hub}/:generateToken", Action.GENERATE_TOKEN, OK),
     Row("POST", "hubs/{hub}/:closeConnections", Action.CLOSE, NO_CONTENT),
     Row("POST", "hubs/{hub}/users/{user}/:closeConnections", Action.CLOSE, NO_CONTENT),
     Row("POST", "hubs/{hub}/groups/{group}/:closeConnections", Action.CLOSE, NO_CONTENT),

@@ -8,7 +8,7 @@ from http import HTTPStatus
 from typing import Any, NoReturn
 
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from scripts.local.signalr.errors import Refused
@@ -17,16 +17,20 @@ from scripts.local.signalr.hubs import Hubs, ReceiverKind
 from scripts.local.signalr.limits import body_up_to
 from scripts.local.signalr.paths import Action, Call, parse
 from scripts.local.signalr.pushes import Pushes
-from scripts.local.signalr.tokens import AccessKey, raw_path
+from scripts.local.signalr.tokens import AccessKey, RestCallers, raw_path
 
 LARGEST_BODY = 1024 * 1024
 API_VERSIONS = ("2022-06-01", "2022-11-01", "2024-12-01")
+WITHOUT_TOKENS = "2022-06-01"  # the version before the service made tokens for clients
+DEFAULT_TOKEN_MINUTES = 5
+MOST_TOKEN_MINUTES = 24 * 60
 
 
 class RestEndpoint:
     """Answers without waiting for any client: a send is accepted whether or not anybody listens."""
 
-    def __init__(self, *, key: AccessKey, hubs: Hubs, pushes: Pushes, faults: Faults) -> None:
+    def __init__(self, *, callers: RestCallers, key: AccessKey, hubs: Hubs, pushes: Pushes, faults: Faults) -> None:
+        self._callers = callers
         self._key = key
         self._hubs = hubs
         self._pushes = pushes
@@ -49,9 +53,12 @@ class RestEndpoint:
     async def call(self, request: Request) -> Response:
         """Any operation on a hub."""
         self._refuse_on_purpose()
-        self._key.check_rest(request)
+        self._callers.check_rest(request)
         call = parse(request.method, raw_path(request))
         _check_query(call, request)
+        if call.action is Action.GENERATE_TOKEN:
+            user, life = request.query_params.get("userId"), _token_life(request)
+            return JSONResponse({"token": self._key.client_token(request, hub=call.hub, user=user, life=life)})
         if call.action is Action.SEND:
             self._pushes.send(await _read_push(call, request))
         elif not self._perform(call, request):
@@ -86,6 +93,8 @@ class RestEndpoint:
 def _check_query(call: Call, request: Request) -> None:
     if call.versioned and request.query_params.get("api-version") not in API_VERSIONS:
         raise Refused(HTTPStatus.BAD_REQUEST, f"The query needs api-version, one of {', '.join(API_VERSIONS)}.")
+    if call.action is Action.GENERATE_TOKEN and request.query_params["api-version"] == WITHOUT_TOKENS:
+        raise Refused(HTTPStatus.BAD_REQUEST, f"The api-version {WITHOUT_TOKENS} makes no tokens yet.")
     if "application" in request.query_params:
         raise Refused(HTTPStatus.BAD_REQUEST, "The stand-in has no applications: name the hub alone.")
 
@@ -97,6 +106,13 @@ def _lifetime(request: Request) -> timedelta | None:
     if not seconds.isdecimal():
         raise Refused(HTTPStatus.BAD_REQUEST, "ttl must be a number of seconds.")
     return timedelta(seconds=int(seconds))
+
+
+def _token_life(request: Request) -> timedelta:
+    minutes = request.query_params.get("minutesToExpire", str(DEFAULT_TOKEN_MINUTES))
+    if not minutes.isdecimal() or not 1 <= int(minutes) <= MOST_TOKEN_MINUTES:
+        raise Refused(HTTPStatus.BAD_REQUEST, f"minutesToExpire must be from 1 to {MOST_TOKEN_MINUTES}.")
+    return timedelta(minutes=int(minutes))
 
 
 async def _read_push(call: Call, request: Request) -> Push:

@@ -10,7 +10,7 @@ import uvicorn
 from scripts.local.signalr.app import create_app
 from scripts.local.signalr.connections import Address, Timings, Transport
 from scripts.local.signalr.hubs import Hubs
-from scripts.local.signalr.tokens import AccessKey
+from scripts.local.signalr.tokens import AccessKey, RestCallers
 
 LOOPBACK = "127.0.0.1"
 GRACE_AT_SHUTDOWN = 0.4  # seconds for clients to take their close frames
@@ -20,11 +20,11 @@ LARGEST_REQUEST_HEAD = 64 * 1024  # the application itself answers from 16 KB on
 class SignalRServer(uvicorn.Server):
     """Serves one stand-in on loopback. It prints one line, its address, when it is ready."""
 
-    def __init__(self, *, port: int, key: AccessKey, timings: Timings) -> None:
+    def __init__(self, *, port: int, callers: RestCallers, key: AccessKey, timings: Timings) -> None:
         self._hubs = Hubs(timings=timings, abort_socket=self._abort_socket)
         super().__init__(
             uvicorn.Config(
-                create_app(key=key, hubs=self._hubs, timings=timings),
+                create_app(callers=callers, key=key, hubs=self._hubs, timings=timings),
                 host=LOOPBACK,
                 port=port,
                 http="h11",

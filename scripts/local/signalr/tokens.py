@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Protocol
 
 import jwt
 from starlette.requests import HTTPConnection
@@ -30,8 +32,15 @@ class ClientIdentity:
     closes_at: int | None
 
 
+class RestCallers(Protocol):
+    """Says who may call REST."""
+
+    def check_rest(self, request: HTTPConnection) -> None:
+        """Raises Refused (401) unless the request carries a valid token."""
+
+
 class AccessKey:
-    """Checks tokens that were signed with the access key of the connection string (HS256)."""
+    """Signs tokens, and checks those that were signed, with the access key of the connection string (HS256)."""
 
     def __init__(self, key: str) -> None:
         self._key = key
@@ -39,15 +48,21 @@ class AccessKey:
     def check_rest(self, request: HTTPConnection) -> None:
         """Raises Refused (401) unless the request carries a valid token for exactly its own URL."""
         query = request.url.query
-        self._claims(_bearer(request), rest_audiences(_origin(request), raw_path(request), query))
+        self._claims(bearer(request), rest_audiences(_origin(request), raw_path(request), query))
 
     def check_client(self, request: HTTPConnection) -> ClientIdentity:
         """Identify the client that negotiates or connects. Raises Refused: 401, or 413 for a token over 4 K."""
-        token = _bearer(request) or request.query_params.get("access_token")
+        token = bearer(request) or request.query_params.get("access_token")
         if token is not None and len(token) > LONGEST_CLIENT_TOKEN:
             raise Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "Access Token must not be longer than 4K.")
         hub = request.query_params.get("hub", "")
         return identity_of(self._claims(token, client_audiences(_origin(request), hub)))
+
+    def client_token(self, request: HTTPConnection, *, hub: str, user: str | None, life: timedelta) -> str:
+        """Make a token with which a client may connect to the hub, until its life is over."""
+        now = int(time.time())
+        claims = {"aud": client_audiences(_origin(request), hub)[0], "iat": now, "exp": now + int(life.total_seconds())}
+        return jwt.encode({**claims, **({"nameid": user} if user else {})}, self._key, "HS256")
 
     def _claims(self, token: str | None, audiences: Sequence[str]) -> dict[str, Any]:
         if not token:
@@ -91,7 +106,8 @@ def identity_of(claims: Mapping[str, Any]) -> ClientIdentity:
         raise Refused(HTTPStatus.UNAUTHORIZED, f"Claim {EXPIRY_CLAIM} must be unix seconds.") from None
 
 
-def _bearer(request: HTTPConnection) -> str | None:
+def bearer(request: HTTPConnection) -> str | None:
+    """The token of the Authorization header, if there is one."""
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     return token.strip() if scheme.lower() == "bearer" else None
 

@@ -47,7 +47,8 @@ def timings() -> Timings:
 @pytest.fixture
 async def client(timings: Timings) -> AsyncIterator[PollingClient]:
     hubs = Hubs(timings=timings, abort_socket=lambda _peer: None)
-    app = create_app(key=AccessKey(PUBLIC_KEY), hubs=hubs, timings=timings)
+    key = AccessKey(PUBLIC_KEY)
+    app = create_app(callers=key, key=key, hubs=hubs, timings=timings)
     polling = PollingClient(app, hubs.negotiate("jobs", ClientIdentity(user="ada", closes_at=None)))
     async with polling.http:
         assert await polling.poll() == (200, "")

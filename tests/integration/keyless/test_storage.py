@@ -1,0 +1,135 @@
+"""Queues, and links to blobs, of a storage account that takes tokens over TLS instead of its key."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime, timedelta
+from types import ModuleType
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+from uuid import uuid4
+
+import httpx
+import pytest
+from uuid_utils.compat import uuid7
+
+import queued_jobs.queues
+import storage as functions_storage
+from queued_jobs import JobMessage, QueueManager, ResultFile
+from queued_jobs.entra import Identity, Keyless
+from queued_jobs.errors import SendFailed
+from queued_jobs.queues import QueueDepth
+from tests.integration.keyless.conftest import KeylessAzurite
+from tests.support.entra import Entra
+from tests.support.tls import Certificate
+
+MESSAGE = JobMessage(id=uuid7(), gen=1)
+
+
+@pytest.fixture
+async def queues(
+    entra: Entra, keyless_azurite: KeylessAzurite, certificate: Certificate, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[QueueManager]:
+    monkeypatch.setitem(queued_jobs.queues._CLIENT_OPTIONS, "connection_verify", str(certificate.certificate))
+    identity = Identity()
+    async with QueueManager(Keyless(endpoint=keyless_azurite.queue_endpoint, identity=identity)) as manager:
+        yield manager
+    await identity.close()
+
+
+@pytest.fixture
+def blobs(
+    entra: Entra, keyless_azurite: KeylessAzurite, certificate: Certificate, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[ModuleType]:
+    """The module `storage` of the function app, with settings that hold no key."""
+    settings = {
+        **{"AUTH_MODE": "invite", "ENVIRONMENT": "local", "SWEEP_SCHEDULE": "0 0 0 1 1 *"},
+        **{"INVITE_SECRET": "i" * 43, "ADMIN_INVITE_SECRET": "a" * 43, "SESSION_SECRET": "s" * 43},
+        **{"PGHOST": "127.0.0.1", "PGDATABASE": "jobs", "PGUSER": "app"},
+        "QueuesConn__queueServiceUri": keyless_azurite.queue_endpoint,
+        "BlobsConn__blobServiceUri": keyless_azurite.blob_endpoint,
+        "SIGNALR_ENDPOINT": "https://hub.example",
+    }
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setitem(functions_storage._CLIENT_OPTIONS, "connection_verify", str(certificate.certificate))
+    functions_storage.blob_service.cache_clear()
+    yield functions_storage
+    functions_storage.blob_service().close()
+    functions_storage.blob_service.cache_clear()
+
+
+async def test_a_message_goes_and_comes_as_an_identity(queues: QueueManager) -> None:
+    name = f"test-{uuid4().hex[:20]}"
+    await queues.ensure(name)
+    await queues.send(name, MESSAGE)
+    await queues.ping(name)
+    assert await queues.depths(name) == [QueueDepth(queue=name, messages=1, poison=0)]
+
+
+@pytest.mark.parametrize("spoil", [{"aud": "https://signalr.azure.com"}, {"exp": 1_700_000_000}])
+async def test_a_token_that_the_store_does_not_take_fails_the_send(
+    queues: QueueManager, entra: Entra, spoil: dict[str, Any]
+) -> None:
+    entra.spoil = spoil
+    with pytest.raises(SendFailed):
+        await queues.send("zip-builder", MESSAGE)
+
+
+async def test_without_a_token_a_send_fails_and_says_why(queues: QueueManager, entra: Entra) -> None:
+    entra.refusing = True
+    with pytest.raises(SendFailed, match="zip-builder did not take a message"):
+        await queues.send("zip-builder", MESSAGE)
+
+
+def test_links_are_signed_with_a_key_that_the_service_lends(
+    blobs: ModuleType, entra: Entra, certificate: Certificate
+) -> None:
+    service, content, name = blobs.blob_service(), b"hello", f"{uuid4().hex}/\u00fcber.txt"
+    for container in blobs.CONTAINERS:
+        if not service.get_container_client(container).exists():
+            service.create_container(container)
+    with httpx.Client(verify=ssl.create_default_context(cafile=certificate.certificate), trust_env=False) as web:
+        upload = blobs.upload_link(name)
+        assert web.put(upload.url, content=content, headers={"x-ms-blob-type": "BlockBlob"}).status_code == 201
+        assert web.get(upload.url).status_code == 403, "who may write may not read"
+        link = blobs.download_link(
+            ResultFile(container=blobs.UPLOADS, blob=name, file_name="a.zip", content_type="application/zip")
+        )
+        answer = web.get(link.url)
+        assert (answer.status_code, answer.content) == (200, content)
+        assert answer.headers["content-disposition"].startswith('attachment; filename="a.zip"')
+        for spoilt in (link.url.replace("sp=r&", "sp=rd&"), link.url.replace(name.split("/")[0], "other")):
+            assert web.get(spoilt).status_code == 403
+    query = parse_qs(urlsplit(link.url).query)
+    assert query["skoid"] == [entra.object_id], "a user delegation, not the account's key"
+    assert query["sp"] == ["r"]
+    assert query["spr"] == ["https"]
+    assert timedelta(minutes=14) < link.expires_at - datetime.now(UTC) <= timedelta(minutes=15)
+    assert datetime.fromisoformat(query["ske"][0]) > link.expires_at
+    assert "account_key" not in vars(service.credential)
+
+
+def test_a_lent_key_signs_many_links_and_is_replaced_before_it_ends(
+    blobs: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service = blobs.blob_service()
+    lent, lend = [], service.get_user_delegation_key
+
+    def counted(*times: datetime) -> Any:
+        lent.append(times)
+        return lend(*times)
+
+    monkeypatch.setattr(service, "get_user_delegation_key", counted)
+    for number in range(20):
+        blobs.upload_link(f"x/{number}")
+    assert len(lent) == 1
+    blobs._delegation_keys(service)._expires_at = datetime.now(UTC) + timedelta(minutes=59)
+    blobs.upload_link("x/last")
+    assert len(lent) == 2
+
+
+def test_the_page_is_told_where_blobs_are_without_a_call(blobs: ModuleType, keyless_azurite: KeylessAzurite) -> None:
+    parts = urlsplit(keyless_azurite.blob_endpoint)
+    assert blobs.origin() == f"https://{parts.netloc}"
