@@ -13,6 +13,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 RECORD_END = "\x1e"
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
 HANDSHAKE = {"protocol": "json", "version": 1}
 INVOCATION, PING, CLOSE = 1, 6, 7
 
@@ -61,6 +62,11 @@ class HubListener:
         return self._records.pop(0)
 
 
+def is_loopback(url: str) -> bool:
+    """Tell whether the server of this URL is on this machine, where no proxy can reach it."""
+    return urlsplit(url).hostname in LOOPBACK
+
+
 @asynccontextmanager
 async def listening(api: httpx.AsyncClient) -> AsyncIterator[HubListener]:
     """Negotiate twice (with the app, then with the hub), connect, and yield the listener.
@@ -76,7 +82,7 @@ async def listening(api: httpx.AsyncClient) -> AsyncIterator[HubListener]:
     query = urlencode({"id": offer["connectionToken"], "access_token": redirect["accessToken"]})
     scheme = "wss" if address.scheme == "https" else "ws"
     target = urlunsplit(address._replace(scheme=scheme, query=f"{address.query}&{query}"))
-    async with connect(target, proxy=None) as socket:
+    async with connect(target, proxy=None if is_loopback(target) else True) as socket:
         listener = HubListener(socket)
         await listener.shake_hands()
         yield listener

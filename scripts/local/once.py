@@ -9,7 +9,7 @@ from threading import Event
 from scripts.local.console import Console
 from scripts.local.errors import Interrupted, LocalRunError
 from scripts.local.hub_client import HubClosed
-from scripts.local.one_job import JobFailed, Outcome, Stopwatch, run_one_job
+from scripts.local.one_job import JobFailed, Outcome, Stopwatch, check_updates, run_one_job
 from scripts.local.process import Emit
 from scripts.local.server import describe_lines
 from scripts.local.signals import stop_on_signals
@@ -56,16 +56,14 @@ async def _run_watched(stack: Stack, stop: Event) -> Outcome:
         except (LocalRunError, Interrupted):
             job.cancel()
             raise
-    return job.result()
+    outcome = job.result()
+    check_updates(outcome.updates)  # there is one worker here, so the hub tells of its steps in their order
+    return outcome
 
 
 def _report(console: Console, outcome: Outcome, seconds: dict[str, float]) -> None:
-    updates = ", ".join(f"{update['status']} (version {update['version']})" for update in outcome.updates)
-    console.say(f"the hub told: {updates}")
-    console.say(
-        f"{outcome.files} files of {outcome.bytes_in:,} bytes came back byte by byte "
-        f"in a zip of {outcome.zip_bytes:,} bytes"
-    )
+    for line in outcome.describe():
+        console.say(line)
     install = float(os.environ.get("QUEUED_JOBS_INSTALL_SECONDS", "0"))
     steps = {"install": install, "start": seconds["start"], **outcome.seconds, "stop": seconds["stop"]}
     console.say("seconds: " + ", ".join(f"{step} {value:.2f}" for step, value in steps.items()))

@@ -6,15 +6,17 @@ import asyncio
 import io
 import itertools
 import random
+import ssl
 import time
 import zipfile
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cache
 from typing import Any
 
 import httpx
 
-from scripts.local.hub_client import HubListener, listening
+from scripts.local.hub_client import HubListener, is_loopback, listening
 
 JOB_WITHIN = timedelta(seconds=90)
 EXPECTED_STATUSES = ["pending", "running", "succeeded"]
@@ -33,6 +35,15 @@ class Outcome:
     zip_bytes: int
     updates: list[dict[str, Any]]
     seconds: dict[str, float]
+
+    def describe(self) -> list[str]:
+        """Lines for a person: what the hub told, and what came back."""
+        updates = ", ".join(f"{update['status']} (version {update['version']})" for update in self.updates)
+        return [
+            f"the hub told: {updates}",
+            f"{self.files} files of {self.bytes_in:,} bytes came back byte by byte "
+            f"in a zip of {self.zip_bytes:,} bytes",
+        ]
 
 
 class Stopwatch:
@@ -62,25 +73,30 @@ def sample_files() -> dict[str, bytes]:
     }
 
 
-async def run_one_job(page_url: str, invite: str) -> Outcome:
-    """Run the job and check everything. Raises JobFailed, httpx.HTTPError or OSError."""
+async def run_one_job(page_url: str, invite: str = "", *, token: str = "", within: timedelta = JOB_WITHIN) -> Outcome:
+    """Run the job, signed in by an invite secret or with a bearer token, and check what comes back.
+
+    In which order the hub told of it is left to `check_updates`: several workers may push at once. Raises JobFailed,
+    HubClosed, httpx.HTTPError or OSError.
+    """
     inputs = sample_files()
     watch = Stopwatch()
-    async with httpx.AsyncClient(base_url=page_url, trust_env=False, timeout=30) as api:
-        session = await _call(api, "POST", "/api/session", json={"invite": invite})
-        api.headers["Authorization"] = f"Bearer {session['token']}"
+    async with client(page_url) as api:
+        if invite:
+            token = (await _call(api, "POST", "/api/session", json={"invite": invite}))["token"]
+        api.headers["Authorization"] = f"Bearer {token}"
         place = await _upload(api, inputs)
         watch.lap("upload")
         async with listening(api) as listener:
             watch.lap("connect")
             job = await _call(api, "POST", "/api/jobs/zip-builder", json=place)
-            updates = await _follow(listener, job["id"])
+            updates = await _follow(listener, job["id"], within)
             watch.lap("job")
+        check_end(updates)
         link = await _call(api, "GET", f"/api/jobs/{job['id']}/download")
-    async with httpx.AsyncClient(trust_env=False, timeout=30) as anyone:
+    async with client(link["url"]) as anyone:
         archive = (await anyone.get(link["url"])).raise_for_status().content
         watch.lap("download")
-    check_updates(updates)
     check_archive(archive, inputs)
     return Outcome(
         files=len(inputs),
@@ -89,6 +105,22 @@ async def run_one_job(page_url: str, invite: str) -> Outcome:
         updates=updates,
         seconds=watch.seconds,
     )
+
+
+def client(url: str) -> httpx.AsyncClient:
+    """Return a client for a site: through the user's proxy, if there is one, unless the site is on this machine."""
+    return httpx.AsyncClient(base_url=url, trust_env=not is_loopback(url), verify=_authorities(), timeout=30)
+
+
+@cache
+def _authorities() -> ssl.SSLContext:
+    return httpx.create_ssl_context()
+
+
+def check_end(updates: list[dict[str, Any]]) -> None:
+    """Raise JobFailed unless the job's end, as the hub told it, is a good one."""
+    if updates[-1]["status"] != "succeeded":
+        raise JobFailed(f"the job ended {updates[-1]['status']}; its error: {updates[-1]['error']}")
 
 
 def check_updates(updates: list[dict[str, Any]]) -> None:
@@ -116,7 +148,7 @@ def check_archive(archive: bytes, inputs: dict[str, bytes]) -> None:
 async def _upload(api: httpx.AsyncClient, inputs: dict[str, bytes]) -> dict[str, str]:
     wanted = [{"name": name, "size": len(content)} for name, content in inputs.items()]
     place = await _call(api, "POST", "/api/uploads", json={"files": wanted})
-    async with httpx.AsyncClient(trust_env=False, timeout=30) as storage:
+    async with client(place["files"][0]["url"]) as storage:
         for file in place["files"]:
             response = await storage.put(file["url"], content=inputs[file["name"]], headers=file["headers"])
             if response.status_code != 201:
@@ -124,10 +156,10 @@ async def _upload(api: httpx.AsyncClient, inputs: dict[str, bytes]) -> dict[str,
     return {"container": place["container"], "prefix": place["prefix"]}
 
 
-async def _follow(listener: HubListener, job_id: str) -> list[dict[str, Any]]:
+async def _follow(listener: HubListener, job_id: str, within: timedelta) -> list[dict[str, Any]]:
     updates: list[dict[str, Any]] = []
     try:
-        async with asyncio.timeout(JOB_WITHIN.total_seconds()):
+        async with asyncio.timeout(within.total_seconds()):
             async for target, arguments in listener.invocations():
                 if target == "job" and arguments[0]["id"] == job_id:
                     updates.append(arguments[0])
@@ -135,7 +167,7 @@ async def _follow(listener: HubListener, job_id: str) -> list[dict[str, Any]]:
                         break
     except TimeoutError:
         told = [(update["status"], update["version"]) for update in updates]
-        raise JobFailed(f"the job did not end within {JOB_WITHIN.total_seconds():g} s; the hub told {told}") from None
+        raise JobFailed(f"the job did not end within {within.total_seconds():g} s; the hub told {told}") from None
     return updates
 
 
