@@ -1,0 +1,69 @@
+"""Who deploys: the credential with which `pulumi up` itself talks to the app's SCM site and to Postgres."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from azure.core.credentials import TokenCredential
+
+SCM_SCOPE = "https://management.azure.com/.default"
+POSTGRES_SCOPE = "https://ossrdbms-aad.database.windows.net/.default"
+
+
+class NotSignedIn(Exception):
+    """Nobody that Azure knows runs this; the message has the reason and the remedy."""
+
+
+def deployer_token(scope: str) -> str:
+    """Return a token of the deployer for the scope. Raises `NotSignedIn`."""
+    from azure.core.exceptions import ClientAuthenticationError
+
+    try:
+        return deployer_credential(os.environ).get_token(scope).token
+    except ClientAuthenticationError as error:
+        reason = next(iter(str(error).splitlines()), "no reason given")
+        raise NotSignedIn(
+            f"Azure gives the deployer no token for {scope}: {reason} "
+            "Run `az login` and repeat; in a pipeline sign in with the federated identity."
+        ) from error
+
+
+def deployer_credential(environment: Mapping[str, str]) -> TokenCredential:
+    """Return the pipeline's own identity in GitHub Actions, else whatever `az login` and its kin left behind.
+
+    A workflow's assertion lives for minutes and a database server takes longer, so each token asks for a new one.
+    """
+    from azure.identity import ClientAssertionCredential, DefaultAzureCredential
+
+    if "ACTIONS_ID_TOKEN_REQUEST_URL" not in environment:
+        return DefaultAzureCredential()
+    missing = [name for name in ("ARM_TENANT_ID", "ARM_CLIENT_ID") if not environment.get(name)]
+    if missing:
+        raise NotSignedIn(
+            f"The workflow may ask for an identity, but {' and '.join(missing)} is not set: "
+            "set it to the app registration that the stack is deployed with."
+        )
+    return ClientAssertionCredential(
+        environment["ARM_TENANT_ID"], environment["ARM_CLIENT_ID"], lambda: _workflow_assertion(environment)
+    )
+
+
+def _workflow_assertion(environment: Mapping[str, str]) -> str:
+    import httpx
+
+    answer = httpx.get(
+        # joined by hand: httpx would put its parameters in place of those in the address
+        f"{environment['ACTIONS_ID_TOKEN_REQUEST_URL']}&audience=api://AzureADTokenExchange",
+        headers={"Authorization": f"Bearer {environment['ACTIONS_ID_TOKEN_REQUEST_TOKEN']}"},
+        timeout=30,
+    )
+    if answer.status_code != httpx.codes.OK:
+        raise NotSignedIn(
+            f"GitHub gives the workflow no identity (status {answer.status_code}): "
+            "the job needs `permissions: id-token: write`."
+        )
+    assertion: str = answer.json()["value"]
+    return assertion

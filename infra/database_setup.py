@@ -1,0 +1,186 @@
+"""What is inside the database, as a resource: the application's role, the schema, and what that role may do with it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pulumi
+from pulumi.dynamic import CreateResult, DiffResult, Resource, ResourceProvider, UpdateResult
+
+if TYPE_CHECKING:
+    import psycopg
+
+logger = logging.getLogger(__name__)
+
+#: A new server, its firewall and its administrator take minutes until they let the deployer in.
+REACHABLE_WITHIN = timedelta(minutes=5)
+PAUSE = timedelta(seconds=10)
+_WHAT_COUNTS = ("host", "port", "database", "role", "role_object_id", "migrations_digest")
+
+
+class DatabaseSetupFailed(Exception):
+    """The database is not ready for the application; the message has the reason and the remedy."""
+
+
+class DatabaseSetup(Resource):
+    """A role for the application's identity, the newest schema, and the right to read and write rows, nothing more.
+
+    Works as the Entra administrator `admin`, from wherever `pulumi up` runs. Runs again when there are new migrations,
+    another server, or another identity behind the role's name; each step does nothing where there is nothing to do, so
+    what was interrupted is repeated by the next `pulumi up`. Deleting it does nothing: all goes with the server.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        host: pulumi.Input[str],
+        port: int,
+        sslmode: str,
+        database: pulumi.Input[str],
+        admin: str,
+        role: pulumi.Input[str],
+        role_object_id: pulumi.Input[str],
+        migrations_digest: str,
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        inputs = {
+            "host": host,
+            "port": port,
+            "sslmode": sslmode,
+            "database": database,
+            "admin": admin,
+            "role": role,
+            "role_object_id": role_object_id,
+            "migrations_digest": migrations_digest,
+        }
+        super().__init__(_DatabaseProvider(), name, inputs, opts)
+
+
+class _DatabaseProvider(ResourceProvider):
+    """Pickled by Pulumi, so what it calls imports its libraries itself."""
+
+    def create(self, props: dict[str, Any]) -> CreateResult:
+        set_up(props)
+        return CreateResult(id_=f"{props['host']}/{props['database']}/{props['role']}", outs=props)
+
+    def update(self, _id: str, _olds: dict[str, Any], props: dict[str, Any]) -> UpdateResult:
+        set_up(props)
+        return UpdateResult(outs=props)
+
+    def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> DiffResult:
+        return DiffResult(changes=any(olds.get(name) != news.get(name) for name in _WHAT_COUNTS))
+
+
+def set_up(props: dict[str, Any], *, within: timedelta = REACHABLE_WITHIN, pause: timedelta = PAUSE) -> None:
+    """Make the role, migrate, and grant. Raises `DatabaseSetupFailed`, or what a broken migration raises."""
+    import psycopg
+
+    from queued_jobs.migrate import migrate
+
+    role, database = props["role"], props["database"]
+    try:
+        with _connect(props, "postgres", within, pause) as conn:
+            _ensure_role(conn, role, props["role_object_id"])
+        applied = asyncio.run(migrate(_conninfo(props, database)))
+        with _connect(props, database, within, pause) as conn:
+            _grant(conn, database, role)
+    except psycopg.errors.InsufficientPrivilege as error:
+        raise DatabaseSetupFailed(
+            f"{props['admin']} may not do this in the database {database} on {props['host']}: {error} "
+            "Deploy as the administrator that made the schema, or make that administrator a group that both are in."
+        ) from error
+    logger.warning("database %s: role %s is ready, %s", database, role, ", ".join(applied) or "no new migration")
+
+
+def _conninfo(props: dict[str, Any], database: str) -> str:
+    from psycopg.conninfo import make_conninfo
+
+    from infra.credentials import POSTGRES_SCOPE, deployer_token
+
+    return make_conninfo(
+        host=props["host"],
+        port=int(props["port"]),  # Pulumi's numbers are floats
+        sslmode=props["sslmode"],
+        dbname=database,
+        user=props["admin"],
+        password=deployer_token(POSTGRES_SCOPE),
+        connect_timeout=15,
+        application_name="queued-jobs-deployer",
+    )
+
+
+def _connect(
+    props: dict[str, Any], database: str, within: timedelta, pause: timedelta
+) -> psycopg.Connection[tuple[Any, ...]]:
+    import psycopg
+
+    deadline = time.monotonic() + within.total_seconds()
+    while True:
+        try:
+            return psycopg.connect(_conninfo(props, database), autocommit=True)
+        except psycopg.OperationalError as error:
+            reason = " ".join(str(error).split())
+            if time.monotonic() > deadline:
+                raise DatabaseSetupFailed(_unreachable(props, reason)) from error
+            logger.warning("Postgres on %s is not ready for %s yet: %s", props["host"], props["admin"], reason)
+            time.sleep(pause.total_seconds())
+
+
+def _unreachable(props: dict[str, Any], reason: str) -> str:
+    if "authentication failed" in reason or "password" in reason:
+        remedy = (
+            "Set databaseAdminName to the exact name of who deploys (or of a group that it is in), and "
+            "databaseAdminObjectId to the object id of the same"
+        )
+    elif "pg_hba.conf" in reason or "timeout" in reason:
+        remedy = (
+            "Set deployerIp to the address that the internet sees you with; "
+            "a private network takes a runner inside of it"
+        )
+    else:
+        remedy = "See that the server runs and that nothing between here and there blocks its port"
+    return (
+        f"Postgres on {props['host']}:{int(props['port'])} does not let {props['admin']} in: {reason}. "
+        f"{remedy}, then run `pulumi up` again."
+    )
+
+
+def _ensure_role(conn: psycopg.Connection[tuple[Any, ...]], role: str, object_id: str) -> None:
+    from psycopg import sql
+
+    found = conn.execute(
+        "select label from pg_roles left join pg_shseclabel on provider = 'pgaadauth' and objoid = pg_roles.oid "
+        "and classoid = 'pg_authid'::regclass where rolname = %s",
+        (role,),
+    ).fetchone()
+    if found is None:
+        conn.execute("select pgaadauth_create_principal_with_oid(%s, %s, 'service', false, false)", (role, object_id))
+    elif f"oid={object_id}" not in str(found[0]).split(","):
+        # An identity that was made anew has the old one's name and another object id; its rights stay with the name.
+        conn.execute(
+            sql.SQL('security label for "pgaadauth" on role {} is {}').format(
+                sql.Identifier(role), sql.Literal(f"aadauth,oid={object_id},type=service")
+            )
+        )
+
+
+def _grant(conn: psycopg.Connection[tuple[Any, ...]], database: str, role: str) -> None:
+    """Let the role read and write rows: it can neither change the schema nor what is recorded about it."""
+    from psycopg import sql
+
+    statements = (
+        "grant connect on database {database} to {role}",
+        "grant usage on schema queued_jobs to {role}",
+        "grant select, insert, update, delete on all tables in schema queued_jobs to {role}",
+        "grant usage, select on all sequences in schema queued_jobs to {role}",
+        "revoke insert, update, delete on queued_jobs.migration from {role}",
+    )
+    names = {"database": sql.Identifier(database), "role": sql.Identifier(role)}
+    with conn.transaction():
+        for statement in statements:
+            conn.execute(sql.SQL(statement).format(**names))

@@ -1,0 +1,49 @@
+"""What every part of the program needs to know about the deployment that it is a part of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pulumi
+from pulumi_azure_native import resources
+from pulumi_azure_native.authorization import get_client_config
+
+from infra.naming import Names
+from infra.settings import StackSettings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deployment:
+    """One stack in one subscription, and the resource group that holds all of it."""
+
+    settings: StackSettings
+    names: Names
+    subscription_id: str
+    tenant_id: str
+    group: resources.ResourceGroup
+    tags: dict[str, str]
+
+    @property
+    def origins(self) -> list[str]:
+        """The origins whose pages may talk to API, hub and blobs: the app's own, and those of the configuration."""
+        return [self.names.site, *self.settings.allowed_origins]
+
+    def guarded(self, *after: pulumi.Resource) -> pulumi.ResourceOptions:
+        """Return the options of a resource that holds data."""
+        return pulumi.ResourceOptions(protect=self.settings.protected, depends_on=list(after))
+
+
+def begin_deployment() -> Deployment:
+    """Read the configuration and make the resource group. Raises `ConfigError` before anything else happens."""
+    settings = StackSettings.from_config(pulumi.Config(), pulumi.Config("azure-native"), stack=pulumi.get_stack())
+    client = get_client_config()
+    names = Names(project=pulumi.get_project(), stack=pulumi.get_stack(), subscription_id=client.subscription_id)
+    tags = {"project": names.project, "stack": names.stack, "managed-by": "pulumi"}
+    return Deployment(
+        settings=settings,
+        names=names,
+        subscription_id=client.subscription_id,
+        tenant_id=client.tenant_id,
+        group=resources.ResourceGroup("group", resource_group_name=names.resource_group, tags=tags),
+        tags=tags,
+    )

@@ -1,0 +1,63 @@
+"""The one identity of the application, and what it may do: there is no key and no password anywhere."""
+
+from __future__ import annotations
+
+import uuid
+
+import pulumi
+from pulumi_azure_native import applicationinsights, authorization, managedidentity, signalrservice, storage
+
+from infra import roles
+from infra.deployment import Deployment
+
+
+def create_identity(deployment: Deployment) -> managedidentity.UserAssignedIdentity:
+    """Make the identity. It stands apart from the app, so that all it may do is granted before the app starts."""
+    return managedidentity.UserAssignedIdentity(
+        "identity",
+        resource_group_name=deployment.group.name,
+        resource_name_=deployment.names.of("id"),
+        tags=deployment.tags,
+    )
+
+
+def grant_roles(
+    deployment: Deployment,
+    identity: managedidentity.UserAssignedIdentity,
+    *,
+    account: storage.StorageAccount,
+    hub: signalrservice.SignalR,
+    telemetry: applicationinsights.Component,
+) -> list[pulumi.Resource]:
+    """Grant the application what it needs of storage, hub and telemetry, each on that one resource."""
+    grants = {
+        "blobs": (account.id, roles.BLOB_DATA_OWNER),
+        "queues": (account.id, roles.QUEUE_DATA_CONTRIBUTOR),
+        "tables": (account.id, roles.TABLE_DATA_CONTRIBUTOR),
+        "hub": (hub.id, roles.SIGNALR_REST_API_OWNER),
+        "telemetry": (telemetry.id, roles.MONITORING_METRICS_PUBLISHER),
+    }
+    return [_grant(deployment, name, scope, role, identity) for name, (scope, role) in grants.items()]
+
+
+def _grant(
+    deployment: Deployment,
+    name: str,
+    scope: pulumi.Output[str],
+    role: str,
+    identity: managedidentity.UserAssignedIdentity,
+) -> authorization.RoleAssignment:
+    # a name made of what it says: the same after a lost state, another one for a replaced identity
+    assignment = pulumi.Output.all(scope, identity.principal_id).apply(
+        lambda parts: str(uuid.uuid5(uuid.NAMESPACE_URL, f"{parts[0]}|{parts[1]}|{role}"))
+    )
+    definitions = f"/subscriptions/{deployment.subscription_id}/providers/Microsoft.Authorization/roleDefinitions"
+    return authorization.RoleAssignment(
+        f"grant-{name}",
+        scope=scope,
+        role_assignment_name=assignment,
+        role_definition_id=f"{definitions}/{role}",
+        principal_id=identity.principal_id,
+        # without it Azure asks the directory, which does not know a new identity for a while
+        principal_type="ServicePrincipal",
+    )

@@ -1,0 +1,16 @@
+"""Lets Pulumi find this folder as the package `infra`, and the library and the scripts beside it.
+
+Pulumi starts the program, and the process of its dynamic resources, inside this folder: there `import infra` finds this
+file. Everywhere else it finds the package.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+_FOLDER = Path(__file__).resolve().parent
+
+__path__ = [str(_FOLDER)]
+if str(_FOLDER.parent) not in sys.path:
+    sys.path.append(str(_FOLDER.parent))

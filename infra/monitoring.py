@@ -1,0 +1,101 @@
+"""Telemetry: where logs and requests go to, and who hears of trouble."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pulumi
+from pulumi_azure_native import applicationinsights, consumption, monitor, operationalinsights
+
+from infra.deployment import Deployment
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Monitoring:
+    """The workspace with all logs, and Application Insights, which the app sends to as its identity."""
+
+    workspace: operationalinsights.Workspace
+    component: applicationinsights.Component
+
+
+def create_monitoring(deployment: Deployment) -> Monitoring:
+    """Make both. Sending by instrumentation key alone is refused."""
+    profile = deployment.settings.profile
+    limit = profile.log_gigabytes_a_day
+    workspace = operationalinsights.Workspace(
+        "logs",
+        resource_group_name=deployment.group.name,
+        workspace_name=deployment.names.of("log"),
+        sku=operationalinsights.WorkspaceSkuArgs(name="PerGB2018"),
+        retention_in_days=profile.keep_logs.days,
+        workspace_capping=operationalinsights.WorkspaceCappingArgs(daily_quota_gb=limit) if limit is not None else None,
+        features=operationalinsights.WorkspaceFeaturesArgs(enable_log_access_using_only_resource_permissions=True),
+        tags=deployment.tags,
+    )
+    component = applicationinsights.Component(
+        "telemetry",
+        resource_group_name=deployment.group.name,
+        resource_name_=deployment.names.of("appi"),
+        kind="web",
+        application_type="web",
+        ingestion_mode="LogAnalytics",
+        workspace_resource_id=workspace.id,
+        disable_local_auth=True,
+        tags=deployment.tags,
+    )
+    return Monitoring(workspace=workspace, component=component)
+
+
+def create_action_group(deployment: Deployment) -> monitor.ActionGroup:
+    """Make the list of people who are told."""
+    return monitor.ActionGroup(
+        "operators",
+        resource_group_name=deployment.group.name,
+        action_group_name=deployment.names.of("ag"),
+        group_short_name="jobs",
+        location="Global",
+        enabled=True,
+        email_receivers=[
+            monitor.MicrosoftCommonEmailReceiverArgs(
+                name=f"mail-{number}", email_address=address, use_common_alert_schema=True
+            )
+            for number, address in enumerate(deployment.settings.alert_emails, 1)
+        ],
+        tags=deployment.tags,
+    )
+
+
+def create_budget(deployment: Deployment, operators: monitor.ActionGroup) -> None:
+    """Warn at 80% of the budget, and when the month is likely to exceed it."""
+    budget = deployment.settings.budget
+    if budget is None:
+        return
+    emails = list(deployment.settings.alert_emails)
+    consumption.Budget(
+        "budget",
+        scope=deployment.group.id,
+        budget_name=deployment.names.of("budget"),
+        amount=budget.amount,
+        category="Cost",
+        time_grain="Monthly",
+        time_period=consumption.BudgetTimePeriodArgs(start_date=f"{budget.start}T00:00:00Z"),
+        notifications={
+            "spent": consumption.NotificationArgs(
+                enabled=True,
+                operator="GreaterThan",
+                threshold=80,
+                threshold_type="Actual",
+                contact_emails=emails,
+                contact_groups=[operators.id],
+            ),
+            "forecast": consumption.NotificationArgs(
+                enabled=True,
+                operator="GreaterThan",
+                threshold=100,
+                threshold_type="Forecasted",
+                contact_emails=emails,
+                contact_groups=[operators.id],
+            ),
+        },
+        opts=pulumi.ResourceOptions(ignore_changes=["timePeriod"]),
+    )

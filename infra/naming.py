@@ -1,0 +1,52 @@
+"""The names of the resources: the same for one stack of one subscription, also after its state was lost."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Names:
+    """Names that follow from project, stack and subscription alone. Those that all of Azure shares carry `suffix`."""
+
+    project: str
+    stack: str
+    subscription_id: str
+
+    @property
+    def suffix(self) -> str:
+        whole = f"{self.subscription_id}/{self.project}/{self.stack}"
+        return hashlib.sha256(whole.encode()).hexdigest()[:8]
+
+    @property
+    def resource_group(self) -> str:
+        return f"rg-{self._plain}"
+
+    @property
+    def storage_account(self) -> str:
+        return f"st{self._plain.replace('-', '')[:14]}{self.suffix}"
+
+    @property
+    def function_app(self) -> str:
+        # the host knows an app by the first 32 characters of its name, so what tells stacks apart comes early
+        return f"func-{self.suffix}-{self._plain}"[:60].rstrip("-")
+
+    @property
+    def site(self) -> str:
+        """The origin of page and API."""
+        return f"https://{self.function_app}.azurewebsites.net"
+
+    @property
+    def scm_site(self) -> str:
+        """Where code is published to."""
+        return f"https://{self.function_app}.scm.azurewebsites.net"
+
+    def of(self, prefix: str) -> str:
+        """Return the name of a resource with that prefix, of at most 60 characters."""
+        return f"{prefix}-{self._plain[: 60 - len(prefix) - len(self.suffix) - 2].rstrip('-')}-{self.suffix}"
+
+    @property
+    def _plain(self) -> str:
+        return re.sub(r"[^a-z0-9]+", "-", f"{self.project}-{self.stack}".lower()).strip("-")

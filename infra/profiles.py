@@ -1,0 +1,95 @@
+"""What the two profiles buy: change sizes here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Profile:
+    """Sizes and safeguards of a stack.
+
+    Attributes
+    ----------
+    always_ready
+        Instances for HTTP that never sleep. They cost money day and night, and spare the first visitor the cold start.
+    most_instances
+        Of the function app, for each trigger. Each one opens a few connections to the database.
+    most_connections
+        What the database's size allows users, after Azure's own share.
+    keep_backups, keep_files, keep_logs
+        How long; the backups are what a restore can go back to.
+    log_gigabytes_a_day
+        Where logging stops for the day, so that a loop cannot cost a fortune; None for no limit.
+    protected
+        Nothing with data in it can be deleted, by Pulumi or by hand, until `deleteProtection` is false.
+    """
+
+    name: str
+    always_ready: int
+    most_instances: int
+    instance_memory: int
+    database_size: str
+    database_tier: str
+    database_gigabytes: int
+    most_connections: int
+    zone_redundant: bool
+    keep_backups: timedelta
+    geo_redundant_backups: bool
+    storage_redundancy: str
+    hub_size: str
+    hub_tier: str
+    hub_units: int
+    keep_files: timedelta
+    keep_logs: timedelta
+    log_gigabytes_a_day: float | None
+    protected: bool
+
+
+DEV: Final = Profile(
+    name="dev",
+    always_ready=0,
+    most_instances=40,
+    instance_memory=2048,
+    database_size="Standard_B1ms",
+    database_tier="Burstable",
+    database_gigabytes=32,
+    most_connections=35,
+    zone_redundant=False,
+    keep_backups=timedelta(days=7),
+    geo_redundant_backups=False,
+    storage_redundancy="Standard_LRS",
+    hub_size="Free_F1",
+    hub_tier="Free",
+    hub_units=1,
+    keep_files=timedelta(days=30),
+    keep_logs=timedelta(days=30),
+    log_gigabytes_a_day=1,
+    protected=False,
+)
+
+PROD: Final = Profile(
+    name="prod",
+    always_ready=1,
+    most_instances=100,
+    instance_memory=2048,
+    database_size="Standard_D2ds_v5",
+    database_tier="GeneralPurpose",
+    database_gigabytes=64,
+    most_connections=844,
+    zone_redundant=True,
+    keep_backups=timedelta(days=14),
+    geo_redundant_backups=False,
+    storage_redundancy="Standard_ZRS",
+    hub_size="Standard_S1",
+    hub_tier="Standard",
+    hub_units=1,
+    keep_files=timedelta(days=30),
+    keep_logs=timedelta(days=90),
+    log_gigabytes_a_day=None,
+    protected=True,
+)
+
+PROFILES: Final = {profile.name: profile for profile in (DEV, PROD)}

@@ -1,0 +1,32 @@
+"""The application's code: built here, published to the app, known by its digest."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pulumi
+from pulumi_azure_native import web
+from scripts.bundle import build
+
+from infra.deployment import Deployment
+from infra.package import PublishedPackage
+
+_ROOT = Path(__file__).resolve().parent.parent
+_PACKAGE = _ROOT / ".local" / "package" / "app.zip"
+
+
+def publish_code(deployment: Deployment, app: web.WebApp) -> PublishedPackage:
+    """Publish the code as it is in this checkout, and wait until the app answers with it."""
+    bundle = build(_PACKAGE)
+    rehearsal = deployment.settings.rehearsal
+    scm = rehearsal.scm_url if rehearsal else deployment.names.scm_site
+    site = rehearsal.scm_url if rehearsal else deployment.names.site
+    return PublishedPackage(
+        "code",
+        scm_url=scm,
+        app_id=app.id,
+        zip_path=str(bundle.path),
+        digest=bundle.sha256,
+        health_url=f"{site}/api/health",
+        opts=pulumi.ResourceOptions(depends_on=[app]),
+    )

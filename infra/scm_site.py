@@ -1,0 +1,214 @@
+"""The SCM site of a function app: takes a zip, deploys it in the background, and tells how that went."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from enum import IntEnum
+from typing import Any, NoReturn, Self
+
+import httpx
+
+logger = logging.getLogger(__name__)
+
+#: A role that was just granted takes minutes to reach the site; so does the site of a new app.
+ATTEMPTS = 20
+PAUSE = timedelta(seconds=15)
+POLL = timedelta(seconds=3)
+#: The list of deployments may lack the new one for a while.
+APPEARS_WITHIN = timedelta(minutes=2)
+FINISHES_WITHIN = timedelta(minutes=20)
+HEALTHY_WITHIN = timedelta(minutes=10)
+_LONGEST_PAUSE = timedelta(minutes=1)
+_NOT_READY = frozenset({403, 404, 409, 429, 500, 502, 503, 504})
+_ROLE_LAG = "BlobUploadFailedException"  # in a 400: the site may not write to the app's container yet
+_REMEDIES = {
+    401: "The deployer's token is not for this tenant: sign in to the tenant of the subscription.",
+    403: "The deployer needs the role Contributor (or Website Contributor) on the app; a new one takes minutes.",
+    409: "Another deployment does not end: look at it in the portal, then repeat.",
+    413: "The zip is too big for the app.",
+}
+
+
+class PublishFailed(Exception):
+    """The app does not run the new code; the message has the site's own words and the remedy."""
+
+
+class Status(IntEnum):
+    """Of a deployment. The answer's HTTP status says nothing about it."""
+
+    UNKNOWN = -1
+    PENDING = 0
+    BUILDING = 1
+    DEPLOYING = 2
+    FAILED = 3
+    SUCCESS = 4
+    CONFLICT = 5
+    PARTIAL_SUCCESS = 6
+
+
+class ScmSite:
+    """A context manager; asks `token` before each request, since a deployment can outlast a token."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        token: Callable[[], str],
+        transport: httpx.BaseTransport | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._url = url
+        self._token = token
+        self._sleep = sleep
+        self._clock = clock
+        self._client = httpx.Client(base_url=url, timeout=httpx.Timeout(30, write=300, read=300), transport=transport)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._client.close()
+
+    def publish(self, content: bytes) -> str:
+        """Deploy the zip, wait for the end, and return the deployment's id. Raises `PublishFailed`.
+
+        Repeats what Azure refuses for a while only: an unready site, a role on its way, another deployment.
+        """
+        for attempt in range(1, ATTEMPTS + 1):
+            older = {deployment["id"] for deployment in self._deployments()}
+            answer = self._accepted("POST", "/api/publish", content)
+            deployment_id = self._new_deployment(older)
+            status = self._wait_for_end(deployment_id)
+            if status is Status.SUCCESS:
+                return deployment_id
+            if status is not Status.CONFLICT:
+                self._fail(deployment_id, status)
+            logger.warning("%s is busy with another deployment (attempt %d of %d)", self._url, attempt, ATTEMPTS)
+            self._sleep(_pause(answer, PAUSE))
+        raise PublishFailed(f"{self._url} was busy with other deployments all the time. {_REMEDIES[409]}")
+
+    def _accepted(self, method: str, path: str, content: bytes | None = None) -> httpx.Response:
+        """Send until the site takes it. Raises `PublishFailed` after the last attempt, or for what stays wrong."""
+        last: httpx.Response | httpx.TransportError | None = None
+        for attempt in range(1, ATTEMPTS + 1):
+            if last is not None:
+                logger.warning(
+                    "%s %s%s: %s (attempt %d of %d)", method, self._url, path, _brief(last), attempt - 1, ATTEMPTS
+                )
+                self._sleep(_pause(last, PAUSE))
+            try:
+                last = self._send(method, path, content)
+            except httpx.TransportError as error:
+                last = error
+                continue
+            if last.is_success:
+                return last
+            if not _may_pass(last):
+                break
+        remedy = _REMEDIES.get(last.status_code, "") if isinstance(last, httpx.Response) else ""
+        remedy = remedy or "Run `pulumi up` again; if it stays, look at the app's deployment center in the portal."
+        raise PublishFailed(f"{method} {self._url}{path} was not accepted: {_brief(last)}. {remedy}")
+
+    def _send(self, method: str, path: str, content: bytes | None) -> httpx.Response:
+        headers = {"Authorization": f"Bearer {self._token()}"}
+        if content is None:
+            return self._client.request(method, path, headers=headers)
+        return self._client.request(
+            method,
+            path,
+            params={"RemoteBuild": "false", "isAsync": "true", "Deployer": "queued-jobs"},
+            headers={**headers, "Content-Type": "application/zip", "If-Match": "*"},
+            content=content,
+        )
+
+    def _deployments(self) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = self._accepted("GET", "/api/deployments").json()
+        return found
+
+    def _new_deployment(self, older: set[str]) -> str:
+        deadline = self._clock() + APPEARS_WITHIN.total_seconds()
+        while True:
+            for deployment in self._deployments():
+                if deployment["id"] not in older:
+                    return str(deployment["id"])
+            if self._clock() > deadline:
+                raise PublishFailed(
+                    f"{self._url} took the zip, but no deployment appeared within "
+                    f"{APPEARS_WITHIN.total_seconds():.0f} s. Run `pulumi up` again."
+                )
+            self._sleep(POLL.total_seconds())
+
+    def _wait_for_end(self, deployment_id: str) -> Status:
+        deadline = self._clock() + FINISHES_WITHIN.total_seconds()
+        while True:
+            status = Status(self._accepted("GET", f"/api/deployments/{deployment_id}").json()["status"])
+            if status >= Status.FAILED:
+                return status
+            if self._clock() > deadline:
+                minutes = FINISHES_WITHIN.total_seconds() / 60
+                raise PublishFailed(
+                    f"Deployment {deployment_id} at {self._url} is still {status.name.lower()} after {minutes:.0f} "
+                    "minutes. Look at it in the portal, then run `pulumi up` again."
+                )
+            self._sleep(POLL.total_seconds())
+
+    def _fail(self, deployment_id: str, status: Status) -> NoReturn:
+        words = "it gave no log"
+        with contextlib.suppress(PublishFailed):
+            words = self._accepted("GET", f"/api/deployments/{deployment_id}/log").text.strip()[:2000] or words
+        raise PublishFailed(
+            f"Deployment {deployment_id} at {self._url} ended as {status.name.lower().replace('_', ' ')}: {words}\n"
+            "The app runs what it ran before. Mend the cause and run `pulumi up` again."
+        )
+
+
+def wait_until_healthy(
+    url: str,
+    *,
+    transport: httpx.BaseTransport | None = None,
+    sleep: Callable[[float], None] = time.sleep,
+    clock: Callable[[], float] = time.monotonic,
+) -> None:
+    """Ask the app until it answers that it is well. Raises `PublishFailed` after `HEALTHY_WITHIN`."""
+    deadline = clock() + HEALTHY_WITHIN.total_seconds()
+    with httpx.Client(timeout=60, transport=transport) as client:
+        while True:
+            last: httpx.Response | httpx.TransportError
+            try:
+                last = client.get(url)
+            except httpx.TransportError as error:
+                last = error
+            else:
+                if last.is_success:
+                    return
+            if clock() > deadline:
+                minutes = HEALTHY_WITHIN.total_seconds() / 60
+                raise PublishFailed(
+                    f"The new code is deployed, but {url} is not well after {minutes:.0f} minutes: {_brief(last)}. "
+                    "Look at the app's log stream, mend the cause and run `pulumi up` again."
+                )
+            logger.warning("%s is not ready yet: %s", url, _brief(last))
+            sleep(_pause(last, POLL))
+
+
+def _may_pass(answer: httpx.Response) -> bool:
+    return answer.status_code in _NOT_READY or (
+        answer.status_code == httpx.codes.BAD_REQUEST and _ROLE_LAG in answer.text
+    )
+
+
+def _pause(answer: httpx.Response | httpx.TransportError, default: timedelta) -> float:
+    """Return how long to wait: what the answer asks for, within reason."""
+    asked = answer.headers.get("Retry-After", "") if isinstance(answer, httpx.Response) else ""
+    return min(float(asked) if asked.isdecimal() else default.total_seconds(), _LONGEST_PAUSE.total_seconds())
+
+
+def _brief(last: httpx.Response | httpx.TransportError | None) -> str:
+    if isinstance(last, httpx.Response):
+        return f"status {last.status_code} {last.text.strip()[:500]}".rstrip()
+    return str(last) or type(last).__name__

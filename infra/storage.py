@@ -1,0 +1,113 @@
+"""The storage account: queues that wake jobs, blobs that users upload and jobs make, the function app's code."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import timedelta
+from typing import Final
+
+import pulumi
+from pulumi_azure_native import storage
+
+from infra.deployment import Deployment
+
+UPLOADS: Final = "uploads"
+RESULTS: Final = "results"
+#: Where the platform keeps the published code. It must be there before the app is.
+APP_PACKAGE: Final = "app-package"
+
+_UNDELETE_FOR: Final = 7  # days
+
+
+def create_account(deployment: Deployment) -> storage.StorageAccount:
+    """Make the account. Its keys are off, so only principals with a role get in."""
+    return storage.StorageAccount(
+        "storage",
+        resource_group_name=deployment.group.name,
+        account_name=deployment.names.storage_account,
+        kind="StorageV2",
+        sku=storage.SkuArgs(name=deployment.settings.profile.storage_redundancy),
+        allow_shared_key_access=False,
+        default_to_o_auth_authentication=True,
+        allow_blob_public_access=False,
+        allow_cross_tenant_replication=False,
+        minimum_tls_version="TLS1_2",
+        enable_https_traffic_only=True,
+        network_rule_set=storage.NetworkRuleSetArgs(default_action=storage.DefaultAction.ALLOW, bypass="AzureServices"),
+        tags=deployment.tags,
+        opts=deployment.guarded(),
+    )
+
+
+def create_containers(deployment: Deployment, account: storage.StorageAccount) -> list[pulumi.Resource]:
+    """Make the containers, and let what is in them expire."""
+    service = storage.BlobServiceProperties(
+        "blobs",
+        resource_group_name=deployment.group.name,
+        account_name=account.name,
+        blob_services_name="default",
+        delete_retention_policy=storage.DeleteRetentionPolicyArgs(enabled=True, days=_UNDELETE_FOR),
+        container_delete_retention_policy=storage.DeleteRetentionPolicyArgs(enabled=True, days=_UNDELETE_FOR),
+        # the page sends its uploads straight to the blobs, by links for one blob each
+        cors=storage.CorsRulesArgs(
+            cors_rules=[
+                storage.CorsRuleArgs(
+                    allowed_origins=deployment.origins,
+                    allowed_methods=["PUT"],
+                    allowed_headers=["content-type", "x-ms-*"],
+                    exposed_headers=["etag"],
+                    max_age_in_seconds=3600,
+                )
+            ]
+        ),
+    )
+    containers = [
+        storage.BlobContainer(
+            f"container-{name}",
+            resource_group_name=deployment.group.name,
+            account_name=account.name,
+            container_name=name,
+            public_access=storage.PublicAccess.NONE,
+            opts=deployment.guarded(service),
+        )
+        for name in (UPLOADS, RESULTS, APP_PACKAGE)
+    ]
+    storage.ManagementPolicy(
+        "expiry",
+        resource_group_name=deployment.group.name,
+        account_name=account.name,
+        management_policy_name="default",
+        policy=storage.ManagementPolicySchemaArgs(
+            rules=[_expiry(name, deployment.settings.profile.keep_files) for name in (UPLOADS, RESULTS)]
+        ),
+        opts=pulumi.ResourceOptions(depends_on=containers),
+    )
+    return [*containers]
+
+
+def create_queues(
+    deployment: Deployment, account: storage.StorageAccount, queues: Iterable[str]
+) -> list[pulumi.Resource]:
+    """Make the queues. Messages are wake-ups that the database can send again, so none of them is protected."""
+    return [
+        storage.Queue(
+            f"queue-{name}", resource_group_name=deployment.group.name, account_name=account.name, queue_name=name
+        )
+        for name in queues
+    ]
+
+
+def _expiry(container: str, after: timedelta) -> storage.ManagementPolicyRuleArgs:
+    return storage.ManagementPolicyRuleArgs(
+        name=f"expire-{container}",
+        type="Lifecycle",
+        enabled=True,
+        definition=storage.ManagementPolicyDefinitionArgs(
+            filters=storage.ManagementPolicyFilterArgs(blob_types=["blockBlob"], prefix_match=[f"{container}/"]),
+            actions=storage.ManagementPolicyActionArgs(
+                base_blob=storage.ManagementPolicyBaseBlobArgs(
+                    delete=storage.DateAfterModificationArgs(days_after_modification_greater_than=after.days)
+                )
+            ),
+        ),
+    )

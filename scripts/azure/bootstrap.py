@@ -1,0 +1,222 @@
+"""The command scripts/bootstrap: makes once what a shared stack and its pipeline need before the first `pulumi up`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from infra import roles
+from infra.naming import Names
+from scripts.azure.cli import AzureCli, AzureError
+from scripts.azure.directory import (
+    ensure_application,
+    ensure_federation,
+    ensure_group,
+    ensure_sign_in,
+    ensure_user_role,
+)
+
+PROJECT: Final = "queued-jobs"
+PROVIDERS: Final = (
+    "Microsoft.App",
+    "Microsoft.AlertsManagement",
+    "Microsoft.Consumption",
+    "Microsoft.DBforPostgreSQL",
+    "Microsoft.Insights",
+    "Microsoft.KeyVault",
+    "Microsoft.ManagedIdentity",
+    "Microsoft.Network",
+    "Microsoft.OperationalInsights",
+    "Microsoft.SignalRService",
+    "Microsoft.Storage",
+    "Microsoft.Web",
+)
+_MAY_GRANT: Final = "Role Based Access Control Administrator"
+_KEY_API: Final = "2023-07-01"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StateStore:
+    """Where Pulumi keeps the stack's state, and the key that encrypts secrets in it."""
+
+    account: str
+    account_id: str
+    vault: str
+    vault_id: str
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code: 0 = all is there, 1 = failed."""
+    options = _parser().parse_args(arguments)
+    try:
+        azure = AzureCli(dry_run=options.dry_run)
+        account = azure.ask("account", "show")
+        me = azure.ask("ad", "signed-in-user", "show")
+        names = Names(project=PROJECT, stack=options.stack, subscription_id=account["id"])
+        _register_providers(azure)
+        store = _ensure_state_store(azure, account["id"], options.location)
+        prefix = f"{PROJECT}-{options.stack}"
+        preview_client, preview = ensure_application(azure, f"{prefix}-preview")
+        deploy_client, deploy = ensure_application(azure, f"{prefix}-deploy")
+        sign_in_client, sign_in = ensure_application(azure, f"{prefix}-sign-in")
+        ensure_federation(azure, preview_client, repository=options.repository, environment="preview")
+        ensure_federation(azure, deploy_client, repository=options.repository, environment="prod")
+        _grant_all(azure, account["id"], store, preview=preview, deploy=deploy, me=me["id"])
+        group = f"{prefix}-database-admins"
+        group_id = ensure_group(azure, group, {f"{prefix}-deploy": deploy, me["userPrincipalName"]: me["id"]})
+        ensure_sign_in(azure, sign_in_client, names.site)
+        ensure_user_role(azure, sign_in_client, application=sign_in, principal=deploy)
+    except AzureError as error:
+        print(f"bootstrap: {error}", file=sys.stderr)
+        return 1
+    print(f"azure    | {azure.changes} changes{' would be made' if options.dry_run else ', all is in place'}\n")
+    variables = {
+        "AZURE_TENANT_ID": account["tenantId"],
+        "AZURE_SUBSCRIPTION_ID": account["id"],
+        "AZURE_PREVIEW_CLIENT_ID": preview_client,
+        "AZURE_DEPLOY_CLIENT_ID": deploy_client,
+        "AZURE_SIGN_IN_CLIENT_ID": sign_in_client,
+        "PULUMI_STACK": options.stack,
+        "PULUMI_BACKEND_URL": f"azblob://state?storage_account={store.account}",
+    }
+    print("Variables of the repository (none of them is secret):")
+    print("".join(f"  {name}={value}\n" for name, value in variables.items()))
+    print(f"For Pulumi.{options.stack}.yaml:")
+    print(_stack_file(account["tenantId"], options, group, group_id, sign_in_client))
+    key = f"azurekeyvault://{store.vault}.vault.azure.net/keys/pulumi"
+    print(f"\nOnce, in this checkout:\n  pulumi login '{variables['PULUMI_BACKEND_URL']}'")
+    print(f"  pulumi stack init {options.stack} --secrets-provider={key}")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="scripts/bootstrap",
+        description="Make what must be there before a pipeline deploys: a place for Pulumi's state, identities that "
+        "sign in without a secret, a group of database administrators, the registration that people sign in with. "
+        "What is there already is left as it is.",
+    )
+    parser.add_argument("--stack", default="prod", metavar="NAME", help="the stack to prepare for (default: prod)")
+    parser.add_argument("--location", required=True, metavar="REGION", help="a region's short name, as westeurope")
+    parser.add_argument("--repository", required=True, type=_repository, metavar="OWNER/NAME", help="on GitHub")
+    parser.add_argument("--dry-run", action="store_true", help="change nothing, print the commands")
+    return parser
+
+
+def _repository(text: str) -> str:
+    if not re.fullmatch(r"[\w.-]+/[\w.-]+", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no repository: write OWNER/NAME")
+    return text
+
+
+def _register_providers(azure: AzureCli) -> None:
+    known = {one["namespace"]: one["registrationState"] for one in azure.ask("provider", "list")}
+    for namespace in PROVIDERS:
+        if known.get(namespace) != "Registered":
+            azure.do(f"register {namespace}", "provider", "register", "--namespace", namespace, "--wait")
+
+
+def _ensure_state_store(azure: AzureCli, subscription: str, location: str) -> StateStore:
+    names = Names(project=PROJECT, stack="pulumi", subscription_id=subscription)
+    group, account, vault = names.resource_group, names.storage_account, f"kv-pulumi-{names.suffix}"
+    providers = f"/subscriptions/{subscription}/resourceGroups/{group}/providers"
+    store = StateStore(
+        account=account,
+        account_id=f"{providers}/Microsoft.Storage/storageAccounts/{account}",
+        vault=vault,
+        vault_id=f"{providers}/Microsoft.KeyVault/vaults/{vault}",
+    )
+    there = {one["id"].lower() for one in azure.ask("resource", "list", "--tag", "purpose=pulumi-state")}
+    where = ("--resource-group", group, "--location", location, "--tags", "purpose=pulumi-state")
+    if not azure.ask("group", "exists", "--name", group):
+        azure.do(f"make the resource group {group}", "group", "create", "--name", group, "--location", location)
+    if store.account_id.lower() not in there:
+        kind = ("--sku", "Standard_ZRS", "--kind", "StorageV2", "--min-tls-version", "TLS1_2")
+        safe = ("--allow-shared-key-access", "false", "--allow-blob-public-access", "false")
+        create = ("storage", "account", "create", "--name", account)
+        azure.do(f"make the storage account {account}", *create, *where, *kind, *safe)
+        update = ("storage", "account", "blob-service-properties", "update", "--account-name", account)
+        azure.do(
+            "keep earlier versions of the state", *update, "--resource-group", group, "--enable-versioning", "true"
+        )
+    if store.vault_id.lower() not in there:
+        safe = ("--enable-rbac-authorization", "true", "--enable-purge-protection", "true")
+        azure.do(f"make the key vault {vault}", "keyvault", "create", "--name", vault, *where, *safe)
+    _ensure_container_and_key(azure, store, group, is_new=store.vault_id.lower() not in there)
+    return store
+
+
+def _ensure_container_and_key(azure: AzureCli, store: StateStore, group: str, *, is_new: bool) -> None:
+    """Make both by the control plane, which needs no role on the data that takes minutes to be known everywhere."""
+    container = ("--storage-account", store.account, "--resource-group", group, "--name", "state")
+    if is_new or not azure.ask("storage", "container-rm", "exists", *container)["exists"]:
+        azure.do("make the container of the state", "storage", "container-rm", "create", *container)
+    keys = f"https://management.azure.com{store.vault_id}/keys"
+    known = [] if is_new else azure.ask("rest", "--method", "get", "--url", f"{keys}?api-version={_KEY_API}")["value"]
+    if not any(key["name"] == "pulumi" for key in known):
+        body = json.dumps({"properties": {"kty": "RSA", "keySize": 3072, "keyOps": ["encrypt", "decrypt"]}})
+        url = f"{keys}/pulumi?api-version={_KEY_API}"
+        azure.do("make the key for secrets in the state", "rest", "--method", "put", "--url", url, "--body", body)
+
+
+def _grant_all(azure: AzureCli, subscription: str, store: StateStore, *, preview: str, deploy: str, me: str) -> None:
+    whole = f"/subscriptions/{subscription}"
+    grants = [
+        (preview, "ServicePrincipal", "Reader", whole),
+        (preview, "ServicePrincipal", "Storage Blob Data Reader", store.account_id),
+        (preview, "ServicePrincipal", "Key Vault Crypto User", store.vault_id),
+        (deploy, "ServicePrincipal", "Contributor", whole),
+        (deploy, "ServicePrincipal", "Locks Contributor", whole),
+        (deploy, "ServicePrincipal", _MAY_GRANT, whole),
+        (deploy, "ServicePrincipal", "Storage Blob Data Contributor", store.account_id),
+        (deploy, "ServicePrincipal", "Key Vault Crypto User", store.vault_id),
+        (me, "User", "Storage Blob Data Contributor", store.account_id),
+        (me, "User", "Key Vault Crypto User", store.vault_id),
+    ]
+    # one question instead of ten: what is granted on the subscription and below
+    known = {
+        (one["principalId"], one["roleDefinitionName"], one["scope"].lower())
+        for one in azure.ask("role", "assignment", "list", "--all")
+    }
+    for principal, kind, role, scope in grants:
+        if (principal, role, scope.lower()) in known:
+            continue
+        grant = ["role", "assignment", "create", "--role", role, "--scope", scope]
+        grant += ["--assignee-object-id", principal, "--assignee-principal-type", kind]
+        if role == _MAY_GRANT:
+            grant += ["--condition", _only_our_roles(), "--condition-version", "2.0"]
+        azure.do(f"grant {role} on {scope}", *grant)
+
+
+def _only_our_roles() -> str:
+    """Return the condition under which the pipeline may grant and take roles: only those that the application needs."""
+    ours = f"ForAnyOfAnyValues:GuidEquals {{{', '.join(roles.APPLICATION)}}}"
+    attribute = "[Microsoft.Authorization/roleAssignments:RoleDefinitionId]"
+    action = "Microsoft.Authorization/roleAssignments"
+    write, delete = (f"!(ActionMatches{{'{action}/{verb}'}})" for verb in ("write", "delete"))
+    return f"(({write}) OR (@Request{attribute} {ours})) AND (({delete}) OR (@Resource{attribute} {ours}))"
+
+
+def _stack_file(tenant: str, options: argparse.Namespace, group: str, group_id: str, sign_in: str) -> str:
+    config = {
+        "azure-native:location": options.location,
+        f"{PROJECT}:profile": "prod",
+        f"{PROJECT}:authMode": "oidc",
+        f"{PROJECT}:oidcIssuer": f"https://login.microsoftonline.com/{tenant}/v2.0",
+        f"{PROJECT}:oidcAudience": sign_in,
+        f"{PROJECT}:oidcClientId": sign_in,
+        f"{PROJECT}:oidcScope": f"openid profile offline_access api://{sign_in}/access",
+        f"{PROJECT}:databaseAdminName": group,
+        f"{PROJECT}:databaseAdminObjectId": group_id,
+        f"{PROJECT}:databaseAdminType": "Group",
+    }
+    return "\n".join(["config:", *(f"  {key}: {value}" for key, value in config.items())])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,67 @@
+"""What a deployment needs on this machine and of the subscription, told all at once."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from dataclasses import dataclass
+from typing import Any, Final
+
+from scripts.azure.cli import AzureCli, AzureError
+
+_OLDEST_PULUMI: Final = (3, 200)
+
+
+class Unprepared(Exception):
+    """Something is missing; the message has one line for each thing, with how to get it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deployer:
+    """Who is signed in, and where."""
+
+    name: str
+    object_id: str
+    subscription: str
+    subscription_id: str
+
+
+def find_deployer() -> Deployer:
+    """Check programs and sign-in, and return who deploys. Raises `Unprepared`."""
+    problems = [*_pulumi_problems()]
+    account: Any = None
+    me: Any = None
+    try:
+        azure = AzureCli()
+        account, me = azure.ask("account", "show"), azure.ask("ad", "signed-in-user", "show")
+    except AzureError as error:
+        problems.append(f"Azure: {error}")
+    if problems:
+        raise Unprepared("\n".join(problems))
+    return Deployer(
+        name=me["userPrincipalName"],
+        object_id=me["id"],
+        subscription=account["name"],
+        subscription_id=account["id"],
+    )
+
+
+def check_region(location: str) -> None:
+    """Raise `Unprepared` unless the region offers the plan that the function app runs on."""
+    offered = {one["name"] for one in AzureCli().ask("functionapp", "list-flexconsumption-locations")}
+    if location not in offered:
+        raise Unprepared(
+            f"Region: {location!r} has no Flex Consumption plan. Take one of {', '.join(sorted(offered))}."
+        )
+
+
+def _pulumi_problems() -> list[str]:
+    if shutil.which("pulumi") is None:
+        return ["Pulumi: there is no pulumi on PATH. Install it: https://www.pulumi.com/docs/iac/download-install/"]
+    said = subprocess.run(["pulumi", "version"], capture_output=True, text=True, check=False).stdout
+    found = re.match(r"v(\d+)\.(\d+)", said)
+    if found is None or (int(found[1]), int(found[2])) < _OLDEST_PULUMI:
+        oldest = ".".join(map(str, _OLDEST_PULUMI))
+        return [f"Pulumi: {said.strip() or 'no version'} is too old. Install v{oldest} or newer."]
+    return []

@@ -1,0 +1,178 @@
+"""A subscription and a directory in a JSON file, spoken to by the commands of the Azure CLI that scripts/ uses.
+
+Run as `az`: answers from the file named by FAKE_AZ, changes it, and appends each command to its log. What it does not
+know it refuses, as Azure would.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import uuid
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+SUBSCRIPTION = "11111111-1111-4111-8111-111111111111"
+TENANT = "22222222-2222-4222-8222-222222222222"
+ME = "44444444-4444-4444-8444-444444444444"
+
+Options = defaultdict[str, str]
+
+
+class Azure:
+    """One method for each command; `cloud` is what the file holds."""
+
+    def __init__(self, cloud: dict[str, Any]) -> None:
+        self.cloud = cloud
+        for key in (
+            "groups",
+            "resources",
+            "containers",
+            "keys",
+            "apps",
+            "principals",
+            "teams",
+            "assignments",
+            "granted",
+            "log",
+        ):
+            cloud.setdefault(key, [])
+        for key in ("federations", "members"):
+            cloud.setdefault(key, {})
+        cloud.setdefault("providers", ["Microsoft.Storage"])
+
+    def account_show(self, _options: Options) -> Any:
+        return {"id": SUBSCRIPTION, "tenantId": TENANT, "name": "Test", "user": {"name": "ann@example.com"}}
+
+    def ad_signed_in_user_show(self, _options: Options) -> Any:
+        return {"id": ME, "userPrincipalName": "ann@example.com"}
+
+    def provider_list(self, _options: Options) -> Any:
+        return [{"namespace": name, "registrationState": "Registered"} for name in self.cloud["providers"]]
+
+    def provider_register(self, options: Options) -> None:
+        self.cloud["providers"].append(options["--namespace"])
+
+    def functionapp_list_flexconsumption_locations(self, _options: Options) -> Any:
+        return [{"name": name} for name in ("westeurope", "swedencentral")]
+
+    def group_exists(self, options: Options) -> Any:
+        return options["--name"] in self.cloud["groups"]
+
+    def group_create(self, options: Options) -> None:
+        self.cloud["groups"].append(options["--name"])
+
+    def resource_list(self, _options: Options) -> Any:
+        return [{"id": id_} for id_ in self.cloud["resources"]]
+
+    def storage_account_create(self, options: Options) -> None:
+        self._add("Microsoft.Storage/storageAccounts", options)
+
+    def storage_account_blob_service_properties_update(self, _options: Options) -> None:
+        pass
+
+    def keyvault_create(self, options: Options) -> None:
+        self._add("Microsoft.KeyVault/vaults", options)
+
+    def storage_container_rm_exists(self, options: Options) -> Any:
+        return {"exists": options["--name"] in self.cloud["containers"]}
+
+    def storage_container_rm_create(self, options: Options) -> None:
+        self.cloud["containers"].append(options["--name"])
+
+    def ad_app_list(self, options: Options) -> Any:
+        return self._starting(self.cloud["apps"], options)
+
+    def ad_app_show(self, options: Options) -> Any:
+        return next(one for one in self.cloud["apps"] if one["appId"] == options["--id"])
+
+    def ad_app_create(self, options: Options) -> Any:
+        return self._named(self.cloud["apps"], options, appId=str(uuid.uuid4()))
+
+    def ad_sp_list(self, options: Options) -> Any:
+        return [one for one in self.cloud["principals"] if f"appId eq '{one['appId']}'" == options["--filter"]]
+
+    def ad_sp_create(self, options: Options) -> Any:
+        return self._named(self.cloud["principals"], options, appId=options["--id"])
+
+    def ad_app_federated_credential_list(self, options: Options) -> Any:
+        return self.cloud["federations"].get(options["--id"], [])
+
+    def ad_app_federated_credential_create(self, options: Options) -> None:
+        wanted = json.loads(options["--parameters"])
+        known = self.cloud["federations"].setdefault(options["--id"], [])
+        known[:] = [*(one for one in known if one["name"] != wanted["name"]), wanted]
+
+    ad_app_federated_credential_update = ad_app_federated_credential_create
+
+    def ad_group_list(self, options: Options) -> Any:
+        return self._starting(self.cloud["teams"], options)
+
+    def ad_group_create(self, options: Options) -> Any:
+        return self._named(self.cloud["teams"], options)
+
+    def ad_group_member_check(self, options: Options) -> Any:
+        return {"value": options["--member-id"] in self.cloud["members"].get(options["--group"], [])}
+
+    def ad_group_member_add(self, options: Options) -> None:
+        self.cloud["members"].setdefault(options["--group"], []).append(options["--member-id"])
+
+    def role_assignment_list(self, _options: Options) -> Any:
+        return self.cloud["assignments"]
+
+    def role_assignment_create(self, options: Options) -> None:
+        self.cloud["assignments"].append(
+            {
+                "principalId": options["--assignee-object-id"],
+                "roleDefinitionName": options["--role"],
+                "scope": options["--scope"],
+                "condition": options["--condition"],
+            }
+        )
+
+    def rest(self, options: Options) -> Any:
+        address = options["--url"].partition("?")[0]
+        if options["--method"] == "get":
+            granted = address.endswith("/appRoleAssignments")
+            return {"value": self.cloud["granted"] if granted else [{"name": name} for name in self.cloud["keys"]]}
+        if options["--method"] == "post":
+            self.cloud["granted"].append(json.loads(options["--body"]))
+            return None
+        if options["--method"] == "put":
+            self.cloud["keys"].append(address.rpartition("/")[2])
+        else:
+            app = next(one for one in self.cloud["apps"] if address.endswith(one["id"]))
+            app |= json.loads(options["--body"])
+        return None
+
+    def _add(self, kind: str, options: Options) -> None:
+        group = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/{options['--resource-group']}"
+        self.cloud["resources"].append(f"{group}/providers/{kind}/{options['--name']}")
+
+    def _starting(self, known: list[dict[str, Any]], options: Options) -> list[dict[str, Any]]:
+        return [one for one in known if one["displayName"].startswith(options["--display-name"])]
+
+    def _named(self, known: list[dict[str, Any]], options: Options, **more: str) -> dict[str, Any]:
+        known.append({"displayName": options["--display-name"], "id": str(uuid.uuid4()), **more})
+        return known[-1]
+
+
+def main(command: list[str]) -> None:
+    """Carry out one command and print its answer."""
+    file = Path(os.environ["FAKE_AZ"])
+    azure = Azure(json.loads(file.read_text()) if file.exists() else {})
+    azure.cloud["log"].append(command)
+    first = next((n for n, word in enumerate(command) if word.startswith("--")), len(command))
+    method = getattr(azure, "_".join(command[:first]).replace("-", "_"), None)
+    if method is None:
+        sys.exit(f"fake az: does not know {' '.join(command[:first])}")
+    answer = method(defaultdict(str, {command[n]: command[n + 1] for n in range(first, len(command) - 1)}))
+    file.write_text(json.dumps(azure.cloud, indent=1))
+    if answer is not None:
+        print(json.dumps(answer))  # noqa: T201 (what az does)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

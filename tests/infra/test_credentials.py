@@ -1,0 +1,96 @@
+"""Who deploys: whoever signed in, or the pipeline's own identity."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+from azure.identity import ClientAssertionCredential, DefaultAzureCredential
+
+from infra.credentials import SCM_SCOPE, NotSignedIn, deployer_credential, deployer_token
+from scripts.rehearsal.tokens import TokenEndpoint
+
+PIPELINE = {"ARM_TENANT_ID": "11111111-1111-1111-1111-111111111111", "ARM_CLIENT_ID": "client"}
+
+
+class GitHub(BaseHTTPRequestHandler):
+    """Where a workflow asks who it is."""
+
+    asked: list[str]
+
+    def do_GET(self) -> None:
+        self.asked.append(self.path)
+        allowed = self.headers["Authorization"] == "Bearer of the job"
+        body = json.dumps({"value": "an assertion"} if allowed else {}).encode()
+        self.send_response(200 if allowed else 403)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Print nothing."""
+
+
+@pytest.fixture
+def github() -> Iterator[tuple[str, list[str]]]:
+    asked: list[str] = []
+    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (GitHub,), {"asked": asked}))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_address[1]}/token?api-version=2", asked
+    server.shutdown()
+    server.server_close()
+
+
+def test_a_machine_with_an_identity_uses_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("ACTIONS_ID_TOKEN_REQUEST_URL", "AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET", "AZURE_TENANT_ID"):
+        monkeypatch.delenv(name, raising=False)
+    endpoint = TokenEndpoint()
+    for name, value in endpoint.environment.items():
+        monkeypatch.setenv(name, value)
+    assert endpoint.is_valid(deployer_token(SCM_SCOPE), "https://management.azure.com")
+    endpoint.close()
+
+
+def test_a_laptop_takes_whoever_is_signed_in() -> None:
+    assert isinstance(deployer_credential({}), DefaultAzureCredential)
+
+
+def test_nobody_signed_in_is_told_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    from azure.core.exceptions import ClientAuthenticationError
+
+    class Nobody:
+        def get_token(self, *_scopes: str) -> None:
+            raise ClientAuthenticationError("nobody is signed in\nand a long list of attempts")
+
+    monkeypatch.setattr("infra.credentials.deployer_credential", lambda _environment: Nobody())
+    with pytest.raises(NotSignedIn, match=r"nobody is signed in Run `az login`"):
+        deployer_token(SCM_SCOPE)
+
+
+def test_a_pipeline_asks_for_a_new_assertion_each_time(github: tuple[str, list[str]]) -> None:
+    url, asked = github
+    environment = PIPELINE | {
+        "ACTIONS_ID_TOKEN_REQUEST_URL": url,
+        "ACTIONS_ID_TOKEN_REQUEST_TOKEN": "of the job",
+    }
+    credential = deployer_credential(environment)
+    assert isinstance(credential, ClientAssertionCredential)
+    assert [credential._func(), credential._func()] == ["an assertion", "an assertion"]
+    assert asked == ["/token?api-version=2&audience=api://AzureADTokenExchange"] * 2
+
+
+def test_a_pipeline_without_permission_is_told_which(github: tuple[str, list[str]]) -> None:
+    environment = PIPELINE | {"ACTIONS_ID_TOKEN_REQUEST_URL": github[0], "ACTIONS_ID_TOKEN_REQUEST_TOKEN": "wrong"}
+    credential = deployer_credential(environment)
+    assert isinstance(credential, ClientAssertionCredential)
+    with pytest.raises(NotSignedIn, match="id-token: write"):
+        credential._func()
+
+
+def test_a_pipeline_without_an_app_registration_is_told() -> None:
+    with pytest.raises(NotSignedIn, match="ARM_TENANT_ID and ARM_CLIENT_ID"):
+        deployer_credential({"ACTIONS_ID_TOKEN_REQUEST_URL": "x"})

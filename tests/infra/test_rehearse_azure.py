@@ -1,0 +1,196 @@
+"""The stand-in of Azure refuses what Azure would refuse: a rehearsal that cannot fail would show nothing."""
+
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pulumi.runtime.proto import provider_pb2
+
+from scripts.rehearsal.azure import arguments
+from scripts.rehearsal.azure.cloud import Cloud, Refused
+from scripts.rehearsal.azure.kinds import KINDS, SUBSCRIPTION, kind_of
+from scripts.rehearsal.azure.provider import Provider
+from scripts.rehearsal.azure.wire import UNKNOWN, decode, encode
+
+GROUP = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/rg"
+ACCOUNT: dict[str, Any] = {
+    "resourceGroupName": "rg",
+    "accountName": "store",
+    "location": "westeurope",
+    "kind": "StorageV2",
+    "sku": {"name": "Standard_LRS"},
+}
+SERVER: dict[str, Any] = {"resourceGroupName": "rg", "serverName": "psql", "location": "westeurope"}
+
+
+@pytest.fixture
+def cloud(tmp_path: Path) -> Cloud:
+    cloud = Cloud(tmp_path)
+    make(cloud, "resources:ResourceGroup", {"resourceGroupName": "rg", "location": "westeurope"})
+    return cloud
+
+
+def urn(token: str, name: str = "it") -> str:
+    return f"urn:pulumi:dev::queued-jobs::azure-native:{token}::{name}"
+
+
+def make(cloud: Cloud, token: str, inputs: dict[str, Any]) -> str:
+    kind = KINDS[token]
+    cloud.create(urn(token), kind, kind.id_of(inputs), inputs)
+    return kind.id_of(inputs)
+
+
+def check(cloud: Cloud, token: str, news: dict[str, Any], olds: dict[str, Any] | None = None) -> Any:
+    request = provider_pb2.CheckRequest(urn=urn(token), news=encode(news), olds=encode(olds or {}))
+    return Provider(cloud).Check(request, None)
+
+
+def failures(cloud: Cloud, token: str, news: dict[str, Any]) -> str:
+    return "\n".join(failure.reason for failure in check(cloud, token, news).failures)
+
+
+def test_every_kind_is_in_the_sdk_and_made_of_inputs_that_it_has() -> None:
+    for token, kind in KINDS.items():
+        assert arguments.resource_class(f"azure-native:{token}") is not None, token
+        for name in kind.names:
+            assert arguments.accepts(f"azure-native:{token}", name), f"{token} {name}"
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"sku": {"name": "Standard_LRSX"}}, "sku.name is 'Standard_LRSX', and none of"),
+        ({"sku": {}}, "sku.name is required"),
+        ({"sku": "Standard_LRS"}, "sku is 'Standard_LRS' and no object"),
+        ({"kind": None}, "kind is required"),
+        ({"allow_blob_public_access": False}, "allow_blob_public_access is unknown"),
+        ({"allowSharedKeyAccess": "no"}, "allowSharedKeyAccess is 'no' and no bool"),
+        ({"networkRuleSet": {"defaultAction": "Allow", "ipRules": {}}}, "networkRuleSet.ipRules is {} and no list"),
+        ({"accountName": "No_Such-Name"}, "Azure takes 3-24 small letters and digits"),
+        ({"tags": {"a": 1}}, "tags.a is 1.0 and no str"),
+    ],
+)
+def test_bad_inputs_fail_the_check(cloud: Cloud, change: dict[str, Any], reason: str) -> None:
+    news = {name: value for name, value in (ACCOUNT | change).items() if value is not None}
+    assert reason in failures(cloud, "storage:StorageAccount", news)
+
+
+def test_good_and_unknown_inputs_pass_the_check(cloud: Cloud) -> None:
+    assert failures(cloud, "storage:StorageAccount", ACCOUNT) == ""
+    assert failures(cloud, "storage:StorageAccount", ACCOUNT | {"accountName": UNKNOWN, "sku": UNKNOWN}) == ""
+
+
+def test_a_kind_that_is_not_known_is_refused(cloud: Cloud) -> None:
+    assert "does not know azure-native:keyvault:Vault" in failures(cloud, "keyvault:Vault", {})
+
+
+def test_a_name_is_made_up_and_kept(cloud: Cloud) -> None:
+    nameless = {name: value for name, value in ACCOUNT.items() if name != "accountName"}
+    first = decode(check(cloud, "storage:StorageAccount", nameless).inputs)
+    assert first["accountName"].startswith("it")
+    again = decode(check(cloud, "storage:StorageAccount", nameless, first | {"accountName": "older"}).inputs)
+    assert again["accountName"] == "older"
+
+
+def test_another_name_replaces_and_another_setting_updates(cloud: Cloud) -> None:
+    def diff(change: dict[str, Any]) -> Any:
+        request = provider_pb2.DiffRequest(
+            urn=urn("storage:StorageAccount"), old_inputs=encode(ACCOUNT), news=encode(ACCOUNT | change)
+        )
+        return Provider(cloud).Diff(request, None)
+
+    assert list(diff({"accountName": "other"}).replaces) == ["accountName"]
+    assert list(diff({"sku": {"name": "Standard_ZRS"}}).replaces) == []
+    assert list(diff({"sku": {"name": "Standard_ZRS"}}).diffs) == ["sku"]
+    assert diff({}).changes == provider_pb2.DiffResponse.DIFF_NONE
+
+
+def test_only_azure_knows_some_outputs_before_the_resource_exists(cloud: Cloud) -> None:
+    request = provider_pb2.CreateRequest(urn=urn("storage:StorageAccount"), properties=encode(ACCOUNT), preview=True)
+    outputs = decode(Provider(cloud).Create(request, None).properties)
+    assert outputs["primaryEndpoints"] == UNKNOWN
+    assert outputs["kind"] == "StorageV2"
+    assert len(cloud.resources()) == 1  # the group
+
+
+def test_what_exists_already_is_not_made_again(cloud: Cloud) -> None:
+    make(cloud, "storage:StorageAccount", ACCOUNT)
+    with pytest.raises(Refused, match="cannot create already existing resource"):
+        make(cloud, "storage:StorageAccount", ACCOUNT)
+
+
+def test_a_part_needs_its_whole_and_a_reference_its_target(cloud: Cloud) -> None:
+    with pytest.raises(Refused, match="ParentResourceNotFound"):
+        make(cloud, "storage:Queue", {"resourceGroupName": "rg", "accountName": "store", "queueName": "jobs"})
+    with pytest.raises(Refused, match="ResourceGroupNotFound"):
+        make(cloud, "storage:StorageAccount", ACCOUNT | {"resourceGroupName": "other"})
+    plan = f"{GROUP}/providers/Microsoft.Web/serverfarms/plan"
+    app = {"resourceGroupName": "rg", "name": "app", "serverFarmId": plan}
+    with pytest.raises(Refused, match="LinkedResourceNotFound"):
+        make(cloud, "web:WebApp", app)
+    make(cloud, "web:AppServicePlan", {"resourceGroupName": "rg", "name": "plan"})
+    make(cloud, "web:WebApp", app)
+    with pytest.raises(Refused, match="ContainerNotFound"):
+        make(cloud, "web:WebApp", app | {"name": "other", "url": "https://store.blob.core.windows.net/app-package"})
+
+
+def test_two_changes_of_one_database_server_at_once_are_refused(cloud: Cloud) -> None:
+    make(cloud, "dbforpostgresql:Server", SERVER)
+    refused: list[str] = []
+    barrier = threading.Barrier(2)
+
+    def add(name: str) -> None:
+        barrier.wait()
+        try:
+            make(cloud, "dbforpostgresql:FirewallRule", SERVER | {"firewallRuleName": name})
+        except Refused as error:
+            refused.append(str(error))
+
+    threads = [threading.Thread(target=add, args=(name,)) for name in ("one", "two")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(refused) == 1
+    assert refused[0].startswith("ServerIsBusy")
+    make(cloud, "dbforpostgresql:FirewallRule", SERVER | {"firewallRuleName": "three"})
+    assert [call["name"] for call in cloud.calls() if "refused" in call] == ["it"]
+
+
+def test_a_lock_keeps_a_resource_and_its_parts(cloud: Cloud) -> None:
+    account = make(cloud, "storage:StorageAccount", ACCOUNT)
+    lock = make(cloud, "authorization:ManagementLockByScope", {"scope": account, "lockName": "keep"})
+    for id_ in (account, GROUP):
+        with pytest.raises(Refused, match="ScopeLocked"):
+            cloud.delete(urn("it"), id_)
+    cloud.delete(urn("it"), lock)
+    cloud.delete(urn("it"), GROUP)
+    assert cloud.resources() == {}
+    cloud.delete(urn("it"), GROUP)  # gone already
+
+
+def test_a_resource_is_there_before_its_creation_is_answered(cloud: Cloud) -> None:
+    cloud.set_faults(delays={"it": 30})
+    threading.Thread(target=make, args=(cloud, "storage:StorageAccount", ACCOUNT), daemon=True).start()
+    deadline = time.monotonic() + 25
+    while len(cloud.resources()) < 2:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_what_is_gone_has_no_id(cloud: Cloud) -> None:
+    account = make(cloud, "storage:StorageAccount", ACCOUNT)
+    request = provider_pb2.ReadRequest(urn=urn("storage:StorageAccount"), id=account)
+    assert Provider(cloud).Read(request, None).id == account
+    cloud.forget(account)
+    assert Provider(cloud).Read(request, None).id == ""
+
+
+def test_keys_are_not_handed_out(cloud: Cloud) -> None:
+    answer = Provider(cloud).Invoke(provider_pb2.InvokeRequest(tok="azure-native:storage:listStorageAccountKeys"), None)
+    assert "does not answer" in answer.failures[0].reason
+    assert kind_of("azure-native:storage:Blob") is None  # which the real provider writes with the account's key

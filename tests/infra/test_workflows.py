@@ -1,0 +1,89 @@
+"""The pipeline: valid workflows, actions pinned by commit, and no token where a stranger's code runs."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml  # type: ignore[import-untyped]
+
+from tests.infra.program import ROOT
+
+WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+
+
+def load(path: Path) -> dict[str, Any]:
+    # YAML 1.1 reads the key `on` as a truth
+    loaded = yaml.safe_load(path.read_text())
+    return {("on" if key is True else key): value for key, value in loaded.items()}
+
+
+def steps(path: Path) -> list[dict[str, Any]]:
+    return [step for job in load(path)["jobs"].values() for step in job["steps"]]
+
+
+def test_the_published_schema_accepts_all_workflows() -> None:
+    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.github-workflows"]
+    checked = subprocess.run([*command, *map(str, WORKFLOWS)], capture_output=True, text=True, check=False)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+def test_there_is_something_to_check() -> None:
+    assert {path.name for path in WORKFLOWS} >= {"test.yml", "deploy.yml"}
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
+def test_actions_are_pinned_by_commit_with_their_version_beside(path: Path) -> None:
+    lines = [line for line in path.read_text().splitlines() if re.search(r"\buses:", line)]
+    assert lines
+    for line in lines:
+        assert re.search(r"uses: [\w-]+/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", line), line
+    pins = re.findall(r"uses: (\S+)@(\S+)", "".join(one.read_text() for one in WORKFLOWS))
+    assert len(dict(pins)) == len(set(pins)), "one action at two commits"
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
+def test_permissions_are_given_to_single_jobs_and_no_secret_is_read(path: Path) -> None:
+    text, workflow = path.read_text(), load(path)
+    assert workflow["permissions"] == {}
+    assert "pull_request_target" not in text
+    assert "secrets." not in text
+    for job in workflow["jobs"].values():
+        assert set(job["permissions"]) <= {"contents", "id-token", "pull-requests"}
+        assert job["permissions"]["contents"] == "read"
+        assert job["timeout-minutes"] <= 90
+    for step in steps(path):
+        assert "${{" not in step.get("run", ""), "an expression in a script can be written by a stranger"
+        if step.get("uses", "").startswith("actions/checkout@"):
+            assert step["with"]["persist-credentials"] is False
+
+
+def test_tokens_are_for_own_branches_and_behind_an_environment() -> None:
+    for path in WORKFLOWS:
+        for name, job in load(path)["jobs"].items():
+            if "id-token" in job["permissions"]:
+                assert job["environment"] == {"preview": "preview", "up": "prod"}[name]
+    jobs = load(ROOT / ".github" / "workflows" / "deploy.yml")["jobs"]
+    assert "head.repo.full_name == github.repository" in jobs["preview"]["if"]
+    assert "github.event_name == 'push'" in jobs["up"]["if"]
+    assert jobs["up"]["concurrency"] == {"group": "stack-${{ vars.PULUMI_STACK }}", "cancel-in-progress": False}
+    assert jobs["preview"]["env"]["ARM_CLIENT_ID"] != jobs["up"]["env"]["ARM_CLIENT_ID"]
+
+
+def test_the_stack_is_smoked_after_it_was_brought_up() -> None:
+    up = load(ROOT / ".github" / "workflows" / "deploy.yml")["jobs"]["up"]["steps"]
+    order = [step.get("with", {}).get("command") or step.get("id") for step in up]
+    assert order.index("up") < order.index("smoke")
+    assert "roll back" in up[-1]["name"]
+    assert up[-1]["if"].startswith("failure()")
+
+
+def test_every_command_of_a_workflow_exists() -> None:
+    for path in WORKFLOWS:
+        for step in steps(path):
+            for script in re.findall(r"(?:\./)?(scripts/[\w/.]+)", step.get("run", "")):
+                assert (ROOT / script).exists(), script
