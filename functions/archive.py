@@ -72,7 +72,8 @@ class Archive:
         self._zip = zip_file
         self._files: set[str] = set()
         self._folders: dict[str, str] = {}
-        self._used_folders: set[str] = set()
+        #: Files and folders: one set, since to put two together for each file would take long with many.
+        self._taken: set[str] = set()
 
     @classmethod
     @contextmanager
@@ -102,11 +103,12 @@ class Archive:
             if wanted.casefold() not in self._folders:
                 actual = unused_name(wanted, self._files)
                 self._folders[wanted.casefold()] = actual
-                self._used_folders.add(actual.casefold())
+                self._taken.add(actual.casefold())
             # folders that differ in case only are one
             parent = f"{self._folders[wanted.casefold()]}/"
-        placed = unused_name(parent + last, self._files | self._used_folders)
+        placed = unused_name(parent + last, self._taken)
         self._files.add(placed.casefold())
+        self._taken.add(placed.casefold())
         return placed
 
 

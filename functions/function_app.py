@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import traceback
 from pathlib import Path
 
 import azure.functions as func
@@ -24,9 +25,14 @@ if logging.getLogger().getEffectiveLevel() < logging.INFO:
 
 try:
     _services = services()
+    _api = create_api(_services, web=_WEB)
 except SettingsError as exc:
     print(f"The settings do not allow a start:\n{exc}", file=sys.stderr, flush=True)  # noqa: T201 (logging may be off)
     raise SystemExit(_BAD_CONFIGURATION) from exc
+except TypeError as exc:  # a kind or a route that is declared wrongly; the trace shows where
+    traceback.print_exception(exc)
+    print(f"The code does not allow a start:\n{exc}", file=sys.stderr, flush=True)  # noqa: T201 (logging may be off)
+    raise SystemExit(_BAD_CONFIGURATION) from exc
 
-app = func.AsgiFunctionApp(app=create_api(_services, web=_WEB), http_auth_level=func.AuthLevel.ANONYMOUS)
+app = func.AsgiFunctionApp(app=_api, http_auth_level=func.AuthLevel.ANONYMOUS)
 register_triggers(app, _services)

@@ -7,7 +7,9 @@ from functools import cache
 from typing import Any
 
 import jobs
+from api.identity import Authenticator
 from api.invite import InviteAuthenticator
+from api.oidc import OidcAuthenticator
 from queued_jobs import (
     Database,
     JobRegistry,
@@ -18,7 +20,8 @@ from queued_jobs import (
     SignalRNotifier,
     Sweeper,
 )
-from settings import Settings
+from queued_jobs.quotas import Quotas
+from settings import InviteSettings, Settings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +35,9 @@ class Services:
     notifier: SignalRNotifier
     tracker: JobTracker
     sweeper: Sweeper
-    authenticator: InviteAuthenticator
+    authenticator: Authenticator
+    quotas: Quotas
+    settings: Settings
     runners: dict[str, JobRunner[Any, Any]]
 
 
@@ -41,10 +46,11 @@ def services() -> Services:
     """Return the process's one set. Raises `SettingsError` for settings that are missing or unsafe."""
     settings = Settings.from_environment()
     registry = JobRegistry.from_package(jobs)
-    database = Database(settings.database_url)
+    database = Database(settings.database_url, password=settings.database_password)
     repository = PostgresRepository(database)
     queues = QueueManager(settings.queues)
     notifier = SignalRNotifier(settings.signalr, registry)
+    runners = {runner.kind: runner(repository, queues, notifier) for runner in registry}
     return Services(
         registry=registry,
         database=database,
@@ -52,7 +58,15 @@ def services() -> Services:
         queues=queues,
         notifier=notifier,
         tracker=JobTracker(database, queues, notifier),
-        sweeper=Sweeper(repository, queues, notifier),
-        authenticator=InviteAuthenticator(settings.invite),
-        runners={runner.kind: runner(repository, queues, notifier) for runner in registry},
+        sweeper=Sweeper(repository, queues, notifier, runners=runners.values()),
+        authenticator=_authenticator(settings),
+        quotas=Quotas(database, settings.limits),
+        settings=settings,
+        runners=runners,
     )
+
+
+def _authenticator(settings: Settings) -> Authenticator:
+    if isinstance(settings.sign_in, InviteSettings):
+        return InviteAuthenticator(settings.sign_in)
+    return OidcAuthenticator(settings.sign_in)

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Self
+from urllib.parse import urlsplit
 
 from queued_jobs.database import is_conninfo
+from queued_jobs.entra import POSTGRES_SCOPE, Identity, Keyless, passwordless
 from queued_jobs.ncrontab import Ncrontab
+from queued_jobs.quotas import Limits
 from queued_jobs.signalr import ConnectionString
 
 _MIN_SECRET_BYTES = 32
 _ENVIRONMENTS = ("local", "dev", "prod")
+#: A secret that the server shares with whoever checks tokens (HS256), or none at all, would let others sign.
+_ALGORITHMS = ("RS256", "ES256", "EdDSA")
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
 #: Published by Microsoft for the emulator, so whoever finds it in the cloud may read and write everything.
 _EMULATOR_ACCOUNT = "devstoreaccount1"
 
@@ -31,38 +39,65 @@ class InviteSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OidcSettings:
+    """`AUTH_MODE=oidc`: people sign in at an OpenID Connect provider, whose access tokens we check."""
+
+    issuer: str
+    audience: str
+    client_id: str
+    roles_claim: str
+    scope: str
+    #: Under which name the page tells the provider the audience, where the scope does not say it.
+    audience_parameter: str
+    algorithms: tuple[str, ...]
+
+    @property
+    def origin(self) -> str:
+        parts = urlsplit(self.issuer)
+        return f"{parts.scheme}://{parts.netloc}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     environment: str
-    invite: InviteSettings
+    sign_in: InviteSettings | OidcSettings
+    limits: Limits
+    allowed_origins: tuple[str, ...]
     database_url: str
-    queues: str
-    blobs: str
-    signalr: ConnectionString
+    #: Where `database_url` has no password: gives a fresh one for each connection.
+    database_password: Callable[[], Awaitable[str]] | None
+    queues: str | Keyless
+    blobs: str | Keyless
+    signalr: ConnectionString | Keyless
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Self:
         """Read and check all settings. Raises `SettingsError` that lists every problem, never a secret."""
         reader = _Reader(environment)
-        reader.one_of("AUTH_MODE", ("invite",))
+        mode = reader.one_of("AUTH_MODE", ("invite", "oidc"))
         name = reader.one_of("ENVIRONMENT", _ENVIRONMENTS)
-        if name == "prod":
-            reader.refuse(
-                "AUTH_MODE", "invite links are for a first look, not for production", "set ENVIRONMENT=dev or local"
-            )
-        secrets = [reader.secret(name) for name in ("INVITE_SECRET", "ADMIN_INVITE_SECRET", "SESSION_SECRET")]
-        if all(secrets) and len(set(secrets)) < len(secrets):
-            reader.refuse("ADMIN_INVITE_SECRET", "two of the three secrets are equal", "make each of them anew")
-        database_url = reader.database("DATABASE_URL")
-        queues, blobs = reader.storage("QueuesConn"), reader.storage("BlobsConn")
-        signalr = reader.connection_string("SIGNALR_CONNECTION")
+        sign_in = reader.oidc() if mode == "oidc" else reader.invite(name)
+        strangers = mode == "invite" and name != "local"  # whoever got hold of a link of a site in the cloud
+        identity = Identity()
+        by_password = bool(environment.get("DATABASE_URL", "").strip())
+        database_url = reader.database("DATABASE_URL") if by_password else reader.passwordless()
+        queues = reader.storage("QueuesConn", "QueuesConn__queueServiceUri", identity)
+        blobs = reader.storage("BlobsConn", "BlobsConn__blobServiceUri", identity)
+        signalr = reader.signalr("SIGNALR_CONNECTION", "SIGNALR_ENDPOINT", identity)
         if "WEBSITE_SITE_NAME" in environment:
-            reader.check_cloud(database_url, queues, blobs, signalr)
+            reader.check_cloud(database_url, by_password, queues, blobs, signalr)
         reader.schedule("SWEEP_SCHEDULE")
+        limits = reader.limits(active=5 if strangers else 10, a_day=50 if strangers else 1_000)
+        allowed_origins = reader.origins("ALLOWED_ORIGINS")
+        reader.no_crashes("QJ_CRASH_AT")
         reader.finish()
         return cls(
             environment=name,
-            invite=InviteSettings(invite_secret=secrets[0], admin_invite_secret=secrets[1], session_secret=secrets[2]),
+            sign_in=sign_in,
+            limits=limits,
+            allowed_origins=allowed_origins,
             database_url=database_url,
+            database_password=None if by_password else partial(identity.token, POSTGRES_SCOPE),
             queues=queues,
             blobs=blobs,
             signalr=signalr,
@@ -101,26 +136,122 @@ class _Reader:
             self.refuse(name, f"is shorter than {_MIN_SECRET_BYTES} bytes", "make a random one of 43 characters")
         return value
 
-    def connection_string(self, name: str) -> ConnectionString:
-        value = self.text(name)
+    def invite(self, environment: str) -> InviteSettings:
+        if environment == "prod":
+            self.refuse("AUTH_MODE", "invite links are for a first look, not for production", "set AUTH_MODE=oidc")
+        names = ("INVITE_SECRET", "ADMIN_INVITE_SECRET", "SESSION_SECRET")
+        secrets = [self.secret(name) for name in names]
+        if all(secrets) and len(set(secrets)) < len(secrets):
+            self.refuse("ADMIN_INVITE_SECRET", "two of the three secrets are equal", "make each of them anew")
+        return InviteSettings(invite_secret=secrets[0], admin_invite_secret=secrets[1], session_secret=secrets[2])
+
+    def oidc(self) -> OidcSettings:
+        issuer = self.text("OIDC_ISSUER")
+        if issuer and not _is_safe_origin(issuer):
+            self.refuse("OIDC_ISSUER", "is no https address", "copy `issuer` from the provider's metadata")
+        algorithms = tuple(self._environment.get("OIDC_ALGORITHMS", "").split()) or _ALGORITHMS
+        if not set(algorithms) <= set(_ALGORITHMS):
+            reason = "names a way of signing that lets others sign too, or that is not known"
+            self.refuse("OIDC_ALGORITHMS", reason, f"use only {', '.join(_ALGORITHMS)}, or leave it out")
+        parameter = self._environment.get("OIDC_AUDIENCE_PARAMETER", "").strip()
+        if parameter not in ("", "audience", "resource"):
+            self.refuse(
+                "OIDC_AUDIENCE_PARAMETER", f"{parameter!r} is not known", "use audience or resource, or leave it out"
+            )
+        return OidcSettings(
+            issuer=issuer,
+            audience=self.text("OIDC_AUDIENCE"),
+            client_id=self.text("OIDC_CLIENT_ID"),
+            roles_claim=self._environment.get("OIDC_ROLES_CLAIM", "").strip() or "roles",
+            scope=self._environment.get("OIDC_SCOPE", "").strip() or "openid profile offline_access",
+            audience_parameter=parameter,
+            algorithms=algorithms,
+        )
+
+    def limits(self, *, active: int, a_day: int) -> Limits:
+        return Limits(
+            active=self.number("MAX_ACTIVE_JOBS", active),
+            a_day=self.number("MAX_JOBS_A_DAY", a_day),
+            writes_a_minute=self.number("MAX_WRITES_A_MINUTE", 60),
+            waiting=self.number("MAX_WAITING_JOBS", 10_000),
+        )
+
+    def number(self, name: str, default: int) -> int:
+        value = self._environment.get(name, "").strip() or str(default)
+        if not re.fullmatch("[1-9][0-9]{0,5}", value):
+            self.refuse(name, f"{value!r} is no number from 1 to 999999", f"leave it out for {default}")
+            return default
+        return int(value)
+
+    def origins(self, name: str) -> tuple[str, ...]:
+        origins = tuple(self._environment.get(name, "").split())
+        for origin in origins:
+            if "*" in origin or not _is_safe_origin(origin) or "/" in origin.partition("://")[2]:
+                reason = f"{origin!r} is not exactly one https origin, so pages of strangers could call the API"
+                self.refuse(name, reason, "write origins such as https://intranet.example, or leave it out")
+        return origins
+
+    def no_crashes(self, name: str) -> None:
+        if self._environment.get(name):
+            self.refuse(name, "ends the process on purpose, which is for tests of the library alone", "remove it")
+
+    def either(self, with_key: str, by_identity: str) -> tuple[str, str]:
+        """Return the two forms of one connection, at most one of them not empty."""
+        value, address = (self._environment.get(name, "").strip() for name in (with_key, by_identity))
+        if value and address:
+            self.refuse(with_key, f"is set, and so is {by_identity}", "remove this one, which holds a key")
+            return "", ""
+        if not value and not address:
+            self.refuse(with_key, f"is missing, and so is {by_identity}", f"set {by_identity}, which needs no key")
+        return value, address
+
+    def signalr(self, with_key: str, by_identity: str, identity: Identity) -> ConnectionString | Keyless:
+        value, endpoint = self.either(with_key, by_identity)
+        if endpoint and not _is_safe_origin(endpoint):
+            self.refuse(by_identity, "is no https address", "write https://NAME.service.signalr.net")
         if value:
             try:
                 return ConnectionString.parse(value)
             except ValueError as exc:
-                self.refuse(name, str(exc).rstrip("."), "copy the whole string")
-        return ConnectionString(endpoint="", access_key="")
+                self.refuse(with_key, str(exc).rstrip("."), "copy the whole string")
+        return Keyless(endpoint=endpoint.rstrip("/"), identity=identity)
 
     def database(self, name: str) -> str:
         value = self.text(name)
-        if value and not is_conninfo(value):
+        if not is_conninfo(value):
             self.refuse(name, "is no address of a Postgres", "write postgresql://user:password@host:port/database")
+        if "WEBSITE_SITE_NAME" in self._environment and "PGHOST" in self._environment:  # a laptop may have it for psql
+            self.refuse(name, "is set, and so is PGHOST", "remove this one, which holds a password")
         return value
 
-    def storage(self, name: str) -> str:
-        value = self.text(name)
+    def passwordless(self) -> str:
+        """Return the address of a Postgres from the settings that libpq knows, for a token as the password."""
+        values = {name: self._environment.get(name, "").strip() for name in ("PGHOST", "PGDATABASE", "PGUSER")}
+        if not values["PGHOST"]:
+            self.refuse("DATABASE_URL", "is missing, and so is PGHOST", "set PGHOST, PGDATABASE and PGUSER")
+            return ""
+        for name in ("PGDATABASE", "PGUSER"):
+            if not values[name]:
+                self.refuse(name, "is missing", "set it beside PGHOST: the database, and the identity's role in it")
+        if self._environment.get("PGPASSWORD"):
+            self.refuse("PGPASSWORD", "is a password, and an identity has none", "remove it")
+        return passwordless(
+            host=values["PGHOST"],
+            port=self._environment.get("PGPORT", "").strip() or "5432",
+            database=values["PGDATABASE"],
+            role=values["PGUSER"],
+            sslmode=self._environment.get("PGSSLMODE", "").strip() or "verify-full",
+        )
+
+    def storage(self, with_key: str, by_identity: str, identity: Identity) -> str | Keyless:
+        value, address = self.either(with_key, by_identity)
+        if address:
+            if not address.startswith("https://"):  # tokens are never sent in the clear
+                self.refuse(by_identity, "is no https address", "copy the service's address from the account")
+            return Keyless(endpoint=address.rstrip("/"), identity=identity)
         parts = dict(part.split("=", 1) for part in value.split(";") if "=" in part)
         if value and value != "UseDevelopmentStorage=true" and not parts.keys() >= {"AccountName", "AccountKey"}:
-            self.refuse(name, "has no AccountName or no AccountKey", "copy the whole connection string")
+            self.refuse(with_key, "has no AccountName or no AccountKey", "copy the whole connection string")
         return value
 
     def schedule(self, name: str) -> None:
@@ -130,12 +261,37 @@ class _Reader:
         except ValueError as exc:
             self.refuse(name, str(exc), "write six fields, such as */15 * * * * *")
 
-    def check_cloud(self, database_url: str, queues: str, blobs: str, signalr: ConnectionString) -> None:
+    def check_cloud(
+        self,
+        database_url: str,
+        by_password: bool,
+        queues: str | Keyless,
+        blobs: str | Keyless,
+        signalr: ConnectionString | Keyless,
+    ) -> None:
         """Refuse in Azure what is meant for a laptop."""
-        for name, value in (("QueuesConn", queues), ("BlobsConn", blobs)):
+        for name, uri, account in (
+            ("QueuesConn", "QueuesConn__queueServiceUri", queues),
+            ("BlobsConn", "BlobsConn__blobServiceUri", blobs),
+        ):
+            name, value = (uri, account.endpoint) if isinstance(account, Keyless) else (name, account)
             if _EMULATOR_ACCOUNT in value or "UseDevelopmentStorage" in value:
                 self.refuse(name, "names the storage emulator, whose key everybody knows", "name a storage account")
         if signalr.endpoint.startswith("http:"):
-            self.refuse("SIGNALR_CONNECTION", "is not encrypted", "use the https endpoint of the service")
-        if "sslmode=verify-full" not in database_url:
-            self.refuse("DATABASE_URL", "does not ask for TLS with a checked name", "add sslmode=verify-full")
+            name = "SIGNALR_ENDPOINT" if isinstance(signalr, Keyless) else "SIGNALR_CONNECTION"
+            self.refuse(name, "is not encrypted", "use the https endpoint of the service")
+        if database_url and "sslmode=verify-full" not in database_url:
+            name, remedy = (
+                ("DATABASE_URL", "add sslmode=verify-full") if by_password else ("PGSSLMODE", "set it to verify-full")
+            )
+            self.refuse(name, "does not ask for TLS with a checked name", remedy)
+
+
+def _is_safe_origin(address: str) -> bool:
+    """Tell whether an address is https, or http on this machine."""
+    try:
+        parts = urlsplit(address)
+        host = parts.hostname
+    except ValueError:
+        return False
+    return bool(host) and (parts.scheme == "https" or (parts.scheme == "http" and host in _LOOPBACK))

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
-from typing import TYPE_CHECKING
+from threading import Lock
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
+from azure.core.exceptions import ResourceNotFoundError
+
 from queued_jobs import ResultFile
+from queued_jobs.entra import Keyless
 from settings import Settings
 
 if TYPE_CHECKING:
-    from azure.storage.blob import BlobServiceClient
+    from azure.storage.blob import BlobServiceClient, UserDelegationKey
 
 #: What users upload, each below `<user id>/`.
 UPLOADS = "uploads"
@@ -21,11 +26,25 @@ UPLOADS = "uploads"
 RESULTS = "results"
 CONTAINERS = (UPLOADS, RESULTS)
 
+#: What one upload, and one zip, may hold.
+MAX_FILES = 1_000
+MAX_FILE_BYTES = 200 * 1024**2
+MAX_BYTES = 1024**3
+
 _CLOCK_SKEW = timedelta(minutes=5)
 _UPLOAD_LIFE = timedelta(hours=1)
 _DOWNLOAD_LIFE = timedelta(minutes=15)
+#: A link is good until it ends, whatever becomes of the identity that signed it, so this is not long.
+_DELEGATION_LIFE = timedelta(hours=2)
 #: Blobs are read in pieces of this size, so that memory stays bounded.
 _PIECE = 4 * 1024 * 1024
+_CLIENT_OPTIONS: dict[str, Any] = {
+    "max_single_get_size": _PIECE,
+    "max_chunk_get_size": _PIECE,
+    "retry_total": 3,
+    "connection_timeout": 5,
+    "read_timeout": 30,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,19 +60,23 @@ def blob_service() -> BlobServiceClient:
     """Return the process's one client; its calls block, so it is for job bodies in threads and for signing links."""
     from azure.storage.blob import BlobServiceClient  # a third of a second, which only some instances need
 
-    return BlobServiceClient.from_connection_string(
-        Settings.from_environment().blobs,
-        max_single_get_size=_PIECE,
-        max_chunk_get_size=_PIECE,
-        retry_total=3,
-        connection_timeout=5,
-        read_timeout=30,
-    )
+    account = Settings.from_environment().blobs
+    if isinstance(account, Keyless):
+        credential = account.identity.blocking_credential
+        return BlobServiceClient(account.endpoint, credential=credential, **_CLIENT_OPTIONS)
+    return BlobServiceClient.from_connection_string(account, **_CLIENT_OPTIONS)
+
+
+def delete_blob(container: str, blob: str) -> None:
+    """Delete a blob; one that is gone already is fine, as after a crash between this and what follows it."""
+    with contextlib.suppress(ResourceNotFoundError):
+        blob_service().get_blob_client(container, blob).delete_blob()
 
 
 def origin() -> str:
     """Return scheme, host and port of the blob service, as a content security policy names it."""
-    parts = urlsplit(blob_service().url)
+    account = Settings.from_environment().blobs
+    parts = urlsplit(account.endpoint if isinstance(account, Keyless) else blob_service().url)
     return f"{parts.scheme}://{parts.netloc}"
 
 
@@ -85,7 +108,7 @@ def _link(
         account_name=service.account_name or "",
         container_name=container,
         blob_name=blob,
-        account_key=service.credential.account_key,
+        **_signing_key(service, until=now + life),
         permission=permission,
         start=now - _CLOCK_SKEW,
         expiry=now + life,
@@ -96,3 +119,34 @@ def _link(
     )
     url = service.get_blob_client(container, blob).url
     return Link(url=f"{url}?{signature}", expires_at=now + life)
+
+
+def _signing_key(service: BlobServiceClient, *, until: datetime) -> dict[str, Any]:
+    account_key = getattr(service.credential, "account_key", None)  # an identity has none
+    if account_key is not None:
+        return {"account_key": account_key}
+    return {"user_delegation_key": _delegation_keys(service).valid_until(until)}
+
+
+class _DelegationKeys:
+    """Keys that the blob service lends to an identity for signing links: each is used for about an hour."""
+
+    def __init__(self, service: BlobServiceClient) -> None:
+        self._service = service
+        self._lock = Lock()
+        self._key: UserDelegationKey | None = None
+        self._expires_at = datetime.min.replace(tzinfo=UTC)
+
+    def valid_until(self, until: datetime) -> UserDelegationKey:
+        """Return a key that outlives a link which ends then. Asks the service where the last one does not."""
+        with self._lock:
+            if self._key is None or self._expires_at < until:
+                now = datetime.now(UTC)
+                self._key = self._service.get_user_delegation_key(now - _CLOCK_SKEW, now + _DELEGATION_LIFE)
+                self._expires_at = now + _DELEGATION_LIFE
+            return self._key
+
+
+@cache
+def _delegation_keys(service: BlobServiceClient) -> _DelegationKeys:
+    return _DelegationKeys(service)

@@ -32,6 +32,8 @@ def app_settings(
     return {
         "ENVIRONMENT": deployment.settings.profile.name,
         "SWEEP_SCHEDULE": _EVERY_MINUTE,
+        # the host takes 100 MiB otherwise; files go to the blobs directly
+        "FUNCTIONS_REQUEST_BODY_SIZE_LIMIT": str(1024 * 1024),
         "AZURE_CLIENT_ID": identity.client_id,
         **_by_identity(identity, "AzureWebJobsStorage", {"accountName": account.name}),
         **_by_identity(identity, "QueuesConn", {"queueServiceUri": f"https://{name}.queue.core.windows.net"}),

@@ -7,8 +7,8 @@ import re
 _SECRETS = re.compile(
     r"""(?ix)
     (?P<name>
-        (?:\bsig|[\w-]*(?:AccountKey|AccessKey|SharedAccessKey|SharedAccessSignature|password|passwd|pwd|secret|token
-           |api[_-]?key|functions-key))
+        (?:\bsig|AccountKey|AccessKey|SharedAccessKey|SharedAccessSignature|password|passwd|pwd|secret|token
+           |api[_-]?key|functions-key)
         ["']?\s*[=:]\s*
       | \b(?:Bearer|Basic|SharedKey)\s+
       | ://[^/\s:@]*:(?=[^/\s]+@)

@@ -43,6 +43,7 @@ def _all() -> Iterator[tuple[str, list[str]]]:
     yield "lint", [python, "-m", "ruff", "check"]
     yield "format", [python, "-m", "ruff", "format", "--check"]
     yield "types", [python, "-m", "mypy"]
+    yield "audit", [python, "-m", "scripts.audit_supply_chain"]
     yield "tests", [python, "-m", "pytest"]
 
 

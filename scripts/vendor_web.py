@@ -1,7 +1,7 @@
-"""Copies the browser build of @microsoft/signalr from npm into web/vendor, or checks the copy that is there.
+"""Copies the browser builds of the packages that the page uses from npm into web/vendor, or checks the copies there.
 
 python -m scripts.vendor_web            # after a new version in web/package.json and its lock file
-python -m scripts.vendor_web --check    # needs no network: does the copy equal what the manifest says?
+python -m scripts.vendor_web --check    # needs no network: do the copies equal what the manifest says?
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
 from scripts.local.node import find_node
@@ -20,19 +21,45 @@ from scripts.local.node import find_node
 WEB = Path(__file__).resolve().parents[1] / "web"
 VENDOR = WEB / "vendor"
 MANIFEST = VENDOR / "manifest.json"
-PACKAGE = "@microsoft/signalr"
-BUILD = "dist/browser/signalr.min.js"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Package:
+    """A package, the file of it that the browser loads, and who names that file."""
+
+    name: str
+    build: str
+    stem: str
+    suffix: str
+    named_in: tuple[str, ...]
+
+    def file(self, version: str) -> str:
+        return f"{self.stem}-{version}{self.suffix}"
+
+
+PACKAGES = (
+    Package(
+        name="@microsoft/signalr",
+        build="dist/browser/signalr.min.js",
+        stem="signalr",
+        suffix=".min.js",
+        named_in=("js/signalr.js", "index.html"),
+    ),
+    Package(name="oauth4webapi", build="build/index.js", stem="oauth4webapi", suffix=".js", named_in=("js/oidc.js",)),
+)
 
 
 class VendorError(Exception):
-    """The vendored copy and what was asked for do not fit. The message says how to mend it."""
+    """The vendored copies and what was asked for do not fit. The message says how to mend it."""
 
 
 def main() -> None:
     """Vendor or check; exit 1 with one line when something does not fit."""
-    parser = argparse.ArgumentParser(prog="python -m scripts.vendor_web", description="Vendor the SignalR client.")
+    parser = argparse.ArgumentParser(
+        prog="python -m scripts.vendor_web", description="Vendor what the page loads from npm."
+    )
     parser.add_argument(
-        "--check", action="store_true", help="only compare the copy with its manifest and the lock file"
+        "--check", action="store_true", help="only compare the copies with their manifest and the lock file"
     )
     try:
         print(check() if parser.parse_args().check else vendor())
@@ -41,50 +68,61 @@ def main() -> None:
 
 
 def check() -> str:
-    """Return a line that says what is vendored. Raises VendorError when copy, manifest and lock file differ."""
-    manifest = json.loads(MANIFEST.read_text())
-    locked = _locked()
+    """Return a line for each package that is vendored. Raises VendorError when copy, manifest and lock file differ."""
+    manifest = {entry["name"]: entry for entry in json.loads(MANIFEST.read_text())}
+    if manifest.keys() != {package.name for package in PACKAGES}:
+        raise VendorError("web/vendor/manifest.json lists other packages: run python -m scripts.vendor_web")
+    return "\n".join(_checked(package, manifest[package.name]) for package in PACKAGES)
+
+
+def _checked(package: Package, entry: dict[str, str]) -> str:
+    locked = _locked(package)
     for name in ("version", "integrity"):
-        if manifest[name] != locked[name]:
+        if entry[name] != locked[name]:
             raise VendorError(
-                f"web/vendor/manifest.json has {name} {manifest[name]}, web/package-lock.json has {locked[name]}: "
+                f"web/vendor/manifest.json has {name} {entry[name]}, web/package-lock.json has {locked[name]}: "
                 "run python -m scripts.vendor_web and commit web/vendor"
             )
-    found = _sha256((VENDOR / manifest["file"]).read_bytes())
-    if found != manifest["sha256"]:
+    found = _sha256((VENDOR / entry["file"]).read_bytes())
+    if found != entry["sha256"]:
         raise VendorError(
-            f"web/vendor/{manifest['file']} has sha256 {found}, its manifest says {manifest['sha256']}: "
+            f"web/vendor/{entry['file']} has sha256 {found}, its manifest says {entry['sha256']}: "
             "the copy was edited; run python -m scripts.vendor_web to get it again"
         )
-    return f"{PACKAGE} {manifest['version']}: web/vendor/{manifest['file']} is the file of the manifest"
+    return f"{package.name} {entry['version']}: web/vendor/{entry['file']} is the file of the manifest"
 
 
 def vendor() -> str:
-    """Install what the lock file names in a temporary folder, copy the build and write the manifest."""
-    locked = _locked()
-    name = f"signalr-{locked['version']}.min.js"
+    """Install what the lock file names in a temporary folder, copy the builds and write the manifest."""
+    lines, manifest = [], []
     with tempfile.TemporaryDirectory() as folder:
-        build = install(Path(folder)) / BUILD
-        for old in VENDOR.glob("signalr-*.min.js"):
-            old.unlink()
-        shutil.copyfile(build, VENDOR / name)
-    manifest = {
-        "name": PACKAGE,
-        "version": locked["version"],
-        "license": locked["license"],
-        "integrity": locked["integrity"],
-        "source": BUILD,
-        "file": name,
-        "sha256": _sha256((VENDOR / name).read_bytes()),
-    }
+        modules = install(Path(folder))
+        for package in PACKAGES:
+            locked = _locked(package)
+            name = package.file(locked["version"])
+            for old in VENDOR.glob(f"{package.stem}-*{package.suffix}"):
+                old.unlink()
+            shutil.copyfile(modules / package.name / package.build, VENDOR / name)
+            manifest.append(
+                {
+                    "name": package.name,
+                    "version": locked["version"],
+                    "license": locked["license"],
+                    "integrity": locked["integrity"],
+                    "source": package.build,
+                    "file": name,
+                    "sha256": _sha256((VENDOR / name).read_bytes()),
+                }
+            )
+            lines.append(f"wrote web/vendor/{name}: name it in {' and '.join(package.named_in)}")
     MANIFEST.write_text(json.dumps(manifest, indent=2) + "\n")
-    return f"wrote web/vendor/{name}: name it in web/js/signalr.js and web/index.html"
+    return "\n".join(lines)
 
 
 def install(folder: Path) -> Path:
     """Install the packages of web/package-lock.json below the folder, without running their scripts.
 
-    Returns the folder of the SignalR package. npm compares each download with the lock file's integrity.
+    Returns the folder of the packages. npm compares each download with the lock file's integrity.
     """
     for name in ("package.json", "package-lock.json", ".npmrc"):
         shutil.copyfile(WEB / name, folder / name)
@@ -92,7 +130,7 @@ def install(folder: Path) -> Path:
     finished = subprocess.run([*_npm(), "ci", *options], cwd=folder, capture_output=True, text=True)
     if finished.returncode != 0:
         raise VendorError(f"npm ci failed in a copy of web/:\n{finished.stderr.strip()}")
-    return folder / "node_modules" / PACKAGE
+    return folder / "node_modules"
 
 
 def _npm() -> list[str]:
@@ -103,10 +141,10 @@ def _npm() -> list[str]:
     return [str(node), str(node.parents[1] / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js")]
 
 
-def _locked() -> dict[str, str]:
+def _locked(package: Package) -> dict[str, str]:
     lock = json.loads((WEB / "package-lock.json").read_text())
-    package: dict[str, str] = lock["packages"][f"node_modules/{PACKAGE}"]
-    return package
+    locked: dict[str, str] = lock["packages"][f"node_modules/{package.name}"]
+    return locked
 
 
 def _sha256(content: bytes) -> str:

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
+from fastapi.routing import APIRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from api import client, health, jobs, problems, session, uploads
-from api.headers import SecureHeaders, content_security_policy, with_websocket
+from api import admin, client, document, health, jobs, problems, session, uploads
+from api.headers import SecureHeaders, content_security_policy, with_origins, with_websocket
 from api.identity import check_policies
+from api.invite import InviteAuthenticator
 from services import Services
+from settings import OidcSettings
 from storage import origin
 
 
 def create_api(services: Services, *, web: Path) -> ASGIApp:
-    """Return the ASGI application. Raises `TypeError` for a route without a policy."""
+    """Return the ASGI application. Raises `NoPolicy` for a route without a policy."""
     app = FastAPI(
         title="queued-jobs",
         version="1",
@@ -27,18 +30,32 @@ def create_api(services: Services, *, web: Path) -> ASGIApp:
     app.state.services = services
     problems.install(app)
     app.add_middleware(problems.ProblemOn500)
-    for routes in (
+    known: list[APIRoute] = []
+    for routes in _routers(services, web):
+        known += check_policies(routes)
+        app.include_router(routes)
+    app.state.all_routes = known
+    document.install(app, known)
+    connect = [*with_websocket(services.notifier.endpoint), origin()]
+    sign_in = services.settings.sign_in
+    if isinstance(sign_in, OidcSettings):
+        connect.append(sign_in.origin)
+    open_to_others = with_origins(app, services.settings.allowed_origins)
+    return _AnswerLifespan(SecureHeaders(open_to_others, policy=content_security_policy(connect)))
+
+
+def _routers(services: Services, web: Path) -> list[APIRouter]:
+    authenticator = services.authenticator
+    return [
+        *([session.invite_routes(authenticator)] if isinstance(authenticator, InviteAuthenticator) else []),
         session.routes,
         jobs.start_routes(services.registry),
         jobs.routes,
         uploads.routes,
+        admin.routes,
         health.routes,
-        client.router(web, blob_origin=origin()),
-    ):
-        check_policies(routes)
-        app.include_router(routes)
-    policy = content_security_policy([*with_websocket(services.notifier.endpoint), origin()])
-    return _AnswerLifespan(SecureHeaders(app, policy=policy))
+        client.router(web, blob_origin=origin(), sign_in=services.settings.sign_in),
+    ]
 
 
 class _AnswerLifespan:

@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
 
+from api.identity import Principal, policy_of
 from api.problems import Problem
 
 _MAX_DEPTH = 64
@@ -48,17 +49,32 @@ class StrictRequest(Request):
 
 
 class StrictRoute(APIRoute):
-    """An `APIRoute` that reads its body through `StrictRequest`."""
+    """An `APIRoute` that asks who calls before it looks at anything else, and reads its body by `StrictRequest`."""
 
     request_class: type[StrictRequest] = StrictRequest
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handler = super().get_route_handler()
 
-        async def strict(request: Request) -> Response:
-            return await handler(self.request_class(request.scope, request.receive))
+        async def strict(plain: Request) -> Response:
+            request = self.request_class(plain.scope, plain.receive)
+            caller = await policy_of(self)(request)
+            if isinstance(caller, Principal):
+                await self.admit(request, caller)
+            return await handler(request)
 
         return strict
+
+    async def admit(self, request: Request, caller: Principal) -> None:
+        """Raise for a caller who may call this route, but not now."""
+
+
+class LimitedRoute(StrictRoute):
+    """A `StrictRoute` that a user may call with POST only so often a minute."""
+
+    async def admit(self, request: Request, caller: Principal) -> None:
+        if request.method == "POST":
+            await request.app.state.services.quotas.note_write(caller.user_id)
 
 
 def parsed(body: bytes) -> Any:

@@ -12,6 +12,7 @@ from fastapi import APIRouter, Depends, Request, Response
 
 from api.identity import public
 from api.problems import Problem
+from settings import InviteSettings, OidcSettings
 
 _TYPES = {
     ".html": "text/html; charset=utf-8",
@@ -23,10 +24,10 @@ _LONGEST_PATH = 200
 _FOLDERS = ("css", "js", "vendor")
 
 
-def router(root: Path, *, blob_origin: str) -> APIRouter:
+def router(root: Path, *, blob_origin: str, sign_in: InviteSettings | OidcSettings) -> APIRouter:
     routes = APIRouter(include_in_schema=False, dependencies=[Depends(public)])
     root = root.resolve(strict=True)
-    config = {"api": "/api", "signIn": "invite", "blobOrigins": [blob_origin]}
+    config = {"api": "/api", **_how_to_sign_in(sign_in), "blobOrigins": [blob_origin]}
 
     @routes.api_route("/config.js", methods=["GET", "HEAD"])
     async def settings() -> Response:
@@ -52,6 +53,18 @@ def router(root: Path, *, blob_origin: str) -> APIRouter:
     for path in ("/", "/{file}", *(f"/{folder}/{{file:path}}" for folder in _FOLDERS)):
         routes.add_api_route(path, file, methods=["GET", "HEAD"])
     return routes
+
+
+def _how_to_sign_in(sign_in: InviteSettings | OidcSettings) -> dict[str, object]:
+    if isinstance(sign_in, InviteSettings):
+        return {"signIn": "invite"}
+    oidc = {
+        "issuer": sign_in.issuer,
+        "clientId": sign_in.client_id,
+        "scope": sign_in.scope,
+        "parameters": {sign_in.audience_parameter: sign_in.audience} if sign_in.audience_parameter else {},
+    }
+    return {"signIn": "oidc", "oidc": oidc}
 
 
 @lru_cache(maxsize=200)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from starlette.datastructures import MutableHeaders
+from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 #: Set by App Service Authentication where that is on; it is not, so they can only be forged.
@@ -31,6 +32,24 @@ def content_security_policy(connect: Iterable[str]) -> str:
 def with_websocket(origin: str) -> tuple[str, str]:
     """Return an http(s) origin and its ws(s) twin."""
     return origin, origin.replace("http", "ws", 1)
+
+
+def with_origins(app: ASGIApp, origins: Sequence[str]) -> ASGIApp:
+    """Let pages of exactly these other origins call the API; with none of them, no browser lets any."""
+    if not origins:
+        return app
+    return CORSMiddleware(
+        app,
+        allow_origins=origins,
+        allow_methods=["GET", "POST", "DELETE"],
+        # the last two are those of the hub's client, when it asks for its place
+        allow_headers=[
+            *("Authorization", "Content-Type", "Idempotency-Key", "If-None-Match"),
+            *("X-Requested-With", "X-SignalR-User-Agent"),
+        ],
+        expose_headers=["ETag", "Location", "Retry-After"],
+        max_age=600,
+    )
 
 
 class SecureHeaders:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from typing import Annotated, Protocol
 
@@ -38,10 +38,17 @@ class Principal:
     def is_admin(self) -> bool:
         return ADMIN in self.roles
 
+    @property
+    def sees_all(self) -> bool:
+        return self.is_admin or VIEWER in self.roles
+
 
 class Authenticator(Protocol):
-    def authenticate(self, token: str) -> Principal:
-        """Return the caller whom this bearer token names, or raise `Problem` 401."""
+    async def authenticate(self, token: str) -> Principal:
+        """Return the caller whom this bearer token names.
+
+        Raises `Problem`: 401 for a token that is not valid, 503 where that cannot be found out at the moment.
+        """
 
 
 def user_id_of(issuer: str, subject: str) -> str:
@@ -53,33 +60,76 @@ def unauthorized(detail: str) -> Problem:
     return Problem(401, detail, {"WWW-Authenticate": "Bearer"})
 
 
-def public() -> None:
+async def public(request: Request) -> None:
     """Policy: anyone may call this route."""
 
 
-def signed_in(request: Request) -> Principal:
-    """Policy: anyone with a valid token; what they see and touch is their own."""
+async def signed_in(request: Request) -> Principal:
+    """Policy: anyone with a valid token and a role; what they see and touch is their own."""
+    known: Principal | None = getattr(request.state, "caller", None)
+    if known is not None:
+        return known
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not token.strip():
         raise unauthorized("Sign in first: this needs an Authorization header with a bearer token.")
     authenticator: Authenticator = request.app.state.services.authenticator
-    return authenticator.authenticate(token.strip())
+    caller = await authenticator.authenticate(token.strip())
+    if not caller.roles:
+        raise Problem(403, "You are signed in, but have no role here. Ask an admin to give you one.")
+    request.state.caller = caller
+    return caller
+
+
+async def viewing(request: Request) -> Principal:
+    """Policy: viewers and admins; they see everybody's jobs."""
+    caller = await signed_in(request)
+    if not caller.sees_all:
+        raise Problem(403, "This is for admins. Sign in as one, or ask one.")
+    return caller
+
+
+async def administering(request: Request) -> Principal:
+    """Policy: admins; they act on everybody's jobs."""
+    caller = await signed_in(request)
+    if not caller.is_admin:
+        raise Problem(403, "This is for admins; viewers only look. Ask an admin to do it.")
+    return caller
 
 
 SignedIn = Annotated[Principal, Depends(signed_in)]
+Viewing = Annotated[Principal, Depends(viewing)]
+Administering = Annotated[Principal, Depends(administering)]
 
-_POLICIES: frozenset[Callable[..., object]] = frozenset({public, signed_in})
+Policy = Callable[[Request], Awaitable[object]]
+
+_POLICIES: frozenset[Policy] = frozenset({public, signed_in, viewing, administering})
 
 
-def check_policies(router: APIRouter) -> None:
-    """Raise `TypeError` for a route that does not say who may call it, or says it twice."""
+class NoPolicy(TypeError):
+    """A route does not say who may call it, or says it twice."""
+
+
+def policy_of(route: APIRoute) -> Policy:
+    """Return who may call this route. Raises `NoPolicy` unless it says that exactly once."""
+    calls = set(_calls(route.dependant))
+    found = [policy for policy in _POLICIES if policy in calls]
+    if len(found) != 1:
+        raise NoPolicy(
+            f"{route.path}: {len(found)} policies instead of one: declare Depends(public), or take a parameter of "
+            "type SignedIn, Viewing or Administering."
+        )
+    return found[0]
+
+
+def check_policies(router: APIRouter) -> list[APIRoute]:
+    """Return all routes. Raises `NoPolicy` for one that does not say who may call it, or says it twice."""
+    found = []
     for route in router.routes:
-        found = _POLICIES.intersection(_calls(route.dependant)) if isinstance(route, APIRoute) else ()
-        if len(found) != 1:
-            raise TypeError(
-                f"{getattr(route, 'path', route)}: {len(found)} policies instead of one: "
-                "declare Depends(public), or take a parameter of type SignedIn."
-            )
+        if not isinstance(route, APIRoute):
+            raise NoPolicy(f"{route}: 0 policies instead of one: only routes of FastAPI can have one.")
+        policy_of(route)
+        found.append(route)
+    return found
 
 
 def _calls(dependant: Dependant) -> Iterator[Callable[..., object]]:

@@ -41,7 +41,7 @@ class InviteAuthenticator:
         derive = HKDF(algorithm=SHA256(), length=32, salt=salt, info=b"queued-jobs guest session")
         self._key = derive.derive(settings.session_secret.encode())
 
-    def exchange(self, invite: str) -> Session:
+    async def exchange(self, invite: str) -> Session:
         """Return a new guest or admin with a session; raises `Problem` 401 for a secret that is neither."""
         given = invite.encode("utf-8", "replace")
         matching = [role for role, secret in self._secrets.items() if hmac.compare_digest(given, secret)]
@@ -51,9 +51,9 @@ class InviteAuthenticator:
         subject, expires = f"guest:{uuid4()}", now + _LIFE
         claims = {"iss": _ISSUER, "aud": _AUDIENCE, "sub": subject, "role": matching[0], "iat": now, "exp": expires}
         token = jwt.encode(claims, self._key, algorithm="HS256")
-        return Session(token=token, expires_at=expires, principal=self.authenticate(token))
+        return Session(token=token, expires_at=expires, principal=await self.authenticate(token))
 
-    def authenticate(self, token: str) -> Principal:
+    async def authenticate(self, token: str) -> Principal:
         try:
             claims = jwt.decode(
                 token,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC
 from functools import partial
 from typing import Annotated, Any
 from uuid import UUID
@@ -15,7 +15,8 @@ from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
 
-from api.bodies import StrictRoute
+from api.bodies import LimitedRoute
+from api.cursors import cursor_of, cursor_text
 from api.dependencies import App
 from api.identity import Principal, SignedIn
 from api.models import (
@@ -37,15 +38,13 @@ from queued_jobs.registry import RunnerType
 from queued_jobs.tracker import ANYBODY, Cursor
 from storage import blob_service, download_link
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
 IdempotencyKey = Annotated[
     str | None,
     Header(description="Up to 200 printable ASCII characters. The same key again returns the first job."),
 ]
 
 
-routes = APIRouter(prefix="/api/jobs", route_class=StrictRoute, tags=["jobs"])
+routes = APIRouter(prefix="/api/jobs", route_class=LimitedRoute, tags=["jobs"])
 
 
 @routes.get("/mine", response_model=BellView, responses={304: {"description": "Nothing changed."}})
@@ -57,13 +56,13 @@ async def mine(
     limit: Annotated[int, Query(ge=1, le=100)] = 50,
 ) -> Response:
     """Return what the caller's bell shows, newest first. Answers 304 to the ETag of an unchanged page."""
-    page = await app.tracker.for_user(caller.user_id, before=_cursor(before), limit=limit)
+    page = await app.tracker.for_user(caller.user_id, before=cursor_of(before), limit=limit)
     view = BellView(
         items=tuple(JobView.of(job, app.registry) for job in page.jobs),
         unseen=page.unseen,
         running=page.running,
         more=page.more,
-        next_before=_cursor_text(Cursor.after(page.jobs[-1])) if page.more else None,
+        next_before=cursor_text(Cursor.after(page.jobs[-1])) if page.more else None,
         server_time=page.now,
     )
     headers = {"ETag": _etag(view), "Cache-Control": "private, no-cache"}
@@ -118,6 +117,8 @@ async def cancel(job_id: UUID, caller: SignedIn, app: App) -> JobView:
 @routes.post("/{job_id}/retry", status_code=202)
 async def retry(job_id: UUID, caller: SignedIn, app: App) -> JobView:
     """Run a failed, aborted or cancelled job afresh."""
+    if not caller.is_admin:
+        await app.quotas.check_start(caller.user_id)
     return JobView.of(await app.tracker.retry(job_id, user_id=_whose(caller)), app.registry)
 
 
@@ -132,17 +133,17 @@ async def download(job_id: UUID, caller: SignedIn, app: App) -> DownloadView:
         # a store that hangs must not keep the few threads, which others wait for
         look = partial(blob.get_blob_properties, timeout=2, connection_timeout=2, read_timeout=2, retry_total=0)
         await run_in_threadpool(look)
+        link = await run_in_threadpool(download_link, file)  # the key to sign it with may have to be asked for
     except ResourceNotFoundError as exc:
         raise Problem(410, "The file has expired. Run the job again to make a new one.") from exc
     except AzureError as exc:
         raise Problem(503, "The file store does not answer at the moment.", {"Retry-After": "5"}) from exc
-    link = download_link(file)
     return DownloadView(url=link.url, expires_at=link.expires_at)
 
 
 def start_routes(registry: JobRegistry) -> APIRouter:
     """Return one route for each kind, so that the OpenAPI document shows what each is asked."""
-    starts = APIRouter(prefix="/api/jobs", route_class=StrictRoute, tags=["jobs"])
+    starts = APIRouter(prefix="/api/jobs", route_class=LimitedRoute, tags=["jobs"])
     taken = {getattr(route, "path", "") for route in routes.routes}
     for runner in registry:
         if f"/api/jobs/{runner.kind}" in taken:
@@ -169,15 +170,22 @@ def _start(runner: RunnerType) -> Callable[..., Awaitable[JobView]]:
             1 <= len(idempotency_key) <= 200 and idempotency_key.isascii() and idempotency_key.isprintable()
         ):
             raise Problem(400, "Idempotency-Key must have 1 to 200 printable ASCII characters.")
-        handle = await queue_job(
-            runner,
-            body,
-            user_id=caller.user_id,
-            repository=app.repository,
-            queues=app.queues,
-            notifier=app.notifier,
-            idempotency_key=idempotency_key,
-        )
+        async with app.quotas.starting(caller.user_id) as place:
+            if idempotency_key is None:
+                place.check()
+            handle = await queue_job(
+                runner,
+                body,
+                user_id=caller.user_id,
+                repository=app.repository,
+                queues=app.queues,
+                notifier=app.notifier,
+                idempotency_key=idempotency_key,
+                conn=place.connection,
+            )
+            if not handle.duplicate:  # an answer that got lost is given again, whatever was started since
+                place.check()
+        await handle.send()
         response.headers["Location"] = f"/api/jobs/{handle.id}"
         return JobView.of(handle.job, app.registry)
 
@@ -200,17 +208,3 @@ def _whose(caller: Principal) -> Any:
 def _etag(view: BellView) -> str:
     shown = view.model_dump(mode="json", exclude={"server_time"})
     return f'"{hashlib.sha256(json.dumps(shown).encode()).hexdigest()[:32]}"'
-
-
-def _cursor_text(cursor: Cursor) -> str:
-    return f"{(cursor.created_at - _EPOCH) // timedelta(microseconds=1)}.{cursor.id.hex}"
-
-
-def _cursor(text: str | None) -> Cursor | None:
-    if text is None:
-        return None
-    moment, _, key = text.partition(".")
-    try:
-        return Cursor(created_at=_EPOCH + timedelta(microseconds=int(moment)), id=UUID(key))
-    except (ValueError, OverflowError) as exc:
-        raise Problem(422, "`before` is not a cursor of this list: take nextBefore of an earlier answer.") from exc

@@ -7,9 +7,9 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
-from queued_jobs.model import Attempt, Changed
+from queued_jobs.model import Attempt, Changed, JobKey
 from queued_jobs.view import ErrorView, JobView, Public
 
 
@@ -44,7 +44,7 @@ class UploadFile(Body):
     #: May hold folders, separated by "/".
     name: Annotated[str, StringConstraints(min_length=1, max_length=400)]
     #: In bytes.
-    size: Annotated[int, Field(ge=0)]
+    size: Annotated[int, Field(ge=0, strict=True)]
 
 
 class UploadBody(Body):
@@ -105,12 +105,18 @@ class IdsBody(Body):
     ids: Annotated[list[UUID], Field(min_length=1, max_length=500)]
 
 
+def _text(value: Any) -> str:
+    if not isinstance(value, str):  # a number would be taken for seconds
+        raise ValueError("must be a text")
+    return value
+
+
 class UndoClearBody(IdsBody):
-    since: datetime
+    since: Annotated[datetime, BeforeValidator(_text)]
 
 
 class ChangedView(Public):
-    id: UUID
+    id: JobKey
     version: int
 
     @classmethod

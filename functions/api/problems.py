@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Mapping
+from datetime import timedelta
 from http import HTTPStatus
 from typing import Any
 from uuid import uuid4
@@ -12,18 +14,31 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from queued_jobs.errors import InvalidRequest, JobConflict, JobNotFound, JobsError, KeyReused, StoreUnavailable
+from queued_jobs.errors import (
+    InvalidRequest,
+    JobConflict,
+    JobNotFound,
+    JobsError,
+    KeyReused,
+    StoreRefused,
+    StoreUnavailable,
+)
+from queued_jobs.quotas import LimitReached, TooBusy
 
 logger = logging.getLogger(__name__)
 
 _STATUS: dict[type[JobsError], int] = {
     InvalidRequest: 422,
+    StoreRefused: 422,
     KeyReused: 422,
     JobNotFound: 404,
     JobConflict: 409,
+    LimitReached: 429,
     StoreUnavailable: 503,
+    TooBusy: 503,
 }
 _RETRY_AFTER = "5"
 
@@ -40,7 +55,10 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def http(request: Request, exc: HTTPException) -> JSONResponse:
-        return _response(request.scope, exc.status_code, exc.detail, headers=exc.headers)
+        headers = dict(exc.headers or {})
+        if exc.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+            headers["Allow"] = ", ".join(sorted(_allowed(request)))
+        return _response(request.scope, exc.status_code, exc.detail, headers=headers)
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, exc: RequestValidationError) -> JSONResponse:
@@ -56,11 +74,30 @@ def install(app: FastAPI) -> None:
         status = _STATUS.get(type(exc))
         if status is None:
             raise exc
+        if isinstance(exc, (LimitReached, TooBusy)):
+            return _response(request.scope, status, str(exc), headers={"Retry-After": seconds(exc.retry_after)})
+        if isinstance(exc, StoreRefused):  # what Postgres says may repeat the value
+            return _response(request.scope, status, "The request holds a value that cannot be stored.")
         if status == HTTPStatus.SERVICE_UNAVAILABLE:
             logger.error("%s", exc)
             detail = "The database does not answer at the moment. Try again in a few seconds."
             return _response(request.scope, status, detail, headers={"Retry-After": _RETRY_AFTER})
         return _response(request.scope, status, str(exc))
+
+
+def seconds(wait: timedelta) -> str:
+    """Return how long to wait as the header Retry-After has it: whole seconds, at least one."""
+    return str(max(1, math.ceil(wait.total_seconds())))
+
+
+def _allowed(request: Request) -> set[str]:
+    """Return the methods of all routes with this path; the framework names those of one route only."""
+    methods: set[str] = set()
+    for route in request.app.state.all_routes:
+        match, _ = route.matches({**request.scope, "method": ""})
+        if match is not Match.NONE:
+            methods |= route.methods or set()
+    return methods
 
 
 class ProblemOn500:

@@ -13,14 +13,10 @@ from pydantic import ConfigDict, StringConstraints, field_validator
 from archive import Archive, BlockWriter, safe_name
 from queued_jobs import JobContext, JobRunner, PermanentError, QueuedJob, ResultFile, RetryPolicy
 from queued_jobs.view import Public
-from storage import RESULTS, blob_service
+from storage import MAX_BYTES, MAX_FILE_BYTES, MAX_FILES, RESULTS, blob_service, delete_blob
 
 if TYPE_CHECKING:
     from azure.storage.blob import BlobProperties
-
-MAX_FILES = 1_000
-MAX_BYTES = 1024**3
-MAX_FILE_BYTES = 200 * 1024**2
 
 #: Blob metadata by which a zip of ours is known.
 _MADE_BY = "queued_jobs_kind"
@@ -134,8 +130,11 @@ class ZipBuilder(JobRunner[ZipRequest, ZipResult]):
             skipped_count=len(skipped),
         )
 
+    async def on_result_expired(self, job: QueuedJob, result: ZipResult) -> None:
+        await self.on_result_discarded(job, result)
+
     async def on_result_discarded(self, job: QueuedJob, result: ZipResult) -> None:
-        await asyncio.to_thread(blob_service().get_blob_client(result.container, result.blob).delete_blob)
+        await asyncio.to_thread(delete_blob, result.container, result.blob)
 
     def _listed(self, container: str, prefix: str) -> tuple[list[BlobProperties], list[SkippedFile]]:
         """Return what to zip and what not; raises before the first byte is read if it is too much."""

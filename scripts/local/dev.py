@@ -116,7 +116,7 @@ def _serve(stack: Stack, stop: Event, ready_file: Path | None, console: Console,
     if ready_file:
         write_private(ready_file, json.dumps(stack.describe(), indent=2) + "\n")
     console.say(f"ready after {time.monotonic() - started:.1f} s; Ctrl-C stops everything")
-    console.say(f"admin link: {stack.admin_url}")
+    console.say(f"admin link: {stack.dashboard_url}")
     console.say(f"guest link: {stack.guest_url}")
     if open_browser:
         open_page(stack.guest_url)

@@ -19,6 +19,8 @@ from scripts.local.state import State
 from scripts.local.supervisor import LOOK_EVERY, Supervisor
 
 SWEEP_SCHEDULE = "*/15 * * * * *"
+#: The host's own limit, as in the cloud: bodies are small, and files go straight to the storage.
+MAX_BODY = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +68,10 @@ class Stack:
         return f"{self.page_url}#invite={self._secrets.admin_invite}"
 
     @property
+    def dashboard_url(self) -> str:
+        return f"{self.page_url}dashboard.html#invite={self._secrets.admin_invite}"
+
+    @property
     def invite(self) -> str:
         return self._secrets.invite
 
@@ -93,6 +99,7 @@ class Stack:
             "AzureWebJobsStorage": storage,
             "SIGNALR_CONNECTION": self.hub.connection_string,
             "SWEEP_SCHEDULE": SWEEP_SCHEDULE,
+            "FUNCTIONS_REQUEST_BODY_SIZE_LIMIT": str(MAX_BODY),
         }
 
     def start(self, stop: Event | None = None) -> None:

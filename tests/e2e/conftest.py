@@ -14,6 +14,7 @@ from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Dialog,
 from scripts.chromium import find_or_install
 from scripts.local.stack import Stack, StackOptions
 from scripts.local.state import State, temporary_folder
+from scripts.staged_jobs import Stage
 from tests.support.client import Person
 
 _ARGUMENTS = ["--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
@@ -30,6 +31,12 @@ def stack() -> Iterator[Stack]:
             yield stack
         finally:
             stack.stop()
+
+
+@pytest.fixture(scope="module")
+def stage(stack: Stack) -> Iterator[Stage]:
+    with Stage(stack.settings()) as stage:
+        yield stage
 
 
 @pytest.fixture(scope="module")  # as long as it is open, an event loop of its own keeps asynchronous tests from running

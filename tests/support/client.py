@@ -17,11 +17,13 @@ FINAL = ("succeeded", "failed", "cancelled", "aborted")
 class Person:
     """One guest or admin with a session of their own. Use it as a context manager."""
 
-    def __init__(self, page_url: str, invite: str) -> None:
+    def __init__(self, page_url: str, invite: str, *, session: dict[str, Any] | None = None) -> None:
         self._api = httpx.Client(base_url=page_url, trust_env=False, timeout=30)
         self._storage = httpx.Client(trust_env=False, timeout=120)
-        token = self.call("POST", "/api/session", json={"invite": invite}).json()["token"]
-        self._api.headers["Authorization"] = f"Bearer {token}"
+        session = session or self.call("POST", "/api/session", json={"invite": invite}).json()
+        self.token: str = session["token"]
+        self.user_id: str = session["user"]["id"]
+        self._api.headers["Authorization"] = f"Bearer {self.token}"
 
     def __enter__(self) -> Self:
         return self
@@ -31,6 +33,15 @@ class Person:
     ) -> None:
         self._api.close()
         self._storage.close()
+
+    @classmethod
+    def of(cls, page_url: str, session: dict[str, Any]) -> Self:
+        """Somebody who is signed in already, such as a page."""
+        return cls(page_url, "", session=session)
+
+    def status(self, method: str, path: str) -> int:
+        """Call and return the status of the answer, whatever it is."""
+        return self._api.request(method, path).status_code
 
     def call(self, method: str, path: str, **options: Any) -> httpx.Response:
         return self._api.request(method, path, **options).raise_for_status()

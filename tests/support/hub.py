@@ -15,13 +15,18 @@ class ControlledHub(HubServer):
 
     def control(self, path: str, *, method: str = "POST") -> Any:
         """Call /_control/<path> of the running stand-in and return the JSON it answers. Raises OSError on a refusal."""
-        connection = http.client.HTTPConnection(ports.LOOPBACK, self.ports[0], timeout=10)
-        try:
-            connection.request(method, f"/_control/{path}")
-            response = connection.getresponse()
-            body = response.read()
-        finally:
-            connection.close()
-        if response.status != 200:
-            raise OSError(f"{method} /_control/{path} answered {response.status}: {body.decode(errors='replace')}")
-        return json.loads(body)
+        return control(self, path, method=method)
+
+
+def control(hub: HubServer, path: str, *, method: str = "POST") -> Any:
+    """Call /_control/<path> of a running stand-in and return the JSON it answers. Raises OSError on a refusal."""
+    connection = http.client.HTTPConnection(ports.LOOPBACK, hub.ports[0], timeout=10)
+    try:
+        connection.request(method, f"/_control/{path}")
+        response = connection.getresponse()
+        body = response.read()
+    finally:
+        connection.close()
+    if response.status != 200:
+        raise OSError(f"{method} /_control/{path} answered {response.status}: {body.decode(errors='replace')}")
+    return json.loads(body)

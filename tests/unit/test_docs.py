@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import re
 import sys
 from pathlib import Path
@@ -12,7 +13,9 @@ from typing import Any
 import pytest
 
 from queued_jobs import JobMessage, JobRunner, JobStatus, queue_job
+from queued_jobs.cli.app import app as cli
 from queued_jobs.testing import FakeQueues, InMemoryRepository, RecordingNotifier
+from scripts import api_reference
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -77,8 +80,8 @@ def test_links_lead_somewhere(document: Path) -> None:
 
 def test_every_setting_is_described() -> None:
     described = re.findall(r"^\| `(\w+)` \|", (ROOT / "docs/reference/settings.md").read_text(), re.MULTILINE)
-    read = set(re.findall(r'"([A-Z][A-Z_]{5,}|\w+Conn)"', (ROOT / "functions/settings.py").read_text()))
-    assert set(described) == (read - {"WEBSITE_SITE_NAME"}) | {"AzureWebJobsStorage"}
+    read = set(re.findall(r'"([A-Z][A-Z_]{5,}|\w+Conn(?:__\w+)?)"', (ROOT / "functions/settings.py").read_text()))
+    assert set(described) == (read - {"WEBSITE_SITE_NAME"}) | {"AzureWebJobsStorage", "AZURE_CLIENT_ID"}
 
 
 def test_every_route_is_described() -> None:
@@ -86,3 +89,17 @@ def test_every_route_is_described() -> None:
     for path in (ROOT / "functions/api").glob("*.py"):
         for route in re.findall(r'@routes\.\w+\("(/[\w{}/-]+)"', path.read_text()):
             assert route.rpartition("/")[2].replace("{job_id}", "{id}") in text, route
+
+
+def test_the_reference_of_the_library_is_the_one_of_its_docstrings() -> None:
+    assert api_reference.PAGE.read_text() == api_reference.page(), "run: python -m scripts.api_reference"
+
+
+def test_every_command_and_option_is_described() -> None:
+    text = (ROOT / "docs/reference/cli.md").read_text()
+    for command in cli.registered_commands:
+        assert re.search(rf"^\| `{command.name}\b", text, re.MULTILINE), command.name
+        assert command.callback is not None
+        for name in inspect.signature(command.callback).parameters:
+            if name not in ("job_id", "queue", "as_json"):
+                assert f"--{name.replace('_', '-')}" in text or name in ("database_url", "queues"), name

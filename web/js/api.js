@@ -23,7 +23,7 @@ export class ApiError extends Error {
  * @param {(token: string|null) => void} options.onRefused called with the token that was refused, null for none
  */
 export function createApi({ base, getToken, onRefused }) {
-  async function request(method, path, { body, headers } = {}) {
+  async function request(method, path, { body, headers, within } = {}) {
     const token = await getToken().catch(() => {
       throw new ApiError({});
     });
@@ -31,7 +31,7 @@ export function createApi({ base, getToken, onRefused }) {
       onRefused(null);
       throw new ApiError({ status: 401 });
     }
-    const answer = await send(method, base + path, body, { ...headers, authorization: `Bearer ${token}` });
+    const answer = await send(method, base + path, body, { ...headers, authorization: `Bearer ${token}` }, within);
     if (answer.status === 401) onRefused(token);
     return answer;
   }
@@ -46,6 +46,14 @@ export function createApi({ base, getToken, onRefused }) {
   }
 
   return {
+    /** Any other route: the body of its answer, which is JSON. @throws {ApiError} */
+    call,
+    /** Any other route: an answer that is a file. @throws {ApiError} */
+    async file(path, within) {
+      const answer = await request('GET', path, { within });
+      return answer.ok ? answer : read(answer);
+    },
+
     /** One page of the caller's jobs, newest first; null when it is still the one of this ETag. */
     async mine({ before = null, etag = null }) {
       const query = new URLSearchParams({ limit: PAGE, ...(before && { before }) });
@@ -120,7 +128,7 @@ export class SnapshotReader {
   }
 }
 
-async function send(method, url, body, headers = {}) {
+async function send(method, url, body, headers = {}, within = WITHIN) {
   try {
     return await fetch(url, {
       method,
@@ -129,7 +137,7 @@ async function send(method, url, body, headers = {}) {
       credentials: 'omit',
       // The ETag is sent by hand, so the browser's own cache must not answer.
       cache: 'no-store',
-      signal: AbortSignal.timeout(WITHIN),
+      signal: AbortSignal.timeout(within),
     });
   } catch (error) {
     throw new ApiError({ timedOut: error.name === 'TimeoutError' });

@@ -1,22 +1,22 @@
 /** The page: signs in, tells the bell and the start card who that is, and says what is missing when nobody is. */
 
 // First, so that the invite is out of the address before any other module of the page runs.
-import { InviteSession, takeInvite } from './session.js';
+import { takeInvite } from './session.js';
 
 import { config } from '../config.js';
-import { createApi, exchangeInvite } from './api.js';
-import { bdi, h, icon } from './dom.js';
-import { reason } from './format.js';
+import { createApi } from './api.js';
+import { bdi, h } from './dom.js';
 import './job-bell.js';
+import { signInNotice } from './sign-in-notice.js';
+import { openSession } from './sign-in.js';
 import { StartCard } from './start-card.js';
 import { strings } from './strings.en.js';
 
 const words = strings.session;
-const TOO_MANY = 429;
 
 const base = new URL(config.api, location.href).href;
-const session = new InviteSession({ exchange: (invite) => exchangeInvite(base, invite) });
-const getToken = async () => session.token;
+const session = await openSession(base);
+const getToken = () => session.getToken();
 const api = createApi({ base, getToken, onRefused: (token) => session.refuse(token) });
 const bell = document.querySelector('job-bell');
 const place = document.querySelector('#start');
@@ -25,33 +25,14 @@ const card = new StartCard({ api, onStarted: (job) => bell.track(job) });
 let announced;
 
 function sessionChanged() {
-  const { state, token } = session;
-  place.replaceChildren(state === 'signed-in' ? card.element : notice(state));
-  user.replaceChildren(...(session.user ? [bdi(session.user.display)] : []));
-  if (state === 'checking' || token === announced) return;
-  announced = token;
+  const { state, identity } = session;
+  place.replaceChildren(state === 'signed-in' ? card.element : signInNotice(session));
+  const leave = session.signOut && h('button', { type: 'button', onclick: () => session.signOut() }, words.signOut);
+  user.replaceChildren(...(session.user ? [bdi(session.user.display), leave || ''] : []));
+  if (state === 'checking' || identity === announced) return;
+  announced = identity;
   // A function of its own for each session tells the bell that it is a new one.
   bell.getToken = () => getToken();
-}
-
-function notice(state) {
-  const texts = {
-    checking: [words.checking],
-    needed: [words.needed, words.neededWhy, words.neededLocal, words.neededCloud],
-    ended: [words.ended, words.endedWhy],
-    wrong: [words.wrong, words.wrongWhy],
-    failed: [words.failed, session.error?.status === TOO_MANY ? words.tooMany : reason(session.error)],
-  };
-  const [title, ...lines] = texts[state];
-  const again = h('button', { type: 'button', class: 'primary', onclick: () => session.start() }, words.tryAgain);
-  return h(
-    'div',
-    { class: 'notice', role: 'status', 'data-state': state },
-    icon('key'),
-    h('h2', {}, title),
-    ...lines.map((line) => h('p', {}, line)),
-    state === 'failed' && again,
-  );
 }
 
 session.subscribe(sessionChanged);

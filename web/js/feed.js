@@ -34,6 +34,7 @@ export class JobFeed {
   #paused = false;
   #refused = null;
   #issued = new Set();
+  #started = new Set();
   #identity = 0;
   #knownIdentity = 0;
   #reading = null;
@@ -57,8 +58,8 @@ export class JobFeed {
       // Jobs that changed together come in one push.
       job: (...jobs) => jobs.forEach((job) => this.push(job)),
       removed: (removed) => this.removed(removed),
-      // An admin's connection gets these for the dashboard; the client complains about methods without a handler.
-      nudge: () => {},
+      // To admins, for the dashboard: some of everybody's jobs have changed.
+      nudge: (nudge) => this.changed({ ...NOTHING, nudge }),
     };
     const open = () => openHub({ ...access, handlers });
     this.#connection = new Connection(open, () => this.#connectionChanged());
@@ -140,6 +141,17 @@ export class JobFeed {
     if (changed) this.changed({ updated: [job], ended: ended ? [job] : [] });
     // Without a hub the time to the next read depends on whether a job runs.
     if (changed && !this.#connection.live && !this.#reading) this.#plan();
+  }
+
+  /** Take in a job that was started, or started again, in this tab: its end is news here. */
+  track(job) {
+    this.#started.add(String(job.id));
+    this.push(job);
+  }
+
+  /** Of these, those that were started in this tab; each is told once. @param {import('./types.d.ts').Job[]} ended */
+  takeStarted(ended) {
+    return ended.filter(({ id }) => this.#started.delete(String(id)));
   }
 
   removed(removed) {

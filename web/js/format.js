@@ -66,6 +66,9 @@ export function bytes(count) {
 /** "42%" of a number from 0 to 1. @param {number} part */
 export const share = (part) => percent.format(Math.min(1, Math.max(0, part)));
 
+/** "1,204". @param {number} count */
+export const number = (count) => whole.format(count);
+
 /** Time of day. @param {number} time in milliseconds */
 export const timeOfDay = (time) => clock.format(time);
 

@@ -54,22 +54,18 @@ export class JobActions {
     }
   }
 
-  cancel(job) {
-    return this.#changing('cancel', job);
+  async cancel(job) {
+    this.#feed.push(await this.#orSync(this.#feed.api.cancel(job.id)));
   }
 
-  retry(job) {
-    return this.#changing('retry', job);
+  async retry(job) {
+    this.#feed.track(await this.#orSync(this.#feed.api.retry(job.id)));
   }
 
   /** A link that works for some minutes. @returns {Promise<string>} */
   async download(job) {
     const { url } = await this.#feed.api.download(job.id);
     return url;
-  }
-
-  async #changing(action, job) {
-    this.#feed.push(await this.#orSync(this.#feed.api[action](job.id)));
   }
 
   async #hidden(ids, work) {

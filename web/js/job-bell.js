@@ -2,8 +2,8 @@
  * `<job-bell>`: a bell that shows a person their background jobs, live.
  *
  * Attributes: `api` (URL of the API; without it that of the server this file comes from), `renderers` (URLs of further
- * renderer modules, separated by spaces). Property: `getToken`. Events: `job-updated`, `job-bell-auth`. Parts:
- * `button`, `badge`, `panel`, `row`.
+ * renderer modules, separated by spaces), `toasts` (short messages when jobs end that were started in this tab).
+ * Property: `getToken`. Events: `job-updated`, `job-bell-auth`. Parts: `button`, `badge`, `panel`, `row`, `toast`.
  */
 
 import { config } from '../config.js';
@@ -13,9 +13,11 @@ import { feedOf } from './feed.js';
 import { badge } from './format.js';
 import { JobPanel, titleOf } from './job-panel.js';
 import { strings } from './strings.en.js';
+import { Toasts } from './toasts.js';
 
 const words = strings.bell;
-const SHEETS = [sheetOf('tokens.css'), sheetOf('bell.css')];
+const SHEETS = [sheetOf('tokens.css'), sheetOf('bell.css'), sheetOf('job-row.css')];
+measureInOwnUnit();
 const TICK = 1000;
 const GAP = 8;
 const BELOW = 12;
@@ -33,6 +35,7 @@ export class JobBell extends HTMLElement {
   #following = null;
   #announcer = new Announcer();
   #panel = null;
+  #toasts = new Toasts(() => this.#panel.element.showPopover());
   #unseen = h('span', { class: 'badge unseen', part: 'badge', 'aria-hidden': 'true', hidden: true });
   #running = h('span', { class: 'badge running', part: 'badge', 'aria-hidden': 'true', hidden: true });
   #button = h(
@@ -64,7 +67,7 @@ export class JobBell extends HTMLElement {
 
   /** Show a job that this page has just started, before the hub tells. @param {import('./types.d.ts').Job} job */
   track(job) {
-    this.#feed?.push(job);
+    this.#feed?.track(job);
   }
 
   async connectedCallback() {
@@ -80,7 +83,7 @@ export class JobBell extends HTMLElement {
     this.#panel.element.addEventListener('toggle', (event) => this.#toggled(event.newState === 'open'));
     this.#panel.element.addEventListener('beforetoggle', (event) => this.#toggling(event.newState === 'open'));
     this.#button.popoverTargetElement = this.#panel.element;
-    const inner = [this.#button, this.#panel.element, this.#announcer.element];
+    const inner = [this.#button, this.#toasts.element, this.#panel.element, this.#announcer.element];
     this.shadowRoot.replaceChildren(h('div', { class: 'root' }, ...inner));
     this.#render();
     await this.#loadRenderers();
@@ -92,6 +95,7 @@ export class JobBell extends HTMLElement {
 
   disconnectedCallback() {
     this.#toggled(false);
+    this.#toasts.clear();
     cancelAnimationFrame(this.#frame);
     this.#frame = null;
     this.#unsubscribe?.();
@@ -113,7 +117,9 @@ export class JobBell extends HTMLElement {
   }
 
   #changed({ updated, ended }, listener) {
-    if (this.#feed.isFirst(listener)) this.#announcer.ended(ended.map((job) => ({ ...job, title: titleOf(job) })));
+    const titled = (jobs) => jobs.map((job) => ({ title: titleOf(job), status: job.status }));
+    if (this.#feed.isFirst(listener)) this.#announcer.ended(titled(ended));
+    if (this.hasAttribute('toasts') && ended.length > 0) this.#toast(titled(this.#feed.takeStarted(ended)));
     for (const job of updated) this.#tell('job-updated', { job });
     const signedOut = this.#feed.state === 'signed-out';
     if (signedOut && !this.#signedOut) this.#tell('job-bell-auth', {});
@@ -121,6 +127,17 @@ export class JobBell extends HTMLElement {
     // Many changes at once are painted once; a hidden page paints nothing, but its counts must be right.
     if (document.hidden) this.#render();
     else this.#frame ??= requestAnimationFrame(() => this.#render());
+  }
+
+  #toast(ended) {
+    // What the open panel shows needs no message.
+    if (this.#isOpen()) return;
+    this.#toasts.place(this.#isLow() ? 'above' : 'below');
+    this.#toasts.show(ended);
+  }
+
+  #isOpen() {
+    return this.#panel.element.matches(':popover-open');
   }
 
   #tell(name, detail) {
@@ -136,7 +153,7 @@ export class JobBell extends HTMLElement {
       element.hidden = count === 0;
       setText(element, badge(count));
     }
-    if (this.#panel.element.matches(':popover-open')) this.#panel.render();
+    if (this.#isOpen()) this.#panel.render();
   }
 
   #toggling(open) {
@@ -151,6 +168,7 @@ export class JobBell extends HTMLElement {
     this.#following?.abort();
     this.#button.setAttribute('aria-expanded', String(open));
     if (!open) return;
+    this.#toasts.clear();
     this.#panel.focus();
     this.#ticking = setInterval(() => document.hidden || this.#panel.tick(), TICK);
     this.#following = new AbortController();
@@ -159,16 +177,33 @@ export class JobBell extends HTMLElement {
     addEventListener('scroll', () => this.#place(), { signal, capture: true, passive: true });
   }
 
+  /** Whether the bell is in the lower half of the window. */
+  #isLow() {
+    const { top, bottom } = this.#button.getBoundingClientRect();
+    const { clientHeight } = document.documentElement;
+    return top > clientHeight - bottom && top > clientHeight / 2;
+  }
+
   /** The panel is in the browser's top layer, where no ancestor can cut it off; so it is placed by numbers. */
   #place() {
     const { top, bottom, left, right } = this.#button.getBoundingClientRect();
     const { clientWidth, clientHeight } = document.documentElement;
     const rtl = getComputedStyle(this).direction === 'rtl';
-    const above = top > clientHeight - bottom && top > clientHeight / 2;
+    const above = this.#isLow();
     const { style, dataset } = this.#panel.element;
     dataset.side = above ? 'above' : 'below';
     style.setProperty('--offset', `${Math.max(GAP, (above ? clientHeight - top : bottom) + BELOW)}px`);
     style.setProperty('--end', `${Math.max(GAP, rtl ? left : clientWidth - right)}px`);
+  }
+}
+
+/** A rem is what the page makes of it. A length of the bell's own is worked out once, where `.root` sets it. */
+function measureInOwnUnit() {
+  try {
+    CSS.registerProperty({ name: '--qj-unit', syntax: '<length>', inherits: true, initialValue: '16px' });
+  } catch (error) {
+    // Another copy of this file was faster.
+    if (error.name !== 'InvalidModificationError') throw error;
   }
 }
 

@@ -125,6 +125,8 @@ export class JobPanel {
     await this.#busy(this.#clearAll, async () => {
       const byKeyboard = this.#clearAll.matches(':focus-visible');
       this.#undoable = await this.#feed.actions.clearFinished();
+      // Another tab was faster.
+      if (this.#undoable.ids.length === 0) return;
       const text = words.cleared(this.#undoable.ids.length);
       setText(this.#undoText, text);
       this.#context.announce(text);

@@ -59,8 +59,8 @@ export class JobRow {
     setText(this.#status, job.cancelRequested && !hasEnded(job) ? words.cancelling : strings.status[job.status]);
     setText(this.#step, format.plain(stepOf(job)));
     this.#showProgress(job, title);
-    this.#once('result', [job.status, job.result, job.actions], () =>
-      this.#result.replaceChildren(...nodes(job.status === 'succeeded' && job.result && this.#part(job, 'result'))));
+    this.#once('result', [job.status, job.result, job.expiredAt, job.actions], () =>
+      this.#result.replaceChildren(...nodes(job.status === 'succeeded' && this.#resultOf(job))));
     this.#once('error', [job.status, job.error], () =>
       this.#error.replaceChildren(...nodes(this.#part(job, 'error') ?? errorOf(job))));
     this.#offer(this.#cancel, job.actions.includes('cancel'));
@@ -79,6 +79,11 @@ export class JobRow {
   #part(job, part) {
     const link = (target, text) => this.#link(target, text);
     return render(job, part, { h, bdi, link, strings, format });
+  }
+
+  #resultOf(job) {
+    if (job.expiredAt) return h('p', { class: 'expired' }, words.expired);
+    return job.result && this.#part(job, 'result');
   }
 
   /** A button that fetches a link when it is clicked: a link that lies in the list would be dead after minutes. */
@@ -157,7 +162,8 @@ function timeOf(job, now) {
   }
   if (job.status === 'running') return format.ticking(now - Date.parse(job.startedAt));
   const wait = Date.parse(job.availableAt) - now;
-  if (wait > 0) return (job.status === 'retrying' ? words.retriesIn : words.startsIn)(format.ticking(wait));
+  // A job that is due is not promised for later because the clocks differ a little.
+  if (wait >= 1000) return (job.status === 'retrying' ? words.retriesIn : words.startsIn)(format.ticking(wait));
   return job.status === 'retrying' ? words.startsSoon : format.ago(now - Date.parse(job.createdAt));
 }
 

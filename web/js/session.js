@@ -69,6 +69,16 @@ export class InviteSession {
     return this.#data?.token ?? null;
   }
 
+  /** The token, as a feed asks for it before each request. */
+  async getToken() {
+    return this.token;
+  }
+
+  /** Another one for each session: what the bell shows is about whoever is signed in. */
+  get identity() {
+    return this.token;
+  }
+
   /** @param {() => void} listener called after every change @returns {() => void} ends it */
   subscribe(listener) {
     this.#listeners.add(listener);

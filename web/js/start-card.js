@@ -1,4 +1,4 @@
-/** The card that starts a zip job: choose files, upload them, start. */
+/** The card that starts a job: choose files, upload them, start. */
 
 import { bdi, h, icon, patchChildren, setAttribute, setBusy, setText } from './dom.js';
 import { bytes, failure } from './format.js';
@@ -6,7 +6,8 @@ import { strings } from './strings.en.js';
 import { Upload, freeName } from './uploads.js';
 
 const words = strings.start;
-const KIND = 'zip-builder';
+const ZIP = 'zip-builder';
+const IMPORT = 'csv-import';
 
 export class StartCard {
   /** @type {HTMLElement} */
@@ -17,6 +18,9 @@ export class StartCard {
   #files = [];
   #rows = new Map();
   #upload = null;
+  #kind = ZIP;
+  #wish = null;
+  #wishes = 0;
   #busy = false;
   #frame = null;
   #input = h('input', { type: 'file', multiple: true, hidden: true, onchange: () => this.#take(this.#input.files) });
@@ -29,9 +33,10 @@ export class StartCard {
   #chosen = h('div', { class: 'chosen-head' }, this.#summary, this.#removeAll);
   #name = h('input', { id: 'zip-name', maxlength: '80', autocomplete: 'off' });
   #field = h('p', { class: 'field' }, h('label', { for: 'zip-name' }, words.name), this.#name);
-  #start = h('button', { type: 'button', class: 'primary large', onclick: () => this.#go() });
+  #start = h('button', { type: 'button', class: 'primary large', onclick: () => this.#go(ZIP) });
+  #import = h('button', { type: 'button', class: 'large', onclick: () => this.#go(IMPORT) });
   #stop = h('button', { type: 'button', onclick: () => this.#upload?.stop() }, words.stop);
-  #action = h('div', { class: 'action' }, this.#start, this.#stop);
+  #action = h('div', { class: 'action' }, this.#start, this.#import, this.#stop);
   #bar = h('div', { class: 'bar', role: 'progressbar', 'aria-label': words.progress }, h('div', {}));
   #progress = h('p', { class: 'progress' });
   #message = h('p', { class: 'message', role: 'status' });
@@ -114,8 +119,9 @@ export class StartCard {
     this.#choose.focus();
   }
 
-  async #go() {
+  async #go(kind) {
     if (this.#busy) return;
+    this.#kind = kind;
     this.#say('');
     this.#upload ??= new Upload({
       files: this.#files,
@@ -138,8 +144,7 @@ export class StartCard {
       }
       what = words.failedStart;
       const name = this.#name.value.trim();
-      // The place is new for each upload, so it also names this one wish to start a job.
-      const job = await this.#api.start(KIND, { ...place, ...(name && { name }) }, place.prefix);
+      const job = await this.#startJob({ ...place, ...(name && { name }) });
       this.#reset();
       this.#say(words.started, 'good');
       this.#onStarted(job);
@@ -147,6 +152,14 @@ export class StartCard {
       if (error.name !== 'ApiError') throw error;
       this.#say(failure(what, error), 'bad');
     }
+  }
+
+  /** A try again is the same wish, and starts no second job; another name or another kind is another wish. */
+  #startJob(body) {
+    const wish = this.#kind + JSON.stringify(body);
+    if (wish !== this.#wish) this.#wishes += 1;
+    this.#wish = wish;
+    return this.#api.start(this.#kind, body, `${body.prefix}${this.#wishes}`);
   }
 
   async #whileBusy(work) {
@@ -178,8 +191,12 @@ export class StartCard {
     for (const node of [this.#choose, this.#sample, this.#removeAll, this.#name]) node.disabled = this.#busy;
     this.#renderFiles();
     this.#renderProgress();
-    setText(this.#start, this.#upload && !this.#busy ? words.again : words.start(count));
-    setBusy(this.#start, this.#busy);
+    const again = this.#upload && !this.#busy;
+    for (const [button, kind, text] of [[this.#start, ZIP, words.start], [this.#import, IMPORT, words.import]]) {
+      setText(button, again && this.#kind === kind ? words.again : text(count));
+      setBusy(button, this.#busy);
+    }
+    this.#import.hidden = !this.#files.every(({ name }) => /\.csv$/i.test(name));
   }
 
   #renderFiles() {

@@ -61,6 +61,7 @@ export const strings = {
     details: 'Details',
     result: 'Result',
     aborted: 'Stopped by the system. The job itself reported no error.',
+    expired: 'The result has expired and was deleted. Run the job again to get a new one.',
     announce: {
       succeeded: (title) => `${title} succeeded`,
       failed: (title) => `${title} failed`,
@@ -69,6 +70,11 @@ export const strings = {
     },
     digest: (n, parts) => `${n} jobs have ended: ${parts}`,
     digestPart: (n, status) => `${n} ${status}`,
+  },
+  toast: {
+    show: 'Show',
+    dismiss: (title) => `Dismiss the message about ${title}`,
+    region: 'Job messages',
   },
   failure: {
     clear: 'Could not clear',
@@ -88,6 +94,14 @@ export const strings = {
     skipped: (n) => `${count(n, 'file was', 'files were')} skipped`,
     download: 'Download zip',
   },
+  csv: {
+    imported: (rows, all) => `Rows imported: ${rows === all ? all : `${rows} of ${all}`}`,
+    files: (n) => count(n, 'file', 'files'),
+    columns: (names) => `Columns: ${names}`,
+    rejected: (n) => `${count(n, 'line was', 'lines were')} rejected`,
+    line: (file, line) => `${file}, line ${line}`,
+    more: (n) => `and ${n} more`,
+  },
 
   session: {
     checking: 'Signing you in',
@@ -104,6 +118,10 @@ export const strings = {
     failed: 'Signing in did not work',
     tooMany: 'There were too many attempts. Wait a minute, then try again.',
     tryAgain: 'Try again',
+    signIn: 'Sign in',
+    signOut: 'Sign out',
+    oidcNeeded: 'Sign in to see your jobs',
+    oidcEnded: 'Your session has ended. What the bell shows stays on screen until you sign in.',
   },
   start: {
     drop: 'Drop files here',
@@ -115,8 +133,9 @@ export const strings = {
     files: 'Chosen files',
     remove: (name) => `Remove ${name}`,
     removeAll: 'Remove all',
-    name: 'Name of the zip (optional)',
+    name: 'Name (optional)',
     start: (n) => `Zip ${count(n, 'file', 'files')}`,
+    import: (n) => `Import ${count(n, 'CSV file', 'CSV files')}`,
     again: 'Try again',
     stop: 'Stop',
     folder: (name) => `${name} is a folder. Choose the files in it instead`,

@@ -27,6 +27,8 @@ export interface Job {
   availableAt: string | null;
   error: { class: string; message: string } | null;
   result: Record<string, any> | null;
+  /** Since when the result is gone. */
+  expiredAt: string | null;
   cancelRequested: boolean;
   /** What the caller may do now. */
   actions: Action[];
@@ -63,6 +65,8 @@ export interface Effect {
 export interface Change {
   updated: Job[];
   ended: Job[];
+  /** To admins: ids of jobs that have changed, of whomever. */
+  nudge?: { ids?: Id[] };
 }
 
 export type FeedState = 'connecting' | 'live' | 'reconnecting' | 'off' | 'paused' | 'signed-out';
@@ -134,7 +138,14 @@ export interface Session {
   readonly state: SessionState;
   readonly token: string | null;
   readonly user: SessionData['user'] | null;
+  /** Changes whenever a bell has to begin anew; null when nobody is signed in. */
+  readonly identity: unknown;
+  /** The token to send now, renewed where that is needed. */
+  getToken: GetToken;
   start(): Promise<void>;
+  /** Where people sign in and out elsewhere, these go there. */
+  signIn?(): Promise<void>;
+  signOut?(): void;
   /** The server refused this token. */
   refuse(token: string | null): void;
   subscribe(listener: () => void): () => void;
@@ -162,4 +173,51 @@ export interface UploadPlace {
   container: string;
   prefix: string;
   files: UploadTarget[];
+}
+
+/** What an admin looks for: all that are set have to hold. Moments are ISO 8601 in UTC. */
+export interface Filters {
+  status?: Status[];
+  kind?: string;
+  user?: string;
+  queue?: string;
+  error?: string;
+  text?: string;
+  id?: string;
+  from?: string;
+  to?: string;
+  attemptsOver?: number;
+}
+
+export interface DashboardState {
+  view: 'jobs' | 'failures' | 'statistics' | 'queues';
+  window: '1h' | '24h' | '7d' | '30d' | '90d';
+  filters: Filters;
+  /** Where a page of the list begins; null: with the newest. */
+  before: string | null;
+  /** The job that is open. */
+  job: string | null;
+}
+
+/** A job in the admin's list. */
+export interface AdminJob extends Omit<Job, 'label' | 'result' | 'seenAt' | 'clearedAt'> {
+  queue: string;
+  userId: string;
+  waitMs: number | null;
+  actions: ('retry' | 'cancel')[];
+}
+
+/** What the parts of the dashboard share. */
+export interface DashboardContext {
+  api: import('./dashboard/admin-api.js').AdminApi;
+  options: { canAct: boolean; kinds: string[]; queues: string[]; mostRows: number };
+  /** The server's time, in milliseconds. */
+  now(): number;
+  announce(text: string): void;
+  /** Show something else. `trail`: where the newer pages begin. */
+  navigate(change: Partial<DashboardState>, how?: { trail?: (string | null)[] }): void;
+  /** The address of something else, for links. */
+  address(change: Partial<DashboardState>): string;
+  /** The admin has changed something: everything is read again. */
+  changed(): void;
 }

@@ -13,11 +13,14 @@ const REFUSED = 403;
 export function freeName(name, taken) {
   const clean = name.normalize('NFC').replace(/\p{Z}/gu, ' ').replace(/[\p{C}\\/]/gu, '_').trim() || '_';
   const dot = clean.lastIndexOf('.') > 0 ? clean.lastIndexOf('.') : clean.length;
-  const [stem, extension] = [clean.slice(0, dot).slice(0, 200), clean.slice(dot).slice(0, 50)];
+  const [stem, extension] = [start(clean.slice(0, dot), 200), start(clean.slice(dot), 50)];
   let free = stem + extension;
   for (let n = 2; taken.has(free); n += 1) free = `${stem} (${n})${extension}`;
   return free;
 }
+
+/** Whole characters: half of a pair is none. */
+const start = (text, count) => [...text].slice(0, count).join('');
 
 export class Upload {
   #reserve;

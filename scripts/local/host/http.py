@@ -7,10 +7,12 @@ import hmac
 import json
 import logging
 import os
+import re
 import time
 import uuid
 from collections.abc import Iterable
 from typing import Any
+from urllib.parse import unquote_to_bytes
 
 from azure.functions.http import HttpRequest, HttpResponseConverter
 from azure.functions.queue import QueueMessage
@@ -33,6 +35,8 @@ BODY_LIMIT_SETTING = "FUNCTIONS_REQUEST_BODY_SIZE_LIMIT"
 DEFAULT_BODY_LIMIT = 104_857_600
 # only the platform may set these; without its authentication in front they can only be forged
 _PLATFORM_HEADERS = ("x-ms-client-principal", "x-ms-token-")
+_HOST = re.compile(r"(?:\[[0-9a-fA-F:.]+\]|[\w.-]+|)(?::(?P<port>[0-9]{1,5}))?", re.ASCII)
+_LAST_PORT = 65_535
 # the server frames the buffered body itself
 _FRAMING_HEADERS = ("content-length", "transfer-encoding", "connection")
 
@@ -65,6 +69,8 @@ class HttpFrontEnd:
 
     async def _respond(self, request: Request) -> Response:
         path = request.scope["path"]
+        if not _is_well_formed(request):
+            return Response(status_code=400)
         if is_reserved(path):
             return await self._respond_as_host(request, path.strip("/").lower())
         route, parameters = self._find(request.method, path)
@@ -192,10 +198,20 @@ def _body_limit() -> int:
     return int(text)
 
 
+def _is_well_formed(request: Request) -> bool:
+    """Tell whether host and path can be a URL; the real host's server refuses what cannot."""
+    try:
+        unquote_to_bytes(request.scope["raw_path"]).decode()
+    except UnicodeDecodeError:
+        return False
+    host = _HOST.fullmatch(request.headers.get("host", ""))
+    return host is not None and int(host["port"] or 0) <= _LAST_PORT
+
+
 def _url(request: Request) -> str:
     """The URL as it was asked for: the path stays percent-encoded, azure-functions decodes it once."""
     host, port = request.scope["server"]
-    authority = request.headers.get("host", f"{host}:{port}")
+    authority = request.headers.get("host") or f"{host}:{port}"
     query = request.scope["query_string"].decode("latin-1")
     path = request.scope["raw_path"].decode("latin-1")
     return f"{request.scope['scheme']}://{authority}{path}" + (f"?{query}" if query else "")

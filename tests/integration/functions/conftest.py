@@ -78,7 +78,7 @@ class Site:
         return await self.http.request(method, path, headers=headers, **options)
 
     async def user_id(self, who: str) -> str:
-        return self.services.authenticator.authenticate(await self.token(who)).user_id
+        return (await self.services.authenticator.authenticate(await self.token(who))).user_id
 
     async def upload(self, who: str, files: dict[str, bytes]) -> str:
         """Upload files as the page does, and return their prefix."""

@@ -274,7 +274,7 @@ class TestServersAway:
         port = azurite.queue_endpoint.rsplit(":", 1)[1].split("/")[0]
         gone = azurite.connection_string.replace(f":{port}/", ":9/")
         queues = site.services.queues
-        monkeypatch.setattr(queues, "_connection_string", gone)
+        monkeypatch.setattr(queues, "_account", gone)
         await queues.close()
         job = await site.start("ann")
         health = (await site.call(None, "GET", "/api/health")).json()

@@ -81,7 +81,8 @@ def test_the_ready_file_leads_to_everything_and_ctrl_c_ends_it(runs: Runs) -> No
         status, session = post(port, "/api/session", {"invite": invite})
         assert (status, session["user"]["roles"]) == (200, [role])
 
-    assert f"admin link: {description['adminUrl']}\n" in run.output
+    dashboard = description["adminUrl"].replace("#", "dashboard.html#")
+    assert f"admin link: {dashboard}\n" in run.output
     assert f"guest link: {description['guestUrl']}\n" in run.output
 
     run.process.send_signal(signal.SIGINT)

@@ -17,24 +17,24 @@ SETTINGS = InviteSettings(invite_secret="i" * 43, admin_invite_secret="a" * 43, 
 authenticator = InviteAuthenticator(SETTINGS)
 
 
-def test_a_guest_and_an_admin() -> None:
-    guest, admin = authenticator.exchange("i" * 43), authenticator.exchange("a" * 43)
+async def test_a_guest_and_an_admin() -> None:
+    guest, admin = await authenticator.exchange("i" * 43), await authenticator.exchange("a" * 43)
     assert (guest.principal.roles, admin.principal.roles) == (frozenset({"guest"}), frozenset({"admin"}))
     assert not guest.principal.is_admin
-    assert authenticator.authenticate(guest.token) == guest.principal
+    assert await authenticator.authenticate(guest.token) == guest.principal
     assert 11.9 * 3600 < guest.principal.expires_at - time.time() <= 12 * 3600
 
 
-def test_each_exchange_is_another_user() -> None:
-    ids = {authenticator.exchange("i" * 43).principal.user_id for _ in range(5)}
+async def test_each_exchange_is_another_user() -> None:
+    ids = {(await authenticator.exchange("i" * 43)).principal.user_id for _ in range(5)}
     assert len(ids) == 5
     assert all(len(user_id) == 32 and user_id.isalnum() for user_id in ids)
 
 
 @pytest.mark.parametrize("invite", ["", "x", "i" * 42, "i" * 44, "s" * 43, "\ud800", "I" * 43])
-def test_a_wrong_invite_is_refused(invite: str) -> None:
+async def test_a_wrong_invite_is_refused(invite: str) -> None:
     with pytest.raises(Problem) as caught:
-        authenticator.exchange(invite)
+        await authenticator.exchange(invite)
     assert caught.value.status_code == 401
 
 
@@ -48,8 +48,8 @@ def signed(**changes: Any) -> str:
     return jwt.encode(claims(**changes), authenticator._key, algorithm="HS256")
 
 
-def test_the_claims_of_the_table_below_would_do() -> None:
-    assert authenticator.authenticate(signed()).user_id == user_id_of("qj-guest", "guest:1")
+async def test_the_claims_of_the_table_below_would_do() -> None:
+    assert (await authenticator.authenticate(signed())).user_id == user_id_of("qj-guest", "guest:1")
 
 
 @pytest.mark.parametrize(
@@ -72,34 +72,34 @@ def test_the_claims_of_the_table_below_would_do() -> None:
     ],
     ids=repr,
 )
-def test_a_session_with_wrong_claims_is_refused(changes: dict[str, Any]) -> None:
+async def test_a_session_with_wrong_claims_is_refused(changes: dict[str, Any]) -> None:
     with pytest.raises(Problem) as caught:
-        authenticator.authenticate(signed(**changes))
+        await authenticator.authenticate(signed(**changes))
     assert caught.value.status_code == 401
 
 
 @pytest.mark.parametrize("key", ["i" * 43, "a" * 43, "s" * 43, "x" * 43])
-def test_nobody_with_a_link_can_sign_a_session(key: str) -> None:
+async def test_nobody_with_a_link_can_sign_a_session(key: str) -> None:
     token = jwt.encode(claims(role="admin"), key, algorithm="HS256")
     with pytest.raises(Problem):
-        authenticator.authenticate(token)
+        await authenticator.authenticate(token)
 
 
 @pytest.mark.parametrize("token", ["", "x", "a.b.c", "é.é.é", "x" * 100_000])
-def test_what_is_no_token_is_refused(token: str) -> None:
+async def test_what_is_no_token_is_refused(token: str) -> None:
     with pytest.raises(Problem):
-        authenticator.authenticate(token)
+        await authenticator.authenticate(token)
 
 
-def test_no_algorithm_is_no_signature() -> None:
+async def test_no_algorithm_is_no_signature() -> None:
     token = jwt.encode(claims(), "", algorithm="none")
     with pytest.raises(Problem):
-        authenticator.authenticate(token)
+        await authenticator.authenticate(token)
 
 
 @pytest.mark.parametrize("name", ["invite_secret", "admin_invite_secret", "session_secret"])
-def test_a_new_secret_ends_all_sessions(name: str) -> None:
+async def test_a_new_secret_ends_all_sessions(name: str) -> None:
     values = {field: getattr(SETTINGS, field) for field in InviteSettings.__slots__}
     other = InviteAuthenticator(InviteSettings(**(values | {name: "n" * 43})))
     with pytest.raises(Problem):
-        other.authenticate(signed())
+        await other.authenticate(signed())

@@ -377,6 +377,19 @@ describe('what a person does', () => {
     await live();
   });
 
+  it('is told the end of what was started here, once', async () => {
+    feed.track(job('c', { status: 'pending' }));
+    const ended = [job('c', done), job('a', done)];
+    assert.deepEqual(feed.takeStarted(ended), [ended[0]]);
+    assert.deepEqual(feed.takeStarted(ended), []);
+  });
+
+  it('is told the end of what was tried again here', async () => {
+    server.answers['POST /api/jobs/a/retry'] = { body: job('a', { version: 4 }) };
+    await feed.actions.retry(feed.store.get('a'));
+    assert.deepEqual(feed.takeStarted([job('a', { ...done, version: 6 })]).length, 1);
+  });
+
   it('clears a job at once', async () => {
     server.hold = deferred();
     const clearing = feed.actions.clear(feed.store.get('a'));

@@ -6,7 +6,7 @@ import { describe, it } from 'node:test';
 import { ApiError } from '../../../web/js/api.js';
 import { digest } from '../../../web/js/announcer.js';
 import { allowedUrl } from '../../../web/js/dom.js';
-import { ago, badge, bytes, duration, failure, moment, plain, share, ticking } from '../../../web/js/format.js';
+import { ago, badge, bytes, duration, failure, moment, number, plain, share, ticking } from '../../../web/js/format.js';
 
 const table = (format, rows) => {
   for (const [value, expected] of rows) assert.equal(format(value), expected, `of ${value}`);
@@ -72,6 +72,10 @@ describe('numbers', () => {
       [NaN, '-'],
       [null, '-'],
     ]);
+  });
+
+  it('of things have their thousands apart', () => {
+    assert.equal(number(1204), '1,204');
   });
 
   it('of progress stay between 0 and 100%', () => {

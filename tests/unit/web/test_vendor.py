@@ -1,4 +1,4 @@
-"""The vendored SignalR client is the file that npm ships, and nothing else is fetched from a registry."""
+"""The vendored clients are the files that npm ships, and nothing else is fetched from a registry."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ import pytest
 
 from scripts import vendor_web
 
-NPM_SHA256 = "97e9b97e642a72e5a470917147a2bf79f86cad829a5c6786adb10614d248bb95"
+NPM_SHA256 = {
+    "signalr-10.0.11.min.js": "97e9b97e642a72e5a470917147a2bf79f86cad829a5c6786adb10614d248bb95",
+    "oauth4webapi-3.8.8.js": "72a5f6d84416e92b659c6b8fd837c5fa38d44b7f2e18f91daa1fe57da677c7ad",
+}
 
 
 @pytest.fixture
@@ -24,9 +27,10 @@ def web(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return web
 
 
-def test_copy_is_the_file_of_npm() -> None:
+def test_copies_are_the_files_of_npm() -> None:
     assert "10.0.11" in vendor_web.check()
-    assert json.loads(vendor_web.MANIFEST.read_text())["sha256"] == NPM_SHA256
+    manifest = json.loads(vendor_web.MANIFEST.read_text())
+    assert {entry["file"]: entry["sha256"] for entry in manifest} == NPM_SHA256
 
 
 def test_edited_copy_is_found(web: Path) -> None:
@@ -44,14 +48,16 @@ def test_new_lock_without_new_copy_is_found(web: Path) -> None:
 
 
 def test_client_is_loaded_under_its_name() -> None:
-    name = json.loads(vendor_web.MANIFEST.read_text())["file"]
-    for user in ("js/signalr.js", "index.html"):
-        assert f"vendor/{name}" in (vendor_web.WEB / user).read_text(), user
+    files = {entry["name"]: entry["file"] for entry in json.loads(vendor_web.MANIFEST.read_text())}
+    for package in vendor_web.PACKAGES:
+        for user in package.named_in:
+            assert f"vendor/{files[package.name]}" in (vendor_web.WEB / user).read_text(), user
 
 
 def test_license_lies_beside_it() -> None:
     text = (vendor_web.VENDOR / "LICENSE-signalr.txt").read_text()
     assert text.startswith("The MIT License (MIT)\n\nCopyright (c) .NET Foundation and Contributors\n")
+    assert "Filip Skokan" in (vendor_web.VENDOR / "LICENSE-oauth4webapi.txt").read_text()
 
 
 def test_lock_names_no_registry() -> None:

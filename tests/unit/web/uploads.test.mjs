@@ -20,6 +20,12 @@ describe('the name of a file', () => {
     assert.deepEqual(names('a b.txt', '\u00e4\u4e2d.tar.gz', '.env'), ['a b.txt', '\u00e4\u4e2d.tar.gz', '.env']);
   });
 
+  it('is cut between characters', () => {
+    const [cut] = names(`${'a'.repeat(199)}\u{1f600}\u{1f600}.txt`);
+    assert.equal(cut, `${'a'.repeat(199)}\u{1f600}.txt`);
+    assert.ok(cut.isWellFormed());
+  });
+
   it('loses what cannot be printed, and folders', () => {
     const odd = names('Screenshot 9.00\u202fAM.png', 'evil\u202egpj.exe', 'a/b\\c.txt', 'tab\there', 'e\u0301.txt', '\u200b');
     assert.deepEqual(odd, ['Screenshot 9.00 AM.png', 'evil_gpj.exe', 'a_b_c.txt', 'tab_here', '\u00e9.txt', '_']);

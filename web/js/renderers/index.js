@@ -5,4 +5,5 @@
 
 export { register, render } from './registry.js';
 
+import './csv.js';
 import './zip.js';

@@ -1,0 +1,386 @@
+"""What the admin's routes take and answer, as it stands in the OpenAPI document."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import ConfigDict, Field, StringConstraints
+from pydantic.alias_generators import to_camel
+
+from api.admin_filters import JobFilters, Moment
+from api.admin_payload import PayloadView
+from api.models import Body
+from queued_jobs.bulk import BulkReport
+from queued_jobs.failures import FailureGroup
+from queued_jobs.histogram import Percentiles
+from queued_jobs.model import Attempt, JobError, JobKey, JobStatus, QueuedJob
+from queued_jobs.queues import QueueDepth
+from queued_jobs.search import JobSummary
+from queued_jobs.stats import Backlog, Counts, Durations, KindStats, Stats
+from queued_jobs.view import ErrorView, Public
+
+Act = Literal["retry", "cancel"]
+
+_MILLISECOND = timedelta(milliseconds=1)
+
+
+class OptionsView(Public):
+    """What the caller may do here, and what there is to choose from."""
+
+    can_act: bool
+    kinds: tuple[str, ...]
+    queues: tuple[str, ...]
+    #: Rows of a CSV file.
+    most_rows: int
+
+
+class AdminJobView(Public):
+    """A job in the admin's list, without its request and result."""
+
+    id: JobKey
+    kind: str
+    queue: str
+    user_id: str
+    status: JobStatus
+    version: int
+    attempt: int
+    max_attempts: int
+    cancel_requested: bool
+    progress: float | None
+    progress_message: str | None
+    created_at: datetime
+    available_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    #: Of the last attempt: from the moment it was due to its start, and from there to its end.
+    wait_ms: int | None
+    duration_ms: int | None
+    error: ErrorView | None
+    #: What the caller may do now.
+    actions: tuple[Act, ...]
+
+    @classmethod
+    def of(cls, job: JobSummary, *, can_act: bool) -> Self:
+        return cls(**_shared(job, can_act), error=_short(job.error))
+
+
+class AdminPage(Public):
+    items: tuple[AdminJobView, ...]
+    #: Give it as `before` to read on. Where a filter needs a look into each job, a page may be short and still have it.
+    next_before: str | None
+
+
+class TracedErrorView(ErrorView):
+    #: For admins; null for viewers.
+    traceback: str | None
+
+
+class TracedAttemptView(Public):
+    attempt: int
+    worker_id: str
+    due_at: datetime
+    started_at: datetime
+    ended_at: datetime | None
+    outcome: str | None
+    error: TracedErrorView | None
+
+    @classmethod
+    def of(cls, attempt: Attempt, *, can_act: bool) -> Self:
+        return cls(
+            attempt=attempt.attempt,
+            worker_id=attempt.worker_id,
+            due_at=attempt.due_at,
+            started_at=attempt.started_at,
+            ended_at=attempt.ended_at,
+            outcome=attempt.outcome,
+            error=_traced(attempt.error, can_act),
+        )
+
+
+class AdminJobDetailView(AdminJobView):
+    """All that is known of a job; secrets in its request and result are masked."""
+
+    label: str
+    error: TracedErrorView | None
+    request: PayloadView
+    result: PayloadView | None
+    attempts: tuple[TracedAttemptView, ...]
+    schema_version: int
+    parent_id: JobKey | None
+    unique_key: str | None
+    traceparent: str | None
+    worker_id: str | None
+    #: How often a worker died under it.
+    lost_count: int
+    #: How often it was queued, and the last time that a message was sent for.
+    dispatch_gen: int
+    sent_gen: int
+    seen_at: datetime | None
+    cleared_at: datetime | None
+
+    @classmethod
+    def of_job(cls, job: QueuedJob, attempts: list[Attempt], *, label: str, can_act: bool) -> Self:
+        return cls(
+            **_shared(job, can_act),
+            label=label,
+            error=_traced(job.error, can_act),
+            request=PayloadView.of(job.request),
+            result=None if job.result is None else PayloadView.of(job.result),
+            attempts=tuple(TracedAttemptView.of(attempt, can_act=can_act) for attempt in attempts),
+            schema_version=job.schema_version,
+            parent_id=job.parent_id,
+            unique_key=job.unique_key,
+            traceparent=job.traceparent,
+            worker_id=job.worker_id,
+            lost_count=job.lost_count,
+            dispatch_gen=job.dispatch_gen,
+            sent_gen=job.sent_gen,
+            seen_at=job.seen_at,
+            cleared_at=job.cleared_at,
+        )
+
+
+class CountView(Public):
+    number: int
+    #: False: there are more, or with some filters perhaps more.
+    exact: bool
+    #: Give it to a bulk action, for it to touch nothing newer than what was counted.
+    as_of: datetime
+
+
+class CountFilters(JobFilters):
+    #: Count what this bulk action would touch.
+    action: Act | None = None
+
+
+class BulkBody(Body):
+    model_config = ConfigDict(alias_generator=to_camel)
+
+    action: Act
+    filters: JobFilters
+    #: Of the count that a person has confirmed.
+    as_of: Moment
+    #: `next` of the answer before.
+    before: Annotated[str | None, StringConstraints(max_length=80)] = None
+    limit: Annotated[int, Field(ge=1, le=1_000)] = 500
+
+
+class RefusalView(Public):
+    id: JobKey
+    reason: str
+
+
+class BulkView(Public):
+    changed: int
+    #: How many were left alone, by the reason.
+    refused: Mapping[str, int]
+    #: Some of these.
+    refusals: tuple[RefusalView, ...]
+    #: Where it is not null, call again with it as `before` for the rest.
+    next: str | None
+
+    @classmethod
+    def of(cls, report: BulkReport, following: str | None) -> Self:
+        return cls(
+            changed=report.changed,
+            refused=report.refused,
+            refusals=tuple(RefusalView(id=one.id, reason=one.reason) for one in report.refusals),
+            next=following,
+        )
+
+
+class FailureGroupView(Public):
+    fingerprint: str
+    type: Annotated[str, Field(serialization_alias="class")]
+    #: With `<n>`, `<id>` and `<text>` for what differs.
+    message: str
+    kinds: tuple[str, ...]
+    failures: int
+    first_at: datetime
+    last_at: datetime
+    example: JobKey
+
+    @classmethod
+    def of(cls, group: FailureGroup) -> Self:
+        return cls(**{name: getattr(group, name) for name in cls.model_fields})
+
+
+class FailuresView(Public):
+    since: datetime
+    groups: tuple[FailureGroupView, ...]
+    #: Whether there are further, smaller groups.
+    more: bool
+
+
+class PercentilesView(Public):
+    """In milliseconds."""
+
+    p50: float
+    p95: float
+    p99: float
+
+    @classmethod
+    def of(cls, percentiles: Percentiles | None) -> Self | None:
+        if percentiles is None:
+            return None
+        return cls(**{name: round(getattr(percentiles, name) / _MILLISECOND, 3) for name in cls.model_fields})
+
+
+class CountsView(Public):
+    created: int
+    succeeded: int
+    failed: int
+    retried: int
+
+
+class KindStatsView(CountsView):
+    wait: PercentilesView | None
+    run: PercentilesView | None
+    waiting: int
+    waiting_since: datetime | None
+    delayed: int
+    running: int
+
+    @classmethod
+    def of(cls, stats: KindStats, **extra: Any) -> Self:
+        backlog = stats.backlog
+        return cls(
+            **_counts(stats.counts),
+            **_durations(stats.durations),
+            waiting=backlog.waiting,
+            waiting_since=backlog.waiting_since,
+            delayed=backlog.delayed,
+            running=backlog.running,
+            **extra,
+        )
+
+
+class NamedKindStatsView(KindStatsView):
+    kind: str
+
+
+class CountBucketView(CountsView):
+    at: datetime
+
+
+class DurationBucketView(Public):
+    at: datetime
+    wait: PercentilesView | None
+    run: PercentilesView | None
+
+
+class StatsView(Public):
+    """Buckets in which nothing happened are left out."""
+
+    since: datetime
+    until: datetime
+    bucket_ms: int
+    durations_bucket_ms: int
+    #: Whether the percentiles are exact; else they are off by less than 28 %.
+    exact: bool
+    total: KindStatsView
+    kinds: tuple[NamedKindStatsView, ...]
+    buckets: tuple[CountBucketView, ...]
+    durations: tuple[DurationBucketView, ...]
+
+    @classmethod
+    def of(cls, stats: Stats) -> Self:
+        sums: dict[datetime, dict[str, int]] = {}
+        for bucket in stats.buckets:
+            sums_at = sums.setdefault(bucket.at, dict.fromkeys(CountsView.model_fields, 0))
+            for name, value in _counts(bucket.counts).items():
+                sums_at[name] += value
+        return cls(
+            since=stats.since,
+            until=stats.until,
+            bucket_ms=stats.bucket // _MILLISECOND,
+            durations_bucket_ms=stats.durations_bucket // _MILLISECOND,
+            exact=stats.exact,
+            total=KindStatsView.of(stats.total),
+            kinds=tuple(NamedKindStatsView.of(one, kind=kind) for kind, one in stats.kinds.items()),
+            buckets=tuple(CountBucketView(at=at, **counts) for at, counts in sorted(sums.items())),
+            durations=tuple(
+                DurationBucketView(at=at, **_durations(one)) for at, one in sorted(stats.durations.items())
+            ),
+        )
+
+
+class QueueView(Public):
+    queue: str
+    kind: str
+    #: About how many there are on the queue and on its poison queue. Some are for later.
+    messages: int
+    poison: int
+    #: Jobs: due and not taken by a worker yet; for later; running.
+    waiting: int
+    delayed: int
+    running: int
+    #: When the job that waits longest was due.
+    waiting_since: datetime | None
+
+    @classmethod
+    def of(cls, depth: QueueDepth, kind: str, stats: KindStats | None) -> Self:
+        backlog = Backlog() if stats is None else stats.backlog
+        return cls(
+            queue=depth.queue,
+            kind=kind,
+            messages=depth.messages,
+            poison=depth.poison,
+            waiting=backlog.waiting,
+            delayed=backlog.delayed,
+            running=backlog.running,
+            waiting_since=backlog.waiting_since,
+        )
+
+
+class QueuesView(Public):
+    queues: tuple[QueueView, ...]
+
+
+class RedriveView(Public):
+    #: How many messages were put back.
+    moved: int
+
+
+def _shared(job: JobSummary | QueuedJob, can_act: bool) -> dict[str, Any]:
+    same = (
+        *("id", "kind", "queue", "user_id", "status", "version", "attempt", "max_attempts", "cancel_requested"),
+        *("progress", "progress_message", "created_at", "available_at", "started_at", "finished_at"),
+    )
+    # while it waits, these are of two different attempts
+    started = None if job.status in (JobStatus.PENDING, JobStatus.RETRYING) else job.started_at
+    return {name: getattr(job, name) for name in same} | {
+        "wait_ms": _between(job.available_at, started),
+        "duration_ms": _between(started, job.finished_at),
+        "actions": _actions(job) if can_act else (),
+    }
+
+
+def _between(start: datetime | None, end: datetime | None) -> int | None:
+    return None if start is None or end is None else round((end - start) / _MILLISECOND)
+
+
+def _actions(job: JobSummary | QueuedJob) -> tuple[Act, ...]:
+    if job.status.is_final:
+        return () if job.status is JobStatus.SUCCEEDED else ("retry",)
+    return () if job.cancel_requested else ("cancel",)
+
+
+def _short(error: JobError | None) -> ErrorView | None:
+    return None if error is None else ErrorView(type=error.type, message=error.message)
+
+
+def _traced(error: JobError | None, can_act: bool) -> TracedErrorView | None:
+    if error is None:
+        return None
+    return TracedErrorView(type=error.type, message=error.message, traceback=error.traceback if can_act else None)
+
+
+def _counts(counts: Counts) -> dict[str, Any]:
+    return {name: getattr(counts, name) for name in CountsView.model_fields}
+
+
+def _durations(durations: Durations) -> dict[str, Any]:
+    return {"wait": PercentilesView.of(durations.wait), "run": PercentilesView.of(durations.run)}

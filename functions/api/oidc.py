@@ -1,0 +1,100 @@
+"""`AUTH_MODE=oidc`: people sign in at an OpenID Connect provider; here its access tokens are checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+import jwt
+
+from api.identity import ADMIN, USER, VIEWER, Principal, unauthorized, user_id_of
+from api.key_set import KeysAway, KeySet
+from api.problems import Problem
+from settings import OidcSettings
+
+_LEEWAY = timedelta(seconds=60)
+_LONGEST_TOKEN = 16 * 1024
+_LONGEST_SUBJECT = 255
+_LONGEST_KEY_ID = 300
+_LONGEST_NAME = 80
+_TYPES = ("at+jwt", "application/at+jwt", "jwt")
+_REQUIRED = ["exp", "iat", "iss", "aud", "sub"]
+_ROLES = frozenset({USER, VIEWER, ADMIN})
+
+
+class OidcAuthenticator:
+    """Takes signed access tokens of one issuer for one audience.
+
+    Keys come from the issuer's published set alone, whatever a token says of itself, and each is used for its own kind
+    of signature alone. A list of audiences is taken if ours is among them, as the standard allows.
+    """
+
+    def __init__(self, settings: OidcSettings, keys: KeySet | None = None) -> None:
+        self._settings = settings
+        self._keys = keys or KeySet(settings.issuer)
+
+    async def authenticate(self, token: str) -> Principal:
+        try:
+            claims = await self._claims(token)
+        except jwt.PyJWTError as exc:
+            raise unauthorized("This token is not valid (any more). Sign in again.") from exc
+        except KeysAway as exc:
+            raise Problem(503, "The identity provider does not answer at the moment.", {"Retry-After": "5"}) from exc
+        return Principal(
+            user_id=user_id_of(self._settings.issuer, _subject(claims)),
+            display=_name(claims),
+            roles=_roles(claims.get(self._settings.roles_claim)),
+            expires_at=float(claims["exp"]),
+        )
+
+    async def _claims(self, token: str) -> dict[str, Any]:
+        if len(token) > _LONGEST_TOKEN:
+            raise jwt.DecodeError("too long")
+        header = jwt.get_unverified_header(token)
+        algorithm, key_id = header.get("alg"), header.get("kid")
+        if str(header.get("typ", "")).lower() not in _TYPES:
+            raise jwt.DecodeError("not an access token")
+        if algorithm not in self._settings.algorithms:
+            raise jwt.InvalidAlgorithmError("this way of signing is not accepted")
+        if not isinstance(key_id, str) or not 0 < len(key_id) <= _LONGEST_KEY_ID:
+            raise jwt.InvalidKeyError("names no key")
+        key = await self._keys.find(key_id, algorithm)
+        if key is None:
+            raise jwt.InvalidKeyError("names a key that is not the provider's")
+        claims: dict[str, Any] = jwt.decode(
+            token,
+            key,
+            algorithms=[algorithm],
+            issuer=self._settings.issuer,
+            audience=self._settings.audience,
+            leeway=_LEEWAY,
+            options={"require": _REQUIRED},
+        )
+        if not 0 < len(claims["sub"]) <= _LONGEST_SUBJECT:
+            raise jwt.InvalidTokenError("empty, or too long")
+        return claims
+
+
+def _subject(claims: Mapping[str, Any]) -> str:
+    """Return who it is for the issuer. Entra's `sub` differs from one application to the next, `oid` does not."""
+    tenant, person = claims.get("tid"), claims.get("oid")
+    if isinstance(tenant, str) and isinstance(person, str):
+        return f"{tenant}|{person}"
+    subject: str = claims["sub"]
+    return subject
+
+
+def _roles(claim: Any) -> frozenset[str]:
+    """Return the roles that we know; whoever looks at, or acts on, everybody's jobs is a user too."""
+    given = claim.split() if isinstance(claim, str) else claim if isinstance(claim, list) else []
+    found = {role for role in given if isinstance(role, str)} & _ROLES
+    return frozenset(found | {USER}) if found else frozenset()
+
+
+def _name(claims: Mapping[str, Any]) -> str:
+    for claim in ("name", "preferred_username", "email"):
+        value = claims.get(claim)
+        if isinstance(value, str) and value.isprintable() and value.strip():
+            return value.strip()[:_LONGEST_NAME]
+    return f"User {str(claims['sub'])[-4:]}"

@@ -1,0 +1,168 @@
+"""Imports the rows of uploaded CSV files, and tells which lines it rejects, and why."""
+
+from __future__ import annotations
+
+import asyncio
+import codecs
+import csv
+import json
+from collections.abc import Iterable, Iterator
+from typing import Annotated, Literal
+
+from pydantic import ConfigDict, StringConstraints
+
+from archive import BlockWriter
+from queued_jobs import JobContext, JobRunner, PermanentError, QueuedJob, RetryPolicy
+from queued_jobs.view import Public
+from storage import MAX_BYTES, MAX_FILES, RESULTS, blob_service, delete_blob
+
+_MAX_REJECTED_SHOWN = 100
+_MAX_COLUMNS_SHOWN = 50
+_LONGEST_LINE = 1024 * 1024
+_LONGEST_NAME = 100
+
+
+class CsvImportRequest(Public):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    container: Literal["uploads"] = "uploads"
+    #: As the answer to an upload names it.
+    prefix: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}/$")]
+    #: What the user calls this import.
+    name: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=80)] | None = None
+
+
+class RejectedLine(Public):
+    file: str
+    #: Where the row ends, from 1 on.
+    line: int
+    reason: str
+
+
+class CsvImportResult(Public):
+    #: The imported rows, a JSON object a line.
+    container: str
+    blob: str
+    files: int
+    #: Of the first file; at most fifty.
+    columns: tuple[str, ...]
+    rows: int
+    imported: int
+    rejected: int
+    #: The first hundred.
+    rejected_lines: tuple[RejectedLine, ...]
+
+
+class NothingToImport(PermanentError):
+    """There are no files below this prefix, or more than one import may hold."""
+
+
+class NotCsv(PermanentError):
+    """A file cannot be read as CSV with a header."""
+
+
+class CsvImport(JobRunner[CsvImportRequest, CsvImportResult]):
+    """Reads file by file in pieces and stores the good rows as JSON lines, which appear only when all are there.
+
+    The first line of a file names its columns; a row is rejected when it has another number of fields, is quoted
+    wrongly or is not UTF-8. A further attempt starts anew under a name of its own.
+    """
+
+    kind = "csv-import"
+    queue = "csv-import"
+    retry = RetryPolicy(max_attempts=3)
+
+    @classmethod
+    def label(cls, request: CsvImportRequest) -> str:
+        return f"Import of {request.name or 'CSV files'}"
+
+    def on_execute(self, request: CsvImportRequest, ctx: JobContext[CsvImportResult]) -> CsvImportResult:
+        folder = f"{ctx.job.user_id}/{request.prefix}"
+        blobs = list(blob_service().get_container_client(request.container).list_blobs(folder))
+        total = sum(blob.size for blob in blobs)
+        if not blobs or len(blobs) > MAX_FILES or total > MAX_BYTES:
+            raise NothingToImport(f"There must be 1 to {MAX_FILES:,} files of {MAX_BYTES // 1024**3} GiB together.")
+        target = BlockWriter(blob_service().get_blob_client(RESULTS, f"{ctx.job.id}/{ctx.job.attempt}.jsonl"))
+        rejected: list[RejectedLine] = []
+        columns: list[str] = []
+        rows = imported = done = 0
+
+        def counted(pieces: Iterable[bytes]) -> Iterator[bytes]:
+            nonlocal done
+            for piece in pieces:
+                ctx.checkpoint()
+                yield piece
+                done += len(piece)
+                ctx.report(done / total if total else None, f"{rows:,} rows")
+
+        for blob in blobs:
+            file = blob.name.removeprefix(folder)[-_LONGEST_NAME:]
+            pieces = blob_service().get_blob_client(request.container, blob.name).download_blob().chunks()
+            reader = csv.reader(lines(counted(pieces), file), strict=True)
+            header, _ = next(parsed(reader), ([], ""))
+            if not any(header):
+                raise NotCsv(f"{file} has no first line that names its columns.")
+            columns = columns or header
+            for row, problem in parsed(reader):
+                rows += 1
+                reason = problem or reason_against(row, header)
+                if reason:
+                    rejected.append(RejectedLine(file=file, line=reader.line_num, reason=reason))
+                    continue
+                target.write(json.dumps(dict(zip(header, row, strict=True)), ensure_ascii=False).encode() + b"\n")
+                imported += 1
+        ctx.checkpoint()
+        target.commit(content_type="application/jsonl", metadata={"queued_jobs_kind": self.kind})
+        return CsvImportResult(
+            container=RESULTS,
+            blob=f"{ctx.job.id}/{ctx.job.attempt}.jsonl",
+            files=len(blobs),
+            columns=tuple(name[:_LONGEST_NAME] for name in columns[:_MAX_COLUMNS_SHOWN]),
+            rows=rows,
+            imported=imported,
+            rejected=rows - imported,
+            rejected_lines=tuple(rejected[:_MAX_REJECTED_SHOWN]),
+        )
+
+    async def on_result_expired(self, job: QueuedJob, result: CsvImportResult) -> None:
+        await self.on_result_discarded(job, result)
+
+    async def on_result_discarded(self, job: QueuedJob, result: CsvImportResult) -> None:
+        await asyncio.to_thread(delete_blob, result.container, result.blob)
+
+
+def lines(pieces: Iterable[bytes], file: str) -> Iterator[str]:
+    """Yield the lines with their ends; bytes that are not UTF-8 become U+FFFD. Raises `NotCsv` for an endless line."""
+    decoder = codecs.getincrementaldecoder("utf-8-sig")(errors="replace")
+    rest = ""
+    for piece in pieces:
+        *whole, rest = (rest + decoder.decode(piece)).split("\n")
+        if len(rest) > _LONGEST_LINE:
+            raise NotCsv(f"{file} has a line of more than {_LONGEST_LINE:,} characters.")
+        yield from (f"{line}\n" for line in whole)
+    rest += decoder.decode(b"", final=True)
+    if rest:
+        yield rest
+
+
+def parsed(reader: Iterator[list[str]]) -> Iterator[tuple[list[str], str]]:
+    """Yield each row with what is wrong with its form, or ""; rows without any field are left out."""
+    while True:
+        try:
+            row = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            yield [], f"It is no CSV: {error}."
+        else:
+            if row:
+                yield row, ""
+
+
+def reason_against(row: list[str], header: list[str]) -> str:
+    """Say why the row is rejected; "" when it is a good one."""
+    if len(row) != len(header):
+        return f"The number of fields is {len(row)} instead of {len(header)}."
+    if any("\ufffd" in value for value in row):
+        return "It is not UTF-8."
+    return ""

@@ -1,0 +1,341 @@
+"""The bell when the connection, the hub, the server or the clock is not as it should be."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import time
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+
+import jwt
+import pytest
+from playwright.sync_api import Page, Request, Route, expect
+
+from queued_jobs.signalr import ConnectionString
+from scripts.local.stack import Stack
+from scripts.staged_jobs import Stage
+from tests.e2e.conftest import Noise
+from tests.support.bell import PATIENCE, SECONDS, Bell
+from tests.support.hub import control
+from tests.support.waiting import wait_until
+
+Visitor = Callable[..., Page]
+
+HUB_AWAY = r"ERR_CONNECTION_REFUSED|WebSocket|Failed to (start|complete)|Error from HTTP|disconnected with error"
+DROPPED = r"Connection disconnected|WebSocket closed|WebSocket connection to|Error from HTTP"
+SERVER_AWAY = r"ERR_CONNECTION_REFUSED|status of 50[03]"
+
+#: What a page of a browser that hides it gets to know.
+HIDE = """(hidden) => {
+    Object.defineProperty(document, 'hidden', { value: hidden, configurable: true });
+    document.dispatchEvent(new Event('visibilitychange'));
+}"""
+
+
+@pytest.fixture(autouse=True)
+def quiet_hub(stack: Stack) -> Iterator[None]:
+    """No fault of one test strikes the next."""
+    yield
+    control(stack.hub, "reset")
+
+
+def live_bell(visitor: Visitor, url: str) -> Bell:
+    bell = Bell(visitor(url))
+    bell.open()
+    bell.expect_live()
+    return bell
+
+
+def negotiations(page: Page) -> list[Request]:
+    """Every request for a place on the hub, from here on."""
+    requests: list[Request] = []
+    page.on("request", lambda request: requests.append(request) if "/api/negotiate" in request.url else None)
+    return requests
+
+
+def test_a_job_that_ends_during_a_gap_is_told_once(stack: Stack, stage: Stage, visitor: Visitor, noise: Noise) -> None:
+    noise.expect(DROPPED)
+    bell = live_bell(visitor, stack.guest_url)
+    job = stage.put(bell.user_id, "running", progress=0.4)
+    expect(bell.rows).to_contain_text("Running")
+    said = bell.page.evaluate_handle(
+        """() => {
+            const said = [];
+            const region = document.querySelector('job-bell').shadowRoot.querySelector('[role=status]');
+            new MutationObserver(() => said.push(region.textContent)).observe(region, { childList: true });
+            return said;
+        }"""
+    )
+    control(stack.hub, "drop")
+    expect(bell.connection).to_have_text("Reconnecting", timeout=1 * SECONDS)
+    stage.change(job, "succeeded")
+    expect(bell.rows).to_contain_text("Succeeded", timeout=PATIENCE)
+    bell.expect_live()
+    expect(bell.said).to_have_text("Zip of reports succeeded", timeout=PATIENCE)
+    bell.page.evaluate("new Promise((resolve) => setTimeout(resolve, 1500))")  # longer than a digest waits
+    assert said.json_value() == ["Zip of reports succeeded"]
+    assert bell.rows.count() == 1
+
+
+def test_a_lost_push_is_made_good_on_return_and_after_five_minutes(
+    stack: Stack, stage: Stage, visitor: Visitor, noise: Noise
+) -> None:
+    noise.expect("Server timeout elapsed")  # the clock jumps past the hub's pings
+    page = visitor("about:blank")
+    page.clock.install()
+    page.goto(stack.guest_url)
+    bell = Bell(page)
+    bell.open()
+    bell.expect_live()
+    job = stage.put(bell.user_id, "running")
+    expect(bell.rows).to_contain_text("Running")
+    control(stack.hub, "pause")
+    stage.change(job, "failed")
+    page.evaluate(HIDE, True)
+    page.evaluate(HIDE, False)
+    expect(bell.rows).to_contain_text("Failed")
+    stage.put(bell.user_id, "succeeded")
+    expect(bell.rows).to_have_count(1)
+    page.clock.fast_forward("05:01")
+    expect(bell.rows).to_have_count(2, timeout=PATIENCE)
+
+
+def test_doubled_and_reordered_pushes_change_nothing(stack: Stack, stage: Stage, visitor: Visitor) -> None:
+    bell = live_bell(visitor, stack.guest_url)
+    bell.watch()
+    job = stage.put(bell.user_id, "running", progress=0.1)
+    expect(bell.rows).to_contain_text("10%")
+    control(stack.hub, "reorder?count=1")
+    control(stack.hub, "duplicate?count=4")
+    stage.change(job, progress=0.5)  # held back until the next has gone
+    stage.change(job, "succeeded")
+    expect(bell.rows).to_contain_text("Succeeded")
+    stale = stage.view(job) | {"version": 2, "status": "running", "finishedAt": None}
+    stage.push(stale, bell.user_id)
+    last = stage.put(bell.user_id, "cancelled")
+    expect(bell.rows).to_have_count(2)
+    told = [state for state in bell.watched() if state["id"] == str(job)]
+    assert list(dict.fromkeys(state["status"] for state in told)) == ["running", "succeeded"]
+    versions = [state["version"] for state in told]
+    assert versions == sorted(set(versions)), "what came doubled or late was not told"
+    assert str(last) in {state["id"] for state in bell.watched()}
+
+
+def test_without_a_hub_the_list_is_read_and_the_hub_asked_for_ever(
+    stack: Stack, stage: Stage, visitor: Visitor, noise: Noise
+) -> None:
+    noise.expect(HUB_AWAY)
+    stack.hub.stop()
+    try:
+        page = visitor("about:blank")
+        page.clock.install()
+        tries = negotiations(page)
+        page.goto(stack.guest_url)
+        bell = Bell(page)
+        bell.open()
+        expect(bell.connection).to_have_text("Live updates off, checking every 30 s", timeout=PATIENCE)
+        expect(page.get_by_text("No jobs")).to_be_visible()
+        began = len(tries)
+        for _ in range(20):  # ten minutes, in steps that let the network answer
+            before = len(tries)
+            page.clock.fast_forward(30_000)
+            page.wait_for_timeout(100)
+            wait_for_more(page, tries, than=before)
+        assert began + 10 <= len(tries) <= 25, len(tries)
+    finally:
+        stack.hub.start()
+    page.clock.fast_forward(30_000)
+    bell.expect_live()
+    stage.put(bell.user_id, "running")
+    expect(bell.rows).to_contain_text("Running")
+
+
+def wait_for_more(page: Page, heard: Sequence[object], *, than: int) -> None:
+    """Let the page's events come in until there is a new one, for at most a second."""
+    deadline = time.monotonic() + 1
+    while len(heard) <= than and time.monotonic() < deadline:
+        page.wait_for_timeout(20)
+
+
+@pytest.mark.parametrize("transport", ["WebSockets", "LongPolling"])
+def test_a_token_that_has_expired_is_renewed(
+    stack: Stack, stage: Stage, visitor: Visitor, noise: Noise, transport: str
+) -> None:
+    noise.expect(DROPPED + "|status of 401")
+    page = visitor("about:blank")
+    if transport == "LongPolling":
+        page.add_init_script("delete globalThis.WebSocket")
+    hub = ConnectionString.parse(stack.hub.connection_string)
+    given: list[str] = []
+
+    def expire_soon(route: Route) -> None:
+        """The first token lives five seconds; it is signed as the server would sign it."""
+        answer = route.fetch()
+        body = answer.json()
+        if not given:
+            claims = jwt.decode(body["accessToken"], options={"verify_signature": False})
+            expires = int(time.time()) + 5
+            claims |= {"exp": expires, "asrs.s.aeo": str(expires)}
+            body["accessToken"] = jwt.encode(claims, hub.access_key, algorithm="HS256")
+        given.append(body["accessToken"])
+        route.fulfill(response=answer, json=body)
+
+    page.route("**/api/negotiate*", expire_soon)
+    page.goto(stack.guest_url)
+    bell = Bell(page)
+    bell.open()
+    bell.expect_live()
+    wait_for_expiry = int(jwt.decode(given[0], options={"verify_signature": False})["exp"]) + 1 - time.time()
+    page.wait_for_timeout(max(0.0, wait_for_expiry) * SECONDS)
+    control(stack.hub, "drop")
+    wait_for_more(page, given, than=1)
+    bell.expect_live()
+    assert len(set(given)) == len(given) >= 2
+    stage.put(bell.user_id, "running")
+    expect(bell.rows).to_contain_text("Running")
+    open_now = control(stack.hub, "connections", method="GET")["connections"]
+    assert [each["transport"] for each in open_now if each["user"] == bell.user_id] == [transport]
+
+
+def test_without_a_server_nothing_is_lost_from_the_screen(
+    stack: Stack, stage: Stage, visitor: Visitor, noise: Noise
+) -> None:
+    noise.expect(SERVER_AWAY)
+    bell = live_bell(visitor, stack.guest_url)
+    stage.put(bell.user_id, "succeeded")
+    clear = bell.rows.get_by_role("button", name="Clear Zip of reports")
+    expect(clear).to_be_visible()
+    assert stack.postgres is not None
+    stack.postgres.stop()
+    try:
+        clear.click()
+        expect(bell.rows.locator(".note")).to_contain_text("Could not clear. Try again", timeout=PATIENCE)
+        expect(bell.connection).to_contain_text("Not up to date, last update", timeout=PATIENCE)
+        expect(bell.rows).to_have_count(1)
+        bell.picture("stale")
+    finally:
+        stack.postgres.start()
+    stage.connect()
+    bell.expect_live()
+    clear.click()
+    expect(bell.rows).to_have_count(0, timeout=PATIENCE)
+
+
+def test_a_host_that_hangs_is_not_waited_for_for_ever(
+    stack: Stack, stage: Stage, visitor: Visitor, noise: Noise
+) -> None:
+    noise.expect(SERVER_AWAY)
+    bell = live_bell(visitor, stack.guest_url)
+    stage.put(bell.user_id, "succeeded")
+    assert stack.host.pid is not None
+    os.kill(stack.host.pid, signal.SIGSTOP)
+    try:
+        bell.rows.get_by_role("button", name="Clear Zip of reports").click()
+        expect(bell.rows).to_have_count(0)
+        note = bell.host.locator(".row .note")
+        expect(note).to_contain_text("Could not clear. Try again. The server did not answer in time", timeout=PATIENCE)
+        expect(bell.rows).to_have_count(1)
+    finally:
+        os.kill(stack.host.pid, signal.SIGCONT)
+
+
+def test_two_tabs_agree_and_a_hidden_one_lets_go_of_its_socket(
+    stack: Stack, stage: Stage, visitor: Visitor, noise: Noise
+) -> None:
+    noise.expect("Server timeout elapsed")  # the clock jumps past the hub's pings
+    page = visitor("about:blank")
+    page.clock.install()
+    page.goto(stack.guest_url)
+    first = Bell(page)
+    first.open()
+    first.expect_live()
+    page.keyboard.press("Escape")
+    user_id = first.user_id
+    second = Bell(visitor(stack.page_url, like=page))
+    assert second.user_id == user_id
+    keys = stage.put_many(user_id, 3, "succeeded")
+    for key in keys:
+        stage.push(stage.view(key), user_id)
+    first.expect_name("Background jobs, 3 new")
+    second.expect_name("Background jobs, 3 new")
+    second.open()
+    second.expect_live()
+    expect(first.button).to_have_accessible_name("Background jobs")
+    first.open()
+    second.rows.first.get_by_role("button", name="Clear Zip").click()
+    expect(first.rows).to_have_count(2)
+    expect(second.rows).to_have_count(2)
+
+    def sockets() -> int:
+        listed = control(stack.hub, "connections", method="GET")["connections"]
+        return sum(each["user"] == user_id for each in listed)
+
+    assert sockets() == 2
+    page.evaluate(HIDE, True)
+    page.clock.fast_forward("02:01")
+    wait_until(lambda: sockets() == 1, "the hidden tab's socket is closed")
+    second.panel.get_by_role("button", name="Clear finished").click()
+    expect(second.rows).to_have_count(0)
+    expect(first.rows).to_have_count(2)
+    page.evaluate(HIDE, False)
+    expect(first.rows).to_have_count(0, timeout=PATIENCE)
+    first.expect_live()
+
+
+@pytest.mark.parametrize("hours", [2, -2])
+def test_a_wrong_clock_makes_no_wrong_times(stack: Stack, stage: Stage, visitor: Visitor, hours: int) -> None:
+    page = visitor("about:blank")
+    page.clock.install(time=time.time() + hours * 3600)
+    page.goto(stack.guest_url)
+    bell = Bell(page)
+    bell.open()
+    bell.expect_live()
+    now = datetime.now(UTC)
+    two_minutes_ago = now - timedelta(seconds=125)
+    stage.put(bell.user_id, "succeeded", started_at=two_minutes_ago, finished_at=two_minutes_ago)
+    stage.put(bell.user_id, "running", started_at=now)
+    expect(bell.rows.nth(1)).to_contain_text("2 min ago")
+    ticking = bell.rows.nth(0).locator(".time")
+    expect(ticking).to_have_text(re.compile(r"^\d s$"))
+    expect(ticking).to_have_text(re.compile(r"^[1-9]\d? s$"), timeout=PATIENCE)
+
+
+def test_it_is_right_and_live_after_back(stack: Stack, stage: Stage, visitor: Visitor) -> None:
+    bell = live_bell(visitor, stack.guest_url)
+    job = stage.put(bell.user_id, "running")
+    user_id = bell.user_id
+    expect(bell.rows).to_contain_text("Running")
+    bell.page.goto("about:blank")
+    stage.change(job, "failed")
+    bell.page.go_back()
+    if not bell.panel.is_visible():  # it was, where the browser has kept the page
+        bell.open()
+    expect(bell.rows).to_contain_text("Failed", timeout=PATIENCE)
+    bell.expect_live()
+    stage.put(user_id, "running")
+    expect(bell.rows).to_have_count(2)
+
+
+def test_sign_in_again_and_the_jobs_stay(stack: Stack, stage: Stage, visitor: Visitor, noise: Noise) -> None:
+    """The server refuses the token while the page is open; then the page has a good one again."""
+    noise.expect("status of 401|Failed to (start|complete)")
+    bell = live_bell(visitor, stack.guest_url)
+    token = bell.session()["token"]
+    stage.put(bell.user_id, "succeeded")
+    expect(bell.rows).to_have_count(1)
+    events = bell.page.evaluate_handle(
+        "() => { const told = []; addEventListener('job-bell-auth', () => told.push(1)); return told; }"
+    )
+    bell.page.evaluate("document.querySelector('job-bell').getToken = async () => 'forged'")
+    expect(bell.connection).to_have_text("Sign in again", timeout=PATIENCE)
+    expect(bell.rows).to_have_count(1)
+    assert events.json_value() == [1]
+    tries = negotiations(bell.page)
+    bell.page.wait_for_timeout(3 * SECONDS)
+    assert tries == [], "nothing is asked for again and again"
+    bell.picture("sign-in-again")
+    bell.page.evaluate("(token) => { document.querySelector('job-bell').getToken = async () => token; }", token)
+    bell.expect_live()
+    expect(bell.rows).to_have_count(1)

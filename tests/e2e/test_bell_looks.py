@@ -1,0 +1,193 @@
+"""The bell's looks: open to everybody in each state, at every width and zoom, in both directions, and quick."""
+
+from __future__ import annotations
+
+import re
+import sys
+import time
+from collections.abc import Callable
+
+import pytest
+from playwright.sync_api import FilePayload, Page, expect
+
+from scripts.bell_states import NOISE, STATES, show
+from scripts.local.stack import Stack
+from scripts.staged_jobs import Stage
+from tests.e2e.conftest import Noise
+from tests.support.axe import violations
+from tests.support.bell import PATIENCE, Bell
+
+Visitor = Callable[..., Page]
+
+LOOKS: dict[str, dict[str, str]] = {
+    "light": {"color_scheme": "light"},
+    "dark": {"color_scheme": "dark"},
+    "forced": {"forced_colors": "active"},
+}
+WIDTHS = (1280, 640, 320)
+OPENS_WITHIN = 300
+SLOW_WITHIN = 5.0
+
+#: Elements that stick out of the page or of the panel, and controls that a finger would miss.
+TOO_WIDE = "document.documentElement.scrollWidth > document.documentElement.clientWidth"
+SMALL = """(bell) => [...bell.shadowRoot.querySelectorAll('button, summary')]
+    .filter((control) => control.checkVisibility())
+    .map((control) => [control.className || control.textContent, control.getBoundingClientRect()])
+    .filter(([name, { width, height }]) => Math.min(width, height) < (name === 'bell' ? 44 : 24))
+    .map(([name, { width, height }]) => `${name}: ${width} x ${height}`)"""
+CUT_OFF = """(bell) => [...bell.shadowRoot.querySelectorAll('.panel *, .toast *')]
+    .filter((element) => element.checkVisibility() && element.namespaceURI.endsWith('xhtml'))
+    .filter((element) => element.textContent.trim() && !element.closest('.sr-only'))
+    .filter((element) => element.scrollWidth > element.clientWidth + 1 && element.clientWidth > 0)
+    .map((element) => element.className || element.localName)"""
+
+
+@pytest.mark.parametrize("look", LOOKS)
+def test_each_state_is_open_to_everybody_and_nothing_is_cut_off(
+    stack: Stack, stage: Stage, visitor: Visitor, noise: Noise, look: str
+) -> None:
+    noise.expect(NOISE)
+    found = []
+    for state in STATES:
+        page = visitor(stack.guest_url, **LOOKS[look])
+        bell = Bell(page)
+        show(page, state, stage, bell.user_id)
+        for width in WIDTHS:
+            page.set_viewport_size({"width": width, "height": 800})
+            found += [f"{state} at {width}: {each}" for each in violations(page)]
+            found += [f"{state} at {width} is too wide"] * page.evaluate(TOO_WIDE)
+            found += [f"{state} at {width}: {each} is too small" for each in bell.host.evaluate(SMALL)]
+            found += [f"{state} at {width}: {each} is cut off" for each in bell.host.evaluate(CUT_OFF)]
+        page.context.close()
+    assert not found, "\n".join(found)
+
+
+def test_the_page_itself_is_open_to_everybody(stack: Stack, visitor: Visitor) -> None:
+    stranger = visitor(stack.page_url)
+    expect(stranger.get_by_text("You need an invite link")).to_be_visible()
+    assert violations(stranger) == []
+    page = visitor(stack.guest_url)
+    page.locator("input[type=file]").set_input_files(
+        FilePayload(name="a.csv", mimeType="text/csv", buffer=b"a,b\n1,2\n")
+    )
+    expect(page.get_by_role("button", name="Import 1 CSV file")).to_be_visible()
+    assert violations(page) == []
+
+
+def test_the_panel_is_as_wide_as_a_narrow_window(stack: Stack, stage: Stage, visitor: Visitor) -> None:
+    page = visitor(stack.guest_url)
+    bell = Bell(page)
+    show(page, "every-status", stage, bell.user_id)
+    page.set_viewport_size({"width": 320, "height": 640})
+    box = bell.panel.bounding_box()
+    assert box is not None
+    assert (box["x"], box["width"]) == (8, 304)
+    page.set_viewport_size({"width": 1280, "height": 800})
+    for button in bell.panel.get_by_role("button").all():
+        button.scroll_into_view_if_needed()
+        expect(button).to_be_in_viewport()
+
+
+def test_from_right_to_left_with_names_that_turn_the_text(stack: Stack, stage: Stage, visitor: Visitor) -> None:
+    page = visitor(stack.guest_url)
+    bell = Bell(page)
+    page.evaluate("document.documentElement.dir = 'rtl'")
+    bell.open()
+    bell.expect_live()
+    key = stage.put(bell.user_id, "running", progress=0.4)
+    stage.push(stage.view(key) | {"version": 2, "label": "Zip of evil\u202egpj.exe"}, bell.user_id)
+    arabic = "\u062a\u0642\u0631\u064a\u0631 \u0627\u0644\u0634\u0647\u0631"
+    stage.put(bell.user_id, "succeeded", request={"prefix": "", "name": arabic})
+    expect(bell.row(arabic)).to_be_visible()
+    expect(bell.row("evil[U+202E]gpj.exe").locator("bdi").first).to_have_text("Zip of evil[U+202E]gpj.exe")
+    expect(bell.row("evil")).to_contain_text("40%")
+    for label in (bell.row(arabic), bell.row("evil")):
+        icon, title = label.locator(".status-icon").bounding_box(), label.locator(".title").bounding_box()
+        assert icon is not None
+        assert title is not None
+        assert icon["x"] > title["x"], "mirrored: the icon stands right of the words"
+    panel, button = bell.panel.bounding_box(), bell.button.bounding_box()
+    assert panel is not None
+    assert button is not None
+    assert abs(panel["x"] - button["x"]) < 10
+    assert not page.evaluate(TOO_WIDE)
+    assert violations(page) == []
+    bell.picture("rtl")
+
+
+def test_with_reduced_motion_nothing_moves(stack: Stack, stage: Stage, visitor: Visitor) -> None:
+    page = visitor(stack.guest_url, reduced_motion="reduce")
+    bell = Bell(page)
+    bell.open()
+    bell.expect_live()
+    stage.put(bell.user_id, "running", progress=None)
+    expect(bell.rows).to_contain_text("Running")
+    moving = "(bell) => bell.shadowRoot.getAnimations().length"
+    assert bell.host.evaluate(moving) == 0
+    page.emulate_media(reduced_motion="no-preference")
+    assert bell.host.evaluate(moving) > 0, "this test sees what moves"
+
+
+def test_on_a_slow_line_it_is_usable_soon_and_does_nothing_twice(stack: Stack, stage: Stage, visitor: Visitor) -> None:
+    page = visitor("about:blank")
+    network = page.context.new_cdp_session(page)
+    slow = {"offline": False, "latency": 400, "downloadThroughput": 50_000, "uploadThroughput": 50_000}
+    network.send("Network.enable")
+    network.send("Network.emulateNetworkConditions", slow)
+    started = time.monotonic()
+    page.goto(stack.guest_url, wait_until="commit")
+    bell = Bell(page)
+    bell.button.click(timeout=PATIENCE)
+    expect(bell.panel).to_contain_text(re.compile("Loading your jobs|No jobs"))
+    usable = time.monotonic() - started
+    sys.stdout.write(f"on a slow line (400 ms, 50 kB/s) the bell is usable after {usable:.1f} s\n")
+    assert usable < SLOW_WITHIN
+    expect(bell.panel).to_contain_text("No jobs", timeout=PATIENCE)
+    before = bell.panel.bounding_box()
+    stage.put(bell.user_id, "failed")
+    expect(bell.rows).to_have_count(1, timeout=PATIENCE)
+    after = bell.panel.bounding_box()
+    assert before is not None
+    assert after is not None
+    assert (before["x"], before["y"], before["width"]) == (after["x"], after["y"], after["width"])
+    requests: list[str] = []
+    page.on("request", lambda request: requests.append(request.method) if "/retry" in request.url else None)
+    retry = bell.rows.get_by_role("button", name="Retry")
+    retry.dblclick()
+    expect(retry).to_have_attribute("aria-busy", "true")
+    expect(retry).to_be_hidden(timeout=PATIENCE)
+    assert requests == ["POST"]
+
+
+def test_500_jobs_open_at_once(stack: Stack, stage: Stage, visitor: Visitor) -> None:
+    """All of them have been shown, page by page, before the panel is opened once more."""
+    bell = Bell(visitor(stack.guest_url))
+    stage.put_many(bell.user_id, 500, "succeeded")
+    bell.page.reload()
+    bell.expect_name("Background jobs, 500 new")
+    measure = """() => new Promise((done) => {
+        const bell = document.querySelector('job-bell').shadowRoot.querySelector('.bell');
+        const began = performance.now();
+        bell.click();
+        requestAnimationFrame(() => setTimeout(() => done(performance.now() - began)));
+    })"""
+    first = bell.page.evaluate(measure)
+    expect(bell.rows).to_have_count(50)
+    more = bell.panel.get_by_role("button", name="Show more")
+    for page in range(2, 11):
+        more.click()
+        expect(bell.rows).to_have_count(page * 50, timeout=PATIENCE)
+    bell.page.keyboard.press("Escape")
+    again = bell.page.evaluate(measure)
+    expect(bell.rows).to_have_count(500)
+    sys.stdout.write(f"with 500 jobs the panel opens in {first:.0f} ms with 50 rows, in {again:.0f} ms with all rows\n")
+    assert max(first, again) < OPENS_WITHIN
+
+
+def test_every_status_has_a_word_and_an_icon_besides_its_colour(stack: Stack, stage: Stage, visitor: Visitor) -> None:
+    page = visitor(stack.guest_url, forced_colors="active")
+    bell = Bell(page)
+    show(page, "every-status", stage, bell.user_id)
+    words = set(bell.rows.locator(".status").all_inner_texts())
+    assert words == {"Pending", "Running", "Retrying", "Succeeded", "Failed", "Cancelled", "Aborted"}
+    assert bell.rows.locator(".status-icon svg").count() == bell.rows.count()

@@ -1,0 +1,394 @@
+"""What people do with the bell: start, watch, try again, clear, undo, with mouse, keyboard and screen reader."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from scripts.local.stack import Stack
+from scripts.staged_jobs import ZIP_RESULT, Stage
+from tests.e2e.conftest import Noise
+from tests.support.bell import PATIENCE, SECONDS, Bell
+from tests.support.client import Person
+from tests.support.hub import control
+from tests.support.waiting import wait_until
+
+Visitor = Callable[..., Page]
+
+HERE = Path(__file__).parent
+ALL = ("pending", "running", "retrying", "succeeded", "failed", "cancelled", "aborted")
+ATTACK = "<img src=x onerror=alert(1)>.zip"
+
+
+@pytest.fixture
+def bell(stack: Stack, visitor: Visitor) -> Bell:
+    """An open bell of somebody new that gets pushes."""
+    bell = Bell(visitor(stack.guest_url))
+    bell.open()
+    bell.expect_live()
+    return bell
+
+
+def close(bell: Bell) -> None:
+    bell.page.keyboard.press("Escape")
+    expect(bell.panel).to_be_hidden()
+
+
+def choose(bell: Bell, folder: Path, files: dict[str, bytes]) -> None:
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+    bell.page.locator("input[type=file]").set_input_files(sorted(folder.iterdir()))
+
+
+def test_three_files_are_zipped_and_told_at_each_step(bell: Bell, tmp_path: Path) -> None:
+    close(bell)
+    choose(bell, tmp_path, {"a": b"1", "b": b"2", "c": b"3"})
+    bell.watch()
+    bell.page.get_by_role("button", name="Zip 3 files").click()
+    expect(bell.toasts).to_contain_text("Zip of your filesSucceeded", timeout=2 * PATIENCE)
+    bell.expect_name("Background jobs, 1 new")
+    assert next(each["status"] for each in bell.watched()) == "pending"
+    bell.toasts.get_by_role("button", name="Show").click()
+    expect(bell.toasts).to_have_count(0)
+    expect(bell.rows).to_contain_text("3 files")
+    expect(bell.rows.locator(".time")).to_have_text(re.compile(r"^\d.* s · just now$|^\d.* s · \d+ s ago$"))
+    bell.expect_name("Background jobs")
+
+
+def test_a_csv_import_tells_its_rows_and_the_lines_that_it_rejects(bell: Bell, tmp_path: Path) -> None:
+    close(bell)
+    bad = b"order,quantity\n" + b"".join(b"%d,2\n" % number for number in range(1_200)) + b"1201\n1202,1,x\n"
+    choose(bell, tmp_path, {"orders.csv": bad})
+    bell.page.get_by_label("Name").fill("October")
+    bell.page.get_by_role("button", name="Import 1 CSV file").click()
+    expect(bell.toasts).to_contain_text("Import of October", timeout=2 * PATIENCE)
+    bell.open()
+    row = bell.rows.first
+    expect(row).to_contain_text("Rows imported: 1,200 of 1,202")
+    expect(row).to_contain_text("Columns: order, quantity")
+    row.get_by_text("2 lines were rejected").click()
+    expect(row).to_contain_text("orders.csv, line 1202: The number of fields is 1 instead of 2.")
+    expect(row.get_by_role("button", name="Download")).to_have_count(0)
+    bell.picture("csv-import")
+
+
+def test_a_failed_job_tells_why_and_runs_again_in_its_row(bell: Bell, stack: Stack) -> None:
+    """The job fails for want of files, for good; a retry runs it once more."""
+    with Person.of(stack.page_url, bell.session()) as person:
+        key = person.start("nothing/")
+        expect(bell.rows).to_contain_text("NothingToZip", timeout=PATIENCE)
+        expect(bell.rows).to_contain_text("Failed")
+        assert len(person.job(key)["attempts"]) == 1
+        bell.watch()
+        bell.rows.get_by_role("button", name="Retry").click()
+        expect(bell.rows).to_contain_text("Failed", timeout=PATIENCE)
+        person.wait(key, lambda job: len(job["attempts"]) == 2)
+    expect(bell.rows).to_have_count(1)
+    expect(bell.rows.get_by_role("button", name="Retry")).to_be_visible()
+    assert "starts in" not in bell.rows.inner_text()
+
+
+def test_a_long_error_opens_and_can_be_scrolled_by_keyboard(bell: Bell, stage: Stage) -> None:
+    message = "First line\n" + "\n".join(f"line {number} of the rest" for number in range(60))
+    stage.put(bell.user_id, "failed", error={"type": "ValueError", "message": message})
+    row = bell.rows.first
+    expect(row.locator(".error p")).to_have_text("ValueError: First line")
+    row.get_by_text("Details").click()
+    region = row.get_by_role("region", name="Details")
+    expect(region).to_contain_text("line 59")
+    region.focus()
+    bell.page.keyboard.press("End")
+    scrolled = "(region) => new Promise((done) => setTimeout(() => done(region.scrollTop), 500))"
+    assert region.evaluate(scrolled) > 0
+    bell.picture("error-open")
+
+
+def test_a_running_job_is_cancelled(bell: Bell, stage: Stage) -> None:
+    waiting = stage.put(bell.user_id, "pending")
+    expect(bell.rows).to_contain_text("Pending")
+    bell.rows.get_by_role("button", name="Cancel").click()
+    expect(bell.rows).to_contain_text("Cancelled")
+    stage.put(bell.user_id, "running", progress=0.3)
+    running = bell.rows.first
+    running.get_by_role("button", name="Cancel").click()
+    expect(running).to_contain_text("Cancelling")
+    expect(running.get_by_role("button", name="Cancel")).to_be_hidden()
+    assert stage.view(waiting)["status"] == "cancelled"
+
+
+def test_what_comes_from_outside_is_only_text(bell: Bell, stage: Stage) -> None:
+    close(bell)
+    error = {"type": "</p><script>alert(1)</script>", "message": "</pre><script>alert(1)</script>\nsecond line"}
+    stage.put(bell.user_id, "failed", request={"prefix": "", "name": ATTACK}, error=error)
+    key = stage.put(bell.user_id, "succeeded")
+    forged = stage.view(key) | {
+        "id": str(uuid4()),
+        "kind": "__proto__",
+        "label": '"><svg onload=alert(1)>',
+        "result": {"url": "javascript:alert(1)", "html": "<iframe src=javascript:alert(1)>"},
+    }
+    stage.push(forged, bell.user_id)
+    bell.page.evaluate("(job) => document.querySelector('job-bell').track(job)", forged | {"version": 9})
+    bell.open()
+    expect(bell.rows).to_have_count(3)
+    failed = bell.row("onerror")
+    expect(failed).to_contain_text(f"Zip of {ATTACK}")
+    failed.get_by_text("Details").click()
+    expect(failed).to_contain_text("</pre><script>alert(1)</script>")
+    generic = bell.row("svg onload")
+    generic.get_by_text("Result", exact=True).click()
+    expect(generic).to_contain_text("javascript:alert(1)")
+    assert bell.host.locator("img, iframe, script, a").count() == 0
+    assert bell.host.locator("svg[onload]").count() == 0
+
+
+def test_a_toast_shows_text_only_and_only_of_jobs_started_here(bell: Bell, stage: Stage) -> None:
+    close(bell)
+    bell.page.clock.install()
+    stage.put(bell.user_id, "succeeded", request={"prefix": "", "name": "elsewhere"})
+    for number in range(5):
+        key = stage.put(bell.user_id, "running", request={"prefix": "", "name": f"{number} {ATTACK}"})
+        bell.page.evaluate("(job) => document.querySelector('job-bell').track(job)", stage.view(key))
+        stage.change(key, "failed" if number % 2 else "succeeded")
+    bell.expect_name("Background jobs, 6 new")
+    expect(bell.toasts).to_have_count(3)
+    expect(bell.toasts.last).to_contain_text(f"4 {ATTACK}")
+    expect(bell.host.locator(".toasts")).not_to_contain_text("elsewhere")
+    assert bell.host.locator(".toasts img").count() == 0
+    box, button = bell.toasts.first.bounding_box(), bell.button.bounding_box()
+    assert box is not None
+    assert button is not None
+    assert box["y"] > button["y"] + button["height"], "a toast must not cover the bell"
+    bell.picture("toasts")
+    bell.toasts.first.get_by_role("button", name="Dismiss").focus()
+    bell.page.keyboard.press("Escape")
+    expect(bell.toasts).to_have_count(2)
+    expect(bell.toasts.first.get_by_role("button", name="Dismiss")).to_be_focused()
+    bell.page.clock.run_for(9_000)
+    expect(bell.toasts).to_have_count(1)  # the one with the focus waits
+    expect(bell.toasts.get_by_role("button", name="Dismiss")).to_be_focused()
+    bell.page.keyboard.press("Enter")
+    expect(bell.toasts).to_have_count(0)
+    assert stage.view(key)["clearedAt"] is None
+
+
+def test_nobody_sees_or_touches_what_is_anothers(bell: Bell, stage: Stage, stack: Stack, visitor: Visitor) -> None:
+    other = Bell(visitor(stack.guest_url))
+    other.open()
+    other.expect_live()
+    other.watch()
+    key = stage.put(bell.user_id, "failed")
+    expect(bell.rows).to_have_count(1)
+    own = stage.put(other.user_id, "running")
+    expect(other.rows).to_have_count(1)
+    assert [job["id"] for job in other.watched()] == [str(own)]
+    with Person.of(stack.page_url, other.session()) as bob:
+        calls = [("GET", ""), ("DELETE", ""), ("POST", "/retry"), ("POST", "/cancel"), ("GET", "/download")]
+        for method, action in calls:
+            assert bob.status(method, f"/api/jobs/{key}{action}") == 404, (method, action)
+        place = bob.call("POST", f"/api/negotiate?userId={bell.user_id}").json()
+        assert bell.user_id not in place["accessToken"]
+    assert stage.view(key)["status"] == "failed"
+
+
+def test_durations_that_cannot_be_are_dashes(bell: Bell, stage: Stage) -> None:
+    now = datetime.now(UTC)
+    stage.put(bell.user_id, "failed", started_at=now, finished_at=now - timedelta(hours=1))
+    stage.put(bell.user_id, "cancelled", started_at=None)
+    stage.put(bell.user_id, "succeeded", started_at=now - timedelta(days=400), finished_at=now)
+    stage.put(bell.user_id, "succeeded", started_at=now - timedelta(days=150 * 365), finished_at=now)
+    stage.put(bell.user_id, "running", started_at=now + timedelta(hours=3))
+    expect(bell.rows).to_have_count(5)
+    times = [text.partition(" · ")[0] for text in bell.rows.locator(".time").all_inner_texts()]
+    assert times == ["0 s", "-", "1 y", "-", "-"]
+    assert "NaN" not in bell.panel.inner_text()
+
+
+def test_the_whole_panel_works_by_keyboard(bell: Bell, stage: Stage) -> None:
+    page, press = bell.page, bell.page.keyboard.press
+    for name in ("one", "two", "three"):
+        stage.put(bell.user_id, "failed", request={"prefix": "", "name": name})
+    expect(bell.rows).to_have_count(3)
+    close(bell)
+    expect(bell.button).to_be_focused()
+    page.locator("body").click(position={"x": 2, "y": 400})
+    page.locator("a.skip").focus()
+    press("Tab")
+    expect(bell.button).to_be_focused()
+    assert bell.button.evaluate("(button) => getComputedStyle(button).outlineStyle") == "solid"
+    press("Enter")
+    expect(bell.panel.get_by_role("heading")).to_be_focused()
+    press("Tab")
+    expect(bell.panel.get_by_role("button", name="Clear finished")).to_be_focused()
+    order = []
+    for _ in range(6):
+        press("Tab")
+        order.append(
+            page.evaluate(
+                "document.activeElement.shadowRoot.activeElement.getAttribute('aria-label') ?? "
+                "document.activeElement.shadowRoot.activeElement.textContent"
+            )
+        )
+    assert order == ["Retry", "Clear Zip of three", "Retry", "Clear Zip of two", "Retry", "Clear Zip of one"]
+    press("ArrowUp")
+    expect(bell.rows.nth(1)).to_be_focused()
+    press("ArrowUp")
+    expect(bell.rows.nth(0)).to_be_focused()
+    press("Tab")
+    press("Tab")
+    press("Enter")  # clears three
+    expect(bell.rows).to_have_count(2)
+    expect(bell.rows.nth(0)).to_be_focused()
+    expect(bell.rows.nth(0)).to_contain_text("two")
+    for _ in range(2):
+        press("Tab")
+        press("Tab")
+        press("Enter")
+    expect(bell.rows).to_have_count(0)
+    expect(bell.panel.get_by_role("heading")).to_be_focused()
+    press("Escape")
+    expect(bell.panel).to_be_hidden()
+    expect(bell.button).to_be_focused()
+    press("Tab")
+    assert page.evaluate("document.activeElement.localName") != "job-bell", "the bell is no trap"
+
+
+def test_a_screen_reader_hears_ends_once_and_many_as_one(bell: Bell, stage: Stage) -> None:
+    said = bell.page.evaluate_handle(
+        """() => {
+            const said = [];
+            const region = document.querySelector('job-bell').shadowRoot.querySelector('[role=status]');
+            new MutationObserver(() => said.push(region.textContent)).observe(region, { childList: true });
+            return said;
+        }"""
+    )
+    close(bell)
+    user_id = bell.user_id
+    stage.put_many(user_id, 2, "succeeded", finished_at=datetime.now(UTC))
+    job = stage.put(user_id, "running", progress=0.1)
+    bell.expect_name("Background jobs, 1 running")
+    for percent in range(2, 10):
+        stage.change(job, progress=percent / 10)
+    stage.change(job, "succeeded")
+    expect(bell.said).to_have_text("Zip of reports succeeded", timeout=PATIENCE)
+    bell.open()
+    bell.page.wait_for_timeout(2 * SECONDS)
+    assert said.json_value() == ["Zip of reports succeeded"], "neither progress nor the opening is told"
+    close(bell)
+    for number in range(20):
+        stage.put(user_id, "failed" if number < 5 else "succeeded")
+    expect(bell.said).to_have_text("20 jobs have ended: 15 succeeded, 5 failed", timeout=PATIENCE)
+    assert len(said.json_value()) == 2
+
+
+def test_what_a_screen_reader_finds_in_the_panel(bell: Bell, stage: Stage) -> None:
+    stage.put(bell.user_id, "failed")
+    stage.put(bell.user_id, "succeeded")
+    stage.put(bell.user_id, "running", progress=0.42, progress_message="5 of 12 files")
+    expect(bell.rows).to_have_count(3)
+    expected = (HERE / "panel.aria.yml").read_text()
+    expect(bell.panel).to_match_aria_snapshot(expected, timeout=PATIENCE)
+
+
+def test_clear_finished_leaves_the_running_and_can_be_undone(bell: Bell, stage: Stage) -> None:
+    page = bell.page
+    stage.put(bell.user_id, "running")
+    for status in ("succeeded", "failed", "cancelled"):
+        stage.put(bell.user_id, status)
+    expect(bell.rows).to_have_count(4)
+    bell.panel.get_by_role("button", name="Clear finished").click()
+    expect(bell.rows).to_have_count(1)
+    expect(bell.rows).to_contain_text("Running")
+    expect(bell.panel).to_contain_text("3 jobs cleared")
+    bell.picture("undo")
+    bell.panel.get_by_role("button", name="Undo").click()
+    expect(bell.rows).to_have_count(4)
+    shown = bell.rows.locator(".status").all_inner_texts()
+    page.reload()
+    bell.open()
+    expect(bell.rows).to_have_count(4, timeout=PATIENCE)
+    assert bell.rows.locator(".status").all_inner_texts() == shown
+    bell.panel.get_by_role("button", name="Clear finished").click()
+    expect(bell.rows).to_have_count(1)
+    page.reload()
+    bell.open()
+    expect(bell.rows).to_have_count(1, timeout=PATIENCE)
+
+
+def test_a_renderer_that_throws_harms_only_its_own_rows(bell: Bell, stage: Stage, noise: Noise) -> None:
+    noise.expect(r"^The renderer of mail-merge failed:")
+    bell.page.evaluate(
+        """async () => {
+            const { register } = await import('/js/renderers/index.js');
+            const broken = () => { throw new Error('broken'); };
+            register('mail-merge', { title: broken, result: broken });
+        }"""
+    )
+    for kind in ("mail-merge", "mail-merge", "thumbnail", "zip-builder"):
+        stage.put(bell.user_id, "succeeded", kind=kind, result=ZIP_RESULT | {"sent": 4})
+    expect(bell.rows).to_have_count(4)
+    expect(bell.row("mail-merge")).to_have_count(2)
+    expect(bell.row("thumbnail").get_by_text("Result", exact=True)).to_be_visible()
+    expect(bell.row("Zip of")).to_contain_text("12 files")
+    assert [text.split(":")[0] for text in noise.heard] == ["The renderer of mail-merge failed"]
+
+
+def test_a_long_list_comes_in_pages(bell: Bell, stage: Stage) -> None:
+    close(bell)
+    stage.put_many(bell.user_id, 130, "succeeded")
+    stage.put(bell.user_id, "running")
+    bell.page.reload()
+    bell.expect_name("Background jobs, 1 running, 130 new")
+    expect(bell.host.locator(".badge.unseen")).to_have_text("99+")
+    bell.open()
+    expect(bell.rows).to_have_count(50)
+    more = bell.panel.get_by_role("button", name="Show more")
+    more.click()
+    expect(bell.rows).to_have_count(100)
+    expect(bell.rows.nth(50)).to_be_focused()
+    more.click()
+    expect(bell.rows).to_have_count(131)
+    expect(more).to_be_hidden()
+
+
+def test_expired_and_missing_results_are_told(bell: Bell, stage: Stage, noise: Noise) -> None:
+    noise.expect("status of 410")
+    stage.put(
+        bell.user_id, "succeeded", request={"prefix": "", "name": "old"}, result=None, expired_at=datetime.now(UTC)
+    )
+    expect(bell.row("Zip of old")).to_contain_text("The result has expired and was deleted.")
+    expect(bell.row("Zip of old").get_by_role("button", name="Download zip")).to_have_count(0)
+    stage.put(bell.user_id, "succeeded", request={"prefix": "", "name": "lost"})
+    lost = bell.row("Zip of lost")
+    lost.get_by_role("button", name="Download zip").click()
+    expect(lost.locator(".note")).to_contain_text("Could not get the download. The file has expired.", timeout=PATIENCE)
+    bell.picture("expired")
+
+
+def test_several_bells_share_a_connection_and_come_and_go(bell: Bell, stage: Stage, stack: Stack, noise: Noise) -> None:
+    def sockets() -> int:
+        listed = control(stack.hub, "connections", method="GET")["connections"]
+        return sum(each["user"] == bell.user_id for each in listed)
+
+    close(bell)
+    bell.page.evaluate("document.querySelector('main').append(document.createElement('job-bell'))")
+    stage.put(bell.user_id, "running")
+    buttons = bell.page.get_by_role("button", name="Background jobs, 1 running")
+    expect(buttons).to_have_count(2)
+    assert sockets() == 1
+    bell.page.evaluate("document.querySelector('header job-bell').remove()")
+    stage.put(bell.user_id, "running")
+    expect(bell.page.get_by_role("button", name="Background jobs, 2 running")).to_have_count(1)
+    assert sockets() == 1
+    bell.page.evaluate("(globalThis.kept = document.querySelector('job-bell')).remove()")
+    wait_until(lambda: sockets() == 0, "the last one ends the connection")
+    stage.put(bell.user_id, "running")
+    bell.page.evaluate("document.querySelector('header').append(kept)")
+    bell.expect_name("Background jobs, 3 running")
+    assert noise.heard == []

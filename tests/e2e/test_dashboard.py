@@ -1,0 +1,394 @@
+"""What an admin does with the dashboard, in real browsers on the whole running system."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from azure.storage.queue import QueueServiceClient
+from playwright.sync_api import Locator, Page, Route, expect
+
+from scripts.local.stack import Stack
+from tests.e2e.conftest import Noise
+from tests.support.client import Person
+from tests.support.keyboard import tab_to
+from tests.support.stored_jobs import ERROR, store
+
+Visitor = Callable[..., Page]
+Admin = Callable[..., Page]
+
+SECONDS = 1_000.0
+PATIENCE = 30 * SECONDS
+HOSTILE = "<img src=x onerror=alert(1)>"
+#: Nobody takes jobs from this queue: they stay as an action leaves them.
+PARKED: dict[str, Any] = {"kind": "parked", "queue": "parked"}
+
+
+@pytest.fixture(scope="module")
+def queues(stack: Stack) -> Iterator[QueueServiceClient]:
+    with QueueServiceClient.from_connection_string(stack.settings()["QueuesConn"]) as service:
+        service.create_queue(PARKED["queue"])
+        yield service
+
+
+@pytest.fixture
+def admin(stack: Stack, visitor: Visitor) -> Admin:
+    """Open the dashboard at an address as an admin of their own."""
+
+    def open_dashboard(query: str = "", **options: Any) -> Page:
+        page = visitor(stack.admin_url.replace("#", f"dashboard.html{query}#"), **options)
+        expect(page.locator("job-dashboard").get_by_role("navigation", name="Views")).to_be_visible(timeout=PATIENCE)
+        return page
+
+    return open_dashboard
+
+
+def rows(page: Page) -> Locator:
+    return page.locator("table.jobs tbody tr")
+
+
+def address_of(page: Page) -> str:
+    return page.url.partition("?")[2]
+
+
+def recent() -> datetime:
+    """Long enough ago for a job to have ended by now."""
+    return datetime.now(UTC) - timedelta(minutes=1)
+
+
+class TestFinding:
+    def test_filters_stand_in_the_address_and_lead_to_the_same_rows_anywhere(self, stack: Stack, admin: Admin) -> None:
+        store(stack.database_url, 3, user_id="filter-bob", since=recent())
+        store(stack.database_url, 2, user_id="filter-bob", status="cancelled", since=recent())
+        page = admin()
+        page.get_by_label("Owner").fill("filter-bob")
+        page.get_by_role("button", name="Search").click()
+        expect(rows(page)).to_have_count(5)
+        page.get_by_role("checkbox", name="Failed").check()
+        expect(rows(page)).to_have_count(3)
+        expect(page.locator(".count")).to_have_text("3 jobs")
+        assert address_of(page) == "status=failed&user=filter-bob"
+        shown = hrefs(page)
+        page.reload()
+        expect(rows(page)).to_have_count(3)
+        assert hrefs(page) == shown
+        expect(page.get_by_role("checkbox", name="Failed")).to_be_checked()
+        page.go_back()
+        expect(rows(page)).to_have_count(5)
+        page.go_forward()
+        expect(rows(page)).to_have_count(3)
+        elsewhere = admin("?status=failed&user=filter-bob")
+        expect(rows(elsewhere)).to_have_count(3)
+        assert hrefs(elsewhere) == shown
+        page.get_by_role("button", name="Clear filters").click()
+        assert address_of(page) == ""
+
+    def test_what_is_not_valid_is_left_out_and_told(self, stack: Stack, admin: Admin) -> None:
+        store(stack.database_url, user_id="valid", since=recent())
+        page = admin("?user=valid&status=broken&from=yesterday&attemptsOver=-1&before=x")
+        told = (
+            "Left out of the filters, because it is not valid: status=broken, from=yesterday, attemptsOver=-1, before=x"
+        )
+        expect(page.get_by_text(told)).to_be_visible()
+        expect(rows(page)).to_have_count(1)
+
+    def test_a_text_is_searched_as_it_stands(self, stack: Stack, admin: Admin) -> None:
+        store(stack.database_url, user_id="text", request={"name": "50%_\"off\" 'now'\\"}, since=recent())
+        store(stack.database_url, user_id="text", request={"name": "50 and off"}, since=recent())
+        page = admin("?user=text")
+        for text in ("%", "_", '"', "'", "\\", '%_"OFF" \'n'):
+            page.get_by_label("Text in request or error").fill(text)
+            page.get_by_role("button", name="Search").click()
+            expect(page.locator(".count")).to_have_text("1 job")
+            expect(rows(page)).to_have_count(1)
+        page.get_by_label("Text in request or error").fill("nothing has this")
+        page.get_by_role("button", name="Search").click()
+        expect(page.get_by_text("No job matches these filters")).to_be_visible()
+
+    def test_pages_lead_there_and_back(self, stack: Stack, admin: Admin) -> None:
+        stored = store(stack.database_url, 120, user_id="pages", since=datetime.now(UTC) - timedelta(days=1))
+        page = admin("?user=pages")
+        expect(rows(page)).to_have_count(50)
+        found = hrefs(page)
+        page.get_by_role("button", name="Older").click()
+        expect(page.get_by_role("button", name="Newest")).to_be_visible()
+        expect(rows(page).first.locator("a")).to_have_attribute("href", re.compile(stored[69]))
+        found += hrefs(page)
+        page.get_by_role("button", name="Older").click()
+        expect(rows(page)).to_have_count(20)
+        found += hrefs(page)
+        assert found == stored[::-1]
+        expect(page.get_by_role("button", name="Older")).to_be_hidden()
+        rows(page).first.locator("a").click()
+        page.keyboard.press("Escape")
+        page.get_by_role("button", name="Newer").click()
+        expect(rows(page).first.locator("a")).to_have_attribute("href", re.compile(stored[69]))
+        page.get_by_role("button", name="Newer").click()
+        expect(rows(page).first.locator("a")).to_have_attribute("href", re.compile(stored[119]))
+
+    def test_the_csv_file_holds_what_the_filters_show(self, stack: Stack, admin: Admin, tmp_path: Path) -> None:
+        error = {**ERROR, "message": '=HYPERLINK("x")'}
+        stored = store(stack.database_url, 60, user_id="csv", error=error, since=datetime.now(UTC) - timedelta(days=1))
+        page = admin("?user=csv")
+        with page.expect_download() as download:
+            page.get_by_role("button", name="Download CSV").click()
+        assert download.value.suggested_filename == "jobs.csv"
+        download.value.save_as(tmp_path / "jobs.csv")
+        read = list(csv.DictReader(io.StringIO((tmp_path / "jobs.csv").read_bytes().decode(), newline="")))
+        assert [row["id"] for row in read] == stored[::-1]
+        assert {row["error_message"] for row in read} == {'\'=HYPERLINK("x")'}
+
+
+class TestOneJob:
+    def test_everything_about_a_job_and_retry_from_there(self, stack: Stack, admin: Admin, ann: Person) -> None:
+        key = ann.start("nowhere/")
+        ann.wait_for_end(key)
+        page = admin(f"?job={key}")
+        dialog = page.get_by_role("dialog")
+        expect(dialog.get_by_role("heading", name="Zip of your files")).to_be_visible()
+        expect(dialog.get_by_text("NothingToZip").first).to_be_visible()
+        expect(dialog.get_by_text("zip_builder.py").first).to_be_visible()
+        expect(dialog.get_by_text('"nowhere/"')).to_be_visible()
+        expect(dialog.locator(".attempts li")).to_have_count(1)
+        dialog.get_by_role("button", name="Retry").click()
+        expect(dialog.locator(".attempts li")).to_have_count(2, timeout=PATIENCE)
+        expect(dialog.locator(".job-status")).to_have_text("Failed", timeout=PATIENCE)
+        assert len(ann.job(key)["attempts"]) == 2
+        page.keyboard.press("Escape")
+        expect(dialog).to_be_hidden()
+        assert address_of(page) == ""
+
+    def test_a_huge_request_is_cut_and_its_secrets_are_masked(self, stack: Stack, admin: Admin, tmp_path: Path) -> None:
+        request = {"pwd": "hunter2", "rows": ["row"] * 300_000}
+        (key,) = store(stack.database_url, user_id="huge", request=request, since=recent())
+        page = admin("?user=huge")
+        with page.expect_response(re.compile(f"/api/admin/jobs/{key}")) as answer:
+            rows(page).first.locator("a").click()
+        assert len(answer.value.body()) < 200_000
+        dialog = page.get_by_role("dialog")
+        expect(dialog.get_by_text("The first 102 kB of 2.1 MB.")).to_be_visible()
+        expect(dialog.get_by_role("region", name="Beginning of the request")).to_contain_text('"pwd": "***"')
+        with page.expect_download() as download:
+            dialog.get_by_role("button", name="Download raw").click()
+        download.value.save_as(tmp_path / "request.json")
+        assert json.loads((tmp_path / "request.json").read_text()) == request | {"pwd": "***"}
+
+    def test_a_job_that_is_not_there_is_told(self, admin: Admin, noise: Noise) -> None:
+        noise.expect("404")
+        page = admin("?job=01a20f71-90cb-7027-842a-5ce2fd999aaa")
+        expect(page.get_by_role("dialog").get_by_text("There is no such job")).to_be_visible()
+
+    def test_texts_of_jobs_stay_texts(self, stack: Stack, admin: Admin) -> None:
+        hostile: dict[str, Any] = {
+            "kind": "constructor",
+            "user_id": f'">{HOSTILE}',
+            "request": {HOSTILE: "javascript:alert(1)"},
+            "error": {"type": HOSTILE, "message": "</pre><script>alert(1)</script>\u202egpj.exe", "traceback": HOSTILE},
+        }
+        store(stack.database_url, since=recent(), **hostile)
+        page = admin("?kind=constructor")
+        expect(rows(page)).to_have_count(1)
+        expect(rows(page)).to_contain_text(HOSTILE)
+        expect(rows(page)).to_contain_text("[U+202E]")
+        rows(page).first.locator("a").click()
+        dialog = page.get_by_role("dialog")
+        expect(dialog.get_by_role("heading", name="constructor")).to_be_visible()
+        expect(dialog.get_by_role("region", name="Traceback")).to_have_text(HOSTILE)
+        assert dialog.locator("img, script").count() == 0
+        page.keyboard.press("Escape")
+        page.get_by_role("link", name="Failures").click()
+        expect(page.locator("table.groups")).to_be_visible()
+
+
+@pytest.mark.usefixtures("queues")
+class TestActing:
+    def test_two_admins_who_double_click_retry_each_job_once(self, stack: Stack, admin: Admin) -> None:
+        store(stack.database_url, 1_200, user_id="bulk", since=datetime.now(UTC) - timedelta(days=2), **PARKED)
+        pages = [admin("?user=bulk&kind=parked") for _ in range(2)]
+        for page in pages:
+            page.get_by_role("button", name="Retry all that match").click()
+            expect(page.get_by_text("1,200 jobs will run again")).to_be_visible(timeout=PATIENCE)
+        for page in pages:
+            page.get_by_role("button", name="Retry 1,200 jobs").dblclick()
+        told = []
+        for page in pages:
+            said = page.get_by_role("dialog").get_by_text(re.compile(r"^[\d,]+ jobs? retried$"))
+            expect(said).to_be_visible(timeout=120 * SECONDS)
+            told.append(int(said.inner_text().split()[0].replace(",", "")))
+        assert sum(told) == 1_200
+        with psycopg.connect(stack.database_url) as connection:
+            counted = connection.execute(
+                "select status, dispatch_gen, count(*) from queued_jobs.job where user_id = 'bulk' group by 1, 2"
+            ).fetchall()
+        assert counted == [("pending", 4, 1_200)]
+        page = pages[0]
+        page.get_by_role("dialog").get_by_role("button", name="Close").click()
+        page.get_by_role("button", name="Cancel all that match").click()
+        page.get_by_role("button", name="Cancel 1,200 jobs").click()
+        expect(page.get_by_text("1,200 jobs cancelled", exact=True)).to_be_visible(timeout=120 * SECONDS)
+
+    def test_what_is_left_alone_is_told_with_its_reason(self, stack: Stack, admin: Admin) -> None:
+        store(stack.database_url, user_id="refused", status="pending", unique_key="only-one", since=recent(), **PARKED)
+        store(stack.database_url, user_id="refused", unique_key="only-one", since=recent(), **PARKED)
+        page = admin("?user=refused")
+        page.get_by_role("button", name="Retry all that match").click()
+        page.get_by_role("button", name="Retry 1 job").click()
+        expect(page.get_by_text("1 job left alone")).to_be_visible(timeout=PATIENCE)
+        expect(page.get_by_text("1: Another job with the same unique key is under way.")).to_be_visible()
+
+    def test_selected_jobs_and_single_ones(self, stack: Stack, admin: Admin) -> None:
+        store(stack.database_url, 4, user_id="selected", since=datetime.now(UTC) - timedelta(hours=1), **PARKED)
+        page = admin("?user=selected")
+        expect(rows(page)).to_have_count(4)
+        for index in (0, 2):
+            page.get_by_label("Select job ").nth(index).check()
+        page.get_by_role("button", name="Retry 2", exact=True).click()
+        page.get_by_role("button", name="Retry 2 jobs").click()
+        expect(page.get_by_text("2 jobs retried", exact=True)).to_be_visible(timeout=PATIENCE)
+        page.get_by_role("dialog").get_by_role("button", name="Close").click()
+        expect(rows(page).nth(0)).to_contain_text("Pending")
+        expect(rows(page).nth(1)).to_contain_text("Failed")
+        rows(page).nth(1).get_by_role("button", name="Retry").click()
+        expect(rows(page).nth(1)).to_contain_text("Pending")
+        rows(page).nth(1).get_by_role("button", name="Cancel").click()
+        expect(rows(page).nth(1)).to_contain_text("Cancelled")
+
+    def test_poison_is_shown_and_put_back(self, queues: QueueServiceClient, admin: Admin) -> None:
+        # not to be seen for an hour, or the host would take it before anybody looks
+        queues.get_queue_client("zip-builder-poison").send_message("x", visibility_timeout=3_600)
+        page = admin("?view=queues")
+        row = page.locator("table.queues tr").filter(has_text="zip-builder")
+        expect(row.locator(".c-poison")).to_have_text("1")
+        row.get_by_role("button", name="Redrive").click()
+        expect(page.get_by_text("messages moved back to zip-builder")).to_be_attached(timeout=PATIENCE)
+        queues.get_queue_client("zip-builder-poison").clear_messages()
+
+
+class TestLive:
+    def test_a_job_fails_while_one_looks(self, stack: Stack, admin: Admin, ann: Person) -> None:
+        first = ann.start("nowhere/one/")
+        ann.wait_for_end(first)
+        owner = owner_of(stack, first)
+        page = admin(f"?status=failed&user={owner}")
+        expect(rows(page)).to_have_count(1)
+        second = ann.start("nowhere/two/")
+        expect(rows(page)).to_have_count(2, timeout=PATIENCE)  # nobody points at the list: it comes by itself
+        page.get_by_label(f"Select job {first}").check()
+        page.get_by_label(f"Select job {first}").hover()
+        place = page.get_by_label(f"Select job {first}").bounding_box()
+        ann.wait_for_end(ann.start("nowhere/three/"))
+        fresh = page.get_by_role("button", name=re.compile(r"Show \d new jobs?"))
+        expect(fresh).to_have_text("Show 1 new job", timeout=PATIENCE)
+        expect(rows(page)).to_have_count(2)
+        assert page.get_by_label(f"Select job {first}").bounding_box() == place
+        rows(page).filter(has=page.get_by_label(f"Select job {second}")).locator("a").click()
+        dialog = page.get_by_role("dialog")
+        expect(dialog.locator(".attempts li")).to_have_count(1)
+        ann.call("POST", f"/api/jobs/{second}/retry")
+        expect(dialog.locator(".attempts li")).to_have_count(2, timeout=PATIENCE)
+        page.keyboard.press("Escape")
+        fresh.click()
+        expect(rows(page)).to_have_count(3)
+        expect(page.get_by_label(f"Select job {first}")).to_be_checked()
+
+    def test_a_break_in_the_connection_is_told_and_made_up_for(
+        self, stack: Stack, admin: Admin, ann: Person, noise: Noise
+    ) -> None:
+        noise.expect("WebSocket|Connection disconnected|Failed to|ERR_CONNECTION|Error from HTTP")
+        ann.wait_for_end(ann.start("nowhere/"))
+        page = admin("?status=failed")
+        expect(page.get_by_text("Live", exact=True)).to_be_visible(timeout=PATIENCE)
+        stack.hub.kill()
+        expect(page.get_by_text("Reconnecting")).to_be_visible(timeout=PATIENCE)
+        key = ann.start("nowhere/again/")
+        ann.wait_for_end(key)
+        stack.hub.start()
+        expect(page.get_by_label(f"Select job {key}")).to_be_attached(timeout=45 * SECONDS)
+        expect(page.get_by_text("Live", exact=True)).to_be_visible(timeout=45 * SECONDS)
+
+
+class TestPeople:
+    def test_who_is_no_admin_sees_nothing(self, stack: Stack, visitor: Visitor, noise: Noise) -> None:
+        noise.expect("403")
+        asked: list[str] = []
+        page = visitor(stack.page_url)
+        page.on("request", lambda request: asked.append(request.url))
+        page.goto(stack.guest_url.replace("#", "dashboard.html#"))
+        expect(page.get_by_text("This page is for admins")).to_be_visible(timeout=PATIENCE)
+        assert [url for url in asked if "/api/admin/" in url] == [f"{stack.page_url}api/admin/options"]
+        expect(page.get_by_role("table")).to_have_count(0)
+
+    def test_a_stranger_is_told_how_to_get_in(self, stack: Stack, visitor: Visitor) -> None:
+        page = visitor(f"{stack.page_url}dashboard.html")
+        expect(page.get_by_text("You need an invite link")).to_be_visible()
+
+    def test_a_viewer_gets_no_buttons_to_act(self, stack: Stack, visitor: Visitor) -> None:
+        store(stack.database_url, user_id="viewed", since=recent())
+
+        def as_viewer(route: Route) -> None:  # invite links make no viewers
+            answer = route.fetch()
+            route.fulfill(response=answer, json=answer.json() | {"canAct": False})
+
+        page = visitor(stack.page_url)
+        page.route("**/api/admin/options", as_viewer)
+        page.goto(stack.admin_url.replace("#", "dashboard.html?user=viewed#"))
+        expect(page.get_by_text("Read only")).to_be_visible(timeout=PATIENCE)
+        expect(rows(page)).to_have_count(1)
+        expect(page.get_by_label("Select job ")).to_have_count(0)
+        expect(page.get_by_role("button", name=re.compile("Retry|Cancel"))).to_have_count(0)
+        expect(page.get_by_role("button", name="Download CSV")).to_be_visible()
+
+    @pytest.mark.usefixtures("queues")
+    def test_with_the_keyboard_alone(self, stack: Stack, admin: Admin) -> None:
+        (key,) = store(stack.database_url, user_id="keys", since=recent(), **PARKED)
+        page = admin("?user=keys")
+        expect(rows(page)).to_have_count(1)
+        page.get_by_label("Owner").focus()
+        tab_to(page, f"Select job {key}")
+        page.keyboard.press("Space")
+        expect(page.get_by_text("1 selected")).to_be_visible()
+        page.keyboard.press("Space")
+        page.keyboard.press("Tab")
+        page.keyboard.press("Enter")
+        dialog = page.get_by_role("dialog")
+        expect(dialog).to_be_visible()
+        expect(dialog.get_by_role("heading").first).to_be_focused()
+        page.keyboard.press("Escape")
+        expect(dialog).to_be_hidden()
+        expect(rows(page).first.locator("a")).to_be_focused()
+        page.keyboard.press("Tab")
+        page.keyboard.press("Enter")
+        expect(rows(page).first).to_contain_text("Pending")
+
+    def test_from_right_to_left(self, stack: Stack, admin: Admin) -> None:
+        store(stack.database_url, user_id="\u0639\u0628\u062f", since=recent())
+        page = admin("?user=\u0639\u0628\u062f")
+        expect(rows(page)).to_have_count(1)
+        page.evaluate("document.documentElement.dir = 'rtl'")
+        for width in (1280, 320):
+            page.set_viewport_size({"width": width, "height": 800})
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
+            heading = page.get_by_role("heading", name="Dashboard").bounding_box()
+            assert heading is not None
+            assert heading["x"] + heading["width"] > width / 2
+
+
+def hrefs(page: Page) -> list[str]:
+    """The ids of the jobs that are shown, in their order."""
+    links = [link.get_attribute("href") or "" for link in rows(page).locator("a").all()]
+    return [re.findall("job=([^&]+)", link)[0] for link in links]
+
+
+def owner_of(stack: Stack, key: str) -> str:
+    with psycopg.connect(stack.database_url) as connection:
+        found = connection.execute("select user_id from queued_jobs.job where id = %s", (key,)).fetchone()
+    assert found is not None
+    return str(found[0])

@@ -1,0 +1,229 @@
+"""Signing in at a real OpenID provider: with code and PKCE, renewed silently, ended everywhere."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from playwright.sync_api import Page, expect
+
+from scripts.local import ports
+from scripts.local.node import find_node
+from scripts.local.process import Command
+from scripts.local.programs import HostServer
+from scripts.local.server import Server
+from scripts.local.stack import Stack
+from tests.e2e.conftest import PICTURES, Noise
+from tests.support.waiting import wait_until
+
+ROOT = Path(__file__).resolve().parents[2]
+MODULES = ROOT / "scripts" / "local" / "node_modules"
+AUDIENCE = "https://api.example"
+#: How long an access token lives: long enough for a slow machine to use it, short enough to wait for its end.
+LIFE = 20
+SECONDS = 1_000.0
+
+Visitor = Callable[..., Page]
+
+
+class Provider(Server):
+    """The certified provider of npm. Each start makes new keys."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__("provider", ports_needed=1)
+        self._page = page
+
+    @property
+    def url(self) -> str:
+        return f"http://{ports.LOOPBACK}:{self.ports[0]}"
+
+    def _command(self) -> Command:
+        script = str(Path(__file__).with_name("provider.mjs"))
+        arguments = [str(find_node()), script, str(MODULES), str(self.ports[0]), self._page, AUDIENCE, str(LIFE)]
+        return Command(arguments=arguments, environment=os.environ, folder=ROOT)
+
+    def _is_ready(self) -> bool:
+        return self.exit_code is None and ports.is_listening(self.ports[0])
+
+    def control(self, path: str) -> Any:
+        with urllib.request.urlopen(f"{self.url}/control/{path}", timeout=30) as answer:  # noqa: S310
+            return json.load(answer)
+
+
+@dataclass
+class Site:
+    provider: Provider
+    host: HostServer
+
+    @property
+    def page_url(self) -> str:
+        return self.host.page_url
+
+
+@pytest.fixture(scope="module")
+def site(stack: Stack) -> Iterator[Site]:
+    if not (MODULES / "oidc-provider").is_dir():
+        subprocess.run([str(find_node()), "--version"], check=True)
+        pytest.fail("oidc-provider is not installed: run npm ci in scripts/local")
+    settings: dict[str, str] = {}
+    host = HostServer(lambda: {**stack.settings(), **settings})
+    provider = Provider(host.page_url)
+    settings.update(
+        AUTH_MODE="oidc",
+        OIDC_ISSUER=provider.url,
+        OIDC_AUDIENCE=AUDIENCE,
+        OIDC_CLIENT_ID="page",
+        OIDC_SCOPE="openid profile",
+    )
+    try:
+        provider.start()
+        host.start()
+        yield Site(provider, host)
+    finally:
+        host.stop()
+        provider.stop()
+
+
+@pytest.fixture
+def arrive(site: Site, visitor: Visitor, noise: Noise) -> Visitor:
+    """Open the page as somebody new. What the provider's pages want from elsewhere, such as fonts, they do not get."""
+    noise.expect("ERR_FAILED")
+
+    def open_page() -> Page:
+        page = visitor("about:blank")
+        page.context.route(lambda url: not url.startswith(f"http://{ports.LOOPBACK}:"), lambda route: route.abort())
+        page.goto(site.page_url)
+        return page
+
+    return open_page
+
+
+def sign_in(page: Page, name: str) -> None:
+    page.get_by_role("button", name="Sign in").click()
+    page.get_by_placeholder("Enter any login").fill(name)
+    page.get_by_placeholder("and password").fill("any")
+    page.get_by_role("button", name="Sign-in").click()
+    page.get_by_role("button", name="Continue").click()
+    expect(page.locator("#user")).to_contain_text(name, timeout=60 * SECONDS)
+
+
+def remember_tokens(page: Page) -> list[str]:
+    """Keep every bearer token that the page sends."""
+    tokens: list[str] = []
+    page.on(
+        "request",
+        lambda request: (
+            tokens.append(request.headers["authorization"].removeprefix("Bearer "))
+            if "authorization" in request.headers and "/api/jobs" in request.url
+            else None
+        ),
+    )
+    return tokens
+
+
+def test_in_and_out(site: Site, arrive: Visitor, visitor: Visitor) -> None:
+    addresses: list[str] = []
+    page = arrive()
+    page.on("request", lambda request: addresses.append(request.url))
+    tokens = remember_tokens(page)
+    expect(page.get_by_text("Sign in to see your jobs")).to_be_visible()
+    PICTURES.mkdir(exist_ok=True)
+    page.screenshot(path=PICTURES / "oidc-needed.png")
+    sign_in(page, "ann")
+    expect(page).to_have_url(site.page_url)
+    page.get_by_role("button", name="Use sample files").click()
+    page.get_by_role("button", name="Zip ").click()
+    bell = page.get_by_role("button", name="Background jobs")
+    expect(bell).to_have_accessible_name("Background jobs, 1 new", timeout=60 * SECONDS)
+    page.screenshot(path=PICTURES / "oidc-signed-in.png")
+    stored = page.evaluate("JSON.stringify(sessionStorage) + JSON.stringify(localStorage) + document.cookie")
+    assert tokens
+    assert not any(token in stored for token in tokens), "the access token is kept in memory only"
+    own = [address for address in addresses if address.startswith(site.page_url)]
+    assert not any(token in address for token in tokens for address in own)
+    page.reload()
+    expect(page.locator("#user")).to_contain_text("ann", timeout=60 * SECONDS)
+
+    second = visitor(site.page_url, like=page)
+    second.get_by_role("button", name="Sign in").click()  # the provider remembers who this is
+    expect(second.locator("#user")).to_contain_text("ann", timeout=60 * SECONDS)
+    page.get_by_role("button", name="Sign out").click()
+    page.get_by_role("button", name="Yes, sign me out").click()
+    expect(page.get_by_text("Sign in to see your jobs")).to_be_visible(timeout=60 * SECONDS)
+    expect(second.get_by_text("Sign in to see your jobs")).to_be_visible(timeout=60 * SECONDS)
+    assert "ann" not in page.evaluate("JSON.stringify(sessionStorage)")
+
+    sign_in(page, "bob")
+    page.get_by_role("button", name="Background jobs").click()
+    expect(page.get_by_text("No jobs")).to_be_visible(timeout=60 * SECONDS)
+    assert "ann" not in page.locator("body").inner_text()
+
+
+def test_a_token_is_renewed_before_it_ends_and_the_bell_stays_live(site: Site, arrive: Visitor) -> None:
+    page = arrive()
+    tokens = remember_tokens(page)
+    sign_in(page, "cyd")
+    before = site.provider.control("counts")["refreshed"]
+    page.get_by_role("button", name="Background jobs").click()
+    # the hub ends the connection with the token; the page comes back with a new one, and nobody was asked anything
+    wait_for(page, lambda: site.provider.control("counts")["refreshed"] > before, "it is renewed")
+    expect(page.get_by_text("Live", exact=True)).to_be_visible(timeout=60 * SECONDS)
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Use sample files").click()
+    page.get_by_role("button", name="Zip ").click()
+    expect(page.locator("job-bell li.row").or_(page.get_by_text("Your job has started")).first).to_be_visible(
+        timeout=60 * SECONDS
+    )
+    assert len(set(tokens)) >= 2
+
+
+def test_a_role_that_is_taken_away_counts_from_the_next_token_on(site: Site, arrive: Visitor, noise: Noise) -> None:
+    noise.expect("403")
+    page = arrive()
+    tokens = remember_tokens(page)
+    sign_in(page, "dan")
+    wait_for(page, lambda: bool(tokens), "the list is read")
+    site.provider.control("roles?who=dan")
+    page.reload()  # which renews
+    wait_for(page, lambda: len(set(tokens)) >= 2, "a new token is sent")
+    headers = {"Authorization": f"Bearer {tokens[-1]}"}
+    answer = httpx.get(f"{site.page_url}api/jobs/mine", headers=headers, trust_env=False)
+    assert (answer.status_code, answer.json()["status"]) == (403, 403)
+
+
+def test_new_keys_of_the_provider_are_found(site: Site, arrive: Visitor, noise: Noise) -> None:
+    noise.expect(r"ERR_CONNECTION|Failed to|400 \(Bad Request\)|401 \(Unauthorized\)")
+    page = arrive()
+    sign_in(page, "eve")
+    site.provider.stop()
+    site.provider.start()
+    page.reload()  # what renewed the session is not known there any more
+    expect(page.get_by_text("Your session has ended")).to_be_visible(timeout=60 * SECONDS)
+    sign_in(page, "eve")
+    tokens = remember_tokens(page)
+    page.reload()
+    wait_for(page, lambda: bool(tokens), "the list is read")
+    headers = {"Authorization": f"Bearer {tokens[-1]}"}
+    wait_until(
+        lambda: httpx.get(f"{site.page_url}api/jobs/mine", headers=headers, trust_env=False).status_code == 200,
+        "the API knows the new key",
+        seconds=60,
+    )
+
+
+def wait_for(page: Page, condition: Callable[[], bool], what: str) -> None:
+    """Wait while the page goes on: its events reach us only while something of it is waited for."""
+
+    def after_a_moment() -> bool:
+        page.wait_for_timeout(100)
+        return condition()
+
+    wait_until(after_a_moment, what, seconds=90)

@@ -1,0 +1,282 @@
+"""What admins see of everybody's jobs, and do with them."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import io
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from queued_jobs.queues import QueueManager
+from scripts.local.azurite import AzuriteServer
+from tests.integration.functions.conftest import Site
+from tests.integration.functions.test_jobs_api import assert_problem
+from tests.support.stored_jobs import ERROR, NOON, store
+
+
+async def add(site: Site, count: int = 1, **columns: Any) -> list[str]:
+    return store(site.settings["DATABASE_URL"], count, **columns)
+
+
+async def read(site: Site, path: str, **query: Any) -> Any:
+    answer = await site.call("admin", "GET", f"/api/admin/{path}", params=query)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+async def ids(site: Site, **query: Any) -> list[str]:
+    return [item["id"] for item in (await read(site, "jobs", **query))["items"]]
+
+
+class TestSearch:
+    async def test_every_filter_narrows_and_all_of_them_together(self, site: Site) -> None:
+        await add(site, 2)
+        other: dict[str, Any] = {
+            "kind": "csv-import",
+            "queue": "csv",
+            "user_id": "bob|%_'\"",
+            "status": "aborted",
+            "attempt": 5,
+            "request": {"file": '50%_off "q".csv'},
+            "error": ERROR | {"type": "KeyError"},
+        }
+        (wanted,) = await add(site, **other)
+        whole = {
+            "kind": "csv-import",
+            "queue": "csv",
+            "user": "bob|%_'\"",
+            "status": ["aborted", "cancelled"],
+            "attemptsOver": 3,
+            "text": '50%_OFF "Q"',
+            "error": "KeyError",
+            "id": wanted[:13].upper(),
+        }
+        for name, value in whole.items():
+            assert await ids(site, **{name: value}) == [wanted], name
+        assert await ids(site, **whole) == [wanted]
+        assert await ids(site, **whole | {"user": "bob"}) == []
+        assert len(await ids(site)) == 3
+        assert await ids(site, text="%") == [wanted]
+        later = {"from": (NOON + timedelta(seconds=1)).isoformat(), "to": (NOON + timedelta(hours=1)).isoformat()}
+        assert len(await ids(site, **later)) == 1
+        assert len(await ids(site, **{"to": (NOON + timedelta(seconds=1)).isoformat()})) == 2
+
+    async def test_pages_follow_each_other(self, site: Site) -> None:
+        stored = await add(site, 7)
+        first = await read(site, "jobs", limit=3)
+        second = await read(site, "jobs", limit=3, before=first["nextBefore"])
+        third = await read(site, "jobs", limit=3, before=second["nextBefore"])
+        found = [item["id"] for page in (first, second, third) for item in page["items"]]
+        assert found == stored[::-1]
+        assert third["nextBefore"] is None
+
+    async def test_a_job_in_the_list(self, site: Site) -> None:
+        (key,) = await add(site, request={"much": "x" * 100_000})
+        (item,) = (await read(site, "jobs"))["items"]
+        assert (item["id"], item["userId"], item["waitMs"], item["durationMs"]) == (key, "ann", 2_000, 3_000)
+        assert item["error"] == {"class": "ValueError", "message": "line 3 is bad"}
+        assert item["actions"] == ["retry"]
+        assert len(json.dumps(item)) < 1_000
+
+    async def test_while_a_job_waits_for_another_try_no_time_is_told_of_the_last_one(self, site: Site) -> None:
+        await add(site, status="retrying")
+        (item,) = (await read(site, "jobs"))["items"]
+        assert (item["waitMs"], item["durationMs"], item["actions"]) == (None, None, ["cancel"])
+
+
+class TestOneJob:
+    async def test_everything_about_a_job(self, site: Site) -> None:
+        job = await site.start("ann", "nowhere/")
+        assert await site.deliver() == 1
+        detail = await read(site, f"jobs/{job['id']}")
+        assert (detail["status"], detail["label"]) == ("failed", "Zip of your files")
+        assert detail["userId"] == await site.user_id("ann")
+        assert detail["error"]["class"] == "NothingToZip"
+        assert "zip_builder.py" in detail["error"]["traceback"]
+        (attempt,) = detail["attempts"]
+        assert (attempt["outcome"], attempt["error"]["class"]) == ("failed", "NothingToZip")
+        assert detail["request"]["value"]["prefix"] == "nowhere/"
+        assert detail["result"] is None
+        assert_problem(await site.call("admin", "GET", f"/api/admin/jobs/{job['id']}/payload/result"), 404)
+
+    async def test_secrets_are_masked_wherever_they_stand(self, site: Site) -> None:
+        secrets = {
+            "apiKey": "hunter2",
+            "nested": [{"password": {"is": "hunter2"}, "url": "https://x.example/f?sv=1&sig=hunter2&x=1"}],
+            "header": "Bearer hunter2",
+            "token": None,
+            "tokens": 7,
+        }
+        (key,) = await add(site, status="succeeded", error=None, request=secrets, result=secrets)
+        detail = await read(site, f"jobs/{key}")
+        assert (
+            detail["request"]["value"]
+            == detail["result"]["value"]
+            == {
+                "apiKey": "***",
+                "nested": [{"password": "***", "url": "https://x.example/f?sv=1&sig=***&x=1"}],
+                "header": "Bearer ***",
+                "token": None,
+                "tokens": 7,
+            }
+        )
+        for part in ("request", "result"):
+            assert "hunter2" not in (await site.call("admin", "GET", f"/api/admin/jobs/{key}/payload/{part}")).text
+
+    async def test_a_large_request_is_cut_and_can_be_had_whole(self, site: Site) -> None:
+        request = {"rows": ["ü" * 1_000] * 1_000, "password": "hunter2"}
+        (key,) = await add(site, request=request)
+        answer = await site.call("admin", "GET", f"/api/admin/jobs/{key}")
+        shown = answer.json()["request"]
+        assert shown["value"] is None
+        assert shown["bytes"] > 2_000_000
+        assert len(shown["beginning"]) == 100 * 1024
+        assert len(answer.content) < 300_000
+        whole = await site.call("admin", "GET", f"/api/admin/jobs/{key}/payload/request")
+        assert whole.headers["content-disposition"] == f'attachment; filename="{key}-request.json"'
+        assert whole.json() == request | {"password": "***"}
+        assert len(whole.content) == shown["bytes"]
+        assert "ü" not in (await site.call("admin", "GET", "/api/admin/jobs")).text
+
+    async def test_admins_retry_and_cancel_anybodys_job(self, site: Site) -> None:
+        (key,) = await add(site)
+        assert (await site.call("admin", "POST", f"/api/jobs/{key}/retry")).json()["status"] == "pending"
+        assert (await site.call("admin", "POST", f"/api/jobs/{key}/cancel")).json()["status"] == "cancelled"
+        assert_problem(await site.call("admin", "POST", f"/api/jobs/{key}/cancel"), 409)
+
+
+class TestBulk:
+    async def test_what_was_counted_is_done_once_by_two_admins_with_double_clicks(self, site: Site) -> None:
+        await add(site, 230)
+        (untouched,) = await add(site, user_id="bob")
+        filters = {"user": "ann", "status": ["failed", "succeeded"]}
+        counted = await read(site, "jobs/count", **filters, action="retry")
+        assert (counted["number"], counted["exact"]) == (230, True)
+        assert (await read(site, "jobs/count", **filters, action="cancel"))["number"] == 0
+
+        async def click() -> tuple[int, int]:
+            body: dict[str, Any] = {"action": "retry", "filters": filters, "asOf": counted["asOf"], "limit": 100}
+            changed, refused, calls, place = 0, 0, 0, None
+            while calls == 0 or place is not None:
+                answer = await site.call("admin", "POST", "/api/admin/jobs/bulk", json=body | {"before": place})
+                assert answer.status_code == 200, answer.text
+                changed += answer.json()["changed"]
+                refused += sum(answer.json()["refused"].values())
+                place = answer.json()["next"]
+                calls += 1
+            return changed, refused
+
+        done = await asyncio.gather(click(), click(), click())
+        assert sum(changed for changed, _ in done) == 230
+        assert (await read(site, "jobs/count", status="pending"))["number"] == 230
+        async with site.services.database.connection() as conn:
+            rows = await conn.execute(
+                "select dispatch_gen, count(*) as jobs from queued_jobs.job group by 1 order by 1"
+            )
+            assert await rows.fetchall() == [{"dispatch_gen": 3, "jobs": 1}, {"dispatch_gen": 4, "jobs": 230}]
+        assert await ids(site, status="failed") == [untouched]
+        assert await click() == (0, 0)
+
+    async def test_refusals_come_with_their_reason(self, site: Site) -> None:
+        free, taken = await add(site, unique_key="one"), await add(site, status="pending", unique_key="two", error=None)
+        (refused,) = await add(site, unique_key="two")
+        counted = await read(site, "jobs/count", action="retry")
+        assert counted["number"] == 2
+        body = {"action": "retry", "filters": {}, "asOf": counted["asOf"]}
+        report = (await site.call("admin", "POST", "/api/admin/jobs/bulk", json=body)).json()
+        reason = "Another job with the same unique key is under way."
+        assert report == {
+            "changed": 1,
+            "refused": {reason: 1},
+            "refusals": [{"id": refused, "reason": reason}],
+            "next": None,
+        }
+        cancelled = (await site.call("admin", "POST", "/api/admin/jobs/bulk", json=body | {"action": "cancel"})).json()
+        assert cancelled["changed"] == 2
+        assert set(await ids(site, status="cancelled")) == {*free, *taken}
+
+
+class TestExport:
+    async def test_cells_are_no_formulas_and_the_file_reads_back(self, site: Site) -> None:
+        messages = ["=cmd()", "+1", "-1", "@x", "\tx", "\rx", 'say "a, b"\r\nand c', "ü €", "a=b", ""]
+        for message in messages:
+            await add(site, user_id=message or "ann", error=ERROR | {"message": message})
+        answer = await site.call("admin", "GET", "/api/admin/jobs.csv")
+        assert answer.headers["content-type"] == "text/csv; charset=utf-8"
+        assert answer.headers["content-disposition"] == 'attachment; filename="jobs.csv"'
+        rows = list(csv.DictReader(io.StringIO(answer.content.decode(), newline="")))
+        assert len(rows) == len(messages)
+        for row in rows:
+            assert not any(cell.startswith(("=", "+", "-", "@", "\t", "\r")) for cell in row.values())
+            assert row["wait_ms"] == "2000"
+        told = {row["error_message"] for row in rows}
+        assert told == {"'=cmd()", "'+1", "'-1", "'@x", "'\tx", "'\rx", 'say "a, b"\r\nand c', "ü €", "a=b", ""}
+        assert answer.content.count(b"\r\n") == 1 + len(messages) + 2  # two stand in cells
+
+    async def test_filters_hold_and_pages_are_put_together(self, site: Site) -> None:
+        await add(site, 450)
+        await add(site, user_id="bob")
+        answer = await site.call("admin", "GET", "/api/admin/jobs.csv?user=ann")
+        rows = list(csv.DictReader(io.StringIO(answer.text, newline="")))
+        assert [row["id"] for row in rows[:200]] == await ids(site, user="ann", limit=200)
+        assert len({row["id"] for row in rows}) == len(rows) == 450
+        assert_problem(await site.call("admin", "GET", "/api/admin/jobs.csv?limit=3"), 422)
+
+    async def test_there_is_an_end(self, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("api.admin_export.MOST_ROWS", 250)
+        await add(site, 450)
+        answer = await site.call("admin", "GET", "/api/admin/jobs.csv")
+        assert len(answer.text.splitlines()) == 251
+
+
+class TestOverview:
+    async def test_failures_and_statistics_agree(self, site: Site) -> None:
+        for prefix in ("one/", "two/", "three/"):
+            await site.start("ann", prefix)
+        await site.start("ann", await site.upload("ann", {"a": b"1"}))
+        assert await site.deliver() == 4
+        await site.start("bob")
+        groups = (await read(site, "failures"))["groups"]
+        assert [(group["class"], group["failures"], group["kinds"]) for group in groups] == [
+            ("NothingToZip", 3, ["zip-builder"])
+        ]
+        assert groups[0]["example"] in await ids(site, status="failed", error="NothingToZip")
+        stats = await read(site, "stats", minutes=60, bucketMinutes=1)
+        total = stats["total"]
+        assert (total["created"], total["succeeded"], total["failed"], total["waiting"]) == (5, 1, 3, 1)
+        assert sum(bucket["failed"] for bucket in stats["buckets"]) == 3
+        assert sum(bucket["created"] for bucket in stats["buckets"]) == 5
+        assert 0 < total["run"]["p50"] <= total["run"]["p95"] <= total["run"]["p99"] < 60_000
+        assert stats["kinds"] == [total | {"kind": "zip-builder"}]
+        assert (stats["bucketMs"], stats["exact"]) == (60_000, True)
+        assert {bucket["at"] for bucket in stats["durations"]} <= {bucket["at"] for bucket in stats["buckets"]}
+
+    async def test_queues_tell_depth_age_and_poison_and_are_redriven(self, site: Site) -> None:
+        await site.start("ann")
+        manager = site.services.queues
+        for text in ("one", "two"):
+            await manager["zip-builder-poison"].send_message(text)
+        queue = next(one for one in (await read(site, "queues"))["queues"] if one["queue"] == "zip-builder")
+        assert (queue["messages"], queue["poison"], queue["waiting"], queue["kind"]) == (1, 2, 1, "zip-builder")
+        assert datetime.now(UTC) - datetime.fromisoformat(queue["waitingSince"]) < timedelta(minutes=1)
+        moved = await site.call("admin", "POST", "/api/admin/queues/zip-builder/redrive")
+        assert moved.json() == {"moved": 2}
+        queue = next(one for one in (await read(site, "queues"))["queues"] if one["queue"] == "zip-builder")
+        assert (queue["messages"], queue["poison"]) == (3, 0)
+        await manager["zip-builder"].clear_messages()
+
+    async def test_queues_that_do_not_answer_are_503(
+        self, site: Site, azurite: AzuriteServer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        port = azurite.queue_endpoint.rpartition(":")[2].partition("/")[0]
+        away = QueueManager(azurite.connection_string.replace(f":{port}/", ":9/"))
+        for name in ("depths", "redrive"):
+            monkeypatch.setattr(site.services.queues, name, getattr(away, name))
+        for method, path in (("GET", "queues"), ("POST", "queues/zip-builder/redrive")):
+            problem = assert_problem(await site.call("admin", method, f"/api/admin/{path}"), 503)
+            assert "queues do not answer" in problem["detail"]
+        await away.close()

@@ -1,0 +1,86 @@
+"""The example job whose result is no file, on real blobs."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from jobs.csv_import import CsvImportResult, lines
+from queued_jobs.errors import JobsError
+from storage import blob_service
+from tests.integration.functions.conftest import Site
+
+
+async def imported(site: Site, files: dict[str, bytes]) -> dict[str, Any]:
+    body = {"prefix": await site.upload("ann", files), "name": "orders"}
+    answer = await site.call("ann", "POST", "/api/jobs/csv-import", json=body)
+    assert answer.status_code == 202, answer.text
+    await site.deliver("csv-import")
+    return await site.job("ann", answer.json()["id"])
+
+
+async def test_good_rows_are_stored_and_bad_lines_are_told(site: Site) -> None:
+    orders = 'order,note\r\n1,"two\r\nlines"\r\n2\r\n3,ok\r\n\r\n4,"bad"quote\r\n5,\xff\r\n6,a,b\r\n7,\u00fc'
+    broken = orders.encode().replace("\xff".encode(), b"\xff")
+    job = await imported(site, {"orders.csv": b"\xef\xbb\xbf" + broken, "more.csv": b"order,note\n8,x\n"})
+    assert (job["status"], job["label"]) == ("succeeded", "Import of orders")
+    result = job["result"]
+    assert (result["files"], result["columns"]) == (2, ["order", "note"])
+    assert (result["rows"], result["imported"], result["rejected"]) == (8, 4, 4)
+    assert [(each["file"], each["line"]) for each in result["rejectedLines"]] == [
+        ("orders.csv", 4),
+        ("orders.csv", 7),
+        ("orders.csv", 8),
+        ("orders.csv", 9),
+    ]
+    reasons = [each["reason"] for each in result["rejectedLines"]]
+    assert reasons[0] == "The number of fields is 1 instead of 2."
+    assert reasons[1].startswith("It is no CSV:")
+    assert reasons[2] == "It is not UTF-8."
+    stored = blob_service().get_blob_client(result["container"], result["blob"]).download_blob().readall()
+    assert [json.loads(line) for line in stored.decode().splitlines()] == [
+        {"order": "8", "note": "x"},
+        {"order": "1", "note": "two\r\nlines"},
+        {"order": "3", "note": "ok"},
+        {"order": "7", "note": "\u00fc"},
+    ]
+
+
+async def test_only_a_hundred_rejected_lines_are_kept(site: Site) -> None:
+    job = await imported(site, {"a.csv": b"one,two\n" + b"x\n" * 150})
+    assert (job["result"]["rejected"], len(job["result"]["rejectedLines"])) == (150, 100)
+
+
+@pytest.mark.parametrize("content", [b"", b"\n\n", b",,\n1,2,3\n"])
+async def test_a_file_without_a_header_is_refused(site: Site, content: bytes) -> None:
+    job = await imported(site, {"a.csv": content})
+    assert (job["status"], job["error"]["class"]) == ("failed", "NotCsv")
+    assert list(blob_service().get_container_client("results").list_blobs(job["id"])) == []
+
+
+async def test_nothing_below_the_prefix_is_a_failure_for_good(site: Site) -> None:
+    answer = await site.call("ann", "POST", "/api/jobs/csv-import", json={"prefix": f"{'0' * 32}/"})
+    await site.deliver("csv-import")
+    job = await site.job("ann", answer.json()["id"])
+    assert (job["status"], job["error"]["class"]) == ("failed", "NothingToImport")
+
+
+@pytest.mark.parametrize("prefix", ["", "../x/", "a/", "0" * 33 + "/"])
+async def test_only_what_an_upload_named_is_a_prefix(site: Site, prefix: str) -> None:
+    assert (await site.call("ann", "POST", "/api/jobs/csv-import", json={"prefix": prefix})).status_code == 422
+
+
+async def test_a_result_that_lost_its_job_is_deleted(site: Site) -> None:
+    job = await imported(site, {"a.csv": b"one\n1\n"})
+    runner = site.services.runners["csv-import"]
+    row = await site.services.tracker.get(job["id"], user_id=await site.user_id("ann"))
+    await runner.on_result_discarded(row, CsvImportResult.model_validate(job["result"]))
+    assert list(blob_service().get_container_client("results").list_blobs(job["id"])) == []
+
+
+def test_a_character_between_two_pieces_stays_whole_and_an_endless_line_is_refused() -> None:
+    assert list(lines([b"a\xc3", b"\xbc\nb"], "x")) == ["a\u00fc\n", "b"]
+    with pytest.raises(JobsError, match="has a line of more than"):
+        list(lines([b"x" * 600_000] * 3, "x.csv"))

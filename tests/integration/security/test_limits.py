@@ -1,0 +1,173 @@
+"""Quotas and rates at their edges, with everybody at once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from datetime import timedelta
+
+import httpx
+import psycopg
+import pytest
+
+from queued_jobs import Database
+from queued_jobs.quotas import LimitReached, Limits, Quotas, TooBusy
+from tests.integration.security.conftest import Attacks, Site, another_host, is_problem, running
+from tests.support.issuer import Issuer
+
+LIMITS = Limits(active=3, a_day=5, writes_a_minute=10, waiting=20)
+INSERT = """insert into queued_jobs.job (id, kind, queue, user_id, request, status, finished_at, created_at)
+            select gen_random_uuid(), 'k', 'zip-builder', %s, '{}', %s,
+                   case when %s in ('pending', 'retrying') then null else clock_timestamp() end,
+                   clock_timestamp() - %s::interval from generate_series(1, %s)"""
+
+
+def insert(url: str, user: str, status: str, number: int, *, age: str = "0 s") -> None:
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(INSERT, (user, status, status, age, number))
+
+
+@pytest.fixture
+async def database(jobs_url: str) -> AsyncIterator[Database]:
+    database = Database(jobs_url, max_size=8)
+    yield database
+    await database.close()
+
+
+async def test_one_of_two_that_race_for_the_last_use(database: Database, jobs_url: str) -> None:
+    """Two processes' worth of pools, a hundred calls at once: exactly as many as allowed."""
+    other = Database(jobs_url, max_size=8)
+    try:
+        noting = [Quotas(base, LIMITS).note("key", 7, timedelta(minutes=1)) for base in [database, other] * 50]
+        waits = await asyncio.gather(*noting)
+    finally:
+        await other.close()
+    assert sum(not wait for wait in waits) == 7
+    assert all(timedelta() <= wait <= timedelta(minutes=1) for wait in waits)
+    assert await Quotas(database, LIMITS).note("another key", 7, timedelta(minutes=1)) == timedelta()
+
+
+async def test_a_use_is_free_again_after_its_time(database: Database, jobs_url: str) -> None:
+    quotas, minute = Quotas(database, LIMITS), timedelta(minutes=1)
+    assert not await quotas.note("key", 2, minute)
+    with psycopg.connect(jobs_url, autocommit=True) as connection:
+        connection.execute("update queued_jobs.recent_use set at = array[clock_timestamp() - interval '50 s']")
+    assert not await quotas.note("key", 2, minute)
+    assert timedelta() < await quotas.note("key", 2, minute) <= timedelta(seconds=10)
+    with psycopg.connect(jobs_url, autocommit=True) as connection:
+        connection.execute("update queued_jobs.recent_use set at[1] = clock_timestamp() - interval '61 s'")
+    assert not await quotas.note("key", 2, minute)
+
+
+async def test_uses_of_long_ago_are_deleted(database: Database, jobs_url: str) -> None:
+    quotas = Quotas(database, LIMITS)
+    for number in range(4):
+        await quotas.note(f"old {number}", 1, timedelta(minutes=1))
+    with psycopg.connect(jobs_url, autocommit=True) as connection:
+        connection.execute("update queued_jobs.recent_use set last_at = last_at - interval '2 days'")
+        for number in range(2):
+            await quotas.note(f"new {number}", 1, timedelta(minutes=1))
+        rows = connection.execute("select key from queued_jobs.recent_use order by key").fetchall()
+    assert rows == [("new 0",), ("new 1",)]
+
+
+async def test_what_is_counted(database: Database, jobs_url: str) -> None:
+    quotas = Quotas(database, LIMITS)
+    insert(jobs_url, "ann", "pending", 2)
+    await quotas.check_start("ann")
+    insert(jobs_url, "ann", "retrying", 1)
+    with pytest.raises(LimitReached, match="3 jobs that have not ended"):
+        await quotas.check_start("ann")
+    await quotas.check_start("bob")
+    insert(jobs_url, "cyd", "succeeded", 5, age="2 days")
+    await quotas.check_start("cyd")
+    insert(jobs_url, "cyd", "succeeded", 5, age="23 hours")
+    with pytest.raises(LimitReached, match="5 jobs in 24 hours") as caught:
+        await quotas.check_start("cyd")
+    assert timedelta(minutes=50) < caught.value.retry_after <= timedelta(hours=1)
+    insert(jobs_url, "dan", "pending", 17)
+    with pytest.raises(TooBusy):
+        await quotas.check_start("bob")
+
+
+@pytest.fixture(scope="module")
+def limited(signed: Site, issuer: Issuer) -> Iterator[Site]:
+    """A site with the limits that are used where none are set."""
+    host = another_host(signed.stack, **issuer.settings)
+    with running(host), closing(Site(host, signed.stack, issuer)) as site:
+        yield site
+
+
+def at_once(site: Site, who: str, number: int) -> list[httpx.Response]:
+    site.token(who)
+
+    def post(_: int) -> httpx.Response:
+        return site.call(who, "POST", "/api/jobs/zip-builder", json={"prefix": "x" * 300})
+
+    with ThreadPoolExecutor(16) as pool:
+        return list(pool.map(post, range(number)))
+
+
+def test_a28_a29_fifty_at_once_are_ten(limited: Site, attacks: Attacks) -> None:
+    url = limited.stack.database_url
+    insert(url, limited.user_id("quota"), "pending", 5)  # whose messages nobody sends, so that they stay
+    answers = at_once(limited, "quota", 50)
+    accepted = [answer for answer in answers if answer.status_code == 202]
+    for answer in answers:
+        if answer.status_code != 202:
+            assert is_problem(answer, 429)
+            assert int(answer.headers["retry-after"]) >= 1
+    with psycopg.connect(url) as connection:
+        active = connection.execute(
+            "select count(*) from queued_jobs.job where user_id = %s and status <> 'failed'",
+            (limited.user_id("quota"),),
+        ).fetchone()
+    # those that have failed meanwhile made room
+    assert len(accepted) >= 5
+    assert active is not None
+    assert active[0] <= 10
+    attacks.note("A29", "50 starts at once with 5 of 10 places taken", [answer.status_code for answer in answers])
+
+
+def test_a28_the_sixty_first_write_in_a_minute(limited: Site, attacks: Attacks) -> None:
+    limited.token("writer")
+
+    def post(_: int) -> httpx.Response:
+        return limited.call("writer", "POST", "/api/jobs/seen", content=b"no json")
+
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(post, range(80)))
+    refused = [answer for answer in answers if answer.status_code == 429]
+    assert len(refused) == 20
+    assert all(1 <= int(answer.headers["retry-after"]) <= 60 for answer in refused)
+    assert limited.call("writer", "GET", "/api/jobs/mine").status_code == 200
+    assert limited.call("other", "POST", "/api/jobs/clear-finished").status_code == 200
+    attacks.note("A28", "80 writes of one user at once", [answer.status_code for answer in answers])
+
+
+def test_a30_too_many_jobs_wait(limited: Site, attacks: Attacks, issuer: Issuer) -> None:
+    host = another_host(limited.stack, **issuer.settings, MAX_WAITING_JOBS="5")
+    insert(limited.stack.database_url, "somebody", "pending", 5)
+    with running(host), closing(Site(host, limited.stack, issuer)) as site:
+        answers = [site.call("newcomer", "POST", "/api/jobs/zip-builder", json={}) for _ in range(3)]
+        for answer in answers:
+            assert is_problem(answer, 503)
+            assert int(answer.headers["retry-after"]) >= 1
+        assert site.call("newcomer", "GET", "/api/jobs/mine").status_code == 200
+    attacks.note("A30", "starts while five wait of five", [answer.status_code for answer in answers])
+
+
+def test_a14_wrong_invites(invited: Site, attacks: Attacks) -> None:
+    def post(number: int) -> httpx.Response:
+        return invited.http.post("/api/session", json={"invite": f"wrong {number}"})
+
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(post, range(30)))
+    statuses = [answer.status_code for answer in answers]
+    assert sorted(statuses) == [401] * 5 + [429] * 25
+    assert all(int(answer.headers["retry-after"]) >= 1 for answer in answers if answer.status_code == 429)
+    right = invited.http.post("/api/session", json={"invite": invited.stack.invite})
+    assert right.status_code == 200, "nobody can lock out those with a right link"
+    attacks.note("A14", "30 wrong links at once", list(statuses))

@@ -1,0 +1,98 @@
+"""Who hears what through the hub."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import jwt
+import pytest
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import ClientConnection, connect
+
+from queued_jobs.signalr import ConnectionString
+from tests.integration.security.conftest import Attacks, Site
+from tests.support.waiting import wait_until
+
+END = "\x1e"
+
+
+@contextmanager
+def listening(site: Site, who: str) -> Iterator[list[str]]:
+    """Connect as this user; yields the frames as they come in."""
+    access = site.call(who, "POST", "/api/negotiate").raise_for_status().json()
+    frames: list[str] = []
+
+    def listen(socket: ClientConnection) -> None:
+        for frame in socket:
+            frames.append(str(frame))
+            if '"type":6' in frames[-1]:  # a client that never pings is taken for gone
+                socket.send(json.dumps({"type": 6}) + END)
+
+    with connect(f"{socket_of(access['url'])}&access_token={access['accessToken']}", proxy=None) as socket:
+        socket.send(json.dumps({"protocol": "json", "version": 1}) + END)
+        assert socket.recv(timeout=60) == "{}" + END
+        listener = threading.Thread(target=listen, args=(socket,))
+        listener.start()
+        yield frames
+    listener.join(60)
+
+
+def socket_of(url: str) -> str:
+    return url.replace("http", "ws", 1)
+
+
+def test_a18_nobody_hears_of_anothers_jobs(signed: Site, attacks: Attacks) -> None:
+    with listening(signed, "bob-listens") as bobs, listening(signed, "ann-works") as anns:
+        jobs = [signed.start("ann-works", prefix=f"of-ann-{number}")["id"] for number in range(100)]
+        own = signed.start("bob-listens", prefix="of-bob")["id"]
+        wait_until(
+            lambda: any(own in frame and '"failed"' in frame for frame in bobs), "Bob hears of his own", seconds=180
+        )
+        wait_until(lambda: all(any(key in frame for frame in anns) for key in jobs), "Ann hears of hers", seconds=180)
+        heard = "".join(bobs)
+    assert not any(key in heard for key in jobs)
+    assert "of-ann" not in heard
+    assert signed.user_id("ann-works") not in heard
+    attacks.note(
+        "A18", f"frames of another user while 100 jobs ran; of the jobs: {len(anns)}", ["0 about them"] * len(bobs)
+    )
+
+
+def test_a16_tokens_that_the_hub_refuses(signed: Site, attacks: Attacks) -> None:
+    connection = ConnectionString.parse(signed.stack.settings()["SIGNALR_CONNECTION"])
+    access = signed.call("ann", "POST", "/api/negotiate").json()
+    url, now = access["url"], int(time.time())
+    good = {"aud": url, "exp": now + 600, "iat": now, "nameid": signed.user_id("bob")}
+    key = connection.access_key
+    tokens = {
+        "expired": jwt.encode(good | {"exp": now - 600}, key, algorithm="HS256"),
+        "another hub's": jwt.encode(good | {"aud": url.replace("hub=jobs", "hub=other")}, key, algorithm="HS256"),
+        "another audience": jwt.encode(good | {"aud": "https://api.example"}, key, algorithm="HS256"),
+        "another key": jwt.encode(good, "x" * 43, algorithm="HS256"),
+        "the API's own": signed.token("ann"),
+        "none": "",
+        "unsigned": jwt.encode(good, "", algorithm="none"),
+    }
+    answers = []
+    for name, token in tokens.items():
+        with pytest.raises(InvalidStatus) as caught, connect(f"{socket_of(url)}&access_token={token}", proxy=None):
+            pass
+        assert caught.value.response.status_code == 401, name
+        answers.append(caught.value.response.status_code)
+    attacks.note("A16", "seven wrong tokens at the hub", answers)
+
+
+def test_a17_a_client_that_speaks_is_cut_off(signed: Site, attacks: Attacks) -> None:
+    access = signed.call("ann", "POST", "/api/negotiate").json()
+    with connect(f"{socket_of(access['url'])}&access_token={access['accessToken']}", proxy=None) as socket:
+        socket.send(json.dumps({"protocol": "json", "version": 1}) + END)
+        assert socket.recv(timeout=60) == "{}" + END
+        call = {"type": 1, "target": "job", "arguments": [{"id": "x"}]}
+        socket.send(json.dumps(call) + END)
+        last = "".join(str(frame) for frame in socket)
+    assert '"type":7' in last.replace(" ", "")
+    attacks.note("A17", "an invocation by a client", ["closed"])

@@ -1,0 +1,75 @@
+"""The bell on a page, as a person finds it there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import Locator, Page, expect
+
+#: Where pictures of each state are left to be looked at.
+PICTURES = Path(__file__).resolve().parents[2] / "test-results"
+SECONDS = 1_000.0
+#: The machine may be busy: how long to wait for what must come at all.
+PATIENCE = 30 * SECONDS
+
+
+class Bell:
+    """The first bell of a page: its button, its panel, its rows."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+        self.host = page.locator("job-bell").first
+        self.button = page.get_by_role("button", name="Background jobs").first
+        self.panel = page.get_by_role("dialog", name="Background jobs")
+        self.rows = self.host.locator("li.row")
+        self.connection = self.host.locator(".connection")
+        self.said = self.host.locator("[role=status]")
+        self.toasts = self.host.locator(".toast")
+
+    def open(self) -> Locator:
+        """Open the panel and return its rows, newest first."""
+        self.button.click()
+        expect(self.panel).to_be_visible()
+        return self.rows
+
+    def row(self, text: str) -> Locator:
+        return self.rows.filter(has_text=text)
+
+    def expect_live(self) -> None:
+        """Wait until pushes arrive; the panel must be open."""
+        expect(self.connection).to_have_text("Live", timeout=2 * PATIENCE)
+
+    def expect_name(self, name: str) -> None:
+        """Wait until the button is called so: the counts are part of its name."""
+        expect(self.button).to_have_accessible_name(name, timeout=PATIENCE)
+
+    @property
+    def user_id(self) -> str:
+        """Who is signed in on this page."""
+        user_id: str = self.session()["user"]["id"]
+        return user_id
+
+    def session(self) -> dict[str, Any]:
+        """The session that the page keeps for this tab; waits until there is one."""
+        expect(self.page.locator("#user")).not_to_be_empty(timeout=PATIENCE)
+        session: dict[str, Any] = self.page.evaluate("JSON.parse(sessionStorage.getItem('queued-jobs.session'))")
+        return session
+
+    def watch(self) -> None:
+        """Have the page keep every state that its bell gets to know, for `watched`."""
+        self.page.evaluate(
+            """() => {
+                globalThis.seen = [];
+                const keep = (event) => seen.push(event.detail.job);
+                document.querySelector('job-bell').addEventListener('job-updated', keep);
+            }"""
+        )
+
+    def watched(self) -> list[dict[str, Any]]:
+        states: list[dict[str, Any]] = self.page.evaluate("seen")
+        return states
+
+    def picture(self, name: str) -> None:
+        PICTURES.mkdir(exist_ok=True)
+        self.page.screenshot(path=PICTURES / f"{name}.png")

@@ -1,0 +1,203 @@
+// The dashboard's logic that needs no page.
+
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+
+import { START, filterQuery, filtersOf, readAddress, writeAddress } from '../../../web/js/dashboard/address.js';
+import { matching, those } from '../../../web/js/dashboard/bulk-plans.js';
+import { csvRows } from '../../../web/js/dashboard/files.js';
+import { Refresher } from '../../../web/js/dashboard/refresher.js';
+import { countTicks, labelled, places, runs, timeTicks } from '../../../web/js/dashboard/series.js';
+import { fromInput, toInput } from '../../../web/js/dashboard/when.js';
+import { deferred, settled } from './fakes.mjs';
+
+describe('the address', () => {
+  it('comes back as it was written', () => {
+    const filters = {
+      status: ['running', 'failed'],
+      kind: 'zip-builder',
+      user: 'a|b&c=%_"',
+      queue: 'q',
+      error: 'E',
+      text: '<b> & ü',
+      id: '0197-ab',
+      from: '2026-03-01T00:00:00.000Z',
+      to: '2026-03-02T00:00:00.000Z',
+      attemptsOver: 0,
+    };
+    const state = { view: 'failures', window: '7d', filters, before: '1767225600000000.0197ab', job: '0197ab' };
+    const { state: read, ignored } = readAddress(writeAddress('', state));
+    assert.deepEqual(read, state);
+    assert.deepEqual(ignored, []);
+  });
+
+  it('leaves alone what belongs to others, and says nothing about the usual', () => {
+    assert.equal(writeAddress('?lang=de&status=failed', START), '?lang=de');
+    assert.equal(writeAddress('?status=failed', START), '');
+  });
+
+  it('names what is not valid, and takes the rest', () => {
+    const bad = 'status=failed&status=bad&view=x&window=1y&before=x&job=%20&id=zz&from=yesterday';
+    const { state, ignored } = readAddress(`?${bad}&attemptsOver=1e3&to=2026-02-30T99:00&kind=&user=ann`);
+    assert.deepEqual(state, { ...START, filters: { status: ['failed'], user: 'ann' } });
+    const named = ['status=bad', 'id=zz', 'from=yesterday', 'to=2026-02-30T99:00', 'attemptsOver=1e3'];
+    assert.deepEqual(ignored, [...named, 'view=x', 'window=1y', 'before=x', 'job= ']);
+  });
+
+  it('takes days in UTC, the last one included, and no empty span', () => {
+    const { from, to } = readAddress('?from=2026-03-01&to=2026-03-02').state.filters;
+    assert.deepEqual([from, to], ['2026-03-01T00:00:00.000Z', '2026-03-03T00:00:00.000Z']);
+    const { state, ignored } = readAddress('?from=2026-03-02&to=2026-03-01T12:00:00%2B01:00');
+    assert.deepEqual(state.filters, { from: '2026-03-02T00:00:00.000Z' });
+    assert.deepEqual(ignored, ['to=2026-03-01T12:00:00+01:00']);
+  });
+
+  it('is made from a form, where empty means none', () => {
+    const values = { status: [], kind: '', user: ' ann ', attemptsOver: '2', from: '', to: '', text: '', id: 'x!' };
+    const { state, ignored } = filtersOf(values);
+    assert.deepEqual(state.filters, { user: 'ann', attemptsOver: 2 });
+    assert.deepEqual(ignored, ['id=x!']);
+    assert.equal(filterQuery(state.filters).toString(), 'user=ann&attemptsOver=2');
+  });
+
+  it('shows a moment in an input and takes it back', () => {
+    assert.equal(fromInput(toInput('2026-03-01T08:15:00.000Z')), '2026-03-01T08:15:00.000Z');
+    assert.deepEqual([toInput(undefined), fromInput(''), fromInput('x')], ['', '', '']);
+  });
+});
+
+describe('the refresher', () => {
+  const hour = () => 3_600_000;
+
+  it('reads at once, then not more often than it may, however often it is asked', async (context) => {
+    context.mock.timers.enable({ apis: ['setTimeout'] });
+    let now = 0;
+    context.mock.method(performance, 'now', () => now);
+    const pass = async (milliseconds) => {
+      for (let left = milliseconds; left > 0; left -= 10) {
+        now += 10;
+        context.mock.timers.tick(10);
+        await settled();
+      }
+    };
+    let reads = 0;
+    const refresher = new Refresher(async () => (reads += 1), { atLeast: 500, every: hour });
+    await refresher.start();
+    assert.equal(reads, 1);
+    for (let index = 0; index < 100; index += 1) {
+      refresher.ask();
+      await pass(20);
+    }
+    assert.equal(reads, 5);
+    await pass(10_000);
+    assert.ok(reads <= 6);
+    refresher.stop();
+    refresher.ask();
+    await pass(10_000);
+    assert.ok(reads <= 6);
+  });
+
+  it('never runs twice at once, and runs once more when asked meanwhile', async () => {
+    let reads = 0;
+    let open = deferred();
+    const refresher = new Refresher(async () => {
+      reads += 1;
+      await open.promise;
+    }, { atLeast: 0, every: hour });
+    refresher.start();
+    refresher.now();
+    refresher.ask();
+    assert.equal(reads, 1);
+    open.resolve();
+    open = { promise: Promise.resolve() };
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    assert.equal(reads, 2);
+    refresher.stop();
+  });
+});
+
+describe('series', () => {
+  const HOUR = 3_600_000;
+
+  it('have a place for every hour of a day on which clocks change', () => {
+    for (const day of ['2026-03-29', '2026-10-25']) {
+      const since = `${day}T00:00:00+00:00`;
+      const until = new Date(Date.parse(since) + 23.5 * HOUR).toISOString();
+      const buckets = [{ at: `${day}T01:00:00Z`, n: 1 }, { at: `${day}T02:00:00+00:00`, n: 2 }];
+      const found = places({ since, until, bucketMs: HOUR }, buckets);
+      assert.equal(found.length, 24);
+      assert.equal(new Set(found.map(({ at }) => at)).size, 24);
+      assert.deepEqual(found.map(({ value }) => value?.n).slice(0, 4), [undefined, 1, 2, undefined]);
+    }
+  });
+
+  it('break where nothing was measured, and leave out what is no duration', () => {
+    assert.deepEqual(runs([1, 2, null, 3, -1, NaN, Infinity, 0]), [[[0, 1], [1, 2]], [[3, 3]], [[7, 0]]]);
+    assert.deepEqual(runs([null, null]), []);
+  });
+
+  it('have round scales that reach above everything', () => {
+    for (const most of [0, 1, 3, 7, 10, 99, 100, 101, 12_345, 9_999_999]) {
+      const ticks = countTicks(most);
+      assert.ok(ticks.at(-1) >= most && ticks.length <= 7 && ticks.every(Number.isInteger), `${most}: ${ticks}`);
+    }
+    for (const most of [0, 0.4, 3, 950, 61_000, 4 * HOUR, 900 * HOUR, 10_000 * HOUR]) {
+      const ticks = timeTicks(most);
+      assert.ok(ticks.at(-1) >= most && ticks.length <= 7, `${most}: ${ticks}`);
+    }
+    assert.deepEqual(timeTicks(-5), [0, 1000]);
+    assert.deepEqual(countTicks(NaN), [0, 1]);
+  });
+
+  it('label no more places than there is room for', () => {
+    assert.deepEqual(labelled(48, 480, 80), [0, 8, 16, 24, 32, 40]);
+    assert.deepEqual(labelled(1, 10, 80), [0]);
+  });
+});
+
+describe('bulk plans', () => {
+  it('keep to the moment of the count, and go on where they were', async () => {
+    const asked = [];
+    const answers = [{ changed: 200, refused: {}, next: 'x' }, { changed: 1, refused: { why: 2 }, next: null }];
+    const api = {
+      count: async (filters, action) => ({ number: 203, exact: true, asOf: 'then', asked: [filters, action] }),
+      bulk: async (...values) => {
+        asked.push(values);
+        if (asked.length === 2) throw new Error('away');
+        return answers.shift();
+      },
+    };
+    const filters = { text: 'x' };
+    const plan = matching(api, 'retry', filters);
+    const counted = { number: 203, exact: true, asOf: 'then', asked: [filters, 'retry'], looked: true };
+    assert.deepEqual(await plan.count(), counted);
+    assert.deepEqual(await plan.step(), { changed: 200, refused: {}, done: false });
+    await assert.rejects(plan.step(), /away/);
+    assert.deepEqual(await plan.step(), { changed: 1, refused: { why: 2 }, done: true });
+    const second = ['retry', filters, 'then', 'x'];
+    assert.deepEqual(asked, [['retry', filters, 'then', null], second, second]);
+  });
+
+  it('count a job that has moved on as left alone, and stop at anything else', async () => {
+    const errors = { b: { status: 409, detail: 'It has ended.' }, c: { status: 503 } };
+    const api = {
+      cancel: async (id) => {
+        if (errors[id]) throw Object.assign(new Error(), errors[id]);
+      },
+    };
+    const plan = those(api, 'cancel', [{ id: 'a' }, { id: 'b' }, { id: 'c' }]);
+    assert.deepEqual(await plan.count(), { number: 3, exact: true });
+    assert.deepEqual(await plan.step(), { changed: 1, refused: {}, done: false });
+    assert.deepEqual(await plan.step(), { changed: 0, refused: { 'It has ended.': 1 }, done: false });
+    await assert.rejects(plan.step());
+    delete errors.c;
+    assert.deepEqual(await plan.step(), { changed: 1, refused: {}, done: true });
+  });
+});
+
+describe('CSV files', () => {
+  it('are counted by rows, not by lines', () => {
+    assert.equal(csvRows('a,b\r\n1,2\r\n"x\r\n""y""\n",3\r\n'), 2);
+    assert.equal(csvRows('a,b\r\n'), 0);
+  });
+});

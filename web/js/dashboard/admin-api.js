@@ -1,0 +1,90 @@
+/** The admin's routes, as functions. */
+
+import { filterQuery } from './address.js';
+
+const PAGE = 50;
+/** Jobs in one bulk request: few enough for its answer to come in time, and to show how far it is. */
+const CHUNK = 200;
+const PATIENT = 120_000;
+
+export class AdminApi {
+  #api;
+
+  /** @param {ReturnType<typeof import('../api.js').createApi>} api */
+  constructor(api) {
+    this.#api = api;
+  }
+
+  options() {
+    return this.#get('/options');
+  }
+
+  jobs(filters, before) {
+    const query = filterQuery(filters);
+    query.set('limit', PAGE);
+    if (before) query.set('before', before);
+    return this.#get(`/jobs?${query}`);
+  }
+
+  /** @param {import('../types.d.ts').Filters} filters @param {'retry'|'cancel'} [action] counts what it would touch */
+  count(filters, action) {
+    const query = filterQuery(filters);
+    if (action) query.set('action', action);
+    return this.#get(`/jobs/count?${query}`);
+  }
+
+  /** One step of a bulk action. */
+  bulk(action, filters, asOf, before) {
+    return this.#post('/jobs/bulk', { action, filters, asOf, before, limit: CHUNK });
+  }
+
+  job(id) {
+    return this.#get(`/jobs/${encodeURIComponent(id)}`);
+  }
+
+  retry(id) {
+    return this.#api.retry(id);
+  }
+
+  cancel(id) {
+    return this.#api.cancel(id);
+  }
+
+  failures(minutes) {
+    return this.#get(`/failures?minutes=${minutes}`);
+  }
+
+  stats({ minutes, bucketMinutes }) {
+    return this.#get(`/stats?minutes=${minutes}&bucketMinutes=${bucketMinutes}`);
+  }
+
+  queues() {
+    return this.#get('/queues');
+  }
+
+  redrive(queue) {
+    return this.#post(`/queues/${encodeURIComponent(queue)}/redrive`);
+  }
+
+  /** @returns {Promise<string>} */
+  async csv(filters) {
+    return (await this.#file(`/jobs.csv?${filterQuery(filters)}`)).text();
+  }
+
+  /** The whole request or result. @returns {Promise<Blob>} */
+  async payload(id, part) {
+    return (await this.#file(`/jobs/${encodeURIComponent(id)}/payload/${part}`)).blob();
+  }
+
+  #get(path) {
+    return this.#api.call('GET', `/admin${path}`);
+  }
+
+  #post(path, body) {
+    return this.#api.call('POST', `/admin${path}`, { body });
+  }
+
+  #file(path) {
+    return this.#api.file(`/admin${path}`, PATIENT);
+  }
+}

@@ -1,0 +1,206 @@
+/** Own charts: stacked bars and lines as SVG, each with its numbers as a table. No style attributes, no canvas. */
+
+import { h, setText } from '../dom.js';
+import * as format from '../format.js';
+import { countTicks, isDuration, labelled, runs, timeTicks } from './series.js';
+import { words } from './strings.en.js';
+import { dayOf, minuteOf } from './when.js';
+
+const SVG = 'http://www.w3.org/2000/svg';
+const HEIGHT = 200;
+const EDGE = { top: 10, end: 8, bottom: 24, start: 56 };
+const LABEL_EVERY = 84;
+const NARROWEST = 240;
+
+let patterns = 0;
+
+/** A figure that draws itself anew when its width or its numbers change. */
+class Chart {
+  #caption = h('figcaption', {});
+  #summary = h('p', { class: 'muted' });
+  #plot = h('div', { class: 'plot' });
+  #table = h('div', { class: 'scroll', role: 'region', tabindex: '0', hidden: true });
+  #toggle = h('button', { type: 'button', class: 'quiet', 'aria-expanded': 'false' }, words.stats.asTable);
+  #width = 0;
+
+  constructor(title, series) {
+    this.series = series;
+    this.title = title;
+    setText(this.#caption, title);
+    this.#table.setAttribute('aria-label', title);
+    this.#toggle.addEventListener('click', () => this.#showTable(this.#table.hidden));
+    const legend = h('ul', { class: 'legend', role: 'list' });
+    legend.append(...series.map((name) => h('li', { class: `key ${name}` }, words.stats.series[name])));
+    const head = h('div', { class: 'figure-head' }, this.#caption, this.#toggle);
+    this.element = h('figure', {}, head, this.#summary, this.#plot, legend, this.#table);
+    new ResizeObserver(() => this.#resized()).observe(this.#plot);
+  }
+
+  /** @param {string} summary the whole in words @param {{at: number, value: object|null}[]} places */
+  show(summary, places) {
+    this.places = places;
+    this.summary = summary;
+    setText(this.#summary, summary);
+    this.#draw();
+    if (!this.#table.hidden) this.#fillTable();
+  }
+
+  #resized() {
+    const width = Math.max(NARROWEST, Math.floor(this.#plot.clientWidth));
+    if (width === this.#width || this.#plot.hidden) return;
+    this.#width = width;
+    if (this.places) this.#draw();
+  }
+
+  #draw() {
+    if (!this.#width) return;
+    const size = { width: this.#width - EDGE.start - EDGE.end, height: HEIGHT - EDGE.top - EDGE.bottom };
+    const viewBox = `0 0 ${this.#width} ${HEIGHT}`;
+    const attributes = { viewBox, height: HEIGHT, role: 'img', 'aria-label': this.summary };
+    const ticks = this.ticks();
+    const y = (value) => size.height * (1 - value / ticks.at(-1));
+    const step = size.width / this.places.length;
+    const inside = svg('g', { transform: `translate(${EDGE.start} ${EDGE.top})` });
+    for (const tick of ticks) {
+      inside.append(
+        svg('line', { class: 'grid', x1: 0, x2: size.width, y1: y(tick), y2: y(tick) }),
+        svg('text', { x: -8, y: y(tick) + 4, 'text-anchor': 'end' }, this.tickText(tick)),
+      );
+    }
+    const span = this.places.at(-1).at - this.places[0].at;
+    const indexes = labelled(this.places.length, size.width, LABEL_EVERY);
+    for (const index of indexes) {
+      const x = (index + 0.5) * step;
+      if (size.width - x < 24 && indexes.length > 1) continue;
+      const label = shortTime(this.places[index].at, span);
+      inside.append(svg('text', { x, y: size.height + 17, 'text-anchor': 'middle' }, label));
+    }
+    inside.append(...this.marks({ step, y, size }));
+    this.#plot.replaceChildren(svg('svg', attributes, inside));
+  }
+
+  #showTable(shown) {
+    this.#table.hidden = !shown;
+    this.#plot.hidden = shown;
+    this.element.querySelector('.legend').hidden = shown;
+    this.#toggle.setAttribute('aria-expanded', String(shown));
+    setText(this.#toggle, shown ? words.stats.asChart : words.stats.asTable);
+    if (shown) this.#fillTable();
+    else this.#resized();
+  }
+
+  #fillTable() {
+    const rows = this.places
+      .filter(({ value }) => value)
+      .map(({ at, value }) => [format.moment(new Date(at).toISOString()), ...this.cells(value)]);
+    this.#table.replaceChildren(table([words.stats.from, ...this.headings()], rows));
+  }
+}
+
+/** How many attempts ended in each bucket, and how. */
+export class BarChart extends Chart {
+  #stripes = `qj-stripes-${(patterns += 1)}`;
+
+  constructor(title) {
+    super(title, ['succeeded', 'retried', 'failed']);
+  }
+
+  headings() {
+    return [words.stats.created, ...this.series.map((name) => words.stats.series[name])];
+  }
+
+  cells(value) {
+    return ['created', ...this.series].map((name) => words.number(value[name]));
+  }
+
+  ticks() {
+    const heights = this.places.map(({ value }) => (value ? sum(this.series.map((name) => value[name])) : 0));
+    return countTicks(Math.max(...heights));
+  }
+
+  tickText(tick) {
+    return words.number(tick);
+  }
+
+  marks({ step, y, size }) {
+    const width = Math.max(1, step - Math.min(3, step / 4));
+    const stripes = svg(
+      'pattern',
+      { id: this.#stripes, width: 5, height: 5, patternUnits: 'userSpaceOnUse', patternTransform: 'rotate(45)' },
+      svg('rect', { class: 'stripe-back', width: 5, height: 5 }),
+      svg('rect', { class: 'stripe', width: 2.5, height: 5 }),
+    );
+    const bars = this.places.flatMap(({ value }, index) => {
+      let below = 0;
+      return this.series.filter((name) => value?.[name] > 0).map((name) => {
+        const [from, to] = [y(below), y((below += value[name]))];
+        const fill = name === 'retried' && `url(#${this.#stripes})`;
+        const height = Math.min(size.height, Math.max(1, from - to));
+        const x = index * step + (step - width) / 2;
+        return svg('rect', { class: `mark ${name}`, x, y: to, width, height, fill });
+      });
+    });
+    return [svg('defs', {}, stripes), ...bars];
+  }
+}
+
+/** Three percentiles of a duration in each bucket, as lines with different dashes. */
+export class LineChart extends Chart {
+  #part;
+
+  /** @param {string} title @param {'wait'|'run'} part */
+  constructor(title, part) {
+    super(title, ['p50', 'p95', 'p99']);
+    this.#part = part;
+  }
+
+  headings() {
+    return this.series.map((name) => words.stats.series[name]);
+  }
+
+  cells(value) {
+    return this.series.map((name) => format.duration(value[this.#part]?.[name]));
+  }
+
+  ticks() {
+    const values = this.places.flatMap(({ value }) => this.series.map((name) => value?.[this.#part]?.[name]));
+    return timeTicks(Math.max(0, ...values.filter(isDuration)));
+  }
+
+  tickText(tick) {
+    return format.duration(tick);
+  }
+
+  marks({ step, y }) {
+    return this.series.flatMap((name) =>
+      runs(this.places.map(({ value }) => value?.[this.#part]?.[name] ?? null)).map((run) => {
+        const points = run.map(([index, value]) => `${round((index + 0.5) * step)} ${round(y(value))}`);
+        // A lone value is a dot: a line of one point would not be seen.
+        const path = points.length > 1 ? `M${points.join('L')}` : `M${points[0]}h0.01`;
+        return svg('path', { class: `line ${name}`, d: path });
+      }));
+  }
+}
+
+/** A plain table. The first cell of a row names it. @param {string[]} headings @param {(string|Node)[][]} rows */
+export function table(headings, rows) {
+  const head = h('thead', {}, h('tr', {}, ...headings.map((text) => h('th', { scope: 'col' }, text))));
+  const body = rows.map(([name, ...cells]) =>
+    h('tr', {}, h('th', { scope: 'row' }, name), ...cells.map((cell) => h('td', {}, cell))));
+  return h('table', { class: 'numbers' }, head, h('tbody', {}, ...body));
+}
+
+function svg(tag, attributes, ...children) {
+  const node = document.createElementNS(SVG, tag);
+  for (const [name, value] of Object.entries(attributes)) if (value !== false) node.setAttribute(name, value);
+  node.append(...children);
+  return node;
+}
+
+function shortTime(at, span) {
+  const day = 86_400_000;
+  return span > 2 * day ? dayOf(at) : minuteOf(at);
+}
+
+const round = (value) => Math.round(value * 10) / 10;
+const sum = (values) => values.reduce((total, value) => total + value, 0);

@@ -1,0 +1,282 @@
+/** Everything about one job, in a dialog over the list; kept up to date while it is open. */
+
+import { bdi, h, icon, patchChildren, setAttribute, setText } from '../dom.js';
+import * as format from '../format.js';
+import { render } from '../renderers/index.js';
+import { strings } from '../strings.en.js';
+import { save } from './files.js';
+import { Note, act, blank, button, exactDuration, statusOf } from './parts.js';
+import { Refresher } from './refresher.js';
+import { words } from './strings.en.js';
+
+const texts = words.job;
+const PARTS = ['request', 'result'];
+
+export class JobDialog {
+  #context;
+  #id = null;
+  #job = null;
+  #shown = {};
+  #attempts = new Map();
+  #refresher = new Refresher(() => this.#read(), { atLeast: 500, every: () => 15_000 });
+  #title = h('h2', { id: 'job-title', tabindex: '-1' });
+  #status = h('p', { class: 'job-status', role: 'status' });
+  #note = new Note();
+  #bar = h('div', { class: 'bar', hidden: true }, h('div', {}));
+  #buttons = {};
+  #message = h('div', { class: 'message' });
+  #facts = h('dl', { class: 'facts' });
+  #error = h('section', { hidden: true, 'aria-label': texts.error });
+  #history = h('ol', { class: 'attempts', role: 'list' });
+  #noHistory = h('p', { class: 'muted' }, texts.noAttempts);
+  #payloads = Object.fromEntries(PARTS.map((part) => [part, h('div', { class: 'payload' })]));
+  #content;
+
+  /** @param {import('../types.d.ts').DashboardContext} context */
+  constructor(context) {
+    this.#context = context;
+    for (const action of ['retry', 'cancel']) {
+      this.#buttons[action] = button(null, texts.act[action], (event) => this.#act(action, event.currentTarget));
+    }
+    const close = button('quiet close', '', () => this.element.close(), { 'aria-label': texts.close });
+    close.append(icon('close'));
+    const heading = (text) => h('h3', {}, text);
+    this.#content = h(
+      'div',
+      { hidden: true },
+      h('div', { class: 'row-of-buttons' }, ...Object.values(this.#buttons)),
+      this.#bar,
+      this.#error,
+      h('section', {}, heading(texts.attempts), this.#history, this.#noHistory),
+      ...PARTS.map((part) => h('section', {}, heading(texts[part]), this.#payloads[part])),
+      h('section', {}, heading(texts.facts), this.#facts),
+    );
+    this.element = h(
+      'dialog',
+      {
+        class: 'sheet',
+        'aria-labelledby': 'job-title',
+        onclose: () => this.#closed(),
+        onclick: (event) => this.#clicked(event),
+      },
+      h('div', { class: 'sheet-head' }, this.#title, close, this.#status),
+      h('div', { class: 'sheet-body' }, this.#note.element, this.#message, this.#content),
+    );
+  }
+
+  /** Show this job, or none. @param {string|null} id */
+  show(id) {
+    if (id === this.#id) return;
+    this.#id = id;
+    this.#refresher.stop();
+    if (id === null) return this.element.close();
+    this.#job = null;
+    this.#shown = {};
+    this.#attempts.clear();
+    this.#note.hide();
+    this.#content.hidden = true;
+    setText(this.#title, texts.loading);
+    this.#status.replaceChildren();
+    this.#message.replaceChildren();
+    if (!this.element.open) this.element.showModal();
+    this.element.querySelector('.sheet-body').scrollTop = 0;
+    this.#title.focus();
+    this.#refresher.start();
+  }
+
+  /** Some jobs have changed. @param {string[]|undefined} ids */
+  changed(ids) {
+    if (this.#id !== null && (!ids || ids.includes(this.#id))) this.#refresher.ask();
+  }
+
+  tick() {
+    if (this.#job) this.#showTimes();
+  }
+
+  #closed() {
+    if (this.#id === null) return;
+    this.#id = null;
+    this.#refresher.stop();
+    this.#context.navigate({ job: null });
+  }
+
+  #clicked(event) {
+    // On the backdrop, which belongs to the dialog itself.
+    if (event.target !== this.element) return;
+    const { left, right, top, bottom } = this.element.getBoundingClientRect();
+    const inside = event.clientX >= left && event.clientX <= right && event.clientY >= top && event.clientY <= bottom;
+    if (!inside) this.element.close();
+  }
+
+  async #read() {
+    const id = this.#id;
+    try {
+      const job = await this.#context.api.job(id);
+      if (id === this.#id) this.#render(job);
+    } catch (error) {
+      if (error.name !== 'ApiError') throw error;
+      if (id === this.#id && error.status !== 401) this.#fail(error);
+    }
+  }
+
+  #fail(error) {
+    if (this.#job && error.status !== 404) return this.#note.show(`${words.couldNotLoad}. ${format.reason(error)}`);
+    const gone = error.status === 404;
+    setText(this.#title, gone ? texts.gone : words.couldNotLoad);
+    const again = !gone && button(null, words.tryAgain, () => this.#refresher.now());
+    this.#message.replaceChildren(blank(gone ? texts.goneHint : format.reason(error), null, again));
+    this.#content.hidden = true;
+  }
+
+  #render(job) {
+    if (!this.#job) this.#message.replaceChildren();
+    this.#job = job;
+    this.#content.hidden = false;
+    setText(this.#title, format.plain(render(job, 'title', { strings })));
+    this.#once('status', [job.status, job.cancelRequested], () => this.#status.replaceChildren(statusOf(job)));
+    for (const [action, element] of Object.entries(this.#buttons)) {
+      const offered = job.actions.includes(action);
+      if (!offered && element.getRootNode().activeElement === element) this.#title.focus();
+      element.hidden = !offered;
+    }
+    this.#showProgress(job);
+    this.#once('error', [job.error, job.status], () => this.#showError(job));
+    this.#showAttempts(job);
+    for (const part of PARTS) this.#once(part, job[part], () => this.#showPayload(job, part));
+    this.#showTimes();
+  }
+
+  #showProgress(job) {
+    this.#bar.hidden = job.status !== 'running';
+    const known = typeof job.progress === 'number';
+    const attributes = {
+      role: 'progressbar',
+      'aria-label': strings.job.progress(job.kind),
+      'aria-valuenow': known && Math.round(job.progress * 100),
+      'aria-valuetext': job.progressMessage && format.plain(job.progressMessage),
+      'data-unknown': !known && '',
+    };
+    for (const [name, value] of Object.entries(attributes)) setAttribute(this.#bar, name, value);
+    this.#bar.firstElementChild.style.inlineSize = known ? `${job.progress * 100}%` : '';
+  }
+
+  #showError({ error, status }) {
+    const shown = error && status !== 'succeeded' && status !== 'running';
+    this.#error.hidden = !shown;
+    this.#error.replaceChildren(...(shown ? errorOf(error, this.#context.options.canAct, true) : []));
+  }
+
+  #showAttempts({ attempts }) {
+    // Each is made once and stays, so that what is unfolded in it stays so.
+    const elements = attempts.map((attempt, index) => {
+      const text = JSON.stringify(attempt);
+      const known = this.#attempts.get(index);
+      if (known?.text === text) return known.element;
+      const element = attemptOf(attempt, this.#context.options.canAct);
+      this.#attempts.set(index, { text, element });
+      return element;
+    });
+    patchChildren(this.#history, elements);
+    this.#noHistory.hidden = elements.length > 0;
+  }
+
+  #showPayload(job, part) {
+    const payload = job[part];
+    const place = this.#payloads[part];
+    if (!payload) return place.replaceChildren(h('p', { class: 'muted' }, texts.noResult));
+    const raw = button('small', texts.raw, (event) => this.#download(part, event.currentTarget));
+    if (payload.value === null) {
+      const { beginning, bytes } = payload;
+      const region = { tabindex: '0', role: 'region', 'aria-label': texts.beginning[part] };
+      const said = texts.cut(format.bytes(beginning.length), format.bytes(bytes));
+      return place.replaceChildren(h('p', { class: 'muted' }, said), h('pre', region, bdi(beginning)), raw);
+    }
+    const tools = { h, bdi, link: () => null, strings, format };
+    const shown = { ...job, request: payload.value, [part]: payload.value };
+    place.replaceChildren(...[render(shown, part, tools)].filter(Boolean), raw);
+    const pre = place.querySelector('pre');
+    if (pre) pre.setAttribute('aria-label', texts[part]);
+  }
+
+  #showTimes() {
+    const { fact } = texts;
+    const job = this.#job;
+    const now = this.#context.now();
+    const when = (iso) => (iso ? `${format.moment(iso)} (${format.ago(Math.max(0, now - Date.parse(iso)))})` : null);
+    const running = job.status === 'running';
+    const ran = running ? format.ticking(now - Date.parse(job.startedAt)) : exactDuration(job.durationMs);
+    const due = Date.parse(job.availableAt) > now ? format.moment(job.availableAt) : null;
+    const facts = {
+      [fact.id]: job.id,
+      [fact.kind]: job.kind,
+      [fact.queue]: job.queue,
+      [fact.user]: job.userId,
+      [fact.created]: when(job.createdAt),
+      [fact.due]: due,
+      [fact.started]: when(job.startedAt),
+      [fact.finished]: when(job.finishedAt),
+      [fact.wait]: exactDuration(job.waitMs),
+      [fact.run]: ran,
+      [fact.attempt]: texts.of(job.attempt, job.maxAttempts),
+      [fact.worker]: job.workerId,
+      [fact.lost]: job.lostCount || null,
+      [fact.sent]: texts.sent(job.sentGen, job.dispatchGen),
+      [fact.unique]: job.uniqueKey,
+      [fact.parent]: job.parentId,
+      [fact.trace]: job.traceparent,
+      [fact.schema]: job.schemaVersion,
+    };
+    const known = Object.entries(facts).filter(([, value]) => value !== null && value !== undefined && value !== '');
+    this.#once('facts', known.map(([name]) => name), () =>
+      this.#facts.replaceChildren(...known.flatMap(([name]) => [h('dt', {}, name), h('dd', {}, h('bdi', {}))])));
+    const values = this.#facts.querySelectorAll('bdi');
+    known.forEach(([, value], index) => setText(values[index], format.plain(value)));
+  }
+
+  #act(action, pressed) {
+    const { api, announce, changed } = this.#context;
+    const id = this.#id;
+    return act(pressed, this.#note, texts.failed[action], announce, async () => {
+      await api[action](id);
+      announce(words.list.acted[action](id));
+      await this.#refresher.now();
+      changed();
+    });
+  }
+
+  #download(part, pressed) {
+    const { api, announce } = this.#context;
+    return act(pressed, this.#note, texts.rawFailed, announce, async () => {
+      save(`${this.#id}-${part}.json`, await api.payload(this.#id, part));
+    });
+  }
+
+  #once(name, value, work) {
+    const text = JSON.stringify(value);
+    if (this.#shown[name] === text) return;
+    this.#shown[name] = text;
+    work();
+  }
+}
+
+function attemptOf(attempt, canAct) {
+  const outcome = texts.outcome[attempt.outcome];
+  const waited = Date.parse(attempt.startedAt) - Date.parse(attempt.dueAt);
+  const ran = attempt.endedAt && Date.parse(attempt.endedAt) - Date.parse(attempt.startedAt);
+  const parts = [
+    h('span', { class: 'outcome', 'data-outcome': attempt.outcome ?? 'running' }, outcome ?? attempt.outcome),
+    h('span', {}, format.moment(attempt.startedAt)),
+    h('span', {}, texts.waited(exactDuration(waited))),
+    ran !== null && h('span', {}, texts.ran(exactDuration(ran))),
+    h('span', {}, bdi(attempt.workerId)),
+  ];
+  const head = h('p', { class: 'attempt' }, h('strong', {}, texts.attempt(attempt.attempt)), ...parts);
+  return h('li', {}, head, ...(attempt.error ? errorOf(attempt.error, canAct, false) : []));
+}
+
+function errorOf({ class: type, message, traceback }, canAct, open) {
+  const line = h('p', { class: 'error-line' }, h('strong', {}, bdi(type), ': '), bdi(message));
+  if (!traceback) return [line, !canAct && open && h('p', { class: 'muted' }, texts.hidden)].filter(Boolean);
+  const pre = h('pre', { tabindex: '0', role: 'region', 'aria-label': texts.traceback }, bdi(traceback));
+  return [line, h('details', { open: open && '' }, h('summary', {}, h('span', {}, texts.traceback)), pre)];
+}

@@ -1,0 +1,190 @@
+/** The table of jobs. Rows are made once and changed in place, so that focus and selection in them stay. */
+
+import { bdi, h, patchChildren, setAttribute, setText } from '../dom.js';
+import * as format from '../format.js';
+import { button, cell, exactDuration, heading, shortId, statusOf } from './parts.js';
+import { words } from './strings.en.js';
+
+const texts = words.list;
+const COLUMNS = ['status', 'job', 'user', 'created', 'wait', 'run', 'attempt', 'error'];
+
+export class JobTable {
+  /** Ids of selected jobs that are shown. @type {Set<string>} */
+  selected = new Set();
+
+  #context;
+  #handlers;
+  #rows = new Map();
+  #all = h('input', { type: 'checkbox', 'aria-label': texts.selectAll, onchange: () => this.#selectAll() });
+  #body = h('tbody', { role: 'rowgroup', onchange: () => this.#selectionChanged() });
+
+  /**
+   * @param {import('../types.d.ts').DashboardContext} context
+   * @param {object} handlers
+   * @param {(job: object) => void} handlers.open
+   * @param {(action: string, job: object, pressed: HTMLElement) => void} handlers.act
+   * @param {() => void} handlers.select after the selection has changed
+   */
+  constructor(context, handlers) {
+    this.#context = context;
+    this.#handlers = handlers;
+    const { canAct } = context.options;
+    const headings = COLUMNS.map((name) => heading(`c-${name}`, texts.columns[name]));
+    if (canAct) {
+      const all = h('label', {}, this.#all, h('span', { class: 'wide-only' }, texts.selectAll));
+      headings.unshift(cell('c-check', null, all));
+      headings.push(heading('c-actions', h('span', { class: 'sr-only' }, texts.columns.actions)));
+    }
+    // The roles say what the elements are: on a small screen they are laid out as cards, which would take that away.
+    this.element = h(
+      'table',
+      { class: 'jobs', role: 'table', 'aria-label': texts.label },
+      h('thead', { role: 'rowgroup' }, h('tr', { role: 'row' }, ...headings)),
+      this.#body,
+    );
+  }
+
+  /** @param {import('../types.d.ts').AdminJob[]} jobs in their order */
+  render(jobs) {
+    const shown = new Set(jobs.map((job) => String(job.id)));
+    for (const id of this.#rows.keys()) if (!shown.has(id)) this.#rows.delete(id);
+    const now = this.#context.now();
+    const elements = jobs.map((job) => {
+      const id = String(job.id);
+      if (!this.#rows.has(id)) this.#rows.set(id, new Row(this.#context, this.#handlers));
+      const row = this.#rows.get(id);
+      row.update(job, now);
+      return row.element;
+    });
+    const focused = this.element.getRootNode().activeElement?.closest('tr');
+    const index = [...this.#body.children].indexOf(focused);
+    patchChildren(this.#body, elements);
+    if (index >= 0 && !focused.isConnected) (elements[index] ?? elements.at(-1))?.querySelector('a').focus();
+    this.#selectionChanged();
+  }
+
+  /** Let the times go on. */
+  tick() {
+    const now = this.#context.now();
+    for (const row of this.#rows.values()) row.tick(now);
+  }
+
+  /** Selected jobs that can be retried, or cancelled. @param {'retry'|'cancel'} action */
+  selectedFor(action) {
+    const rows = [...this.#rows.values()].filter((row) => row.selected && row.job.actions.includes(action));
+    return rows.map((row) => row.job);
+  }
+
+  unselect() {
+    for (const row of this.#rows.values()) row.selected = false;
+    this.#selectionChanged();
+  }
+
+  #selectAll() {
+    for (const row of this.#rows.values()) row.selected = this.#all.checked;
+    this.#selectionChanged();
+  }
+
+  #selectionChanged() {
+    const before = this.selected.size;
+    this.selected = new Set([...this.#rows].filter(([, row]) => row.selected).map(([id]) => id));
+    this.#all.checked = this.selected.size > 0 && this.selected.size === this.#rows.size;
+    this.#all.indeterminate = this.selected.size > 0 && !this.#all.checked;
+    if (this.selected.size + before > 0) this.#handlers.select();
+  }
+}
+
+class Row {
+  job = null;
+
+  #context;
+  #shown = '';
+  #check = h('input', { type: 'checkbox' });
+  #cells = Object.fromEntries(COLUMNS.map((name) => [name, cell(`c-${name}`, texts.columns[name])]));
+  #link = h('a', { href: '?' });
+  #created = h('time');
+  #progress = h('bdi', { class: 'progress' });
+  #was = null;
+  #buttons = {};
+
+  constructor(context, { open, act }) {
+    this.#context = context;
+    this.element = h('tr', { role: 'row' }, ...Object.values(this.#cells));
+    this.#cells.created.append(this.#created);
+    this.#cells.job.append(this.#link);
+    this.#link.addEventListener('click', (event) => {
+      if (event.ctrlKey || event.metaKey || event.shiftKey) return;
+      event.preventDefault();
+      open(this.job);
+    });
+    if (!context.options.canAct) return;
+    this.element.prepend(cell('c-check', null, h('label', {}, this.#check)));
+    for (const action of ['retry', 'cancel']) {
+      const pressed = (event) => act(action, this.job, event.currentTarget);
+      this.#buttons[action] = button('small', words.job.act[action], pressed);
+    }
+    this.element.append(cell('c-actions', null, ...Object.values(this.#buttons)));
+  }
+
+  get selected() {
+    return this.#check.checked;
+  }
+
+  set selected(selected) {
+    this.#check.checked = selected;
+  }
+
+  update(job, now) {
+    const text = JSON.stringify(job);
+    this.job = job;
+    if (text !== this.#shown) this.#rebuild(job);
+    this.#shown = text;
+    this.tick(now);
+  }
+
+  tick(now) {
+    const { job } = this;
+    setText(this.#created, format.ago(Math.max(0, now - Date.parse(job.createdAt))));
+    const since = job.status === 'running' ? now - Date.parse(job.startedAt) : null;
+    setText(this.#cells.run, since === null ? exactDuration(job.durationMs) : format.ticking(since));
+  }
+
+  #rebuild(job) {
+    const { status, user, wait, attempt, error } = this.#cells;
+    const id = String(job.id);
+    const was = this.#was;
+    this.#was = job;
+    setText(wait, exactDuration(job.waitMs));
+    setText(attempt, words.job.of(job.attempt, job.maxAttempts));
+    setText(this.#progress, format.plain(progressOf(job)));
+    if (was?.status !== job.status || was.cancelRequested !== job.cancelRequested) {
+      this.element.dataset.status = job.status;
+      status.replaceChildren(statusOf(job), this.#progress);
+    }
+    if (JSON.stringify(was?.error) !== JSON.stringify(job.error)) {
+      const told = job.error && h('p', {}, h('strong', {}, bdi(job.error.class)), ' ', bdi(job.error.message));
+      error.replaceChildren(...(told ? [told] : []));
+    }
+    if (!was) {
+      this.#link.replaceChildren(h('strong', {}, bdi(job.kind)), h('span', { class: 'short-id' }, shortId(id)));
+      user.replaceChildren(bdi(job.userId));
+      user.title = format.plain(job.userId);
+      this.#created.dateTime = job.createdAt;
+      this.#created.title = format.moment(job.createdAt);
+    }
+    this.#link.href = this.#context.address({ job: id });
+    this.#check.setAttribute('aria-label', texts.select(id));
+    for (const [action, element] of Object.entries(this.#buttons)) {
+      const offered = job.actions.includes(action);
+      // A button that goes away must not take the focus with it.
+      if (!offered && this.element.getRootNode().activeElement === element) this.#link.focus();
+      element.hidden = !offered;
+      setAttribute(element, 'aria-label', texts.act[action](id));
+    }
+  }
+}
+
+function progressOf(job) {
+  if (job.status !== 'running' || typeof job.progress !== 'number') return '';
+  return [format.share(job.progress), job.progressMessage].filter(Boolean).join(' · ');
+}

@@ -1,0 +1,268 @@
+/** The list of jobs: filters, pages, selection, actions; kept up to date without moving under the pointer. */
+
+import { h, setText } from '../dom.js';
+import * as format from '../format.js';
+import { newestFirst } from '../store.js';
+import { BulkDialog } from './bulk-dialog.js';
+import { matching, those } from './bulk-plans.js';
+import { csvRows, save } from './files.js';
+import { FilterBar } from './filter-bar.js';
+import { JobTable } from './job-table.js';
+import { Loading, Note, act, blank, button } from './parts.js';
+import { words } from './strings.en.js';
+
+const texts = words.list;
+const COUNT_EVERY = 5000;
+
+export class JobsView {
+  atLeast = 500;
+
+  #context;
+  #state = null;
+  #items = [];
+  #next = null;
+  #pending = null;
+  #turn = 0;
+  #shownPlace = null;
+  #ignored = [];
+  #countedAt = -Infinity;
+  #bar;
+  #table;
+  #bulk;
+  #note = new Note();
+  #loading;
+  #ignoredNote = h('p', { class: 'hint', role: 'status', hidden: true });
+  #count = h('p', { class: 'count' });
+  #fresh = button('primary', '', () => this.#showFresh(), { hidden: true });
+  #blank = h('div', { hidden: true });
+  #selection = h('div', { class: 'selection row-of-buttons', hidden: true });
+  #selectionText = h('strong', {});
+  #tools = h('div', { class: 'row-of-buttons' });
+  #some = {};
+  #all = {};
+  #csv = button(null, texts.csv, (event) => this.#download(event.currentTarget));
+  #newest = button('quiet', texts.newest, () => this.#context.navigate({ before: null }));
+  #newer = button(null, texts.newer, () => this.#goNewer());
+  #older = button(null, texts.older, () => this.#goOlder());
+
+  /** @param {import('../types.d.ts').DashboardContext} context */
+  constructor(context) {
+    this.#context = context;
+    this.#bar = new FilterBar(context, (filters, ignored) => this.#filter(filters, ignored));
+    this.#table = new JobTable(context, {
+      open: (job) => context.navigate({ job: String(job.id) }),
+      act: (action, job, pressed) => this.#act(action, job, pressed),
+      select: () => this.#selectionChanged(),
+    });
+    this.#bulk = new BulkDialog(context);
+    this.#loading = new Loading(() => context.changed());
+    if (context.options.canAct) {
+      for (const action of ['retry', 'cancel']) {
+        const open = () => this.#bulk.open(matching(context.api, action, this.#state.filters));
+        this.#all[action] = button(null, texts.all[action], open);
+        this.#some[action] = button(null, '', () => this.#bulkSome(action));
+      }
+      this.#tools.append(...Object.values(this.#all));
+    }
+    this.#tools.append(this.#csv);
+    const unselect = button('quiet', texts.unselect, () => this.#table.unselect());
+    this.#selection.append(this.#selectionText, ...Object.values(this.#some), unselect);
+    this.element = h(
+      'section',
+      { 'aria-label': texts.label },
+      this.#bar.element,
+      this.#ignoredNote,
+      h('div', { class: 'toolbar' }, this.#count, this.#tools, this.#selection),
+      this.#note.element,
+      this.#loading.element,
+      h('div', { class: 'fresh' }, this.#fresh),
+      this.#table.element,
+      this.#blank,
+      h('nav', { class: 'pages', 'aria-label': texts.pages }, this.#newest, this.#newer, this.#older),
+      this.#bulk.element,
+    );
+    this.#table.element.hidden = true;
+    this.#renderPages();
+  }
+
+  /** @param {import('../types.d.ts').DashboardState} state @param {string[]} ignored */
+  show(state, ignored) {
+    const place = JSON.stringify([state.filters, state.before]);
+    const moved = place !== this.#shownPlace;
+    const narrowed = JSON.stringify(this.#state?.filters) !== JSON.stringify(state.filters);
+    this.#state = state;
+    this.#bar.show(state.filters);
+    this.#ignored = ignored;
+    this.#ignoredNote.hidden = ignored.length === 0;
+    setText(this.#ignoredNote, ignored.length > 0 ? format.plain(words.ignored(ignored)) : '');
+    if (!moved) return;
+    this.#shownPlace = place;
+    this.#turn += 1;
+    this.#pending = null;
+    this.#note.hide();
+    this.#table.unselect();
+    if (narrowed) {
+      this.#countedAt = -Infinity;
+      setText(this.#count, '');
+    }
+    this.#table.element.setAttribute('aria-busy', 'true');
+    this.#loading.begin(texts.loading);
+    this.#renderPages();
+  }
+
+  /** Read the page that is shown; called again and again. */
+  async refresh() {
+    const turn = this.#turn;
+    const { filters, before } = this.#state;
+    try {
+      const page = await this.#context.api.jobs(filters, before);
+      if (turn !== this.#turn) return;
+      this.#loading.end();
+      this.#take(page);
+    } catch (error) {
+      if (error.name !== 'ApiError') throw error;
+      if (turn === this.#turn && error.status !== 401) this.#loading.fail(error);
+      throw error;
+    }
+    // Not in the way of the list.
+    this.#readCount(turn, filters).catch(() => {});
+  }
+
+  tick() {
+    this.#table.tick();
+  }
+
+  #take(page) {
+    const busy = this.#table.element.getAttribute('aria-busy') === 'true';
+    const shown = new Set(this.#items.map((job) => job.id));
+    const fresh = page.items.filter((job) => !shown.has(job.id));
+    if (busy || fresh.length === 0 || this.#atRest()) return this.#put(page);
+    // New rows would push others away from under the pointer: they wait, and the others are brought up to date.
+    this.#pending = page;
+    const known = new Map(page.items.map((job) => [job.id, job]));
+    const last = page.items.at(-1);
+    const kept = this.#items.filter((job) => known.has(job.id) || (page.nextBefore && newestFirst(job, last) > 0));
+    this.#items = kept.map((job) => known.get(job.id) ?? job);
+    setText(this.#fresh, texts.fresh(fresh.length));
+    this.#fresh.hidden = false;
+    this.#table.render(this.#items);
+  }
+
+  #put(page) {
+    this.#pending = null;
+    this.#fresh.hidden = true;
+    this.#items = page.items;
+    this.#next = page.nextBefore;
+    this.#table.element.removeAttribute('aria-busy');
+    this.#table.element.hidden = this.#items.length === 0;
+    this.#table.render(this.#items);
+    this.#renderBlank();
+    this.#renderPages();
+  }
+
+  /** Whether nobody points at the list, has the focus in it or has scrolled down in it. */
+  #atRest() {
+    const { element } = this.#table;
+    const inside = element.contains(element.getRootNode().activeElement) || element.matches(':hover');
+    return !inside && this.#table.selected.size === 0 && element.getBoundingClientRect().top >= 0;
+  }
+
+  #showFresh() {
+    this.#put(this.#pending);
+    this.#table.element.querySelector('tbody a')?.focus();
+  }
+
+  #renderBlank() {
+    const { filters, before } = this.#state;
+    const empty = this.#items.length === 0;
+    this.#blank.hidden = !empty;
+    if (!empty) return;
+    const filtered = Object.keys(filters).length > 0 || before;
+    const clear = filtered && button(null, words.filters.clear, () => this.#filter({}, []));
+    if (this.#next) {
+      const time = format.moment(new Date(Number(this.#next.split('.')[0]) / 1000).toISOString());
+      const further = button('primary', texts.further, () => this.#goOlder());
+      this.#blank.replaceChildren(blank(texts.notYet(time), null, further, clear));
+    } else if (filtered) this.#blank.replaceChildren(blank(texts.noMatch, texts.noMatchHint, clear));
+    else this.#blank.replaceChildren(blank(texts.empty, texts.emptyHint));
+  }
+
+  #renderPages() {
+    const { before } = this.#state ?? {};
+    this.#newest.hidden = !before;
+    this.#newer.hidden = !before || trail().length === 0;
+    this.#older.hidden = !this.#next || this.#items.length === 0;
+  }
+
+  async #readCount(turn, filters) {
+    if (performance.now() - this.#countedAt < COUNT_EVERY) return;
+    this.#countedAt = performance.now();
+    const { number, exact } = await this.#context.api.count(filters);
+    if (turn !== this.#turn && filters !== this.#state.filters) return;
+    const looked = filters.text || filters.queue || filters.error;
+    setText(this.#count, exact || !looked ? texts.counted(number, exact) : texts.atLeast(number));
+  }
+
+  #filter(filters, ignored) {
+    this.#context.navigate({ filters, before: null });
+    if (ignored.length > 0) this.show(this.#state, ignored);
+  }
+
+  #goOlder() {
+    this.#context.navigate({ before: this.#next }, { trail: [...trail(), this.#state.before] });
+    this.#toTop();
+  }
+
+  #goNewer() {
+    this.#context.navigate({ before: trail().at(-1) }, { trail: trail().slice(0, -1) });
+    this.#toTop();
+  }
+
+  #toTop() {
+    this.element.querySelector('.toolbar').scrollIntoView({ block: 'nearest' });
+  }
+
+  #selectionChanged() {
+    const { selected } = this.#table;
+    const focused = this.#selection.getRootNode().activeElement;
+    if (selected.size === 0 && this.#selection.contains(focused)) this.#table.element.querySelector('a')?.focus();
+    this.#selection.hidden = selected.size === 0;
+    // In the same place, so that no row moves under the pointer.
+    for (const element of [this.#count, this.#tools]) element.hidden = selected.size > 0;
+    setText(this.#selectionText, texts.selected(selected.size));
+    for (const [action, element] of Object.entries(this.#some)) {
+      const { length } = this.#table.selectedFor(action);
+      element.hidden = length === 0;
+      setText(element, texts.some[action](length));
+    }
+  }
+
+  #bulkSome(action) {
+    this.#bulk.open(those(this.#context.api, action, this.#table.selectedFor(action)));
+  }
+
+  #act(action, job, pressed) {
+    const { api, announce, changed } = this.#context;
+    return act(pressed, this.#note, words.job.failed[action], announce, async () => {
+      await api[action](job.id);
+      announce(texts.acted[action](String(job.id)));
+      changed();
+    });
+  }
+
+  #download(pressed) {
+    const { api, announce, options } = this.#context;
+    setText(this.#csv, texts.csvBusy);
+    return act(pressed, this.#note, texts.csvFailed, announce, async () => {
+      const text = await api.csv(this.#state.filters);
+      const rows = csvRows(text);
+      save('jobs.csv', new Blob([text], { type: 'text/csv' }));
+      const said = rows < options.mostRows ? texts.csvDone(rows) : texts.csvCut(rows);
+      announce(said);
+      if (rows >= options.mostRows) this.#note.show(said);
+    }).finally(() => setText(this.#csv, texts.csv));
+  }
+}
+
+/** Where the newer pages begin that led here. */
+const trail = () => history.state?.trail ?? [];

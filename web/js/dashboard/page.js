@@ -1,0 +1,46 @@
+/** The admin's page: signs in, tells dashboard and bell who that is, and says what is missing when nobody is. */
+
+// First, so that the invite is out of the address before any other module of the page runs.
+import { takeInvite } from '../session.js';
+
+import { config } from '../../config.js';
+import { bdi, h } from '../dom.js';
+import '../job-bell.js';
+import '../job-dashboard.js';
+import { signInNotice } from '../sign-in-notice.js';
+import { openSession } from '../sign-in.js';
+import { strings } from '../strings.en.js';
+
+const session = await openSession(new URL(config.api, location.href).href);
+const bell = document.querySelector('job-bell');
+const dashboard = document.querySelector('job-dashboard');
+const place = document.querySelector('#notice');
+const user = document.querySelector('#user');
+let announced;
+
+function sessionChanged() {
+  const { state, identity } = session;
+  const signedIn = state === 'signed-in';
+  place.replaceChildren(...(signedIn || state === 'checking' ? [] : [signInNotice(session)]));
+  // What was read before stays on screen when a session ends.
+  dashboard.hidden = !signedIn && !(state === 'ended' && announced);
+  const { signOut } = strings.session;
+  const leave = session.signOut && h('button', { type: 'button', onclick: () => session.signOut() }, signOut);
+  user.replaceChildren(...(session.user ? [bdi(session.user.display), leave || ''] : []));
+  if (state === 'checking' || identity === announced) return;
+  announced = identity ?? announced;
+  // A function of its own for each session tells both that it is a new one; the same one, that they can share it.
+  const getToken = () => session.getToken();
+  bell.getToken = getToken;
+  if (signedIn) dashboard.getToken = getToken;
+}
+
+session.subscribe(sessionChanged);
+for (const event of ['job-bell-auth', 'job-dashboard-auth']) {
+  addEventListener(event, () => session.refuse(session.token));
+}
+addEventListener('hashchange', () => {
+  const invite = takeInvite(location, history);
+  if (invite) session.start(invite);
+});
+session.start();

@@ -1,0 +1,100 @@
+/** Small elements that several parts of the dashboard have. */
+
+import { h, icon, setBusy, setText } from '../dom.js';
+import * as format from '../format.js';
+import { strings } from '../strings.en.js';
+import { words } from './strings.en.js';
+
+/** @param {string|null} look a class @param {string} text @param {(event: Event) => void} onclick */
+export const button = (look, text, onclick, attributes = {}) =>
+  h('button', { type: 'button', class: look, onclick, ...attributes }, text);
+
+/** Parts of a table that small screens lay out as cards: the roles stay, which that would remove. */
+export const heading = (look, ...content) => h('th', { scope: 'col', role: 'columnheader', class: look }, ...content);
+export const cell = (look, label, ...content) =>
+  h('td', { role: 'cell', class: look, 'data-label': label }, ...content);
+
+/** What stands where there is nothing else. */
+export const blank = (title, hint, ...more) =>
+  h('div', { class: 'blank' }, h('p', {}, h('strong', {}, title)), hint && h('p', {}, hint), ...more);
+
+/** A status as icon and word. */
+export function statusOf(job) {
+  const asked = job.cancelRequested && ['pending', 'running', 'retrying'].includes(job.status);
+  const text = asked ? strings.job.cancelling : strings.status[job.status];
+  return h('span', { class: 'status', 'data-status': job.status }, icon(job.status), h('span', {}, text));
+}
+
+/** How long ago, with the moment itself as a hint. @param {string} iso @param {number} now */
+export function timeElement(iso, now) {
+  return h('time', { datetime: iso, title: format.moment(iso) }, format.ago(Math.max(0, now - Date.parse(iso))));
+}
+
+/** The end of an id, which differs more than its beginning. */
+export const shortId = (id) => (String(id).length > 12 ? `…${String(id).slice(-8)}` : String(id));
+
+/** "50 ms" for what `duration` would call 0.1 s. @param {number|null|undefined} milliseconds */
+export function exactDuration(milliseconds) {
+  const small = typeof milliseconds === 'number' && milliseconds >= 0 && milliseconds < 995;
+  return small ? `${Math.round(milliseconds)} ms` : format.duration(milliseconds);
+}
+
+/** A message about what went wrong, which stays in place. */
+export class Note {
+  element = h('p', { class: 'note', hidden: true });
+
+  show(text) {
+    setText(this.element, text);
+    this.element.hidden = false;
+  }
+
+  hide() {
+    this.element.hidden = true;
+  }
+}
+
+/**
+ * Run what a button starts: once at a time, and with words where it fails.
+ * @param {HTMLElement} pressed @param {Note} note @param {string} complaint
+ * @param {(text: string) => void} announce @param {() => Promise<void>} work
+ */
+export async function act(pressed, note, complaint, announce, work) {
+  if (pressed.getAttribute('aria-busy') === 'true') return;
+  setBusy(pressed, true);
+  note.hide();
+  try {
+    await work();
+  } catch (error) {
+    if (error.name !== 'ApiError') throw error;
+    note.show(format.failure(complaint, error));
+    announce(format.failure(complaint, error));
+  } finally {
+    setBusy(pressed, false);
+  }
+}
+
+/** What a view shows while it loads, and where that failed; one of these at a time, above what it has already. */
+export class Loading {
+  element = h('div', { class: 'loading' });
+  #again;
+
+  /** @param {() => void} again */
+  constructor(again) {
+    this.#again = again;
+  }
+
+  begin(text = words.loading) {
+    this.element.replaceChildren(h('p', { class: 'muted', role: 'status' }, text));
+  }
+
+  end() {
+    this.element.replaceChildren();
+  }
+
+  /** @param {import('../api.js').ApiError} error */
+  fail(error) {
+    const text = h('p', { class: 'note' }, `${words.couldNotLoad}. ${format.reason(error)}`);
+    if (this.element.textContent.startsWith(text.textContent)) return;
+    this.element.replaceChildren(text, button(null, words.tryAgain, () => this.#again()));
+  }
+}

@@ -1,0 +1,103 @@
+/** The queues: how much lies there and since when, and the poison, which can be put back. */
+
+import { bdi, h, patchChildren, setAttribute, setText } from '../dom.js';
+import * as format from '../format.js';
+import { Loading, Note, act, blank, button, cell, heading } from './parts.js';
+import { words } from './strings.en.js';
+
+const texts = words.queues;
+const COUNTS = ['messages', 'waiting', 'running', 'delayed', 'poison'];
+const ORDER = ['messages', 'waiting', 'oldest', 'running', 'delayed', 'poison'];
+
+export class QueuesView {
+  atLeast = 2000;
+
+  #context;
+  #loading;
+  #rows = new Map();
+  #note = new Note();
+  #body = h('tbody', { role: 'rowgroup' });
+  #table;
+  #blank = h('div', { hidden: true }, blank(texts.empty));
+
+  /** @param {import('../types.d.ts').DashboardContext} context */
+  constructor(context) {
+    this.#context = context;
+    this.#loading = new Loading(() => context.changed());
+    this.#loading.begin();
+    const names = ['queue', ...ORDER, ...(context.options.canAct ? ['actions'] : [])];
+    const headings = names.map((name) =>
+      heading(null, h('span', { class: name === 'actions' && 'sr-only' }, texts.columns[name])));
+    this.#table = h(
+      'table',
+      { class: 'queues', role: 'table', 'aria-label': texts.label, hidden: true },
+      h('thead', { role: 'rowgroup' }, h('tr', { role: 'row' }, ...headings)),
+      this.#body,
+    );
+    const about = h('p', { class: 'muted' }, texts.about);
+    const parts = [about, this.#note.element, this.#loading.element, this.#table, this.#blank];
+    this.element = h('section', { 'aria-label': texts.label }, ...parts);
+  }
+
+  show() {}
+
+  async refresh() {
+    try {
+      const { queues } = await this.#context.api.queues();
+      this.#loading.end();
+      this.#render(queues);
+    } catch (error) {
+      if (error.name === 'ApiError' && error.status !== 401) this.#loading.fail(error);
+      throw error;
+    }
+  }
+
+  tick() {
+    for (const row of this.#rows.values()) setText(row.cells.oldest, this.#age(row.queue));
+  }
+
+  #render(queues) {
+    this.#table.hidden = queues.length === 0;
+    this.#blank.hidden = queues.length > 0;
+    const elements = queues.map((queue) => {
+      if (!this.#rows.has(queue.queue)) this.#rows.set(queue.queue, this.#makeRow(queue));
+      const row = this.#rows.get(queue.queue);
+      row.queue = queue;
+      for (const name of COUNTS) setText(row.cells[name], words.number(queue[name]));
+      row.element.dataset.poison = String(queue.poison > 0);
+      if (row.redrive) {
+        row.redrive.hidden = queue.poison === 0;
+        setAttribute(row.redrive, 'aria-label', `${texts.redrive}: ${texts.redriveLabel(queue.poison, queue.queue)}`);
+      }
+      return row.element;
+    });
+    patchChildren(this.#body, elements);
+    this.tick();
+  }
+
+  #makeRow({ queue, kind }) {
+    const cells = Object.fromEntries(ORDER.map((name) => [name, cell(`c-${name}`, texts.columns[name])]));
+    const of = kind !== queue && h('span', { class: 'text' }, bdi(kind));
+    const name = h('th', { scope: 'row', role: 'rowheader' }, h('strong', {}, bdi(queue)), of);
+    const element = h('tr', { role: 'row' }, name, ...Object.values(cells));
+    if (!this.#context.options.canAct) return { element, cells };
+    const redrive = button('small', texts.redrive, (event) => this.#redrive(queue, event.currentTarget));
+    element.append(cell('c-actions', null, redrive));
+    return { element, cells, redrive };
+  }
+
+  #age({ waitingSince }) {
+    return format.duration(waitingSince && Math.max(0, this.#context.now() - Date.parse(waitingSince)));
+  }
+
+  #redrive(queue, pressed) {
+    const { api, announce, changed } = this.#context;
+    return act(pressed, this.#note, texts.failed, announce, async () => {
+      const { moved } = await api.redrive(queue);
+      announce(texts.moved(moved, queue));
+      this.element.querySelector('table').setAttribute('tabindex', '-1');
+      this.element.querySelector('table').focus();
+      changed();
+    });
+  }
+}

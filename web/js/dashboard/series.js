@@ -1,0 +1,74 @@
+/** Statistics as charts draw them: a place for each bucket, scales, lines that break where there is nothing. Pure. */
+
+const STEPS = [1, 2, 5, 10];
+
+/** In milliseconds: round figures of time. */
+const TIMES = [
+  ...[1, 2, 5, 10, 20, 50, 100, 200, 500],
+  ...[1, 2, 5, 10, 15, 30].map((seconds) => seconds * 1000),
+  ...[1, 2, 5, 10, 15, 30].map((minutes) => minutes * 60_000),
+  ...[1, 2, 4, 6, 12, 24, 48, 96, 168].map((hours) => hours * 3_600_000),
+];
+
+/**
+ * Every bucket from the first to now, in UTC: none is lost or double on a day when clocks change.
+ * @template T
+ * @param {{since: string, until: string, bucketMs: number}} span
+ * @param {(T & {at: string})[]} found those in which something happened
+ * @returns {{at: number, value: T|null}[]}
+ */
+export function places({ since, until, bucketMs }, found) {
+  const byTime = new Map(found.map((bucket) => [Date.parse(bucket.at), bucket]));
+  const all = [];
+  for (let at = Date.parse(since); at <= Date.parse(until); at += bucketMs) {
+    all.push({ at, value: byTime.get(at) ?? null });
+  }
+  return all;
+}
+
+/** Round figures from 0 on, the last of which is not below `most`. @param {number} most @returns {number[]} */
+export function countTicks(most) {
+  if (!(most > 0)) return [0, 1];
+  const power = 10 ** Math.floor(Math.log10(most / 3));
+  const step = Math.max(1, STEPS.map((step) => step * power).find((step) => step * 4 >= most));
+  return ticks(step, most);
+}
+
+/** The same for milliseconds. @param {number} most @returns {number[]} */
+export function timeTicks(most) {
+  if (!(most > 0)) return [0, 1000];
+  return ticks(TIMES.find((step) => step * 4 >= most) ?? TIMES.at(-1) * Math.ceil(most / 4 / TIMES.at(-1)), most);
+}
+
+/**
+ * Runs of neighbours that have a value. A gap is a gap, not a zero.
+ * @param {(number|null)[]} values
+ * @returns {[number, number][][]} runs of [index, value]
+ */
+export function runs(values) {
+  const found = [];
+  let open = null;
+  values.forEach((value, index) => {
+    if (!isDuration(value)) {
+      open = null;
+      return;
+    }
+    if (!open) found.push((open = []));
+    open.push([index, value]);
+  });
+  return found;
+}
+
+/** Whether this can be a duration at all. @param {unknown} value */
+export const isDuration = (value) => typeof value === 'number' && value >= 0 && Number.isFinite(value);
+
+/** Which of so many places get a label, so that labels stand at least `apart`. @returns {number[]} */
+export function labelled(count, width, apart) {
+  const step = Math.max(1, Math.ceil(count / Math.max(1, Math.floor(width / apart))));
+  return Array.from({ length: Math.ceil(count / step) }, (_, index) => index * step);
+}
+
+function ticks(step, most) {
+  const count = Math.max(1, Math.ceil(most / step));
+  return Array.from({ length: count + 1 }, (_, index) => index * step);
+}

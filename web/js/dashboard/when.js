@@ -1,0 +1,25 @@
+/** Times as the dashboard writes them, in this device's zone. Pure. */
+
+import { strings } from '../strings.en.js';
+
+const minute = new Intl.DateTimeFormat(strings.locale, { hour: '2-digit', minute: '2-digit', hourCycle: 'h23' });
+const day = new Intl.DateTimeFormat(strings.locale, { day: 'numeric', month: 'short' });
+
+/** "14:05". @param {number} time in milliseconds */
+export const minuteOf = (time) => minute.format(time);
+
+/** "25 Nov". @param {number} time in milliseconds */
+export const dayOf = (time) => day.format(time);
+
+/** An ISO moment as an input of type datetime-local takes it; empty for none. @param {string|undefined} iso */
+export function toInput(iso) {
+  if (!iso) return '';
+  const time = new Date(iso);
+  return new Date(time - time.getTimezoneOffset() * 60_000).toISOString().slice(0, 16);
+}
+
+/** What such an input holds, as ISO; empty for none or for what is no moment. @param {string} text */
+export function fromInput(text) {
+  const time = text ? new Date(text) : null;
+  return time && Number.isFinite(time.getTime()) ? time.toISOString() : '';
+}

@@ -1,0 +1,302 @@
+/**
+ * `<job-dashboard>`: everybody's jobs, for admins. What it shows stands in the page's address.
+ *
+ * Attribute: `api` (URL of the API; without it that of the server this file comes from). Property: `getToken`. Event:
+ * `job-dashboard-auth` (nobody is signed in, or no longer). It shares its connection with the bells of the page.
+ */
+
+import { config } from '../config.js';
+import { Announcer } from './announcer.js';
+import { AdminApi } from './dashboard/admin-api.js';
+import { VIEWS, WINDOWS, readAddress, writeAddress } from './dashboard/address.js';
+import { Cards } from './dashboard/cards.js';
+import { FailuresView } from './dashboard/failures-view.js';
+import { JobDialog } from './dashboard/job-dialog.js';
+import { JobsView } from './dashboard/jobs-view.js';
+import { blank, button } from './dashboard/parts.js';
+import { QueuesView } from './dashboard/queues-view.js';
+import { Refresher } from './dashboard/refresher.js';
+import { StatsView } from './dashboard/stats-view.js';
+import { words } from './dashboard/strings.en.js';
+import { h, setAttribute, setText, sheetOf } from './dom.js';
+import { feedOf } from './feed.js';
+import { duration, reason, timeOfDay } from './format.js';
+import { strings } from './strings.en.js';
+
+const LOOKS = ['tokens', 'dashboard', 'dashboard-filters', 'dashboard-tables', 'dashboard-charts', 'dashboard-dialogs'];
+const SHEETS = LOOKS.map((name) => sheetOf(`${name}.css`));
+const MAKERS = { jobs: JobsView, failures: FailuresView, statistics: StatsView, queues: QueuesView };
+const TICK = 1000;
+const POLL_LIVE = 60_000;
+const POLL_OFF = 15_000;
+const FORBIDDEN = 403;
+
+const openHub = async (options) => (await import('./signalr.js')).openHub(options);
+
+export class JobDashboard extends HTMLElement {
+  #feed = null;
+  #getToken = null;
+  #leave = null;
+  #ticking = null;
+  #context = null;
+  #state = null;
+  #views = {};
+  #cards = null;
+  #content = null;
+  #dialog = null;
+  #wasLive = false;
+  #signedOut = false;
+  #readAt = null;
+  #failing = false;
+  #frame = null;
+  #announcer = new Announcer();
+  #readers = [];
+  #connection = h('p', { class: 'connection' });
+  #readOnly = h('span', { class: 'tag', hidden: true }, words.readOnly);
+  #window = h('select', { onchange: () => this.#navigate({ window: this.#window.value }) });
+  #links = {};
+  #place = h('div', { class: 'view' });
+  #frameElement;
+
+  constructor() {
+    super();
+    this.attachShadow({ mode: 'open' }).adoptedStyleSheets = SHEETS;
+    this.#window.append(...Object.keys(WINDOWS).map((value) => h('option', { value }, words.windows[value])));
+    for (const view of VIEWS) this.#links[view] = this.#linkTo(view);
+  }
+
+  /**
+   * Asked before each request: the bearer token, or null for nobody. Setting it anew starts over as whoever it is for.
+   * @type {import('./types.d.ts').GetToken}
+   */
+  get getToken() {
+    return this.#getToken;
+  }
+
+  set getToken(getToken) {
+    this.#getToken = getToken;
+    if (this.#feed) this.#begin();
+  }
+
+  connectedCallback() {
+    if (Object.hasOwn(this, 'getToken')) {
+      const early = this.getToken;
+      delete this.getToken;
+      this.#getToken = early;
+    }
+    this.#feed = feedOf(this.#apiUrl(), openHub);
+    const head = h(
+      'div',
+      { class: 'head' },
+      h('div', { class: 'title' }, h('h1', { tabindex: '-1' }, words.title), this.#readOnly),
+      this.#connection,
+      h('label', { class: 'window' }, h('span', { class: 'sr-only' }, words.window), this.#window),
+    );
+    this.#frameElement = h('div', { class: 'root' }, head, this.#place, this.#announcer.element);
+    this.shadowRoot.replaceChildren(this.#frameElement);
+    const leave = new AbortController();
+    const { signal } = leave;
+    this.#leave = leave;
+    signal.addEventListener('abort', this.#feed.subscribe((change) => this.#heard(change)));
+    addEventListener('popstate', () => this.#fromAddress(), { signal });
+    document.addEventListener('visibilitychange', () => this.#wake(), { signal });
+    this.#ticking = setInterval(() => this.#tick(), TICK);
+    this.#renderConnection();
+    if (this.#getToken) this.#begin();
+  }
+
+  disconnectedCallback() {
+    this.#stop();
+    clearInterval(this.#ticking);
+    this.#leave.abort();
+  }
+
+  #apiUrl() {
+    const own = new URL(config.api, new URL('..', import.meta.url));
+    const url = this.hasAttribute('api') ? new URL(this.getAttribute('api'), document.baseURI) : own;
+    return url.href.replace(/\/+$/, '');
+  }
+
+  /** As somebody new: ask what they may do, and show them that. */
+  async #begin() {
+    const getToken = this.#getToken;
+    this.#stop();
+    this.#context = null;
+    this.#state = null;
+    this.#feed.signIn(getToken);
+    const api = new AdminApi(this.#feed.api);
+    this.#message(words.loading);
+    try {
+      const options = await api.options();
+      if (getToken === this.#getToken && this.isConnected) this.#build(api, options);
+    } catch (error) {
+      if (error.name !== 'ApiError') throw error;
+      if (getToken !== this.#getToken) return;
+      if (error.status === FORBIDDEN) this.#message(words.forbidden, words.forbiddenWhy);
+      else if (error.status === 401) this.#message(words.signIn);
+      else this.#message(words.couldNotLoad, reason(error), button('primary', words.tryAgain, () => this.#begin()));
+    }
+  }
+
+  #message(title, ...more) {
+    this.#frameElement.dataset.state = 'message';
+    this.#place.replaceChildren(h('div', { role: 'status' }, blank(title, ...more)));
+  }
+
+  #build(api, options) {
+    this.#context = {
+      api,
+      options,
+      now: () => this.#feed.now(),
+      announce: (text) => this.#announcer.say(text),
+      navigate: (change, how) => this.#navigate(change, how),
+      address: (change) => this.#address(change),
+      changed: () => this.#readAll(),
+    };
+    delete this.#frameElement.dataset.state;
+    this.#readOnly.hidden = options.canAct;
+    this.#cards = new Cards(this.#context);
+    this.#dialog = new JobDialog(this.#context);
+    this.#views = {};
+    const nav = h('nav', { 'aria-label': words.viewsLabel }, ...Object.values(this.#links));
+    this.#content = h('div', { class: 'content' });
+    this.#place.replaceChildren(this.#cards.element, nav, this.#content, this.#dialog.element);
+    const every = () => (this.#feed.state === 'live' ? POLL_LIVE : POLL_OFF);
+    this.#readers = [
+      new Refresher(() => this.#read(() => this.#views[this.#state.view].refresh()), { atLeast: 500, every }),
+      new Refresher(() => this.#read(() => this.#readCards()), { atLeast: 5000, every }),
+    ];
+    this.#fromAddress();
+    for (const reader of this.#readers) reader.start();
+  }
+
+  #stop() {
+    for (const reader of this.#readers) reader.stop();
+    this.#readers = [];
+    cancelAnimationFrame(this.#frame);
+    this.#frame = null;
+  }
+
+  /**
+   * @param {Partial<import('./types.d.ts').DashboardState>} change
+   * @param {object} [how]
+   * @param {(string|null)[]} [how.trail] where the newer pages begin, so that there is a way back to them
+   */
+  #navigate(change, { trail } = {}) {
+    const address = this.#address(change);
+    if (address === location.search) return;
+    const known = history.state ?? {};
+    // What was opened by a step forward is closed by a step back: the browser's buttons stay meaningful.
+    if (change.job === null && known.opened) return history.back();
+    const moves = Object.keys(change).some((name) => name !== 'job');
+    const data = { trail: trail ?? (moves ? [] : known.trail), opened: Boolean(change.job) };
+    history.pushState(data, '', address || location.pathname);
+    this.#fromAddress();
+  }
+
+  #address(change) {
+    return writeAddress(location.search, { ...(this.#state ?? readAddress(location.search).state), ...change });
+  }
+
+  #fromAddress() {
+    if (!this.#context) return;
+    const { state, ignored } = readAddress(location.search);
+    const before = this.#state;
+    this.#state = state;
+    this.#window.value = state.window;
+    for (const [view, link] of Object.entries(this.#links)) {
+      setAttribute(link, 'aria-current', view === state.view && 'page');
+      link.setAttribute('href', this.#address({ view, before: null, job: null }) || '?');
+    }
+    this.#cards.readdress();
+    this.#views[state.view] ??= new MAKERS[state.view](this.#context);
+    const view = this.#views[state.view];
+    view.show(state, ignored);
+    if (this.#content.firstElementChild !== view.element) this.#content.replaceChildren(view.element);
+    this.#dialog.show(state.job);
+    const same = before && JSON.stringify({ ...before, job: null }) === JSON.stringify({ ...state, job: null });
+    if (same) return;
+    this.#readers[0].now();
+    if (before?.window !== state.window) this.#readers[1].now();
+  }
+
+  #heard({ nudge }) {
+    const { state } = this.#feed;
+    const live = state === 'live';
+    if (live && !this.#wasLive) this.#wake();
+    this.#wasLive = live;
+    if (state === 'signed-out' && !this.#signedOut) {
+      for (const reader of this.#readers) reader.stop();
+      this.dispatchEvent(new CustomEvent('job-dashboard-auth', { bubbles: true, composed: true }));
+    } else if (state !== 'signed-out' && this.#signedOut) this.#wake();
+    this.#signedOut = state === 'signed-out';
+    if (nudge && !document.hidden) {
+      for (const reader of this.#readers) reader.ask();
+      this.#dialog?.changed(nudge.ids);
+    }
+    this.#frame ??= requestAnimationFrame(() => this.#renderConnection());
+  }
+
+  /** Something may have been missed. */
+  #wake() {
+    if (document.hidden) return;
+    for (const reader of this.#readers) reader.start();
+    this.#dialog?.changed();
+  }
+
+  #readAll() {
+    for (const reader of this.#readers) reader.now();
+    this.#dialog.changed();
+  }
+
+  async #read(work) {
+    if (document.hidden) return;
+    try {
+      await work();
+      this.#failing = false;
+      this.#readAt = Date.now();
+    } catch (error) {
+      if (error.name !== 'ApiError') throw error;
+      this.#failing = true;
+    }
+    this.#renderConnection();
+  }
+
+  async #readCards() {
+    const { window } = this.#state;
+    const { total } = await this.#context.api.stats(WINDOWS[window]);
+    if (window === this.#state.window) this.#cards.show(total);
+  }
+
+  #tick() {
+    if (document.hidden || !this.#context) return;
+    this.#views[this.#state?.view]?.tick?.();
+    this.#cards.tick();
+    this.#dialog.tick();
+  }
+
+  #renderConnection() {
+    this.#frame = null;
+    const texts = strings.connection;
+    const { state } = this.#feed;
+    let text = texts[state];
+    if (state === 'signed-out') text = this.#readAt ? texts.signedOut : texts.neverSignedIn;
+    else if (this.#failing) text = this.#readAt ? texts.stale(timeOfDay(this.#readAt)) : texts.unreachable;
+    else if (state === 'off') text = words.pollEvery(duration(POLL_OFF));
+    this.#connection.dataset.state = this.#failing && state !== 'signed-out' ? 'stale' : state;
+    setText(this.#connection, text);
+  }
+
+  #linkTo(view) {
+    return h('a', {
+      href: '?',
+      onclick: (event) => {
+        if (event.ctrlKey || event.metaKey || event.shiftKey) return;
+        event.preventDefault();
+        this.#navigate({ view, before: null, job: null });
+      },
+    }, words.views[view]);
+  }
+}
+
+customElements.define('job-dashboard', JobDashboard);

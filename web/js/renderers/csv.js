@@ -1,0 +1,30 @@
+/** The result of a CSV import: how many rows came in, and which lines did not, with the reason. */
+
+import { register } from './index.js';
+
+register('csv-import', {
+  result({ result }, { h, bdi, strings, format }) {
+    const words = strings.csv;
+    const { imported, rows, files, columns, rejected, rejectedLines } = result;
+    const left = rejected - rejectedLines.length;
+    return h(
+      'div',
+      { class: 'csv' },
+      h('p', {}, h('strong', {}, words.imported(format.number(imported), format.number(rows))), ' · ', words.files(files)),
+      h('p', {}, bdi(words.columns(columns.join(', ')))),
+      rejected > 0 &&
+        h(
+          'details',
+          {},
+          h('summary', {}, h('span', {}, words.rejected(rejected))),
+          h(
+            'ul',
+            {},
+            ...rejectedLines.map(({ file, line, reason }) =>
+              h('li', {}, bdi(words.line(format.plain(file), line)), ': ', bdi(reason))),
+            left > 0 && h('li', {}, words.more(left)),
+          ),
+        ),
+    );
+  },
+});
