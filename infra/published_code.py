@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pulumi
 from pulumi_azure_native import web
-from scripts.bundle import build
 
 from infra.deployment import Deployment
 from infra.package import PublishedPackage
+from scripts.bundle import build
 
 _ROOT = Path(__file__).resolve().parent.parent
 _PACKAGE = _ROOT / ".local" / "package" / "app.zip"
