@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import shutil
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -126,7 +127,7 @@ def _install(packages: Path, python_version: str) -> None:
     """Install the locked packages for the target: uv evaluates their conditions for it, and not for this machine."""
     target = ["--python-version", python_version, "--python-platform", PLATFORM, "--only-binary", ":all:"]
     command = [_uv(), "pip", "install", "--python", sys.executable, "--target", str(packages), *target]
-    environment = {**os.environ, "UV_PYTHON_DOWNLOADS": "never"}
+    environment = {**_system_certificates(), **os.environ, "UV_PYTHON_DOWNLOADS": "never"}
     finished = subprocess.run(
         [*command, "--no-deps", "--require-hashes", "-r", str(_LOCK)],
         env=environment,
@@ -137,10 +138,17 @@ def _install(packages: Path, python_version: str) -> None:
     )
     if finished.returncode != 0:
         raise PackageError(
-            f"The packages of {_LOCK.relative_to(ROOT)} cannot be had for Python {python_version} on {PLATFORM}. "
+            f"The packages of locks/{_LOCK.name} cannot be had for Python {python_version} on {PLATFORM}. "
             f"uv said:\n{finished.stderr.strip()}\n"
             "See that the package registry can be reached, or renew the lock with scripts/lock."
         )
+
+
+def _system_certificates() -> dict[str, str]:
+    """Let uv trust whom this machine trusts, where it has a list of these; an index may stand behind a proxy."""
+    places = ssl.get_default_verify_paths()
+    listed = [place for place in (places.cafile, places.capath) if place is not None and Path(place).exists()]
+    return {"UV_SYSTEM_CERTS": "true"} if listed else {}
 
 
 def _uv() -> str:

@@ -75,7 +75,7 @@ def ensure_installed(profile: str) -> None:
         if not is_installed(profile):  # else another run did it while we waited
             started = time.monotonic()
             _install_python(profile)
-            _install_node(profile)
+            _install_node(read_stamp(VENV)["profile"])
             _say(f"all in place after {time.monotonic() - started:.1f} s")
 
 
