@@ -147,7 +147,7 @@ def _install(packages: Path, python_version: str) -> None:
 def _system_certificates() -> dict[str, str]:
     """Let uv trust whom this machine trusts, where it has a list of these; an index may stand behind a proxy."""
     places = ssl.get_default_verify_paths()
-    listed = [place for place in (places.cafile, places.capath) if place is not None and Path(place).exists()]
+    listed = any(os.path.exists(place or "") for place in (places.cafile, places.capath))
     return {"UV_SYSTEM_CERTS": "true"} if listed else {}
 
 
