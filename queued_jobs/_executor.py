@@ -63,6 +63,8 @@ async def execute(runner: Runner, message: JobMessage) -> None:
             message, kind=kind, schema_version=version, lease=runner.lease, timeout=runner.timeout, at_once=at_once
         )
         if job is not None:
+            if at_once > 1 and job.concurrency_key is not None:
+                await wake(runner, job)  # there may be another free place
             with telemetry.attempting(job):
                 await _Attempt(runner, job, lease_from=asked_at).run()
             return

@@ -135,7 +135,7 @@ class BulkActions:
         due = [
             Due(message=JobMessage.of(job), queue=job.queue, delay=timedelta())
             for job in jobs
-            if job.status is JobStatus.PENDING
+            if job.status is JobStatus.PENDING and not job.is_held
         ]
         probe, rest = due[:_PROBE], due[_PROBE:]
         if probe and not await dispatch(probe, repository=self._repository, queues=self._queues):

@@ -69,6 +69,8 @@ class QueuedJob:
     unique_key: str | None
     #: Of the jobs of a kind with the same key only so many run at once as the kind allows.
     concurrency_key: str | None
+    #: Since when it waits for others with its key, and no message of it is on its way.
+    parked_at: datetime | None
     #: The jobs that were queued together.
     batch_id: UUID | None
     #: The batch that this job waits for.

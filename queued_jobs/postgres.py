@@ -16,7 +16,7 @@ from psycopg.types.json import Jsonb
 from uuid_utils.compat import uuid7
 
 from queued_jobs.database import Database
-from queued_jobs.errors import JobConflict, KeyReused
+from queued_jobs.errors import JobConflict, KeyReused, StoreRefused
 from queued_jobs.message import Due, JobMessage
 from queued_jobs.model import Added, JobError, JobKey, NewJob, QueuedJob
 from queued_jobs.redact import storable
@@ -37,7 +37,7 @@ GIVE_UP = 147
 
 
 class PostgresRepository:
-    """`Repository` over `queued_jobs.job`. One statement, and one round trip, for each method."""
+    """`Repository` over `queued_jobs.job`. Nearly every method is one statement, and one round trip."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -51,6 +51,9 @@ class PostgresRepository:
         return [row["id"] for row in await self._database.rows("new_keys", {"count": count}, conn=conn)]
 
     async def add(self, *jobs: NewJob, conn: AsyncConnection[Any] | None = None) -> list[Added]:
+        if conn is None and len(jobs) > 1:
+            async with self._database.transaction() as own:
+                return await self.add(*jobs, conn=own)
         added: dict[JobKey, Added] = {}
         missing = list(jobs)
         while missing:
@@ -62,6 +65,8 @@ class PostgresRepository:
                     existing = await self._existing(job, conn)
                     if existing is not None:
                         added[job.id] = Added(job=existing, duplicate=True)
+                    elif job.unique_key is None and job.idempotency_key is None:
+                        raise StoreRefused(f"There is a job {job.id} already: its sequence lies behind the rows.")
             # what is missing still: the job that held its unique key has ended between the two statements
             missing = [job for job in missing if job.id not in added]
         return [added[job.id] for job in jobs]

@@ -35,8 +35,8 @@ class Repository(Protocol):
 
         Answers in their order. In place of a job whose idempotency key (of this user and kind) or unique key (of this
         kind, while not ended) is taken stands the one that has it, and no second one is stored. Raises `KeyReused` when
-        that idempotency key came with another request, `JobConflict` when the unique key is held by another user's job;
-        the other jobs may be stored then.
+        that idempotency key came with another request, `JobConflict` when the unique key is held by another user's job:
+        then none of them is stored, unless the caller commits.
         """
 
     async def batch(self, batch_id: UUID) -> list[QueuedJob]:

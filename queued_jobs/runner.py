@@ -144,7 +144,8 @@ class JobRunner(abc.ABC, Generic[RequestT, ResultT]):
     async def on_result_expired(self, job: QueuedJob, result: ResultT) -> None:
         """Called before an old result is dropped from the row: remove what it refers to, such as a blob.
 
-        May be called twice for one job. If it raises, it is called again after an hour, and the result stays so long.
+        May be called twice for one job, and is not for a stored result that no longer fits its type. If it raises, it
+        is called again after an hour, and the result stays so long.
         """
 
     async def on_result_discarded(self, job: QueuedJob, result: ResultT) -> None:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from pydantic import ValidationError
+
 from queued_jobs import telemetry
 from queued_jobs.dispatch import dispatch
 from queued_jobs.model import QueuedJob
@@ -118,7 +120,7 @@ class Sweeper:
         keep = {
             kind: min(times)
             for kind, runner in self._runners.items()
-            if (times := [time for time in (runner.keep_result, runner.keep) if time is not None])
+            if (times := [time for time in (runner.keep_result, runner.keep or self._keep) if time is not None])
         }
         due = await self._repository.expiring(older_than=self._keep, kinds=keep, limit=self._limit)
         removed = [job.id for job in due if await self._remove_what_it_refers_to(job)]
@@ -134,6 +136,11 @@ class Sweeper:
             return True
         try:
             await runner.on_result_expired(job, runner.result_type.model_validate(job.result))
+        except ValidationError as exc:
+            # it never will be of this type again, so its own leftovers have to expire by themselves
+            kinds = ", ".join(sorted({error["type"] for error in exc.errors(include_input=False)}))
+            logger.warning("job %s (%s): its old result is of another shape (%s)", job.id, job.kind, kinds)
+            return True
         except Exception:
             # a storage account that is away must not keep other results from expiring
             logger.exception("job %s (%s): its old result could not be removed, so it is tried later", job.id, job.kind)

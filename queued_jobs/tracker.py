@@ -156,8 +156,9 @@ class JobTracker:
             status = (await self.get(job_id, user_id=user_id)).status
             raise JobConflict(f"Only failed, aborted and cancelled jobs can be tried again; this one is {status}.")
         job = QueuedJob.from_row(row)
-        due = Due(message=JobMessage.of(job), queue=job.queue, delay=timedelta())
-        await dispatch([due], repository=self._repository, queues=self._queues)
+        if not job.is_held:
+            due = Due(message=JobMessage.of(job), queue=job.queue, delay=timedelta())
+            await dispatch([due], repository=self._repository, queues=self._queues)
         await announce(self._notifier.job_changed(job), f"job {job.id} ({job.kind}) {job.status}")
         return job
 

@@ -14,7 +14,7 @@ from pydantic import ConfigDict, StringConstraints
 from archive import BlockWriter
 from queued_jobs import JobContext, JobRunner, PermanentError, QueuedJob, RetryPolicy
 from queued_jobs.view import Public
-from storage import MAX_BYTES, MAX_FILES, RESULTS, blob_service, delete_blob
+from storage import MAX_BYTES, MAX_FILE_BYTES, MAX_FILES, RESULTS, blob_service, delete_blob
 
 _MAX_REJECTED_SHOWN = 100
 _MAX_COLUMNS_SHOWN = 50
@@ -80,6 +80,8 @@ class CsvImport(JobRunner[CsvImportRequest, CsvImportResult]):
         folder = f"{ctx.job.user_id}/{request.prefix}"
         blobs = list(blob_service().get_container_client(request.container).list_blobs(folder))
         total = sum(blob.size for blob in blobs)
+        if any(blob.size > MAX_FILE_BYTES for blob in blobs):
+            raise NothingToImport(f"A file is larger than {MAX_FILE_BYTES // 1024**2} MiB.")
         if not blobs or len(blobs) > MAX_FILES or total > MAX_BYTES:
             raise NothingToImport(f"There must be 1 to {MAX_FILES:,} files of {MAX_BYTES // 1024**3} GiB together.")
         target = BlockWriter(blob_service().get_blob_client(RESULTS, f"{ctx.job.id}/{ctx.job.attempt}.jsonl"))
@@ -98,16 +100,19 @@ class CsvImport(JobRunner[CsvImportRequest, CsvImportResult]):
         for blob in blobs:
             file = blob.name.removeprefix(folder)[-_LONGEST_NAME:]
             pieces = blob_service().get_blob_client(request.container, blob.name).download_blob().chunks()
-            reader = csv.reader(lines(counted(pieces), file), strict=True)
-            header, _ = next(parsed(reader), ([], ""))
+            records = iter(Records(lines(counted(pieces), file), file))
+            _, header, _ = next(records, (0, [], ""))
             if not any(header):
                 raise NotCsv(f"{file} has no first line that names its columns.")
+            if len(set(header)) < len(header):
+                raise NotCsv(f"{file} has two columns of one name.")
             columns = columns or header
-            for row, problem in parsed(reader):
+            for line, row, problem in records:
                 rows += 1
                 reason = problem or reason_against(row, header)
                 if reason:
-                    rejected.append(RejectedLine(file=file, line=reader.line_num, reason=reason))
+                    if len(rejected) < _MAX_REJECTED_SHOWN:
+                        rejected.append(RejectedLine(file=file, line=line, reason=reason))
                     continue
                 target.write(json.dumps(dict(zip(header, row, strict=True)), ensure_ascii=False).encode() + b"\n")
                 imported += 1
@@ -121,7 +126,7 @@ class CsvImport(JobRunner[CsvImportRequest, CsvImportResult]):
             rows=rows,
             imported=imported,
             rejected=rows - imported,
-            rejected_lines=tuple(rejected[:_MAX_REJECTED_SHOWN]),
+            rejected_lines=tuple(rejected),
         )
 
     async def on_result_expired(self, job: QueuedJob, result: CsvImportResult) -> None:
@@ -145,18 +150,37 @@ def lines(pieces: Iterable[bytes], file: str) -> Iterator[str]:
         yield rest
 
 
-def parsed(reader: Iterator[list[str]]) -> Iterator[tuple[list[str], str]]:
-    """Yield each row with what is wrong with its form, or ""; rows without any field are left out."""
-    while True:
-        try:
-            row = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            yield [], f"It is no CSV: {error}."
-        else:
-            if row:
-                yield row, ""
+class Records:
+    """The rows of a file, each with the line where it ends and what is wrong with its form, or "".
+
+    Rows without any field are left out. Raises `NotCsv` for a row that goes on over too many lines.
+    """
+
+    def __init__(self, text: Iterator[str], file: str) -> None:
+        self._text = text
+        self._file = file
+        self._length = 0
+
+    def __iter__(self) -> Iterator[tuple[int, list[str], str]]:
+        reader = csv.reader(self._counted(), strict=True)
+        while True:
+            self._length = 0
+            try:
+                row = next(reader)
+            except StopIteration:
+                return
+            except csv.Error as error:
+                yield reader.line_num, [], f"It is no CSV: {error}."
+            else:
+                if row:
+                    yield reader.line_num, row, ""
+
+    def _counted(self) -> Iterator[str]:
+        for line in self._text:
+            self._length += len(line)
+            if self._length > _LONGEST_LINE:
+                raise NotCsv(f"{self._file} has a row of more than {_LONGEST_LINE:,} characters.")
+            yield line
 
 
 def reason_against(row: list[str], header: list[str]) -> str:

@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 from psycopg import AsyncConnection
 from uuid_utils.compat import uuid7
 
-from queued_jobs.errors import JobConflict, KeyReused
+from queued_jobs.errors import JobConflict, JobsError, KeyReused
 from queued_jobs.message import Due, JobMessage
 from queued_jobs.model import HELD, Added, Attempt, JobError, JobKey, JobStatus, NewJob, QueuedJob
 from queued_jobs.postgres import GIVE_UP, GRACE, HOLD, MAX_LOST, MAX_RESEND, STALE
@@ -35,7 +35,13 @@ class InMemoryRepository(Rows):
     async def add(self, *jobs: NewJob, conn: AsyncConnection[Any] | None = None) -> list[Added]:
         for job in jobs:
             check(job.request)
-        return [self._add(job) for job in jobs]
+        before = dict(self.jobs)
+        try:
+            return [self._add(job) for job in jobs]
+        except JobsError:
+            self.jobs.clear()
+            self.jobs |= before
+            raise
 
     async def batch(self, batch_id: UUID) -> list[QueuedJob]:
         return [job for job in self.jobs.values() if job.batch_id == batch_id]
@@ -65,6 +71,7 @@ class InMemoryRepository(Rows):
             idempotency_key=job.idempotency_key,
             unique_key=job.unique_key,
             concurrency_key=job.concurrency_key,
+            parked_at=None,
             batch_id=job.batch_id,
             after_batch=job.after_batch,
             parent_id=job.parent_id,
@@ -101,7 +108,7 @@ class InMemoryRepository(Rows):
     async def mark_sent(self, messages: Sequence[JobMessage]) -> None:
         for message in messages:
             job = self.jobs.get(message.id)
-            if job is not None and job.dispatch_gen == message.gen > job.sent_gen:
+            if job is not None and job.dispatch_gen == message.gen > job.sent_gen and job.parked_at is None:
                 self._set(job, sent_gen=message.gen, next_send_at=self.clock())
 
     async def claim(
@@ -131,6 +138,7 @@ class InMemoryRepository(Rows):
             started_at=now,
             progress=None,
             progress_message=None,
+            parked_at=None,
             sent_gen=max(job.sent_gen, message.gen),
             resend_count=0,
         )
@@ -156,16 +164,16 @@ class InMemoryRepository(Rows):
             return None
         ahead = self._ahead(job)
         wait = timedelta(seconds=0 if ahead < at_once else min(600, 30 * ahead))
-        self._set(job, sent_gen=job.dispatch_gen - 1, next_send_at=self.clock() + wait)
+        now = self.clock()
+        self._set(job, sent_gen=job.dispatch_gen - 1, next_send_at=now + wait, parked_at=now)
         return ahead < at_once
 
     async def wake_next(self, job: QueuedJob) -> list[QueuedJob]:
         until = self.clock() + HOLD
         woken = []
         if job.concurrency_key is not None:
-            line = [other for other in self._sharing(job) if other.available_at <= self.clock()]
-            if line and line[0].sent_gen < line[0].dispatch_gen:
-                woken.append(self._set(line[0], next_send_at=until))
+            line = [other for other in self._sharing(job) if other.available_at <= self.clock() and other.parked_at]
+            woken += [self._set(first, next_send_at=until, parked_at=None) for first in line[:1]]
         if job.batch_id is not None and job.status.is_final:
             woken += self._follow_up(lambda held: held.after_batch == job.batch_id, until)
         return woken
@@ -280,7 +288,7 @@ class InMemoryRepository(Rows):
         now = self.clock()
         owed = [job for job in self._all_waiting() if job.sent_gen < job.dispatch_gen and job.next_send_at <= now]
         for job in owed[:limit]:
-            self._set(job, next_send_at=now + HOLD)
+            self._set(job, next_send_at=now + HOLD, parked_at=None)
         return [
             Due(message=JobMessage.of(job), queue=job.queue, delay=max(timedelta(), job.available_at - now))
             for job in owed[:limit]
@@ -334,7 +342,7 @@ class InMemoryRepository(Rows):
         now = self.clock()
         oldest: dict[str, datetime] = {}
         for job in self._all_waiting():
-            if job.available_at <= now:
+            if job.available_at <= now and job.parked_at is None:
                 oldest[job.queue] = min(job.available_at, oldest.get(job.queue, now))
         return {queue: now - since for queue, since in oldest.items()}
 

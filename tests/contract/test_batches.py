@@ -47,7 +47,8 @@ class TestAdd:
     async def test_a_reused_key_is_told(self, jobs: Helpers) -> None:
         await jobs.waiting(idempotency_key="a", request={"n": 7})
         with pytest.raises(KeyReused):
-            await jobs.repository.add(await new(jobs, 1), await new(jobs, 2, idempotency_key="a"))
+            await jobs.repository.add(fresh := await new(jobs, 1), await new(jobs, 2, idempotency_key="a"))
+        assert await jobs.claim((await jobs.add(id=fresh.id)).job) is not None, "none of them was stored"
 
     async def test_a_batch_is_read_in_its_order(self, jobs: Helpers) -> None:
         batch_id, members, _ = await batch(jobs, 12)

@@ -76,6 +76,29 @@ class TestWaiting:
         assert await jobs.claim(second) is not None
         assert await jobs.claim(third) is None
 
+    async def test_a_sender_that_marks_late_takes_nobody_out_of_the_line(self, jobs: Helpers) -> None:
+        first, second = [await jobs.waiting(concurrency_key="ann") for _ in range(2)]
+        running = await jobs.claim(first)
+        assert running is not None
+        assert await waits(jobs, second) is False
+        await jobs.repository.mark_sent([JobMessage.of(first), JobMessage.of(second)])
+        done = await jobs.repository.succeed(running, None)
+        assert done is not None
+        assert [job.id for job in await jobs.repository.wake_next(done)] == [second.id]
+
+    async def test_two_free_places_are_taken_by_two(self, jobs: Helpers) -> None:
+        line = await in_line(jobs, 4)
+        running = [await jobs.claim(job, at_once=2) for job in line[:2]]
+        for job in line[2:]:
+            assert await waits(jobs, job, at_once=2) is False
+        woken = []
+        for claimed in running:
+            assert claimed is not None
+            done = await jobs.repository.succeed(claimed, None)
+            assert done is not None
+            woken += await jobs.repository.wake_next(done)
+        assert [job.id for job in woken] == [job.id for job in line[2:]]
+
     async def test_one_whose_message_is_on_its_way_is_not_woken(self, jobs: Helpers) -> None:
         first, _ = await in_line(jobs, 2)
         running = await jobs.claim(first)

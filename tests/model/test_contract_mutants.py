@@ -66,7 +66,7 @@ MUTANTS = {
     ),
     "one is woken twice": Mutant(
         "next_in_line",
-        "and j.sent_gen < j.dispatch_gen",
+        " and parked_at is not null",
         "",
         _waiting.test_one_whose_message_is_on_its_way_is_not_woken,
     ),

@@ -9,6 +9,7 @@ create table queued_jobs.job (
   unique_key       text check (length(unique_key) between 1 and 200),
   concurrency_key  text check (length(concurrency_key) between 1 and 200),
   concurrency_slot int,  -- of the current or the last attempt
+  parked_at        timestamptz,  -- since when it waits in line, and no message of it is on its way
   batch_id         uuid,
   after_batch      uuid,
   parent_id        job_key,

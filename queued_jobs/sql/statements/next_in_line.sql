@@ -1,11 +1,11 @@
--- A job of this kind and concurrency key has given up its place: take the message of the oldest one that may run. 0 rows: none
--- waits, or its message is on its way.
+-- A job of this kind and concurrency key has given up its place: take the message of the oldest one in line. 0 rows: none is
+-- there, or their messages are on their way.
 with next as (
   select id from queued_jobs.job
   where kind = %(kind)s and concurrency_key = %(concurrency_key)s and status in ('pending','retrying')
-    and available_at <= clock_timestamp()
+    and available_at <= clock_timestamp() and parked_at is not null
   order by created_at, id limit 1 for update skip locked)
 update queued_jobs.job j
-set next_send_at = clock_timestamp() + make_interval(secs => %(hold)s)
-from next where j.id = next.id and j.sent_gen < j.dispatch_gen
+set next_send_at = clock_timestamp() + make_interval(secs => %(hold)s), parked_at = null
+from next where j.id = next.id
 returning j.*

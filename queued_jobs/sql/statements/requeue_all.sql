@@ -1,7 +1,11 @@
 -- requeue.sql for many jobs and an admin: those of these jobs that ended badly before as_of. One that ended again since is left out.
-update queued_jobs.job
+update queued_jobs.job job
 set status = 'pending', attempt = 0, lost_count = 0, resend_count = 0, error = null, cancel_requested = false,
     progress = null, progress_message = null, started_at = null, finished_at = null, seen_at = null, cleared_at = null,
-    dispatch_gen = dispatch_gen + 1, available_at = clock_timestamp(), next_send_at = clock_timestamp(), version = version + 1
+    dispatch_gen = dispatch_gen + 1, version = version + 1, parked_at = null,
+    (available_at, next_send_at) = (select moment, moment from (
+      select case when exists (select from queued_jobs.job member
+                               where member.batch_id = job.after_batch and member.finished_at is null)
+                  then '9999-12-31Z' else clock_timestamp() end as moment) again)
 where id = any(%(ids)s) and status in ('failed','aborted','cancelled') and finished_at < %(as_of)s
 returning *

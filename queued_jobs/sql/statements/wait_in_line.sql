@@ -9,7 +9,7 @@ with line as (
             and (older.created_at, older.id) < (j.created_at, j.id)) as ahead
   from queued_jobs.job j where j.id = %(id)s and j.concurrency_key is not null)
 update queued_jobs.job j
-set sent_gen = dispatch_gen - 1,
+set sent_gen = dispatch_gen - 1, parked_at = clock_timestamp(),
     next_send_at = clock_timestamp() + make_interval(secs => case when line.ahead < %(at_once)s then 0 else least(600, 30 * line.ahead) end)
 from line
 where j.id = %(id)s and j.dispatch_gen = %(gen)s and j.status in ('pending','retrying')

@@ -53,8 +53,8 @@ async def test_only_a_hundred_rejected_lines_are_kept(site: Site) -> None:
     assert (job["result"]["rejected"], len(job["result"]["rejectedLines"])) == (150, 100)
 
 
-@pytest.mark.parametrize("content", [b"", b"\n\n", b",,\n1,2,3\n"])
-async def test_a_file_without_a_header_is_refused(site: Site, content: bytes) -> None:
+@pytest.mark.parametrize("content", [b"", b"\n\n", b",,\n1,2,3\n", b"a,a\n1,2\n", b"a,b\n" + b'"x\n",' * 300_000])
+async def test_a_file_that_is_none_is_refused(site: Site, content: bytes) -> None:
     job = await imported(site, {"a.csv": content})
     assert (job["status"], job["error"]["class"]) == ("failed", "NotCsv")
     assert list(blob_service().get_container_client("results").list_blobs(job["id"])) == []

@@ -180,3 +180,23 @@ async def test_a_cancelled_job_makes_way(shop: Shop) -> None:
     await Sweeper(shop.repository, shop.queues, shop.notifier).run_once()
     assert (await shop.tracker.get(first.id, user_id="dan")).status is JobStatus.CANCELLED
     assert [due.message.id for due in shop.queues.take()] == [third.id], "its worker died, and the next one is woken"
+
+
+async def test_a_follow_up_that_was_cancelled_waits_again_when_it_is_retried(shop: Shop) -> None:
+    batch = await queue_jobs(
+        Export,
+        [Step(number=1)],
+        user_id="eve",
+        repository=shop.repository,
+        queues=shop.queues,
+        follow_up=FollowUp(runner=Report, request=Step(number=0)),
+    )
+    assert batch.follow_up is not None
+    await shop.tracker.cancel(batch.follow_up.id, user_id="eve")
+    shop.queues.take()
+    assert (await shop.tracker.retry(batch.follow_up.id, user_id="eve")).is_held
+    assert shop.queues.take() == []
+    await shop.tracker.cancel(batch.handles[0].id, user_id="eve")
+    assert [due.message.id for due in shop.queues.take()] == [batch.follow_up.id]
+    await shop.tracker.cancel(batch.follow_up.id, user_id="eve")
+    assert not (await shop.tracker.retry(batch.follow_up.id, user_id="eve")).is_held, "nobody is left to wait for"

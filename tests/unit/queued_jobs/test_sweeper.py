@@ -108,6 +108,15 @@ class TestExpiry:
         world.repository.jobs[job.id] = dataclasses.replace(world.row(job), next_send_at=job.created_at - DAY)
         assert (await self.sweeper(world, runner).run_once()).expired == 1
 
+    async def test_a_result_of_an_older_shape_expires_too(self, world: World, caplog: pytest.LogCaptureFixture) -> None:
+        runner = world.runner(of=Brief)
+        job = await self.old(world, runner, days=2)
+        world.repository.jobs[job.id] = dataclasses.replace(world.row(job), result={"words": "a secret"})
+        assert (await self.sweeper(world, runner).run_once()).expired == 1
+        assert runner.discarded == []
+        assert "of another shape (missing)" in caplog.text
+        assert "a secret" not in caplog.text
+
     async def test_a_kind_that_nobody_knows_any_more_expires_all_the_same(self, world: World) -> None:
         job = await self.old(world, world.runner(), days=31)
         report = await sweeper(world).run_once()
