@@ -83,7 +83,7 @@ def deployer_endpoint(deployment: Deployment, database: Database) -> Endpoint:
     rehearsal = deployment.settings.rehearsal
     if rehearsal is not None:
         return Endpoint(host=rehearsal.postgres_host, port=rehearsal.postgres_port, sslmode=rehearsal.postgres_sslmode)
-    return Endpoint(host=database.host, port=_PORT, sslmode="require")
+    return Endpoint(host=database.host, port=_PORT, sslmode="verify-full")
 
 
 def migrations_digest() -> str:

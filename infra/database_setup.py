@@ -101,13 +101,17 @@ def _conninfo(props: dict[str, Any], database: str) -> str:
     from psycopg.conninfo import make_conninfo
 
     from infra.credentials import POSTGRES_SCOPE, deployer_token
+    from queued_jobs.entra import passwordless
 
-    return make_conninfo(
+    address = passwordless(
         host=props["host"],
-        port=int(props["port"]),  # Pulumi's numbers are floats
+        port=str(int(props["port"])),  # Pulumi's numbers are floats
         sslmode=props["sslmode"],
-        dbname=database,
-        user=props["admin"],
+        database=database,
+        role=props["admin"],
+    )
+    return make_conninfo(
+        address,
         password=deployer_token(POSTGRES_SCOPE),
         connect_timeout=15,
         application_name="queued-jobs-deployer",

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
+import time
 from collections.abc import AsyncIterator
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from api.admin_filters import MOST_JOBS
 from api.admin_models import AdminJobView
@@ -13,6 +14,7 @@ from queued_jobs.search import JobQuery, Page
 from queued_jobs.tracker import JobTracker
 
 MOST_ROWS = 50_000
+_PATIENCE = timedelta(minutes=1)
 
 _COLUMNS = (
     *("id", "kind", "queue", "user_id", "status", "attempt", "max_attempts", "created_at", "started_at"),
@@ -22,7 +24,11 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 async def csv_pieces(tracker: JobTracker, query: JobQuery, first: Page) -> AsyncIterator[str]:
-    """Yield the file page by page, newest job first, from its first page on: up to 50,000 rows."""
+    """Yield the file page by page, newest job first, from its first page on: up to 50,000 rows.
+
+    A search that finds little in much ends after a minute, and the last line says so.
+    """
+    until = time.monotonic() + _PATIENCE.total_seconds()
     yield _lines([[*_COLUMNS, "error_class", "error_message"]])
     page, left = first, MOST_ROWS
     while True:
@@ -30,6 +36,9 @@ async def csv_pieces(tracker: JobTracker, query: JobQuery, first: Page) -> Async
         yield _lines([_cells(view) for view in views])
         left -= len(views)
         if page.next is None or left <= 0:
+            return
+        if time.monotonic() > until:
+            yield _lines([["The search took too long and ends here: narrow the filters."]])
             return
         page = await tracker.search(query, before=page.next, limit=MOST_JOBS)
 

@@ -22,6 +22,7 @@ _KEPT = timedelta(minutes=10)
 _USED_AT_MOST = timedelta(hours=1)
 #: Tokens that name a key nobody knows must not make us ask the provider all the time.
 _BETWEEN_FETCHES = timedelta(seconds=30)
+_WITHOUT_KEYS = timedelta(seconds=3)
 _PATIENCE = 5.0
 _MAX_BYTES = 64 * 1024
 _KEY_TYPES = {"RS256": "RSA", "ES256": "EC", "EdDSA": "OKP"}
@@ -67,10 +68,11 @@ class KeySet:
             try:
                 async with asyncio.timeout(_PATIENCE), httpx.AsyncClient(follow_redirects=False) as client:
                     self._keys = await self._fetched(client)
-            except (httpx.HTTPError, TimeoutError, ValueError) as exc:
+            except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, ValueError) as exc:
                 logger.error("the keys of %s cannot be fetched: %s: %s", self._issuer, type(exc).__name__, exc)
                 if not self._keys:
-                    self._tried_at = -float("inf")  # nothing works without them, so the next request tries again
+                    # nothing works without them, so they are asked for again soon
+                    self._tried_at -= (_BETWEEN_FETCHES - _WITHOUT_KEYS).total_seconds()
                 return
             self._fetched_at = self._clock()
 
@@ -82,11 +84,12 @@ class KeySet:
         if not isinstance(address, str) or not (address.startswith("https://") or self._issuer.startswith("http://")):
             raise ValueError("its jwks_uri is no https address")
         keys = {}
-        for entry in (await _document(client, address)).get("keys", []):
-            if entry.get("use", "sig") == "sig" and isinstance(entry.get("kid"), str):
+        entries = (await _document(client, address)).get("keys")
+        for entry in entries if isinstance(entries, list) else ():
+            if isinstance(entry, dict) and entry.get("use", "sig") == "sig" and isinstance(entry.get("kid"), str):
                 try:
                     keys[entry["kid"]] = jwt.PyJWK(entry)
-                except jwt.PyJWTError as exc:
+                except (jwt.PyJWTError, TypeError, ValueError) as exc:
                     logger.warning("key %r of %s cannot be used: %s", entry["kid"], self._issuer, exc)
         return keys
 

@@ -73,7 +73,14 @@ class OidcAuthenticator:
         )
         if not 0 < len(claims["sub"]) <= _LONGEST_SUBJECT:
             raise jwt.InvalidTokenError("empty, or too long")
+        if self._settings.audience == self._settings.client_id and not _is_for_an_api(claims):
+            raise jwt.InvalidTokenError("an ID token, which says who signed in and lets nobody in")
         return claims
+
+
+def _is_for_an_api(claims: Mapping[str, Any]) -> bool:
+    """Tell an access token from an ID token, where page and API are one registration and both have one audience."""
+    return bool(claims.get("scp") or claims.get("scope")) or claims.get("idtyp") == "app"
 
 
 def _subject(claims: Mapping[str, Any]) -> str:

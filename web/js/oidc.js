@@ -38,6 +38,8 @@ export class OidcSession {
   #data = null;
   #token = null;
   #renewAt = 0;
+  #endsAt = 0;
+  #refusedAt = 0;
   #renewing = null;
   #listeners = new Set();
   #channel = new BroadcastChannel(KEY);
@@ -115,7 +117,10 @@ export class OidcSession {
 
   /** The token to send, renewed if it is about to end; null when nobody is signed in. */
   async getToken() {
-    if (this.#token && Date.now() > this.#renewAt) await this.#renew();
+    if (this.#data && (!this.#token || Date.now() > this.#renewAt)) {
+      // A token is good for some time yet when the provider is away.
+      await this.#renew().catch((error) => { if (!this.#token || Date.now() > this.#endsAt) throw error; });
+    }
     return this.#token;
   }
 
@@ -123,8 +128,10 @@ export class OidcSession {
   async refuse(token) {
     if (!token || token !== this.#token) return;
     this.#token = null;
-    await this.#renew();
-    if (this.#token === token) this.#forget('ended');
+    // One that was got for a refused one, and is refused in turn: the provider's tokens are of no use here.
+    if (Date.now() - this.#refusedAt < 60_000) return this.#forget('ended');
+    this.#refusedAt = Date.now();
+    while (this.#data && !this.#token) await this.#renew().catch(() => new Promise((wait) => setTimeout(wait, 5000)));
     if (!this.#token) return;
     this.identity = Symbol('after a refusal');
     this.#become('signed-in');
@@ -179,6 +186,7 @@ export class OidcSession {
 
   #accept(tokens) {
     this.#token = tokens.access_token;
+    this.#endsAt = Date.now() + (tokens.expires_in ?? 300) * 1000;
     this.#renewAt = Date.now() + (tokens.expires_in ?? 300) * 1000 * USED;
     this.#data.refreshToken = tokens.refresh_token ?? this.#data.refreshToken;
     this.#data.idToken = tokens.id_token ?? this.#data.idToken;
