@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -16,6 +18,7 @@ from scripts.rehearsal.azure.kinds import KINDS, SUBSCRIPTION, kind_of
 from scripts.rehearsal.azure.provider import Provider
 from scripts.rehearsal.azure.wire import UNKNOWN, decode, encode
 
+ROOT = Path(__file__).resolve().parents[2]
 GROUP = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/rg"
 ACCOUNT: dict[str, Any] = {
     "resourceGroupName": "rg",
@@ -194,3 +197,18 @@ def test_keys_are_not_handed_out(cloud: Cloud) -> None:
     answer = Provider(cloud).Invoke(provider_pb2.InvokeRequest(tok="azure-native:storage:listStorageAccountKeys"), None)
     assert "does not answer" in answer.failures[0].reason
     assert kind_of("azure-native:storage:Blob") is None  # which the real provider writes with the account's key
+
+
+def test_threads_that_ask_at_the_same_moment_see_whole_modules() -> None:
+    """In a process of its own, since modules are imported once."""
+    program = """
+from concurrent.futures import ThreadPoolExecutor
+from scripts.rehearsal.azure import arguments
+tokens = [f"azure-native:{name}" for name in (
+    "storage:StorageAccount", "storage:Queue", "storage:BlobServiceProperties", "authorization:RoleAssignment")] * 3
+with ThreadPoolExecutor(len(tokens)) as pool:
+    print(min(len(names) for names in pool.map(arguments.output_names, tokens)))
+"""
+    command = [sys.executable, "-c", program]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=120)
+    assert int(ended.stdout) > 0

@@ -7,6 +7,7 @@ import enum
 import importlib
 import inspect
 import sys
+import threading
 import types
 import typing
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ from scripts.rehearsal.azure.wire import is_unknown
 
 #: Two lists of choices have such a name in Azure, and the SDK offers one of them for both.
 _MIXED_UP = frozenset({"monitor.ConditionOperator", "dbforpostgresql.PrincipalType"})
+_importing = threading.Lock()
 _PLAIN: dict[type, tuple[type, ...]] = {str: (str,), bool: (bool,), int: (int, float), float: (int, float)}
 
 
@@ -28,7 +30,9 @@ def resource_class(token: str) -> type | None:
     """Return the SDK's class of `azure-native:module:Class`, or None."""
     _, module, name = token.split(":")
     try:
-        found = getattr(importlib.import_module(f"pulumi_azure_native.{module}"), name, None)
+        # one at a time: of two threads that import modules which need each other, one is given a half-made module
+        with _importing:
+            found = getattr(importlib.import_module(f"pulumi_azure_native.{module}"), name, None)
     except ModuleNotFoundError:
         return None
     return found if isinstance(found, type) else None
