@@ -85,6 +85,32 @@ def _every_status(page: Page, stage: Stage, user_id: str) -> None:
     expect(page.locator("job-bell li.row")).to_have_count(10)
 
 
+def _ended(page: Page, stage: Stage, user_id: str) -> None:
+    """The other half of every status: what each kind of ended job shows."""
+    _every_status(page, stage, user_id)
+    page.get_by_text("The result has expired").scroll_into_view_if_needed()
+    page.get_by_text("Zip of tax archive").scroll_into_view_if_needed()
+
+
+def _paged(page: Page, stage: Stage, user_id: str) -> None:
+    for number in range(60):
+        stage.put(user_id, "succeeded", request={"prefix": "", "name": f"report {number + 1}"})
+    page.reload()
+    _live(page)
+    more = page.get_by_role("button", name="Show more")
+    more.scroll_into_view_if_needed()
+    expect(more).to_be_in_viewport()
+
+
+def _not_done(page: Page, stage: Stage, user_id: str) -> None:
+    """What the API refuses is said where it was asked for."""
+    _every_status(page, stage, user_id)
+    page.route("**/api/jobs/**", lambda route: route.abort())
+    for name in ("Retry", "Download", "Cancel", "Clear finished"):
+        page.get_by_role("button", name=name).first.click()
+    expect(page.locator("job-bell .note:visible")).to_have_count(4, timeout=_PATIENCE)
+
+
 def _details(page: Page, stage: Stage, user_id: str) -> None:
     """An error, rejected lines and skipped files, all of them open."""
     lines = [f'File "etl/load.py", line {number}, in step_{number}' for number in range(30)]
@@ -142,6 +168,9 @@ STATES: dict[str, Callable[[Page, Stage, str], None]] = {
     "closed": _closed,
     "empty": _empty,
     "every-status": _every_status,
+    "ended": _ended,
+    "paged": _paged,
+    "not-done": _not_done,
     "details": _details,
     "long-texts": _long_texts,
     "toasts": _toasts,

@@ -20,7 +20,7 @@ _COLUMNS = (
     *("id", "kind", "queue", "user_id", "status", "attempt", "max_attempts", "created_at", "started_at"),
     *("finished_at", "wait_ms", "duration_ms"),
 )
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
 
 
 async def csv_pieces(tracker: JobTracker, query: JobQuery, first: Page) -> AsyncIterator[str]:

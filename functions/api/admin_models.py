@@ -359,7 +359,8 @@ def _shared(job: JobSummary | QueuedJob, can_act: bool) -> dict[str, Any]:
 
 
 def _between(start: datetime | None, end: datetime | None) -> int | None:
-    return None if start is None or end is None else round((end - start) / _MILLISECOND)
+    """None also where it cannot be told: the one moment is of another attempt, or a clock was set back."""
+    return None if start is None or end is None or end < start else round((end - start) / _MILLISECOND)
 
 
 def _actions(job: JobSummary | QueuedJob) -> tuple[Act, ...]:

@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -42,13 +43,13 @@ def queues(stack: Stack) -> Iterator[QueueServiceClient]:
 @pytest.fixture
 def admin(stack: Stack, visitor: Visitor) -> Admin:
     """Open the dashboard at an address as an admin of their own."""
+    return partial(open_dashboard, stack, visitor)
 
-    def open_dashboard(query: str = "", **options: Any) -> Page:
-        page = visitor(stack.admin_url.replace("#", f"dashboard.html{query}#"), **options)
-        expect(page.locator("job-dashboard").get_by_role("navigation", name="Views")).to_be_visible(timeout=PATIENCE)
-        return page
 
-    return open_dashboard
+def open_dashboard(stack: Stack, visitor: Visitor, query: str = "", **options: Any) -> Page:
+    page = visitor(stack.admin_url.replace("#", f"dashboard.html{query}#"), **options)
+    expect(page.locator("job-dashboard").get_by_role("navigation", name="Views")).to_be_visible(timeout=PATIENCE)
+    return page
 
 
 def rows(page: Page) -> Locator:

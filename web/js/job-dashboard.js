@@ -13,7 +13,7 @@ import { Cards } from './dashboard/cards.js';
 import { FailuresView } from './dashboard/failures-view.js';
 import { JobDialog } from './dashboard/job-dialog.js';
 import { JobsView } from './dashboard/jobs-view.js';
-import { blank, button } from './dashboard/parts.js';
+import { blank, button, follow } from './dashboard/parts.js';
 import { QueuesView } from './dashboard/queues-view.js';
 import { Refresher } from './dashboard/refresher.js';
 import { StatsView } from './dashboard/stats-view.js';
@@ -62,7 +62,10 @@ export class JobDashboard extends HTMLElement {
     super();
     this.attachShadow({ mode: 'open' }).adoptedStyleSheets = SHEETS;
     this.#window.append(...Object.keys(WINDOWS).map((value) => h('option', { value }, words.windows[value])));
-    for (const view of VIEWS) this.#links[view] = this.#linkTo(view);
+    for (const view of VIEWS) {
+      const onclick = follow(() => this.#navigate({ view, before: null, job: null }));
+      this.#links[view] = h('a', { href: '?', onclick }, words.views[view]);
+    }
   }
 
   /**
@@ -132,10 +135,17 @@ export class JobDashboard extends HTMLElement {
     } catch (error) {
       if (error.name !== 'ApiError') throw error;
       if (getToken !== this.#getToken) return;
-      if (error.status === FORBIDDEN) this.#message(words.forbidden, words.forbiddenWhy);
+      if (error.status === FORBIDDEN) this.#forbid();
       else if (error.status === 401) this.#message(words.signIn);
       else this.#message(words.couldNotLoad, reason(error), button('primary', words.tryAgain, () => this.#begin()));
     }
+  }
+
+  /** Whoever this is may not see this, or no longer. */
+  #forbid() {
+    this.#stop();
+    this.#context = null;
+    this.#message(words.forbidden, words.forbiddenWhy);
   }
 
   #message(title, ...more) {
@@ -161,7 +171,7 @@ export class JobDashboard extends HTMLElement {
     const nav = h('nav', { 'aria-label': words.viewsLabel }, ...Object.values(this.#links));
     this.#content = h('div', { class: 'content' });
     this.#place.replaceChildren(this.#cards.element, nav, this.#content, this.#dialog.element);
-    const every = () => (this.#feed.state === 'live' ? POLL_LIVE : POLL_OFF);
+    const every = () => (this.#feed.state === 'live' && !this.#failing ? POLL_LIVE : POLL_OFF);
     this.#readers = [
       new Refresher(() => this.#read(() => this.#views[this.#state.view].refresh()), { atLeast: 500, every }),
       new Refresher(() => this.#read(() => this.#readCards()), { atLeast: 5000, every }),
@@ -173,6 +183,7 @@ export class JobDashboard extends HTMLElement {
   #stop() {
     for (const reader of this.#readers) reader.stop();
     this.#readers = [];
+    this.#dialog?.show(null);
     cancelAnimationFrame(this.#frame);
     this.#frame = null;
   }
@@ -245,8 +256,8 @@ export class JobDashboard extends HTMLElement {
   }
 
   #readAll() {
-    for (const reader of this.#readers) reader.now();
     this.#dialog.changed();
+    return Promise.all(this.#readers.map((reader) => reader.now()));
   }
 
   async #read(work) {
@@ -257,6 +268,7 @@ export class JobDashboard extends HTMLElement {
       this.#readAt = Date.now();
     } catch (error) {
       if (error.name !== 'ApiError') throw error;
+      if (error.status === FORBIDDEN) return this.#forbid();
       this.#failing = true;
     }
     this.#renderConnection();
@@ -285,17 +297,6 @@ export class JobDashboard extends HTMLElement {
     else if (state === 'off') text = words.pollEvery(duration(POLL_OFF));
     this.#connection.dataset.state = this.#failing && state !== 'signed-out' ? 'stale' : state;
     setText(this.#connection, text);
-  }
-
-  #linkTo(view) {
-    return h('a', {
-      href: '?',
-      onclick: (event) => {
-        if (event.ctrlKey || event.metaKey || event.shiftKey) return;
-        event.preventDefault();
-        this.#navigate({ view, before: null, job: null });
-      },
-    }, words.views[view]);
   }
 }
 

@@ -219,5 +219,5 @@ export interface DashboardContext {
   /** The address of something else, for links. */
   address(change: Partial<DashboardState>): string;
   /** The admin has changed something: everything is read again. */
-  changed(): void;
+  changed(): Promise<unknown>;
 }

@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
+import { AdminApi } from '../../../web/js/dashboard/admin-api.js';
 import { START, filterQuery, filtersOf, readAddress, writeAddress } from '../../../web/js/dashboard/address.js';
 import { matching, those } from '../../../web/js/dashboard/bulk-plans.js';
 import { csvRows } from '../../../web/js/dashboard/files.js';
@@ -12,6 +13,17 @@ import { fromInput, toInput } from '../../../web/js/dashboard/when.js';
 import { deferred, settled } from './fakes.mjs';
 
 describe('the address', () => {
+  it('leaves out what the server could not read, and takes a bare plus for one', () => {
+    const day = 'from=2026-02-30&to=9999-12-31';
+    const tooLong = [`id=${'a'.repeat(36)}&before=1.ab`, `before=${'9'.repeat(20)}.0`];
+    for (const query of [day, 'from=0000-01-01&id=-', ...tooLong]) {
+      const { state, ignored } = readAddress(`?${query}`);
+      assert.deepEqual([state.filters, state.before, ignored.length], [{}, null, query.split('&').length], query);
+    }
+    const { from } = readAddress('?from=2026-06-01T10:00:00+02:00').state.filters;
+    assert.equal(from, '2026-06-01T08:00:00.000Z');
+  });
+
   it('comes back as it was written', () => {
     const filters = {
       status: ['running', 'failed'],
@@ -25,7 +37,8 @@ describe('the address', () => {
       to: '2026-03-02T00:00:00.000Z',
       attemptsOver: 0,
     };
-    const state = { view: 'failures', window: '7d', filters, before: '1767225600000000.0197ab', job: '0197ab' };
+    const before = `1767225600000000.${'0197ab'.padEnd(32, '0')}`;
+    const state = { view: 'failures', window: '7d', filters, before, job: '0197ab' };
     const { state: read, ignored } = readAddress(writeAddress('', state));
     assert.deepEqual(read, state);
     assert.deepEqual(ignored, []);
@@ -53,7 +66,7 @@ describe('the address', () => {
   });
 
   it('is made from a form, where empty means none', () => {
-    const values = { status: [], kind: '', user: ' ann ', attemptsOver: '2', from: '', to: '', text: '', id: 'x!' };
+    const values = { status: [], kind: '', user: 'ann', attemptsOver: '2', from: '', to: '', text: '', id: 'x!' };
     const { state, ignored } = filtersOf(values);
     assert.deepEqual(state.filters, { user: 'ann', attemptsOver: 2 });
     assert.deepEqual(ignored, ['id=x!']);
@@ -169,7 +182,7 @@ describe('bulk plans', () => {
     };
     const filters = { text: 'x' };
     const plan = matching(api, 'retry', filters);
-    const counted = { number: 203, exact: true, asOf: 'then', asked: [filters, 'retry'], looked: true };
+    const counted = { number: 203, exact: true, asOf: 'then', asked: [filters, 'retry'] };
     assert.deepEqual(await plan.count(), counted);
     assert.deepEqual(await plan.step(), { changed: 200, refused: {}, done: false });
     await assert.rejects(plan.step(), /away/);
@@ -178,24 +191,43 @@ describe('bulk plans', () => {
     assert.deepEqual(asked, [['retry', filters, 'then', null], second, second]);
   });
 
-  it('count a job that has moved on as left alone, and stop at anything else', async () => {
-    const errors = { b: { status: 409, detail: 'It has ended.' }, c: { status: 503 } };
+  it('tell why a selected job is left alone, and stop at what is no answer', async () => {
+    const answers = [
+      { changed: 1, refused: {} },
+      { changed: 0, refused: {} },
+      { changed: 0, refused: {} },
+      { changed: 0, refused: { 'It has ended.': 1 } },
+      null,
+      { changed: 1, refused: {} },
+    ];
+    const asked = [];
     const api = {
-      cancel: async (id) => {
-        if (errors[id]) throw Object.assign(new Error(), errors[id]);
+      count: async () => ({ number: 1, exact: true, asOf: 'then' }),
+      jobs: async ({ id }) => ({ items: id === 'b' ? [{ id, status: 'succeeded' }] : [] }),
+      bulk: async (action, filters, asOf) => {
+        asked.push([action, filters.id, asOf]);
+        return answers.shift() ?? assert.fail('away');
       },
     };
-    const plan = those(api, 'cancel', [{ id: 'a' }, { id: 'b' }, { id: 'c' }]);
-    assert.deepEqual(await plan.count(), { number: 3, exact: true });
+    const plan = those(api, 'cancel', ['a', 'b', 'c', 'd', 'e'].map((id) => ({ id })));
+    assert.deepEqual(await plan.count(), { number: 5, exact: true });
     assert.deepEqual(await plan.step(), { changed: 1, refused: {}, done: false });
-    assert.deepEqual(await plan.step(), { changed: 0, refused: { 'It has ended.': 1 }, done: false });
-    await assert.rejects(plan.step());
-    delete errors.c;
+    assert.deepEqual((await plan.step()).refused, { 'Changed meanwhile: Succeeded': 1 });
+    assert.deepEqual((await plan.step()).refused, { 'There is no such job': 1 });
+    assert.deepEqual((await plan.step()).refused, { 'It has ended.': 1 });
+    await assert.rejects(plan.step(), /away/);
     assert.deepEqual(await plan.step(), { changed: 1, refused: {}, done: true });
+    // Each time the moment of the count: what ends after it is not done again.
+    assert.deepEqual(asked, ['a', 'b', 'c', 'd', 'e', 'e'].map((id) => ['cancel', id, 'then']));
   });
 });
 
 describe('CSV files', () => {
+  it('that break off half way are a failed request', async () => {
+    const answer = { text: () => Promise.reject(new TypeError('network error')) };
+    await assert.rejects(new AdminApi({ file: async () => answer }).csv({}), { name: 'ApiError', status: 0 });
+  });
+
   it('are counted by rows, not by lines', () => {
     assert.equal(csvRows('a,b\r\n1,2\r\n"x\r\n""y""\n",3\r\n'), 2);
     assert.equal(csvRows('a,b\r\n'), 0);

@@ -22,7 +22,7 @@ const READERS = {
   queue: word,
   error: word,
   text: word,
-  id: (text) => (/^[0-9a-f-]{1,36}$/i.test(text) ? text.toLowerCase() : undefined),
+  id: (text) => (/^[0-9a-f]{1,32}$/i.test(text.replaceAll('-', '')) ? text.toLowerCase() : undefined),
   from: (text) => moment(text, 0),
   // A day as the end means that it is included.
   to: (text) => moment(text, DAY),
@@ -33,19 +33,13 @@ export const FILTERS = Object.keys(READERS);
 const OTHERS = {
   view: (text) => (VIEWS.includes(text) ? text : undefined),
   window: (text) => (Object.hasOwn(WINDOWS, text) ? text : undefined),
-  before: (text) => (/^\d{1,20}\.[0-9a-f]{1,32}$/.test(text) ? text : undefined),
+  before: (text) => (/^\d{1,17}\.[0-9a-f]{32}$/.test(text) ? text : undefined),
   job: (text) => (/^[0-9a-f-]{1,36}$/i.test(text) ? text : undefined),
 };
 const NAMES = ['status', ...FILTERS, ...Object.keys(OTHERS)];
 
 /** @type {import('../types.d.ts').DashboardState} */
-export const START = Object.freeze({
-  view: 'jobs',
-  window: '24h',
-  filters: Object.freeze({}),
-  before: null,
-  job: null,
-});
+export const START = { view: 'jobs', window: '24h', filters: {}, before: null, job: null };
 
 /**
  * Read an address. What is not valid counts for nothing and is named.
@@ -108,7 +102,7 @@ export function filterQuery(filters) {
 export function filtersOf(values) {
   const query = new URLSearchParams();
   for (const status of values.status) query.append('status', status);
-  for (const name of FILTERS) if (values[name]) query.set(name, values[name].trim());
+  for (const name of FILTERS) if (values[name]) query.set(name, values[name]);
   return readAddress(`?${query}`);
 }
 
@@ -118,8 +112,13 @@ function word(text) {
 
 /** ISO 8601 in UTC. A date alone is a day in UTC, so that it means the same everywhere. */
 function moment(text, dayAdds) {
-  const isDay = /^\d{4}-\d\d-\d\d$/.test(text);
-  if (!isDay && !/^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d)$/.test(text)) return undefined;
-  const time = Date.parse(text);
-  return Number.isFinite(time) ? new Date(time + (isDay ? dayAdds : 0)).toISOString() : undefined;
+  // A plus sign that nobody has escaped is a space by now.
+  const given = text.replace(' ', '+');
+  const [, day, clock] = /^(\d{4}-\d\d-\d\d)(T\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:\d\d))?$/.exec(given) ?? [];
+  // 30 February would be read as 2 March.
+  if (!day || !isoOf(Date.parse(day)).startsWith(day)) return undefined;
+  const iso = isoOf(Date.parse(given) + (clock ? 0 : dayAdds));
+  return /^(?!0000)\d{4}-/.test(iso) ? iso : undefined;
 }
+
+const isoOf = (time) => (Number.isFinite(time) ? new Date(time).toISOString() : '');

@@ -1,5 +1,6 @@
 /** The admin's routes, as functions. */
 
+import { ApiError } from '../api.js';
 import { filterQuery } from './address.js';
 
 const PAGE = 50;
@@ -67,13 +68,13 @@ export class AdminApi {
   }
 
   /** @returns {Promise<string>} */
-  async csv(filters) {
-    return (await this.#file(`/jobs.csv?${filterQuery(filters)}`)).text();
+  csv(filters) {
+    return this.#file(`/jobs.csv?${filterQuery(filters)}`, 'text');
   }
 
   /** The whole request or result. @returns {Promise<Blob>} */
-  async payload(id, part) {
-    return (await this.#file(`/jobs/${encodeURIComponent(id)}/payload/${part}`)).blob();
+  payload(id, part) {
+    return this.#file(`/jobs/${encodeURIComponent(id)}/payload/${part}`, 'blob');
   }
 
   #get(path) {
@@ -84,7 +85,11 @@ export class AdminApi {
     return this.#api.call('POST', `/admin${path}`, { body });
   }
 
-  #file(path) {
-    return this.#api.file(`/admin${path}`, PATIENT);
+  async #file(path, form) {
+    const answer = await this.#api.file(`/admin${path}`, PATIENT);
+    // It may break off half way.
+    return answer[form]().catch(() => {
+      throw new ApiError({});
+    });
   }
 }

@@ -4,7 +4,7 @@ import { bdi, h, setAttribute, setText } from '../dom.js';
 import * as format from '../format.js';
 import { strings } from '../strings.en.js';
 import { FILTERS } from './address.js';
-import { button } from './parts.js';
+import { button, refocus } from './parts.js';
 import { words } from './strings.en.js';
 
 const texts = words.bulk;
@@ -42,7 +42,7 @@ export class BulkDialog {
   async open(plan) {
     this.#plan = plan;
     const turn = (this.#turn += 1);
-    setText(this.#title, (plan.filters ? texts.title : texts.titleSome)[plan.action]);
+    setText(this.#title, (plan.filters ? texts.title : texts.titleSome)(plan.action));
     this.#body.replaceChildren(this.#about(), this.#said);
     setText(this.#said, texts.counting);
     this.#offer(this.#close(texts.back));
@@ -67,6 +67,7 @@ export class BulkDialog {
   #closed() {
     this.#turn += 1;
     this.#stop = null;
+    refocus(this.element, '.jobs a');
     this.#context.changed();
   }
 
@@ -77,15 +78,15 @@ export class BulkDialog {
     this.#stop();
   }
 
-  #preview({ number, exact, looked }) {
+  #preview({ number, exact }) {
     const { action } = this.#plan;
     if (number === 0 && exact) {
-      setText(this.#said, texts.none[action]);
+      setText(this.#said, texts.none(action));
       return this.#offer(this.#close(texts.close));
     }
-    const many = exact ? texts.jobs(number) : looked ? texts.atLeast(number) : texts.moreThan(number);
+    const many = exact ? texts.jobs(number) : texts.atLeast(number);
     setText(this.#said, texts.about[action](many));
-    const label = exact ? texts.confirm[action](texts.jobs(number)) : texts.confirmMany[action];
+    const label = exact ? texts.confirm(action, texts.jobs(number)) : texts.confirmMany(action);
     const confirm = button('primary', label, () => this.#run({ changed: 0, refused: {} }, exact ? number : null));
     this.#offer(confirm, this.#close(texts.back));
     confirm.focus();
@@ -129,7 +130,7 @@ export class BulkDialog {
     setAttribute(this.#bar, 'data-unknown', share === null && '');
     setAttribute(this.#bar, 'aria-valuenow', share !== null && Math.round(share * 100));
     this.#bar.firstElementChild.style.inlineSize = share === null ? '' : `${share * 100}%`;
-    setText(this.#said, texts.running[this.#plan.action](changed));
+    setText(this.#said, texts.running(this.#plan.action, changed));
   }
 
   #interrupted(error, sums, number) {

@@ -1,5 +1,8 @@
 /** What a bulk action is about: how many jobs, and step by step the doing of it. Pure but for the API. */
 
+import { strings } from '../strings.en.js';
+import { words } from './strings.en.js';
+
 /**
  * Everything that matches. A plan remembers the moment of its count: however often its steps are taken, and by however
  * many people, no job is done twice.
@@ -16,7 +19,7 @@ export function matching(api, action, filters) {
     async count() {
       const counted = await api.count(filters, action);
       asOf = counted.asOf;
-      return { ...counted, looked: Boolean(filters.text || filters.queue || filters.error) };
+      return counted;
     },
     /** @returns {Promise<{changed: number, refused: Record<string, number>, done: boolean}>} */
     async step() {
@@ -27,23 +30,23 @@ export function matching(api, action, filters) {
   };
 }
 
-/** These jobs, one by one. @param {import('../types.d.ts').AdminJob[]} jobs */
+/** These jobs, one by one, with the same promise. @param {import('../types.d.ts').AdminJob[]} jobs */
 export function those(api, action, jobs) {
+  let asOf = null;
   let index = 0;
   return {
     action,
     filters: null,
-    count: async () => ({ number: jobs.length, exact: true }),
+    async count() {
+      ({ asOf } = await api.count({ id: jobs[0].id }));
+      return { number: jobs.length, exact: true };
+    },
     async step() {
-      const refused = {};
-      let changed = 0;
-      try {
-        await api[action](jobs[index].id);
-        changed = 1;
-      } catch (error) {
-        // It has moved on meanwhile, or is gone.
-        if (![404, 409].includes(error.status)) throw error;
-        refused[error.detail] = 1;
+      const filters = { id: jobs[index].id };
+      const { changed, refused } = await api.bulk(action, filters, asOf, null);
+      if (changed === 0 && Object.keys(refused).length === 0) {
+        const [job] = (await api.jobs(filters, null)).items;
+        refused[job ? words.bulk.moved(strings.status[job.status]) : words.job.gone] = 1;
       }
       index += 1;
       return { changed, refused, done: index === jobs.length };

@@ -3,7 +3,7 @@
 import { h, setAttribute, setText } from '../dom.js';
 import * as format from '../format.js';
 import { strings } from '../strings.en.js';
-import { exactDuration } from './parts.js';
+import { exactDuration, follow } from './parts.js';
 import { words } from './strings.en.js';
 
 const texts = words.cards;
@@ -28,8 +28,8 @@ export class Cards {
       const label = h('span', { class: 'label' }, texts[name]);
       const target = links[name] && { view: 'jobs', filters: { status: links[name] }, before: null };
       const inside = [label, value, more];
-      const follow = (event) => this.#follow(event, target);
-      const element = target ? h('a', { href: '?', onclick: follow }, ...inside) : h('div', {}, ...inside);
+      const onclick = follow(() => context.navigate(target));
+      const element = target ? h('a', { href: '?', onclick }, ...inside) : h('div', {}, ...inside);
       this.#cards[name] = { element, value, more, target };
     }
     const items = Object.entries(this.#cards).map(([name, { element }]) => h('li', { class: `card ${name}` }, element));
@@ -41,13 +41,13 @@ export class Cards {
     this.#total = total;
     this.element.removeAttribute('aria-busy');
     const ended = total.succeeded + total.failed;
-    const { wait, run } = total;
-    this.#set('running', words.number(total.running), '');
-    this.#set('succeeded', words.number(total.succeeded), '');
+    for (const name of ['running', 'succeeded']) this.#set(name, words.number(total[name]), '');
     const share = ended > 0 ? texts.failedShare(format.share(total.failed / ended)) : '';
     this.#set('failed', words.number(total.failed), share);
-    this.#set('wait', `${texts.p95} ${exactDuration(wait?.p95)}`, wait ? texts.median(exactDuration(wait.p50)) : '');
-    this.#set('run', `${texts.p95} ${exactDuration(run?.p95)}`, run ? texts.median(exactDuration(run.p50)) : '');
+    for (const name of ['wait', 'run']) {
+      const value = total[name];
+      this.#set(name, `${texts.p95} ${exactDuration(value?.p95)}`, value ? texts.median(exactDuration(value.p50)) : '');
+    }
     setAttribute(this.element, 'data-failed', total.failed > 0 && '');
     this.tick();
   }
@@ -70,11 +70,5 @@ export class Cards {
   #set(name, value, more) {
     setText(this.#cards[name].value, value);
     setText(this.#cards[name].more, more);
-  }
-
-  #follow(event, target) {
-    if (event.ctrlKey || event.metaKey || event.shiftKey) return;
-    event.preventDefault();
-    this.#context.navigate(target);
   }
 }

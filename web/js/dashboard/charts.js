@@ -2,6 +2,7 @@
 
 import { h, setText } from '../dom.js';
 import * as format from '../format.js';
+import { button } from './parts.js';
 import { countTicks, isDuration, labelled, runs, timeTicks } from './series.js';
 import { words } from './strings.en.js';
 import { dayOf, minuteOf } from './when.js';
@@ -20,7 +21,10 @@ class Chart {
   #summary = h('p', { class: 'muted' });
   #plot = h('div', { class: 'plot' });
   #table = h('div', { class: 'scroll', role: 'region', tabindex: '0', hidden: true });
-  #toggle = h('button', { type: 'button', class: 'quiet', 'aria-expanded': 'false' }, words.stats.asTable);
+  #toggle = button('quiet', words.stats.asTable, () => this.#showTable(this.#table.hidden), {
+    'aria-expanded': 'false',
+  });
+  #legend = h('ul', { class: 'legend', role: 'list' });
   #width = 0;
 
   constructor(title, series) {
@@ -28,11 +32,9 @@ class Chart {
     this.title = title;
     setText(this.#caption, title);
     this.#table.setAttribute('aria-label', title);
-    this.#toggle.addEventListener('click', () => this.#showTable(this.#table.hidden));
-    const legend = h('ul', { class: 'legend', role: 'list' });
-    legend.append(...series.map((name) => h('li', { class: `key ${name}` }, words.stats.series[name])));
+    this.#legend.append(...series.map((name) => h('li', { class: `key ${name}` }, words.stats.series[name])));
     const head = h('div', { class: 'figure-head' }, this.#caption, this.#toggle);
-    this.element = h('figure', {}, head, this.#summary, this.#plot, legend, this.#table);
+    this.element = h('figure', {}, head, this.#summary, this.#plot, this.#legend, this.#table);
     new ResizeObserver(() => this.#resized()).observe(this.#plot);
   }
 
@@ -81,8 +83,7 @@ class Chart {
 
   #showTable(shown) {
     this.#table.hidden = !shown;
-    this.#plot.hidden = shown;
-    this.element.querySelector('.legend').hidden = shown;
+    this.#plot.hidden = this.#legend.hidden = shown;
     this.#toggle.setAttribute('aria-expanded', String(shown));
     setText(this.#toggle, shown ? words.stats.asChart : words.stats.asTable);
     if (shown) this.#fillTable();

@@ -32,17 +32,14 @@ export class FailuresView {
     this.#state = state;
   }
 
-  async refresh() {
+  refresh() {
     const { window } = this.#state;
-    try {
+    return this.#loading.around(async () => {
       const found = await this.#context.api.failures(WINDOWS[window].minutes);
       if (window !== this.#state.window) return;
       this.#loading.end();
       this.#render(found);
-    } catch (error) {
-      if (error.name === 'ApiError' && error.status !== 401) this.#loading.fail(error);
-      throw error;
-    }
+    });
   }
 
   #render({ since, groups, more }) {
@@ -51,7 +48,7 @@ export class FailuresView {
     const text = JSON.stringify(groups);
     if (text === this.#shown) return;
     this.#shown = text;
-    if (groups.length === 0) return this.#content.replaceChildren(blank(texts.empty, texts.emptyHint));
+    if (groups.length === 0) return this.#content.replaceChildren(blank(texts.empty));
     const { error, failures, kinds, last, first, actions } = texts.columns;
     const head = [error, failures, kinds, last, first].map((name) => heading(null, name));
     head.push(heading(null, h('span', { class: 'sr-only' }, actions)));
@@ -70,11 +67,10 @@ export class FailuresView {
     const { navigate, now } = this.#context;
     const { columns } = texts;
     const type = format.plain(group.class);
-    const filters = { status: ['failed', 'aborted'], error: group.class, from: since };
-    const show = button('small', texts.show, () => navigate({ view: 'jobs', filters, before: null }));
-    show.setAttribute('aria-label', `${texts.show}: ${texts.showLabel(type)}`);
+    const show = button('small', texts.show, () => this.#showJobs(group, since));
+    show.setAttribute('aria-label', texts.showLabel(type));
     const example = button('small', texts.example, () => navigate({ job: String(group.example) }));
-    example.setAttribute('aria-label', `${texts.example}: ${texts.exampleLabel(type)}`);
+    example.setAttribute('aria-label', texts.exampleLabel(type));
     const named = (name, ...content) => cell(`c-${name}`, columns[name], ...content);
     const text = h('span', { class: 'text' }, bdi(group.message));
     return h(
@@ -87,5 +83,16 @@ export class FailuresView {
       named('first', timeElement(group.firstAt, now())),
       cell('c-actions', null, show, example),
     );
+  }
+  async #showJobs({ class: error, message, failures }, from) {
+    const { api, navigate } = this.#context;
+    // The longest part that is the same in all of them.
+    const [longest] = message.split(/<(?:n|id|text)>/).sort((one, other) => other.length - one.length);
+    const text = [...longest.trim()].slice(0, 200).join('') || undefined;
+    const wide = { status: ['failed', 'aborted'], error, text };
+    const narrow = { ...wide, from };
+    // They failed in this period; some may have been created before it.
+    const all = await api.count(narrow).then(({ number }) => number >= failures, () => true);
+    navigate({ view: 'jobs', filters: all ? narrow : wide, before: null });
   }
 }

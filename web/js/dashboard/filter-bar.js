@@ -85,7 +85,11 @@ function inputOf(name, choices) {
   const attributes = { type, maxlength: LIMITS[name], min: type === 'number' && '0', max: type === 'number' && '9999' };
   const element = h('input', { ...attributes, autocomplete: 'off', spellcheck: 'false' });
   if (type !== 'datetime-local') {
-    return { element, set: (value) => (element.value = value ?? ''), get: () => element.value };
+    return {
+      element,
+      set: (value) => (element.value = value ?? ''),
+      get: (known) => (element.value === known ? known : element.value.trim()),
+    };
   }
   return {
     element,

@@ -5,7 +5,7 @@ import * as format from '../format.js';
 import { render } from '../renderers/index.js';
 import { strings } from '../strings.en.js';
 import { save } from './files.js';
-import { Note, act, blank, button, exactDuration, statusOf } from './parts.js';
+import { Note, act, blank, button, exactDuration, refocus, statusOf } from './parts.js';
 import { Refresher } from './refresher.js';
 import { words } from './strings.en.js';
 
@@ -57,7 +57,7 @@ export class JobDialog {
         class: 'sheet',
         'aria-labelledby': 'job-title',
         onclose: () => this.#closed(),
-        onclick: (event) => this.#clicked(event),
+        closedby: 'any',
       },
       h('div', { class: 'sheet-head' }, this.#title, close, this.#status),
       h('div', { class: 'sheet-body' }, this.#note.element, this.#message, this.#content),
@@ -94,18 +94,11 @@ export class JobDialog {
   }
 
   #closed() {
+    refocus(this.element, `tr a[href*="${this.#job?.id}"]`);
     if (this.#id === null) return;
     this.#id = null;
     this.#refresher.stop();
     this.#context.navigate({ job: null });
-  }
-
-  #clicked(event) {
-    // On the backdrop, which belongs to the dialog itself.
-    if (event.target !== this.element) return;
-    const { left, right, top, bottom } = this.element.getBoundingClientRect();
-    const inside = event.clientX >= left && event.clientX <= right && event.clientY >= top && event.clientY <= bottom;
-    if (!inside) this.element.close();
   }
 
   async #read() {
@@ -123,6 +116,7 @@ export class JobDialog {
     if (this.#job && error.status !== 404) return this.#note.show(`${words.couldNotLoad}. ${format.reason(error)}`);
     const gone = error.status === 404;
     setText(this.#title, gone ? texts.gone : words.couldNotLoad);
+    this.#status.replaceChildren();
     const again = !gone && button(null, words.tryAgain, () => this.#refresher.now());
     this.#message.replaceChildren(blank(gone ? texts.goneHint : format.reason(error), null, again));
     this.#content.hidden = true;
@@ -187,7 +181,7 @@ export class JobDialog {
     const raw = button('small', texts.raw, (event) => this.#download(part, event.currentTarget));
     if (payload.value === null) {
       const { beginning, bytes } = payload;
-      const region = { tabindex: '0', role: 'region', 'aria-label': texts.beginning[part] };
+      const region = { tabindex: '0', role: 'region', 'aria-label': texts.beginning(part) };
       const said = texts.cut(format.bytes(beginning.length), format.bytes(bytes));
       return place.replaceChildren(h('p', { class: 'muted' }, said), h('pre', region, bdi(beginning)), raw);
     }
@@ -199,36 +193,36 @@ export class JobDialog {
   }
 
   #showTimes() {
-    const { fact } = texts;
     const job = this.#job;
     const now = this.#context.now();
-    const when = (iso) => (iso ? `${format.moment(iso)} (${format.ago(Math.max(0, now - Date.parse(iso)))})` : null);
+    const when = (iso) => iso && `${format.moment(iso)} (${format.ago(Math.max(0, now - Date.parse(iso)))})`;
     const running = job.status === 'running';
     const ran = running ? format.ticking(now - Date.parse(job.startedAt)) : exactDuration(job.durationMs);
-    const due = Date.parse(job.availableAt) > now ? format.moment(job.availableAt) : null;
+    // The last year stands for a job that waits for others.
+    const due = Date.parse(job.availableAt) > now && !/^9999/.test(job.availableAt) && format.moment(job.availableAt);
     const facts = {
-      [fact.id]: job.id,
-      [fact.kind]: job.kind,
-      [fact.queue]: job.queue,
-      [fact.user]: job.userId,
-      [fact.created]: when(job.createdAt),
-      [fact.due]: due,
-      [fact.started]: when(job.startedAt),
-      [fact.finished]: when(job.finishedAt),
-      [fact.wait]: exactDuration(job.waitMs),
-      [fact.run]: ran,
-      [fact.attempt]: texts.of(job.attempt, job.maxAttempts),
-      [fact.worker]: job.workerId,
-      [fact.lost]: job.lostCount || null,
-      [fact.sent]: texts.sent(job.sentGen, job.dispatchGen),
-      [fact.unique]: job.uniqueKey,
-      [fact.parent]: job.parentId,
-      [fact.trace]: job.traceparent,
-      [fact.schema]: job.schemaVersion,
+      id: job.id,
+      kind: job.kind,
+      queue: job.queue,
+      user: job.userId,
+      created: when(job.createdAt),
+      due,
+      started: when(job.startedAt),
+      finished: when(job.finishedAt),
+      wait: exactDuration(job.waitMs),
+      run: ran,
+      attempt: texts.of(job.attempt, job.maxAttempts),
+      worker: job.workerId,
+      lost: job.lostCount,
+      sent: texts.sent(job.sentGen, job.dispatchGen),
+      unique: job.uniqueKey,
+      parent: job.parentId,
+      trace: job.traceparent,
+      schema: job.schemaVersion,
     };
-    const known = Object.entries(facts).filter(([, value]) => value !== null && value !== undefined && value !== '');
-    this.#once('facts', known.map(([name]) => name), () =>
-      this.#facts.replaceChildren(...known.flatMap(([name]) => [h('dt', {}, name), h('dd', {}, h('bdi', {}))])));
+    const known = Object.entries(facts).filter(([, value]) => value);
+    const pair = ([name]) => [h('dt', {}, texts.fact[name]), h('dd', {}, h('bdi', {}))];
+    this.#once('facts', known.map(([name]) => name), () => this.#facts.replaceChildren(...known.flatMap(pair)));
     const values = this.#facts.querySelectorAll('bdi');
     known.forEach(([, value], index) => setText(values[index], format.plain(value)));
   }
@@ -236,7 +230,7 @@ export class JobDialog {
   #act(action, pressed) {
     const { api, announce, changed } = this.#context;
     const id = this.#id;
-    return act(pressed, this.#note, texts.failed[action], announce, async () => {
+    return act(pressed, this.#note, texts.failed(action), announce, async () => {
       await api[action](id);
       announce(words.list.acted[action](id));
       await this.#refresher.now();

@@ -2,7 +2,7 @@
 
 import { bdi, h, patchChildren, setAttribute, setText } from '../dom.js';
 import * as format from '../format.js';
-import { button, cell, exactDuration, heading, shortId, statusOf } from './parts.js';
+import { button, cell, exactDuration, follow, heading, shortId, statusOf } from './parts.js';
 import { words } from './strings.en.js';
 
 const texts = words.list;
@@ -104,7 +104,6 @@ class Row {
   #link = h('a', { href: '?' });
   #created = h('time');
   #progress = h('bdi', { class: 'progress' });
-  #was = null;
   #buttons = {};
 
   constructor(context, { open, act }) {
@@ -112,11 +111,7 @@ class Row {
     this.element = h('tr', { role: 'row' }, ...Object.values(this.#cells));
     this.#cells.created.append(this.#created);
     this.#cells.job.append(this.#link);
-    this.#link.addEventListener('click', (event) => {
-      if (event.ctrlKey || event.metaKey || event.shiftKey) return;
-      event.preventDefault();
-      open(this.job);
-    });
+    this.#link.addEventListener('click', follow(() => open(this.job)));
     if (!context.options.canAct) return;
     this.element.prepend(cell('c-check', null, h('label', {}, this.#check)));
     for (const action of ['retry', 'cancel']) {
@@ -138,6 +133,8 @@ class Row {
     const text = JSON.stringify(job);
     this.job = job;
     if (text !== this.#shown) this.#rebuild(job);
+    // It leads back to the list as it is now.
+    setAttribute(this.#link, 'href', this.#context.address({ job: job.id }));
     this.#shown = text;
     this.tick(now);
   }
@@ -151,35 +148,28 @@ class Row {
 
   #rebuild(job) {
     const { status, user, wait, attempt, error } = this.#cells;
-    const id = String(job.id);
-    const was = this.#was;
-    this.#was = job;
+    const { id } = job;
     setText(wait, exactDuration(job.waitMs));
     setText(attempt, words.job.of(job.attempt, job.maxAttempts));
     setText(this.#progress, format.plain(progressOf(job)));
-    if (was?.status !== job.status || was.cancelRequested !== job.cancelRequested) {
-      this.element.dataset.status = job.status;
-      status.replaceChildren(statusOf(job), this.#progress);
-    }
-    if (JSON.stringify(was?.error) !== JSON.stringify(job.error)) {
-      const told = job.error && h('p', {}, h('strong', {}, bdi(job.error.class)), ' ', bdi(job.error.message));
-      error.replaceChildren(...(told ? [told] : []));
-    }
-    if (!was) {
+    const now = statusOf(job);
+    if (status.firstElementChild?.textContent !== now.textContent) status.replaceChildren(now, this.#progress);
+    const told = job.error ? h('p', {}, h('strong', {}, bdi(job.error.class)), ' ', bdi(job.error.message)) : '';
+    if (error.textContent !== (told.textContent ?? '')) error.replaceChildren(told);
+    if (!this.#shown) {
       this.#link.replaceChildren(h('strong', {}, bdi(job.kind)), h('span', { class: 'short-id' }, shortId(id)));
       user.replaceChildren(bdi(job.userId));
       user.title = format.plain(job.userId);
       this.#created.dateTime = job.createdAt;
       this.#created.title = format.moment(job.createdAt);
     }
-    this.#link.href = this.#context.address({ job: id });
     this.#check.setAttribute('aria-label', texts.select(id));
     for (const [action, element] of Object.entries(this.#buttons)) {
       const offered = job.actions.includes(action);
       // A button that goes away must not take the focus with it.
       if (!offered && this.element.getRootNode().activeElement === element) this.#link.focus();
       element.hidden = !offered;
-      setAttribute(element, 'aria-label', texts.act[action](id));
+      setAttribute(element, 'aria-label', texts.act(action, id));
     }
   }
 }

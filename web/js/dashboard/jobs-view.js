@@ -59,7 +59,7 @@ export class JobsView {
     if (context.options.canAct) {
       for (const action of ['retry', 'cancel']) {
         const open = () => this.#bulk.open(matching(context.api, action, this.#state.filters));
-        this.#all[action] = button(null, texts.all[action], open);
+        this.#all[action] = button(null, texts.all(action), open);
         this.#some[action] = button(null, '', () => this.#bulkSome(action));
       }
       this.#tools.append(...Object.values(this.#all));
@@ -106,7 +106,7 @@ export class JobsView {
       setText(this.#count, '');
     }
     this.#table.element.setAttribute('aria-busy', 'true');
-    this.#loading.begin(texts.loading);
+    this.#loading.begin();
     this.#renderPages();
   }
 
@@ -114,16 +114,12 @@ export class JobsView {
   async refresh() {
     const turn = this.#turn;
     const { filters, before } = this.#state;
-    try {
+    await this.#loading.around(async () => {
       const page = await this.#context.api.jobs(filters, before);
       if (turn !== this.#turn) return;
       this.#loading.end();
       this.#take(page);
-    } catch (error) {
-      if (error.name !== 'ApiError') throw error;
-      if (turn === this.#turn && error.status !== 401) this.#loading.fail(error);
-      throw error;
-    }
+    });
     // Not in the way of the list.
     this.#readCount(turn, filters).catch(() => {});
   }
@@ -183,7 +179,7 @@ export class JobsView {
       const time = format.moment(new Date(Number(this.#next.split('.')[0]) / 1000).toISOString());
       const further = button('primary', texts.further, () => this.#goOlder());
       this.#blank.replaceChildren(blank(texts.notYet(time), null, further, clear));
-    } else if (filtered) this.#blank.replaceChildren(blank(texts.noMatch, texts.noMatchHint, clear));
+    } else if (filtered) this.#blank.replaceChildren(blank(texts.noMatch, null, clear));
     else this.#blank.replaceChildren(blank(texts.empty, texts.emptyHint));
   }
 
@@ -199,8 +195,7 @@ export class JobsView {
     this.#countedAt = performance.now();
     const { number, exact } = await this.#context.api.count(filters);
     if (turn !== this.#turn && filters !== this.#state.filters) return;
-    const looked = filters.text || filters.queue || filters.error;
-    setText(this.#count, exact || !looked ? texts.counted(number, exact) : texts.atLeast(number));
+    setText(this.#count, texts.counted(number, exact));
   }
 
   #filter(filters, ignored) {
@@ -233,7 +228,7 @@ export class JobsView {
     for (const [action, element] of Object.entries(this.#some)) {
       const { length } = this.#table.selectedFor(action);
       element.hidden = length === 0;
-      setText(element, texts.some[action](length));
+      setText(element, texts.some(action, length));
     }
   }
 
@@ -243,10 +238,14 @@ export class JobsView {
 
   #act(action, job, pressed) {
     const { api, announce, changed } = this.#context;
-    return act(pressed, this.#note, words.job.failed[action], announce, async () => {
-      await api[action](job.id);
-      announce(texts.acted[action](String(job.id)));
-      changed();
+    return act(pressed, this.#note, words.job.failed(action), announce, async () => {
+      try {
+        await api[action](job.id);
+        announce(texts.acted[action](String(job.id)));
+      } finally {
+        // Where it was refused, the row was out of date.
+        await changed();
+      }
     });
   }
 

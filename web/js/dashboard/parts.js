@@ -14,6 +14,13 @@ export const heading = (look, ...content) => h('th', { scope: 'col', role: 'colu
 export const cell = (look, label, ...content) =>
   h('td', { role: 'cell', class: look, 'data-label': label }, ...content);
 
+/** What a click on a link does here, unless it asks the browser for another tab. @param {() => void} work */
+export const follow = (work) => (event) => {
+  if (event.ctrlKey || event.metaKey || event.shiftKey) return;
+  event.preventDefault();
+  work();
+};
+
 /** What stands where there is nothing else. */
 export const blank = (title, hint, ...more) =>
   h('div', { class: 'blank' }, h('p', {}, h('strong', {}, title)), hint && h('p', {}, hint), ...more);
@@ -53,6 +60,13 @@ export class Note {
   }
 }
 
+/** After a dialog has closed: what had the focus before may be gone, and the focus with it. */
+export function refocus(dialog, selector) {
+  const root = dialog.getRootNode();
+  const lost = !root.activeElement || dialog.contains(root.activeElement);
+  if (lost) (root.querySelector(selector) ?? root.querySelector('h1'))?.focus();
+}
+
 /**
  * Run what a button starts: once at a time, and with words where it fails.
  * @param {HTMLElement} pressed @param {Note} note @param {string} complaint
@@ -83,16 +97,25 @@ export class Loading {
     this.#again = again;
   }
 
-  begin(text = words.loading) {
-    this.element.replaceChildren(h('p', { class: 'muted', role: 'status' }, text));
+  begin() {
+    this.element.replaceChildren(h('p', { class: 'muted', role: 'status' }, words.loading));
   }
 
   end() {
     this.element.replaceChildren();
   }
 
-  /** @param {import('../api.js').ApiError} error */
-  fail(error) {
+  /** Say so when a read fails, which throws all the same. @param {() => Promise<void>} work */
+  async around(work) {
+    try {
+      await work();
+    } catch (error) {
+      if (error.name === 'ApiError' && error.status !== 401) this.#fail(error);
+      throw error;
+    }
+  }
+
+  #fail(error) {
     const text = h('p', { class: 'note' }, `${words.couldNotLoad}. ${format.reason(error)}`);
     if (this.element.textContent.startsWith(text.textContent)) return;
     this.element.replaceChildren(text, button(null, words.tryAgain, () => this.#again()));

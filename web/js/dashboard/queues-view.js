@@ -41,15 +41,12 @@ export class QueuesView {
 
   show() {}
 
-  async refresh() {
-    try {
+  refresh() {
+    return this.#loading.around(async () => {
       const { queues } = await this.#context.api.queues();
       this.#loading.end();
       this.#render(queues);
-    } catch (error) {
-      if (error.name === 'ApiError' && error.status !== 401) this.#loading.fail(error);
-      throw error;
-    }
+    });
   }
 
   tick() {
@@ -95,9 +92,9 @@ export class QueuesView {
     return act(pressed, this.#note, texts.failed, announce, async () => {
       const { moved } = await api.redrive(queue);
       announce(texts.moved(moved, queue));
-      this.element.querySelector('table').setAttribute('tabindex', '-1');
-      this.element.querySelector('table').focus();
-      changed();
+      this.#table.setAttribute('tabindex', '-1');
+      this.#table.focus();
+      await changed();
     });
   }
 }

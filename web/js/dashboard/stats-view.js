@@ -43,18 +43,15 @@ export class StatsView {
     this.#state = state;
   }
 
-  async refresh() {
+  refresh() {
     const { window } = this.#state;
-    try {
+    return this.#loading.around(async () => {
       const stats = await this.#context.api.stats(WINDOWS[window]);
       if (window !== this.#state.window) return;
       this.#loading.end();
       this.#content.hidden = false;
       this.#render(stats);
-    } catch (error) {
-      if (error.name === 'ApiError' && error.status !== 401) this.#loading.fail(error);
-      throw error;
-    }
+    });
   }
 
   #render(stats) {

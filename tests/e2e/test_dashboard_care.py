@@ -1,0 +1,169 @@
+"""What a careful admin meets on a bad day: others act too, answers break off, rights and jobs go away."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from functools import partial
+
+import psycopg
+import pytest
+from playwright.sync_api import Page, Route, expect
+
+from scripts.local.stack import Stack
+from tests.e2e.conftest import Noise
+from tests.e2e.test_dashboard import PATIENCE, SECONDS, address_of, open_dashboard, recent, rows
+from tests.support.client import Person
+from tests.support.stored_jobs import ERROR, store
+from tests.support.waiting import wait_until
+
+Admin = Callable[..., Page]
+
+
+@pytest.fixture
+def admin(stack: Stack, visitor: Callable[..., Page]) -> Admin:
+    """Open the dashboard at an address as an admin of their own."""
+    return partial(open_dashboard, stack, visitor)
+
+
+def test_two_admins_retry_the_same_selection_once(stack: Stack, admin: Admin) -> None:
+    store(stack.database_url, 3, user_id="both", request={"prefix": "nowhere/"}, since=recent() - timedelta(hours=1))
+    pages = [admin("?user=both") for _ in range(2)]
+    for page in pages:
+        expect(rows(page)).to_have_count(3)
+        page.get_by_label("Select all on this page").check()
+        page.get_by_role("button", name="Retry 3", exact=True).click()
+        expect(page.get_by_role("button", name="Retry 3 jobs")).to_be_visible(timeout=PATIENCE)
+    first, second = pages
+    first.get_by_role("button", name="Retry 3 jobs").click()
+    expect(first.get_by_text("3 jobs retried", exact=True)).to_be_visible(timeout=PATIENCE)
+    # they fail again at once, and could be retried again by now
+    wait_until(lambda: runs_of(stack, "both") == [("failed", 1)] * 3, "each has run once more")
+    second.get_by_role("button", name="Retry 3 jobs").click()
+    expect(second.get_by_text("3 jobs left alone")).to_be_visible(timeout=PATIENCE)
+    expect(second.get_by_text("3: The job is failed meanwhile.")).to_be_visible()
+    assert runs_of(stack, "both") == [("failed", 1)] * 3
+
+
+def test_a_group_of_failures_leads_to_its_own_jobs(stack: Stack, admin: Admin) -> None:
+    def fail(message: str, count: int, created: datetime) -> None:
+        error = {**ERROR, "type": "GroupedError", "message": message}
+        ended = datetime.now(UTC) - timedelta(minutes=5)
+        store(stack.database_url, count, user_id="grouped", error=error, since=created, finished_at=ended)
+
+    fail("row 17 of file 'a.csv' is bad (50%)", 3, recent() - timedelta(minutes=30))
+    fail('cannot open "x"', 2, recent() - timedelta(minutes=30))
+    fail("gave up after 3 days", 1, recent() - timedelta(days=3))  # created before the period, failed in it
+    with psycopg.connect(stack.database_url) as connection:
+        connection.execute(ATTEMPTS)
+    page = admin("?view=failures")
+    for text, count in (("row <n> of file <text> is bad", 3), ("cannot open <text>", 2), ("gave up after <n>", 1)):
+        page.locator("table.groups tr").filter(has_text=text).get_by_role("button", name="Show jobs").click()
+        expect(rows(page)).to_have_count(count, timeout=PATIENCE)
+        page.go_back()
+
+
+def test_who_is_no_admin_any_more_sees_nothing_more(stack: Stack, admin: Admin, noise: Noise) -> None:
+    noise.expect("403")
+    (key,) = store(stack.database_url, user_id="revoked", since=recent())
+    page = admin(f"?user=revoked&job={key}")
+    expect(page.get_by_role("dialog").get_by_text("line 3 is bad").first).to_be_visible()
+
+    def refuse(route: Route) -> None:  # invite links cannot be taken back
+        route.fulfill(status=403, content_type="application/problem+json", body=json.dumps({"detail": "No admin."}))
+
+    page.route("**/api/admin/**", refuse)
+    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")  # as on coming back to the tab
+    expect(page.get_by_text("This page is for admins")).to_be_visible(timeout=PATIENCE)
+    expect(rows(page)).to_have_count(0)
+    expect(page.get_by_role("dialog")).to_have_count(0)
+
+
+def test_an_api_that_was_away_is_back_by_itself(stack: Stack, admin: Admin, noise: Noise) -> None:
+    noise.expect("ERR_|Failed to load")
+    store(stack.database_url, 2, user_id="away", since=recent() - timedelta(hours=1))
+    page = admin("?user=away")
+    expect(rows(page)).to_have_count(2)
+    stack.host.kill()
+    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    expect(page.get_by_text("Not up to date, last update")).to_be_visible(timeout=PATIENCE)
+    expect(rows(page)).to_have_count(2)
+    stack.host.start()
+    # the hub was never away: it is no reason to wait a minute for the next read
+    expect(page.locator("job-dashboard .connection")).to_have_text("Live", timeout=40 * SECONDS)
+
+
+def test_links_and_focus_follow_what_is_shown(stack: Stack, admin: Admin, noise: Noise) -> None:
+    noise.expect("404")
+    (key,) = store(stack.database_url, user_id="spaced ", status="cancelled", since=recent())
+    page = admin(f"?user=spaced+&job={key}")
+    dialog, link = page.get_by_role("dialog"), rows(page).locator("a")
+    expect(dialog.locator(".job-status")).to_have_text("Cancelled")
+    page.keyboard.press("Escape")
+    expect(link).to_be_focused()
+    page.get_by_role("checkbox", name="Cancelled").check()
+    expect(link).to_have_attribute("href", f"?job={key}&status=cancelled&user=spaced+")
+    assert address_of(page) == "status=cancelled&user=spaced+"
+    link.click()
+    expect(dialog.locator(".job-status")).to_have_text("Cancelled")
+    with psycopg.connect(stack.database_url) as connection:
+        connection.execute("delete from queued_jobs.job where id = %s", (key,))
+    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    expect(dialog.get_by_text("There is no such job")).to_be_visible(timeout=PATIENCE)
+    expect(dialog.locator(".job-status")).to_be_empty()
+    expect(rows(page)).to_have_count(0)
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("heading", name="Dashboard")).to_be_focused()
+
+
+def test_figures_stay_readable_from_right_to_left(stack: Stack, admin: Admin) -> None:
+    store(stack.database_url, user_id="rtl", since=recent())
+    page = admin("?user=rtl")
+    page.evaluate("document.documentElement.dir = 'rtl'")
+    assert page.locator("td.c-wait").inner_text() == "2 s"
+    assert page.locator("td.c-wait").evaluate(LEFT_OF_UNIT)
+    page.get_by_role("link", name="Statistics").click()
+    label = page.locator("figure svg text").first
+    expect(label).to_be_visible(timeout=PATIENCE)
+    assert label.evaluate("(text) => text.getBBox().x + text.getBBox().width <= 0"), "it lies on the bars"
+
+
+def test_no_cell_of_a_csv_file_is_a_formula_in_any_spreadsheet(stack: Stack) -> None:
+    for message in ("\n=1+1", "\uff1d1+1", "harmless = 1"):
+        store(stack.database_url, user_id="formulas", error={**ERROR, "message": message}, since=recent())
+    with Person(stack.page_url, stack.admin_url.partition("#invite=")[2]) as person:
+        text = person.call("GET", "/api/admin/jobs.csv", params={"user": "formulas"}).text
+    read = {row["error_message"] for row in csv.DictReader(io.StringIO(text, newline=""))}
+    assert read == {"'\n=1+1", "'\uff1d1+1", "harmless = 1"}
+
+
+def runs_of(stack: Stack, user_id: str) -> list[tuple[str, int]]:
+    """Status of each job and how many attempts at it there were."""
+    with psycopg.connect(stack.database_url) as connection:
+        return connection.execute(RUNS, (user_id,)).fetchall()
+
+
+RUNS = """
+select status, (select count(*) from queued_jobs.attempt where job_id = job.id and ended_at is not null)
+from queued_jobs.job where user_id = %s"""
+
+ATTEMPTS = """
+insert into queued_jobs.attempt
+  (job_id, gen, attempt, lease_token, worker_id, due_at, started_at, ended_at, outcome, error)
+select id, dispatch_gen - 1, attempt, gen_random_uuid(), 'w', available_at, started_at, finished_at, 'failed', error
+from queued_jobs.job where user_id = 'grouped'"""
+
+#: Whether the number of "2 s" is seen to the left of its unit.
+LEFT_OF_UNIT = """(cell) => {
+    const text = document.createTreeWalker(cell, NodeFilter.SHOW_TEXT).nextNode();
+    const at = (index) => {
+        const range = document.createRange();
+        range.setStart(text, index);
+        range.setEnd(text, index + 1);
+        return range.getBoundingClientRect().left;
+    };
+    return at(0) < at(text.data.length - 1);
+}"""
