@@ -17,6 +17,7 @@ from infra.app_settings import app_settings
 from infra.database import create_database
 from infra.database_schema import apply_schema
 from infra.deployment import begin_deployment
+from infra.forms import NOBODY
 from infra.function_app import create_app
 from infra.identity import create_identity, grant_roles
 from infra.invite_links import InviteLinks
@@ -71,6 +72,11 @@ if settings.workbook:
     create_workbook(deployment, monitoring)
 create_locks(deployment, {"storage": account, "database": database.server}, after=schema)
 
+if settings.database_admin.object_id == NOBODY and settings.rehearsal is None:
+    pulumi.log.warn(
+        "databaseAdminObjectId is that of the sample, so Azure will refuse it when the database has been made: set the "
+        "object id of who deploys, or let ./scripts/deploy do it."
+    )
 if settings.profile.protected and not settings.private_network:
     pulumi.log.warn(
         "privateNetwork is false: whatever runs in Azure may knock at the database's port, where only Entra tokens are "

@@ -19,14 +19,14 @@ class NotSignedIn(Exception):
 
 def deployer_token(scope: str) -> str:
     """Return a token of the deployer for the scope. Raises `NotSignedIn`."""
-    from azure.core.exceptions import ClientAuthenticationError
+    from azure.core.exceptions import AzureError
 
     try:
         return deployer_credential(os.environ).get_token(scope).token
-    except ClientAuthenticationError as error:
+    except AzureError as error:
         reason = next(iter(str(error).splitlines()), "no reason given")
         raise NotSignedIn(
-            f"Azure gives the deployer no token for {scope}: {reason} "
+            f"Azure gives the deployer no token for {scope}: {reason.rstrip('.')}. "
             "Run `az login` and repeat; in a pipeline sign in with the federated identity."
         ) from error
 
@@ -54,12 +54,16 @@ def deployer_credential(environment: Mapping[str, str]) -> TokenCredential:
 def _workflow_assertion(environment: Mapping[str, str]) -> str:
     import httpx
 
-    answer = httpx.get(
-        # joined by hand: httpx would put its parameters in place of those in the address
-        f"{environment['ACTIONS_ID_TOKEN_REQUEST_URL']}&audience=api://AzureADTokenExchange",
-        headers={"Authorization": f"Bearer {environment['ACTIONS_ID_TOKEN_REQUEST_TOKEN']}"},
-        timeout=30,
-    )
+    bearer = environment.get("ACTIONS_ID_TOKEN_REQUEST_TOKEN") or "none"
+    try:
+        answer = httpx.get(
+            # joined by hand: httpx would put its parameters in place of those in the address
+            f"{environment['ACTIONS_ID_TOKEN_REQUEST_URL']}&audience=api://AzureADTokenExchange",
+            headers={"Authorization": f"Bearer {bearer}"},
+            timeout=30,
+        )
+    except httpx.HTTPError as error:
+        raise NotSignedIn(f"GitHub does not answer who the workflow is ({error}): run the workflow again.") from error
     if answer.status_code != httpx.codes.OK:
         raise NotSignedIn(
             f"GitHub gives the workflow no identity (status {answer.status_code}): "

@@ -146,6 +146,11 @@ def _unreachable(props: dict[str, Any], reason: str) -> str:
             "Set deployerIp to the address that the internet sees you with; "
             "a private network takes a runner inside of it"
         )
+    elif "certificate" in reason or "SSL" in reason:
+        remedy = (
+            "It is another one that answers in the server's place, such as a proxy that opens TLS, so it got no token: "
+            "deploy from a network without it"
+        )
     else:
         remedy = "See that the server runs and that nothing between here and there blocks its port"
     return (

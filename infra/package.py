@@ -1,4 +1,4 @@
-"""The application's code as a resource: a new digest is published to the app, and the app is asked whether it runs."""
+"""The application's code as a resource: a new digest is published, and the app is asked until that code answers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class PackageChanged(Exception):
 
 
 class PublishedPackage(Resource):
-    """The zip at `zip_path`, running in the app that `scm_url` belongs to.
+    """The zip at `zip_path`, running in the app that `scm_url` belongs to: `health_url` answers with its `version`.
 
     Publishes again when the digest, the app or the SCM site changes. Deleting it does nothing: the code goes with the
     app. A publication that was interrupted is repeated by the next `pulumi up`.
@@ -38,6 +38,7 @@ class PublishedPackage(Resource):
         app_id: pulumi.Input[str],
         zip_path: str,
         digest: str,
+        version: str,
         health_url: pulumi.Input[str],
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
@@ -46,6 +47,7 @@ class PublishedPackage(Resource):
             "app_id": app_id,
             "zip_path": zip_path,
             "digest": digest,
+            "version": version,
             "health_url": health_url,
             "deployment_id": None,
         }
@@ -67,9 +69,12 @@ class _PackageProvider(ResourceProvider):
 
 def _publish(props: dict[str, Any]) -> str:
     from infra.credentials import SCM_SCOPE, deployer_token
-    from infra.scm_site import ScmSite, wait_until_healthy
+    from infra.running_code import wait_until_it_runs
+    from infra.scm_site import ScmSite
 
     path = Path(props["zip_path"])
+    if not path.exists():
+        raise PackageChanged(f"{path} is gone: something deleted it meanwhile. Run `pulumi up` again.")
     content = path.read_bytes()
     found = hashlib.sha256(content).hexdigest()
     if found != props["digest"]:
@@ -79,5 +84,5 @@ def _publish(props: dict[str, Any]) -> str:
         )
     with ScmSite(props["scm_url"], token=lambda: deployer_token(SCM_SCOPE)) as site:
         deployment_id = site.publish(content)
-    wait_until_healthy(props["health_url"])
+    wait_until_it_runs(props["version"], props["health_url"])
     return deployment_id

@@ -9,7 +9,7 @@ from pulumi_azure_native import web
 
 from infra.deployment import Deployment
 from infra.package import PublishedPackage
-from scripts.bundle import build
+from scripts.bundle import PackageError, build
 
 _ROOT = Path(__file__).resolve().parent.parent
 _PACKAGE = _ROOT / ".local" / "package" / "app.zip"
@@ -17,7 +17,10 @@ _PACKAGE = _ROOT / ".local" / "package" / "app.zip"
 
 def publish_code(deployment: Deployment, app: web.WebApp) -> PublishedPackage:
     """Publish the code as it is in this checkout, and wait until the app answers with it."""
-    bundle = build(_PACKAGE)
+    try:
+        bundle = build(_PACKAGE)
+    except PackageError as error:
+        raise pulumi.RunError(f"The code cannot be packed: {error}") from error
     rehearsal = deployment.settings.rehearsal
     scm = rehearsal.scm_url if rehearsal else deployment.names.scm_site
     site = rehearsal.scm_url if rehearsal else deployment.names.site
@@ -27,6 +30,7 @@ def publish_code(deployment: Deployment, app: web.WebApp) -> PublishedPackage:
         app_id=app.id,
         zip_path=str(bundle.path),
         digest=bundle.sha256,
+        version=bundle.version,
         health_url=f"{site}/api/health",
         opts=pulumi.ResourceOptions(depends_on=[app]),
     )

@@ -21,7 +21,6 @@ POLL = timedelta(seconds=3)
 #: The list of deployments may lack the new one for a while.
 APPEARS_WITHIN = timedelta(minutes=2)
 FINISHES_WITHIN = timedelta(minutes=20)
-HEALTHY_WITHIN = timedelta(minutes=10)
 _LONGEST_PAUSE = timedelta(minutes=1)
 _NOT_READY = frozenset({403, 404, 409, 429, 500, 502, 503, 504})
 _ROLE_LAG = "BlobUploadFailedException"  # in a 400: the site may not write to the app's container yet
@@ -89,7 +88,7 @@ class ScmSite:
             if status is not Status.CONFLICT:
                 self._fail(deployment_id, status)
             logger.warning("%s is busy with another deployment (attempt %d of %d)", self._url, attempt, ATTEMPTS)
-            self._sleep(_pause(answer, PAUSE))
+            self._sleep(pause_after(answer, PAUSE))
         raise PublishFailed(f"{self._url} was busy with other deployments all the time. {_REMEDIES[409]}")
 
     def _accepted(self, method: str, path: str, content: bytes | None = None) -> httpx.Response:
@@ -98,9 +97,9 @@ class ScmSite:
         for attempt in range(1, ATTEMPTS + 1):
             if last is not None:
                 logger.warning(
-                    "%s %s%s: %s (attempt %d of %d)", method, self._url, path, _brief(last), attempt - 1, ATTEMPTS
+                    "%s %s%s: %s (attempt %d of %d)", method, self._url, path, brief(last), attempt - 1, ATTEMPTS
                 )
-                self._sleep(_pause(last, PAUSE))
+                self._sleep(pause_after(last, PAUSE))
             try:
                 last = self._send(method, path, content)
             except httpx.TransportError as error:
@@ -112,7 +111,7 @@ class ScmSite:
                 break
         remedy = _REMEDIES.get(last.status_code, "") if isinstance(last, httpx.Response) else ""
         remedy = remedy or "Run `pulumi up` again; if it stays, look at the app's deployment center in the portal."
-        raise PublishFailed(f"{method} {self._url}{path} was not accepted: {_brief(last)}. {remedy}")
+        raise PublishFailed(f"{method} {self._url}{path} was not accepted: {brief(last)}. {remedy}")
 
     def _send(self, method: str, path: str, content: bytes | None) -> httpx.Response:
         headers = {"Authorization": f"Bearer {self._token()}"}
@@ -167,48 +166,19 @@ class ScmSite:
         )
 
 
-def wait_until_healthy(
-    url: str,
-    *,
-    transport: httpx.BaseTransport | None = None,
-    sleep: Callable[[float], None] = time.sleep,
-    clock: Callable[[], float] = time.monotonic,
-) -> None:
-    """Ask the app until it answers that it is well. Raises `PublishFailed` after `HEALTHY_WITHIN`."""
-    deadline = clock() + HEALTHY_WITHIN.total_seconds()
-    with httpx.Client(timeout=60, transport=transport) as client:
-        while True:
-            last: httpx.Response | httpx.TransportError
-            try:
-                last = client.get(url)
-            except httpx.TransportError as error:
-                last = error
-            else:
-                if last.is_success:
-                    return
-            if clock() > deadline:
-                minutes = HEALTHY_WITHIN.total_seconds() / 60
-                raise PublishFailed(
-                    f"The new code is deployed, but {url} is not well after {minutes:.0f} minutes: {_brief(last)}. "
-                    "Look at the app's log stream, mend the cause and run `pulumi up` again."
-                )
-            logger.warning("%s is not ready yet: %s", url, _brief(last))
-            sleep(_pause(last, POLL))
-
-
 def _may_pass(answer: httpx.Response) -> bool:
     return answer.status_code in _NOT_READY or (
         answer.status_code == httpx.codes.BAD_REQUEST and _ROLE_LAG in answer.text
     )
 
 
-def _pause(answer: httpx.Response | httpx.TransportError, default: timedelta) -> float:
+def pause_after(answer: httpx.Response | httpx.TransportError, default: timedelta) -> float:
     """Return how long to wait: what the answer asks for, within reason."""
     asked = answer.headers.get("Retry-After", "") if isinstance(answer, httpx.Response) else ""
     return min(float(asked) if asked.isdecimal() else default.total_seconds(), _LONGEST_PAUSE.total_seconds())
 
 
-def _brief(last: httpx.Response | httpx.TransportError | None) -> str:
+def brief(last: httpx.Response | httpx.TransportError | None) -> str:
     if isinstance(last, httpx.Response):
         return f"status {last.status_code} {last.text.strip()[:500]}".rstrip()
     return str(last) or type(last).__name__

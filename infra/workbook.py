@@ -37,7 +37,7 @@ _CHARTS: Final = (
     (
         "Exceptions, the most frequent first",
         """AppExceptions
-| summarize Times = count(), Last = max(TimeGenerated) by ProblemId, OuterMessage
+| summarize Times = sum(ItemCount), Last = max(TimeGenerated) by ProblemId, OuterMessage
 | top 20 by Times""",
         "table",
     ),

@@ -27,6 +27,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--sbom", type=Path, metavar="PATH", help="write what is deployed as a CycloneDX document")
     options = parser.parse_args(arguments)
+    if options.sbom is not None and not options.sbom.absolute().parent.is_dir():
+        parser.error(f"--sbom {options.sbom}: there is no folder {options.sbom.parent}: make it, or name another one")
     code = bandit()
     told = dependencies()
     for line in told:

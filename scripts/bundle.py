@@ -27,6 +27,8 @@ ROOT: Final = Path(__file__).resolve().parents[1]
 DEFAULT_OUTPUT: Final = ROOT / ".local" / "package" / "app.zip"
 #: Where the worker looks for packages, below the folder of host.json.
 SITE_PACKAGES: Final = ".python_packages/lib/site-packages"
+#: Where the app finds the name of its own code.
+VERSION_FILE: Final = "code_version.txt"
 
 _LOCK = ROOT / "locks" / "functions.txt"
 _NOT_FOR_AZURE = ("__pycache__", "local.settings*.json", "*.py[co]", ".*", "*.pem", "*.key", "*.pfx", "*.p12", "*.md")
@@ -43,10 +45,14 @@ class PackageError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bundle:
-    """A finished package. `sha256` is of the zip as a file, in hexadecimal."""
+    """A finished package. `sha256` is of the zip as a file, `version` of what it was made of; both in hexadecimal.
+
+    The zip holds its version, so that an app can tell which code it runs. It cannot hold its own digest.
+    """
 
     path: Path
     sha256: str
+    version: str
 
 
 def build(output: Path, *, python_version: str = PYTHON_VERSION) -> Bundle:
@@ -56,6 +62,18 @@ def build(output: Path, *, python_version: str = PYTHON_VERSION) -> Bundle:
     compress them otherwise, which costs one needless deployment. Packages come from the package registry, or from uv's
     cache. What was interrupted leaves no half package. Raises `PackageError`.
     """
+    if output.suffix != ".zip":
+        raise PackageError(f"{output} is no name of a package: give one that ends in .zip.")
+    try:
+        return _build(output, python_version)
+    except OSError as error:
+        raise PackageError(
+            f"{error.filename or output}: {error.strerror}: restore what is missing of the checkout, "
+            "or have the package written to another place."
+        ) from error
+
+
+def _build(output: Path, python_version: str) -> Bundle:
     own = {name: path.read_bytes() for name, path in _own_files()}  # once, since somebody may be editing them
     inputs = _digest_of_inputs(own, python_version)
     stamp = output.with_suffix(".json")
@@ -67,11 +85,11 @@ def build(output: Path, *, python_version: str = PYTHON_VERSION) -> Bundle:
         packages = Path(name) / "site-packages"
         _install(packages, python_version)
         part = Path(name) / output.name
-        _write_zip(part, own, dict(_installed_files(packages)))
+        _write_zip(part, own | {VERSION_FILE: inputs.encode()}, dict(_installed_files(packages)))
         sha256 = hashlib.sha256(part.read_bytes()).hexdigest()
         part.replace(output)
     stamp.write_text(json.dumps({"inputs": inputs, "sha256": sha256}) + "\n")
-    return Bundle(path=output, sha256=sha256)
+    return Bundle(path=output, sha256=sha256, version=inputs)
 
 
 def _own_files() -> Iterator[tuple[str, Path]]:
@@ -120,7 +138,8 @@ def _finished(output: Path, stamp: Path, inputs: str) -> Bundle | None:
         sha256 = hashlib.sha256(output.read_bytes()).hexdigest()
     except (OSError, ValueError):
         return None
-    return Bundle(path=output, sha256=sha256) if made == {"inputs": inputs, "sha256": sha256} else None
+    is_it = made == {"inputs": inputs, "sha256": sha256}
+    return Bundle(path=output, sha256=sha256, version=inputs) if is_it else None
 
 
 def _install(packages: Path, python_version: str) -> None:
@@ -182,6 +201,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         files = len(archive.namelist())
     size = bundle.path.stat().st_size / 1e6
     print(f"package  | {bundle.path}: {size:.1f} MB, {files} files, for Python {PYTHON_VERSION} on {PLATFORM}")
+    print(f"package  | version {bundle.version}, as the app's /api/health tells it")
     print(f"package  | sha256 {bundle.sha256}, after {time.monotonic() - started:.1f} s")
     return 0
 

@@ -20,6 +20,7 @@ from playwright.sync_api import Browser, BrowserContext, FilePayload, FloatRect,
 from scripts import bell_states, dashboard_states
 from scripts.apng import animated
 from scripts.chromium import find_or_install
+from scripts.local.errors import LocalRunError
 from scripts.local.stack import Stack, StackOptions
 from scripts.local.state import State, temporary_folder
 from scripts.staged_jobs import Stage
@@ -150,17 +151,25 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="scripts/screenshots", description=__doc__)
     parser.add_argument("--all", action="store_true", help=f"each state at each width, in {ALL.relative_to(ROOT)}")
     options = parser.parse_args(arguments)
+    try:
+        return _take(options.all)
+    except LocalRunError as error:
+        print(f"screenshots: {error}", file=sys.stderr)
+        return 1
+
+
+def _take(everything: bool) -> int:
     with _camera() as camera:
         jobs = ["-m", "scripts.generate_jobs", camera.stack.database_url, "--jobs", "3000", "--days", "3"]
         subprocess.run([sys.executable, *jobs], cwd=ROOT, check=True)
-        if options.all:
+        if everything:
             camera.everything()
         else:
             camera.documentation()
-    taken = sorted((ALL if options.all else DOCS).glob("*.png"))
+    taken = sorted((ALL if everything else DOCS).glob("*.png"))
     for picture in taken:
         print(f"{picture.stat().st_size:8,} {picture.relative_to(ROOT)}")
-    too_large = [picture.name for picture in taken if not options.all and picture.stat().st_size > LARGEST]
+    too_large = [picture.name for picture in taken if not everything and picture.stat().st_size > LARGEST]
     if too_large:
         print(f"larger than {LARGEST:,} bytes: {', '.join(too_large)}", file=sys.stderr)
     return 1 if too_large else 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
+import re
 import sys
 import time
 from collections.abc import Sequence
@@ -15,7 +16,7 @@ from urllib.parse import urlsplit, urlunsplit
 import httpx
 from websockets.exceptions import WebSocketException
 
-from scripts.local.hub_client import HubClosed
+from scripts.local.hub_client import HubClosed, is_loopback
 from scripts.local.one_job import JobFailed, Outcome, client, run_one_job
 
 TOKEN = "SMOKE_TOKEN"  # noqa: S105 (the name of a variable)
@@ -38,14 +39,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
         metavar="URL",
         help=f"an invite link (https://...#invite=...), or the address of the site with a bearer token in {TOKEN}",
     )
-    parts = urlsplit(parser.parse_args(arguments).url)
+    url = parser.parse_args(arguments).url
+    try:
+        parts = urlsplit(url)
+        has_place = bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        parser.error(f"{url!r} is no address: give it as https://NAME.azurewebsites.net/")
     invite = parts.fragment.removeprefix(INVITE) if parts.fragment.startswith(INVITE) else ""
     token = os.environ.get(TOKEN, "")
     site = urlunsplit((parts.scheme, parts.netloc, "/", "", ""))
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    if parts.scheme not in ("http", "https") or not has_place:
         parser.error(f"{site!r} is no address of a site: give it as https://NAME.azurewebsites.net/")
+    if parts.scheme == "http" and not is_loopback(site):
+        parser.error(f"{site!r} would get what signs in unencrypted: give it with https")
     if not invite and not token:
         parser.error(f"the stack lets nobody in unknown: give an invite link, or a bearer token in {TOKEN}")
+    if not re.fullmatch("[!-~]*", token):
+        parser.error(f"{TOKEN} holds what no token has, such as a space: set it to the token alone")
     try:
         outcome = asyncio.run(try_out(site, invite=invite, token=token))
     except (StackNotReady, JobFailed, HubClosed) as error:
@@ -75,6 +85,7 @@ async def try_out(
 
 async def _wait_until_healthy(stranger: httpx.AsyncClient, within: timedelta) -> float:
     started = time.monotonic()
+    told = ""
     while True:
         try:
             answer = await stranger.get("/api/health")
@@ -88,7 +99,9 @@ async def _wait_until_healthy(stranger: httpx.AsyncClient, within: timedelta) ->
                 f"{stranger.base_url}api/health was not ok within {within.total_seconds():g} s: {state}. "
                 "See that this is the right address, and what the app logged."
             )
-        _say(f"waits for the site: {state}")
+        if state != told:
+            _say(f"waits up to {within.total_seconds():g} s for the site: {state}")
+            told = state
         await asyncio.sleep(PAUSE.total_seconds())
 
 

@@ -12,6 +12,7 @@ from fastapi import APIRouter, Depends, Response
 from api.dependencies import App
 from api.identity import public
 from api.models import HealthView
+from code_version import CODE_VERSION
 from queued_jobs import JobsError
 
 logger = logging.getLogger(__name__)
@@ -34,7 +35,8 @@ async def health(response: Response, app: App) -> HealthView:
     if database == "down":
         status = "down"
         response.status_code = 503
-    return HealthView(status=status, parts={"database": database, "queues": queues, "hub": hub})
+    parts = {"database": database, "queues": queues, "hub": hub}
+    return HealthView(status=status, parts=parts, version=CODE_VERSION)
 
 
 async def _state(name: str, ping: Awaitable[None]) -> Literal["ok", "down"]:

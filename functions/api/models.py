@@ -12,6 +12,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstr
 from queued_jobs.model import Attempt, Changed, JobKey
 from queued_jobs.view import ErrorView, JobView, Public
 
+_EXAMPLE = "2026-01-31T08:00:00Z"
+
 
 class Body(BaseModel):
     """Base of request bodies: nothing that is not asked for."""
@@ -105,14 +107,22 @@ class IdsBody(Body):
     ids: Annotated[list[UUID], Field(min_length=1, max_length=500)]
 
 
-def _text(value: Any) -> str:
-    if not isinstance(value, str):  # a number would be taken for seconds
-        raise ValueError("must be a text")
-    return value
+def _moment(value: Any) -> datetime:
+    # not pydantic's own reading, which takes numbers for moments and lets the time zone be left out
+    try:
+        moment = datetime.fromisoformat(value) if isinstance(value, str) else None
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        raise ValueError(f"must be a moment with its time zone, such as {_EXAMPLE}")
+    return moment
+
+
+Moment = Annotated[datetime, BeforeValidator(_moment)]
 
 
 class UndoClearBody(IdsBody):
-    since: Annotated[datetime, BeforeValidator(_text)]
+    since: Moment
 
 
 class ChangedView(Public):
@@ -146,3 +156,5 @@ class DownloadView(Public):
 class HealthView(Public):
     status: Literal["ok", "degraded", "down"]
     parts: Mapping[str, Literal["ok", "down"]]
+    #: What the build called the code that answers; null in a checkout.
+    version: str | None

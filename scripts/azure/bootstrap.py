@@ -12,14 +12,10 @@ from typing import Final
 
 from infra import roles
 from infra.naming import Names
+from scripts.azure.arguments import region, stack_name
 from scripts.azure.cli import AzureCli, AzureError
-from scripts.azure.directory import (
-    ensure_application,
-    ensure_federation,
-    ensure_group,
-    ensure_sign_in,
-    ensure_user_role,
-)
+from scripts.azure.directory import ensure_application, ensure_federation, ensure_group
+from scripts.azure.sign_in import SCOPE, ensure_api, ensure_page, ensure_trust, ensure_user_role
 
 PROJECT: Final = "queued-jobs"
 PROVIDERS: Final = (
@@ -63,31 +59,39 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prefix = f"{PROJECT}-{options.stack}"
         preview_client, preview = ensure_application(azure, f"{prefix}-preview")
         deploy_client, deploy = ensure_application(azure, f"{prefix}-deploy")
-        sign_in_client, sign_in = ensure_application(azure, f"{prefix}-sign-in")
+        api_client, api_principal = ensure_application(azure, f"{prefix}-api")
+        page_client, _ = ensure_application(azure, f"{prefix}-page")
         ensure_federation(azure, preview_client, repository=options.repository, environment="preview")
         ensure_federation(azure, deploy_client, repository=options.repository, environment="prod")
         _grant_all(azure, account["id"], store, preview=preview, deploy=deploy, me=me["id"])
         group = f"{prefix}-database-admins"
         group_id = ensure_group(azure, group, {f"{prefix}-deploy": deploy, me["userPrincipalName"]: me["id"]})
-        ensure_sign_in(azure, sign_in_client, names.site)
-        ensure_user_role(azure, sign_in_client, application=sign_in, principal=deploy)
+        api = ensure_api(azure, api_client)
+        ensure_page(azure, page_client, site=names.site, api=api)
+        ensure_trust(azure, api, page=page_client)
+        ensure_user_role(azure, api, application=api_principal, principal=deploy)
     except AzureError as error:
         print(f"bootstrap: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("bootstrap: interrupted; running it again makes what is missing", file=sys.stderr)
+        return 130
     print(f"azure    | {azure.changes} changes{' would be made' if options.dry_run else ', all is in place'}\n")
     variables = {
         "AZURE_TENANT_ID": account["tenantId"],
         "AZURE_SUBSCRIPTION_ID": account["id"],
         "AZURE_PREVIEW_CLIENT_ID": preview_client,
         "AZURE_DEPLOY_CLIENT_ID": deploy_client,
-        "AZURE_SIGN_IN_CLIENT_ID": sign_in_client,
+        "AZURE_API_CLIENT_ID": api_client,
         "PULUMI_STACK": options.stack,
         "PULUMI_BACKEND_URL": f"azblob://state?storage_account={store.account}",
     }
     print("Variables of the repository (none of them is secret):")
     print("".join(f"  {name}={value}\n" for name, value in variables.items()))
     print(f"For Pulumi.{options.stack}.yaml:")
-    print(_stack_file(account["tenantId"], options, group, group_id, sign_in_client))
+    print(_stack_file(account["tenantId"], options, group, group_id, api=api_client, page=page_client))
+    print(f"\nNobody gets in without a role. Give people user, viewer or admin of {prefix}-api:")
+    print("in the portal under Enterprise applications, Users and groups.")
     key = f"azurekeyvault://{store.vault}.vault.azure.net/keys/pulumi"
     print(f"\nOnce, in this checkout:\n  pulumi login '{variables['PULUMI_BACKEND_URL']}'")
     print(f"  pulumi stack init {options.stack} --secrets-provider={key}")
@@ -98,11 +102,15 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="scripts/bootstrap",
         description="Make what must be there before a pipeline deploys: a place for Pulumi's state, identities that "
-        "sign in without a secret, a group of database administrators, the registration that people sign in with. "
+        "sign in without a secret, a group of database administrators, the registrations of API and page. "
         "What is there already is left as it is.",
     )
-    parser.add_argument("--stack", default="prod", metavar="NAME", help="the stack to prepare for (default: prod)")
-    parser.add_argument("--location", required=True, metavar="REGION", help="a region's short name, as westeurope")
+    parser.add_argument(
+        "--stack", type=stack_name, default="prod", metavar="NAME", help="the stack to prepare for (default: prod)"
+    )
+    parser.add_argument(
+        "--location", required=True, type=region, metavar="REGION", help="a region's short name, as westeurope"
+    )
     parser.add_argument("--repository", required=True, type=_repository, metavar="OWNER/NAME", help="on GitHub")
     parser.add_argument("--dry-run", action="store_true", help="change nothing, print the commands")
     return parser
@@ -202,15 +210,15 @@ def _only_our_roles() -> str:
     return f"(({write}) OR (@Request{attribute} {ours})) AND (({delete}) OR (@Resource{attribute} {ours}))"
 
 
-def _stack_file(tenant: str, options: argparse.Namespace, group: str, group_id: str, sign_in: str) -> str:
+def _stack_file(tenant: str, options: argparse.Namespace, group: str, group_id: str, *, api: str, page: str) -> str:
     config = {
         "azure-native:location": options.location,
         f"{PROJECT}:profile": "prod",
         f"{PROJECT}:authMode": "oidc",
         f"{PROJECT}:oidcIssuer": f"https://login.microsoftonline.com/{tenant}/v2.0",
-        f"{PROJECT}:oidcAudience": sign_in,
-        f"{PROJECT}:oidcClientId": sign_in,
-        f"{PROJECT}:oidcScope": f"openid profile offline_access api://{sign_in}/access",
+        f"{PROJECT}:oidcAudience": api,
+        f"{PROJECT}:oidcClientId": page,
+        f"{PROJECT}:oidcScope": f"openid profile offline_access api://{api}/{SCOPE}",
         f"{PROJECT}:databaseAdminName": group,
         f"{PROJECT}:databaseAdminObjectId": group_id,
         f"{PROJECT}:databaseAdminType": "Group",

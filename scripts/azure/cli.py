@@ -6,7 +6,15 @@ import json
 import shlex
 import shutil
 import subprocess
-from typing import Any
+from typing import Any, Final
+
+_REMEDIES: Final = {
+    "az login": " Run `az login`.",
+    "/me request": " Sign in as a person with `az login`: a service principal has no name and no mail address.",
+    "Insufficient privileges": " Ask somebody who may register applications and make groups to run it.",
+    "AuthorizationFailed": " You need the role Owner on the subscription, or Contributor and Role Based Access Control "
+    "Administrator.",
+}
 
 
 class AzureError(Exception):
@@ -51,8 +59,8 @@ class AzureCli:
             check=False,
         )
         if ran.returncode != 0:
-            said = ran.stderr.strip() or f"exit code {ran.returncode}"
-            remedy = " Run `az login`." if "az login" in said else ""
+            said = " ".join(ran.stderr.split()) or f"exit code {ran.returncode}"
+            remedy = next((remedy for words, remedy in _REMEDIES.items() if words in said), "")
             raise AzureError(f"az {' '.join(arguments[:3])} failed: {said}{remedy}")
         try:
             return json.loads(ran.stdout) if ran.stdout.strip() else None

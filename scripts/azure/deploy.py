@@ -6,17 +6,19 @@ import argparse
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from infra.forms import NOBODY
+from scripts.azure.arguments import NONE, email, public_ipv4, region, stack_name
 from scripts.azure.cli import AzureError
 from scripts.azure.prerequisites import Deployer, Unprepared, check_region, find_deployer
 from scripts.azure.stack import DeployedStack, StackFailed
 
 ROOT: Final = Path(__file__).resolve().parents[2]
-#: In the sample stacks: what must be replaced.
-_NOBODY: Final = ("00000000-0000-0000-0000-000000000000", "you@example.com")
+#: In the sample stacks, and never yours.
+_SAMPLES: Final = ("login.example.com", "ops@example.com")
 
 
 def main(arguments: Sequence[str] | None = None, *, root: Path = ROOT, smoke: Path = ROOT / "scripts" / "smoke") -> int:
@@ -34,6 +36,9 @@ def main(arguments: Sequence[str] | None = None, *, root: Path = ROOT, smoke: Pa
     except (AzureError, Unprepared, StackFailed) as error:
         print("".join(f"deploy   | {line}\n" for line in str(error).splitlines()), end="", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("\ndeploy   | interrupted; running it again is safe", file=sys.stderr)
+        return 130
     _show_links(outputs)
     return 0
 
@@ -44,11 +49,16 @@ def _parser() -> argparse.ArgumentParser:
         description="Check what a deployment needs, ask what is not known, run pulumi up, run a job on the stack, "
         "print the links. Run it again after each change.",
     )
-    parser.add_argument("--stack", default="dev", metavar="NAME", help="the stack to deploy (default: dev)")
-    parser.add_argument("--location", metavar="REGION", help="a region's short name, as westeurope")
-    parser.add_argument("--email", metavar="ADDRESS", help="who hears of alerts; - for nobody")
     parser.add_argument(
-        "--deployer-ip", metavar="ADDRESS", help="your IPv4 address as the internet sees it; - for none"
+        "--stack", type=stack_name, default="dev", metavar="NAME", help="the stack to deploy (default: dev)"
+    )
+    parser.add_argument("--location", type=region, metavar="REGION", help="a region's short name, as westeurope")
+    parser.add_argument("--email", type=email, metavar="ADDRESS", help="who hears of alerts; - for nobody")
+    parser.add_argument(
+        "--deployer-ip",
+        type=public_ipv4,
+        metavar="ADDRESS",
+        help="your IPv4 address as the internet sees it; - for none",
     )
     parser.add_argument("--yes", action="store_true", help="do not ask before changes are made")
     return parser
@@ -57,12 +67,12 @@ def _parser() -> argparse.ArgumentParser:
 def _configure(stack: DeployedStack, options: argparse.Namespace, deployer: Deployer) -> None:
     """Settle what the stack does not know yet. What it knows is not asked again."""
     known = stack.config()
-    is_new = known.get("queued-jobs:databaseAdminObjectId", _NOBODY[0]) in _NOBODY
+    is_new = known.get("queued-jobs:databaseAdminObjectId", NOBODY) == NOBODY
     values: dict[str, str] = {}
     lists: dict[str, list[str]] = {}
     location = options.location or (not is_new and known.get("azure-native:location")) or ""
     if not location:
-        location = _ask("--location", "Region", known.get("azure-native:location") or "westeurope")
+        location = _ask("--location", "Region", known.get("azure-native:location") or "westeurope", region)
     check_region(location)
     if location != known.get("azure-native:location"):
         values["azure-native:location"] = location
@@ -76,21 +86,40 @@ def _configure(stack: DeployedStack, options: argparse.Namespace, deployer: Depl
     address = options.deployer_ip
     if address is None and is_new:
         hint = "Your IPv4 address as the internet sees it, for the database's firewall (- in Azure's own shell)"
-        address = _ask("--deployer-ip", hint, "-")
-    if address not in (None, "-"):
+        address = _ask("--deployer-ip", hint, NONE, public_ipv4)
+    if address not in (None, NONE):
         values["queued-jobs:deployerIp"] = address
-    email = options.email
-    if email is None and is_new and not known.get("queued-jobs:alertEmails"):
-        email = _ask("--email", "Who hears of alerts (- for nobody)", "-")
-    if email not in (None, "-"):
-        lists["queued-jobs:alertEmails"] = [email]
+    mail = options.email
+    if mail is None and is_new and not known.get("queued-jobs:alertEmails"):
+        mail = _ask("--email", "Who hears of alerts (- for nobody)", NONE, email)
+    if mail not in (None, NONE):
+        lists["queued-jobs:alertEmails"] = [mail]
+    _refuse_samples({key: value for key, value in known.items() if key not in {*values, *lists}})
     stack.configure(values, lists)
 
 
-def _ask(option: str, question: str, default: str) -> str:
+def _refuse_samples(config: Mapping[str, Any]) -> None:
+    """Raise `Unprepared` where the stack is still that of the sample file."""
+    found = [
+        f"{key}: {sample} is the sample's; set your own with pulumi config set, or in the stack's file."
+        for key, value in config.items()
+        for sample in _SAMPLES
+        if sample in str(value)
+    ]
+    if found:
+        raise Unprepared("\n".join(found))
+
+
+def _ask(option: str, question: str, default: str, check: Callable[[str], str]) -> str:
+    """Return the answer. Raises `Unprepared` for one that cannot be used, and where nobody is there."""
     if not sys.stdin.isatty():
         raise Unprepared(f"{question}: nobody is there to answer. Give {option}.")
-    return input(f"deploy   | {question} [{default}]: ").strip() or default
+    try:
+        return check(input(f"deploy   | {question} [{default}]: ").strip() or default)
+    except EOFError as error:
+        raise Unprepared(f"\n{question}: there was no answer. Give {option}.") from error
+    except argparse.ArgumentTypeError as error:
+        raise Unprepared(f"{option}: {error}.") from error
 
 
 def _try_out(outputs: dict[str, Any], smoke: Path) -> None:

@@ -54,7 +54,7 @@ class DeployedStack:
         """Show what would change, ask unless that is settled, and do it. Raises `StackFailed`."""
         flags = ["--yes", "--non-interactive"] if confirmed else []
         command = ["pulumi", "up", "--stack", self.name, *flags]
-        if subprocess.run(command, cwd=self._root, env=self._environment, check=False).returncode != 0:
+        if _wait_for(subprocess.Popen(command, cwd=self._root, env=self._environment)) != 0:
             raise StackFailed(
                 "pulumi up did not finish. Running it again is safe; docs/how-to/troubleshoot-azure.md helps."
             )
@@ -84,6 +84,15 @@ class DeployedStack:
         if ran.returncode != 0:
             raise StackFailed(f"pulumi {' '.join(arguments[:3])} failed: {(ran.stderr or ran.stdout).strip()}")
         return ran.stdout
+
+
+def _wait_for(process: subprocess.Popen[bytes]) -> int:
+    """Return its exit code, whatever comes: an `up` that is killed leaves a locked state that lacks what it made."""
+    while True:
+        try:
+            return process.wait()
+        except KeyboardInterrupt:
+            continue  # it has heard Ctrl-C too, and ends what it has begun
 
 
 def _keep_state_in(folder: Path) -> dict[str, str]:

@@ -16,6 +16,7 @@ from scripts.local import ports
 from scripts.local.errors import LocalRunError, Missing
 from scripts.local.process import ChildProcess, Command, Emit, discard
 from scripts.local.server import Server
+from scripts.local.signalr import ACCESS_KEY
 from scripts.local.state import write_private
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -42,8 +43,7 @@ class HubServer(Server):
         return f"Endpoint={self.endpoint};AccessKey={self._key};Version=1.0;"
 
     def _command(self) -> Command:
-        # One word, since a key may begin with a dash.
-        return python_command("scripts.local.signalr", "--port", str(self.ports[0]), f"--key={self._key}")
+        return python_command("scripts.local.signalr", "--port", str(self.ports[0]), settings={ACCESS_KEY: self._key})
 
     def _is_ready(self) -> bool:
         return answers(self.ports[0], HEALTH)

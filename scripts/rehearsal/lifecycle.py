@@ -112,8 +112,10 @@ def _change_code(stage: Stage) -> None:
     failed = stage.show("the same, the deployment fails", stage.pulumi.up())
     expect(failed.code != 0, "up succeeded though the deployment failed")
     expect("could not unpack" in failed.text, "the deployment's log is not shown", failed)
-    again = stage.show("again", stage.pulumi.up())
+    stage.scm.late_answers = 2
+    again = stage.show("again, the older code answers for a while", stage.pulumi.up())
     expect_changes(again, {"code": "update"}, "up after a failed deployment")
+    expect(not stage.scm.late_answers, "up took an answer of the older code for one of the new code")
 
 
 def _lose_queue(stage: Stage) -> None:

@@ -8,6 +8,8 @@ from typing import Any
 
 import yaml  # type: ignore[import-untyped]
 
+from scripts.local.errors import LocalRunError
+
 ROOT = Path(__file__).resolve().parents[2]
 _FILES = ("Pulumi.yaml", "Pulumi.dev.yaml", "Pulumi.prod.yaml", "pyproject.toml")
 _FOLDERS = ("infra", "functions", "queued_jobs", "web", "scripts", "locks")
@@ -38,6 +40,10 @@ class RehearsedRunner(JobRunner[Rehearsed, Rehearsed]):
 '''
 
 
+class NoStack(LocalRunError):
+    """The checkout has no stack to rehearse; the message says what is missing."""
+
+
 class Project:
     """The copy in `folder`, of the checkout that this file belongs to."""
 
@@ -45,6 +51,8 @@ class Project:
         self.folder = folder
         folder.mkdir()
         for name in _FILES:
+            if not (ROOT / name).exists():
+                raise NoStack(f"{name} is missing: restore it with git")
             shutil.copy(ROOT / name, folder / name)
         for name in _FOLDERS:
             shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns(*_LEFT_OUT))
@@ -53,8 +61,11 @@ class Project:
 
     @property
     def database_admin(self) -> str:
-        """Who deploys, as the configuration of the stack has it."""
-        return str(self._config()["queued-jobs:databaseAdminName"])
+        """Who deploys, as the configuration of the stack has it. Raises `NoStack` where it has nobody."""
+        name = self._config().get("queued-jobs:databaseAdminName")
+        if not name:
+            raise NoStack("Pulumi.dev.yaml has no queued-jobs:databaseAdminName: set it, the sample's will do here")
+        return str(name)
 
     def configure(self, *, scm_url: str, postgres_port: int, settings: dict[str, Any]) -> None:
         """Point the stack at this machine, and set these keys."""
@@ -86,5 +97,11 @@ class Project:
         return dict(self._document()["config"])
 
     def _document(self) -> dict[str, Any]:
-        document: dict[str, Any] = yaml.safe_load(self._file.read_text())
+        try:
+            document: Any = yaml.safe_load(self._file.read_text())
+        except yaml.YAMLError as error:
+            reason = " ".join(str(error).split())
+            raise NoStack(f"Pulumi.dev.yaml is no YAML: {reason}. Mend it, or restore it with git") from error
+        if not isinstance(document, dict) or not isinstance(document.get("config"), dict):
+            raise NoStack("Pulumi.dev.yaml has no `config:` with keys below it: restore it with git")
         return document

@@ -15,6 +15,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from scripts.local.errors import LocalRunError
 from scripts.rehearsal.azure.provider import CLOUD_FOLDER
 from scripts.rehearsal.pulumi_engine import Engine
 
@@ -23,6 +24,10 @@ PASSPHRASE = "rehearsal"  # noqa: S105 (of a state that is deleted at the end)
 LONGEST = timedelta(minutes=20)
 #: What would lead a rehearsal to somebody's real cloud or state.
 _NOT_HANDED_ON = ("PULUMI_", "AZURE_", "ARM_", "ACTIONS_", "PG", "PYTHONPATH", "VIRTUAL_ENV", "IDENTITY_", "MSI_")
+
+
+class EngineFailed(LocalRunError):
+    """The engine did not do a thing that is not rehearsed but needed; the message has what it said."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +111,7 @@ class Pulumi:
             while not when():
                 if process.poll() is not None or time.monotonic() > deadline:
                     output = process.communicate()[0]
-                    raise RuntimeError(f"pulumi up ended before it could be killed:\n{output}")
+                    raise EngineFailed(f"pulumi up ended before it could be killed:\n{output}")
                 time.sleep(0.05)
         finally:
             if process.poll() is None:
@@ -148,7 +153,7 @@ class Pulumi:
             check=False,
         )
         if finished.returncode != 0:
-            raise RuntimeError(f"pulumi {' '.join(arguments)} ended with {finished.returncode}:\n{finished.stderr}")
+            raise EngineFailed(f"pulumi {' '.join(arguments)} ended with {finished.returncode}:\n{finished.stderr}")
         return finished.stdout
 
     def _start(self, *arguments: str) -> subprocess.Popen[str]:
@@ -169,6 +174,9 @@ class Pulumi:
         process = self._start(command, *arguments)
         try:
             output = process.communicate(timeout=LONGEST.total_seconds())[0]
+        except subprocess.TimeoutExpired as error:
+            minutes = LONGEST.total_seconds() / 60
+            raise EngineFailed(f"pulumi {command} did not end within {minutes:.0f} minutes") from error
         finally:
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)

@@ -146,8 +146,15 @@ def _numbers(version: str) -> tuple[int, ...]:
 @contextmanager
 def _only_one(folder: Path, say: Say) -> Iterator[None]:
     """Let only one process of this user build."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with (folder.parent / "engine.lock").open("w") as lock:
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        lock_file = (folder.parent / "engine.lock").open("w")
+    except OSError as error:
+        raise EngineMissing(
+            f"The engine is kept in {folder.parent}, which cannot be written ({error.strerror}): "
+            "set XDG_CACHE_HOME to a folder of yours."
+        ) from error
+    with lock_file as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

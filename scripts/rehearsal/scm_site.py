@@ -12,6 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from scripts.bundle import VERSION_FILE
 from scripts.rehearsal.tokens import TokenEndpoint
 
 AUDIENCE = "https://management.azure.com"
@@ -38,6 +39,7 @@ class Deployment:
     steps: deque[int]
     status: int = PENDING
     files: list[str] = field(default_factory=list)
+    version: str | None = None
 
 
 class ScmSite:
@@ -49,6 +51,8 @@ class ScmSite:
         self.violations: list[str] = []
         self.answers: deque[Answer] = deque()
         self.refused = 0
+        #: How often the code before the newest still answers.
+        self.late_answers = 0
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"site": self}))
         self._server.daemon_threads = True
         threading.Thread(target=self._server.serve_forever, name="SCM site", daemon=True).start()
@@ -57,10 +61,13 @@ class ScmSite:
     def url(self) -> str:
         return f"http://127.0.0.1:{self._server.server_address[1]}"
 
-    @property
-    def is_running(self) -> bool:
-        """Tell whether the app behind it runs code."""
-        return any(deployment.status == SUCCESS for deployment in self.deployments)
+    def running(self) -> Deployment | None:
+        """Return whose code answers now, None while there is none."""
+        live = [deployment for deployment in self.deployments if deployment.status == SUCCESS]
+        if self.late_answers and len(live) > 1:
+            self.late_answers -= 1
+            return live[-2]
+        return live[-1] if live else None
 
     def reset(self) -> None:
         """Become the site of a new app."""
@@ -73,11 +80,13 @@ class ScmSite:
     def take(self, content: bytes, answer: Answer) -> Deployment:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             files = archive.namelist()
+            version = archive.read(VERSION_FILE).decode() if VERSION_FILE in files else None
         deployment = Deployment(
             id=f"deployment-{len(self.deployments) + 1}",
             size=len(content),
             steps=deque([DEPLOYING, answer.ends_as]),
             files=files,
+            version=version,
         )
         self.deployments.append(deployment)
         return deployment
@@ -89,10 +98,11 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         path = urlsplit(self.path).path
         if path == "/api/health":
-            if self.site.is_running:
-                self._answer(200, {"status": "ok"})
-            else:
+            running = self.site.running()
+            if running is None:
                 self._answer(503, {"status": "no code"}, retry_after=0)
+            else:
+                self._answer(200, {"status": "ok", "version": running.version}, retry_after=0)
         elif not self._is_deployer():
             self._answer(401, "")
         elif path == "/api/deployments":

@@ -16,6 +16,7 @@ from typing import Any
 
 SUBSCRIPTION = "11111111-1111-4111-8111-111111111111"
 TENANT = "22222222-2222-4222-8222-222222222222"
+GRAPH = "00000003-0000-0000-c000-000000000000"
 ME = "44444444-4444-4444-8444-444444444444"
 
 Options = defaultdict[str, str]
@@ -89,7 +90,17 @@ class Azure:
         return next(one for one in self.cloud["apps"] if one["appId"] == options["--id"])
 
     def ad_app_create(self, options: Options) -> Any:
-        return self._named(self.cloud["apps"], options, appId=str(uuid.uuid4()))
+        app = self._named(self.cloud["apps"], options, appId=str(uuid.uuid4()))
+        # as the directory shows a new one: empty things are there
+        app |= {"identifierUris": [], "appRoles": [], "requiredResourceAccess": [], "optionalClaims": None}
+        app |= {"spa": {"redirectUris": []}, "signInAudience": options["--sign-in-audience"]}
+        app["api"] = {
+            "acceptMappedClaims": None,
+            "requestedAccessTokenVersion": None,
+            "oauth2PermissionScopes": [],
+            "preAuthorizedApplications": [],
+        }
+        return app
 
     def ad_sp_list(self, options: Options) -> Any:
         return [one for one in self.cloud["principals"] if f"appId eq '{one['appId']}'" == options["--filter"]]
@@ -138,14 +149,43 @@ class Azure:
             granted = address.endswith("/appRoleAssignments")
             return {"value": self.cloud["granted"] if granted else [{"name": name} for name in self.cloud["keys"]]}
         if options["--method"] == "post":
-            self.cloud["granted"].append(json.loads(options["--body"]))
+            self._grant_app_role(json.loads(options["--body"]))
             return None
         if options["--method"] == "put":
             self.cloud["keys"].append(address.rpartition("/")[2])
         else:
-            app = next(one for one in self.cloud["apps"] if address.endswith(one["id"]))
-            app |= json.loads(options["--body"])
+            self._patch(address.rpartition("/")[2], json.loads(options["--body"]))
         return None
+
+    def _patch(self, object_id: str, body: dict[str, Any]) -> None:
+        """Change a registration, unless the directory would not."""
+        app = next(one for one in self.cloud["apps"] if one["id"] == object_id)
+        api, scopes = body.get("api", app["api"]), app["api"]["oauth2PermissionScopes"]
+        _keep(scopes, api["oauth2PermissionScopes"])
+        _keep(app["appRoles"], body.get("appRoles", app["appRoles"]))
+        granted = {id_ for one in api.get("preAuthorizedApplications", []) for id_ in one["delegatedPermissionIds"]}
+        if not granted <= {scope["id"] for scope in scopes}:
+            sys.exit("fake az: api.preAuthorizedApplications has a Permission Id that cannot be found")
+        for uri in body.get("identifierUris", []):
+            if uri != f"api://{app['appId']}":
+                sys.exit(f"fake az: {uri} must contain the application's id")
+        known = {one["appId"] for one in self.cloud["apps"]} | {GRAPH}
+        if not {one["resourceAppId"] for one in body.get("requiredResourceAccess", [])} <= known:
+            sys.exit("fake az: requiredResourceAccess names an application that is not there")
+        app |= body
+
+    def _grant_app_role(self, wanted: dict[str, Any]) -> None:
+        principals = {one["id"]: one["appId"] for one in self.cloud["principals"]}
+        roles = [
+            role
+            for app in self.cloud["apps"]
+            if app["appId"] == principals.get(wanted["resourceId"])
+            for role in app["appRoles"]
+            if role["id"] == wanted["appRoleId"] and "Application" in role["allowedMemberTypes"]
+        ]
+        if not roles or wanted["principalId"] not in principals or wanted in self.cloud["granted"]:
+            sys.exit("fake az: Permission being assigned was not found on application, or exists already")
+        self.cloud["granted"].append(wanted)
 
     def _add(self, kind: str, options: Options) -> None:
         group = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/{options['--resource-group']}"
@@ -157,6 +197,13 @@ class Azure:
     def _named(self, known: list[dict[str, Any]], options: Options, **more: str) -> dict[str, Any]:
         known.append({"displayName": options["--display-name"], "id": str(uuid.uuid4()), **more})
         return known[-1]
+
+
+def _keep(there: list[dict[str, Any]], wanted: list[dict[str, Any]]) -> None:
+    if any(one["isEnabled"] and one not in wanted for one in there):
+        sys.exit("fake az: permission (scope or role) cannot be deleted or updated unless disabled first")
+    if len({one["id"] for one in wanted}) < len(wanted) or len({one["value"] for one in wanted}) < len(wanted):
+        sys.exit("fake az: two permissions are the same")
 
 
 def main(command: list[str]) -> None:

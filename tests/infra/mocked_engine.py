@@ -138,7 +138,8 @@ def main() -> None:
     sys.path[0] = str(Path.cwd())
     published_code = importlib.import_module("infra.published_code")
     # building the package takes a minute, and has tests of its own
-    published_code.build = lambda _output: SimpleNamespace(path=Path("app.zip"), sha256="a" * 64)  # type: ignore[attr-defined]
+    bundle = SimpleNamespace(path=Path("app.zip"), sha256="a" * 64, version="b" * 64)
+    published_code.build = lambda _output: bundle  # type: ignore[attr-defined]
     answers = [asyncio.run(run(case)) for case in json.load(sys.stdin)]
     print(json.dumps(answers, default=str))  # noqa: T201 (the answer to the process that asked)
 

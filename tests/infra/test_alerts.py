@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 from datetime import timedelta
@@ -10,12 +11,16 @@ import pytest
 from pydantic import BaseModel
 
 import triggers
-from infra.alerts import LOG_ALERTS
+from infra import workbook
+from infra.alerts import LOG_ALERTS, LogAlert
 from queued_jobs import JobContext, JobMessage, JobRunner, PermanentError
 from queued_jobs.sweeper import Sweeper
 from queued_jobs.testing import JobBench
+from tests.infra.program import ROOT
 
 QUERIES = {alert.name: alert.query for alert in LOG_ALERTS}
+#: What Application Insights calls the lines of each table where it thins them out.
+TYPES = {"AppTraces": "Trace", "AppRequests": "Request", "AppExceptions": "Exception"}
 
 
 class Wish(BaseModel):
@@ -80,3 +85,26 @@ async def test_a_job_that_waits_too_long_raises_the_alarm(caplog: pytest.LogCapt
 def test_functions_are_called_what_the_queries_call_them() -> None:
     assert f'Name == "{triggers._SWEEP}"' in QUERIES["sweeper"]
     assert 'Name endswith "_poison"' in QUERIES["aborted"]
+
+
+def types_in(query: str) -> set[str]:
+    """Return the types of telemetry that the query looks at."""
+    return {TYPES[table] for table in re.findall(r"\bApp[A-Z]\w+", query)}
+
+
+def never_thinned_out() -> set[str]:
+    logs = json.loads((ROOT / "functions" / "host.json").read_text())["logging"]["applicationInsights"]
+    return set(logs["samplingSettings"]["excludedTypes"].split(";"))
+
+
+@pytest.mark.parametrize("alert", LOG_ALERTS, ids=lambda alert: alert.name)
+def test_what_an_alert_looks_for_is_never_sampled_away(alert: LogAlert) -> None:
+    assert types_in(alert.query)
+    assert types_in(alert.query) <= never_thinned_out()
+
+
+def test_the_workbook_counts_what_sampling_left_out() -> None:
+    for title, query, _ in workbook._CHARTS:
+        if not types_in(query) <= never_thinned_out():
+            assert "sum(ItemCount)" in query, title
+            assert "count()" not in query, title

@@ -12,6 +12,7 @@ import pytest
 from azure.identity import ClientAssertionCredential, DefaultAzureCredential
 
 from infra.credentials import SCM_SCOPE, NotSignedIn, deployer_credential, deployer_token
+from scripts.local import ports
 from scripts.rehearsal.tokens import TokenEndpoint
 
 PIPELINE = {"ARM_TENANT_ID": "11111111-1111-1111-1111-111111111111", "ARM_CLIENT_ID": "client"}
@@ -67,7 +68,7 @@ def test_nobody_signed_in_is_told_what_to_do(monkeypatch: pytest.MonkeyPatch) ->
             raise ClientAuthenticationError("nobody is signed in\nand a long list of attempts")
 
     monkeypatch.setattr("infra.credentials.deployer_credential", lambda _environment: Nobody())
-    with pytest.raises(NotSignedIn, match=r"nobody is signed in Run `az login`"):
+    with pytest.raises(NotSignedIn, match=r"nobody is signed in\. Run `az login`"):
         deployer_token(SCM_SCOPE)
 
 
@@ -83,11 +84,21 @@ def test_a_pipeline_asks_for_a_new_assertion_each_time(github: tuple[str, list[s
     assert asked == ["/token?api-version=2&audience=api://AzureADTokenExchange"] * 2
 
 
-def test_a_pipeline_without_permission_is_told_which(github: tuple[str, list[str]]) -> None:
-    environment = PIPELINE | {"ACTIONS_ID_TOKEN_REQUEST_URL": github[0], "ACTIONS_ID_TOKEN_REQUEST_TOKEN": "wrong"}
+@pytest.mark.parametrize("token", [{"ACTIONS_ID_TOKEN_REQUEST_TOKEN": "wrong"}, {}])
+def test_a_pipeline_without_permission_is_told_which(github: tuple[str, list[str]], token: dict[str, str]) -> None:
+    environment = PIPELINE | {"ACTIONS_ID_TOKEN_REQUEST_URL": github[0]} | token
     credential = deployer_credential(environment)
     assert isinstance(credential, ClientAssertionCredential)
     with pytest.raises(NotSignedIn, match="id-token: write"):
+        credential._func()
+
+
+def test_a_pipeline_that_nobody_answers_is_told_to_repeat() -> None:
+    (port,) = ports.choose_ports(1)
+    environment = PIPELINE | {"ACTIONS_ID_TOKEN_REQUEST_URL": f"http://127.0.0.1:{port}/token?api-version=2"}
+    credential = deployer_credential(environment)
+    assert isinstance(credential, ClientAssertionCredential)
+    with pytest.raises(NotSignedIn, match=r"GitHub does not answer.*run the workflow again"):
         credential._func()
 
 

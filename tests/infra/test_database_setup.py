@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import socket
+import ssl
+import threading
 from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -14,6 +18,7 @@ from queued_jobs.statements import migrations
 from scripts.local.state import temporary_folder
 from scripts.rehearsal.database import DATABASE, EntraPostgres
 from scripts.rehearsal.tokens import TokenEndpoint
+from tests.support.tls import Certificate, make_certificate
 
 ADMIN = "deployer@example.com"
 ROLE = 'id-"jobs"-dev'  # a name that has to be quoted
@@ -134,6 +139,63 @@ def test_it_repeats_what_was_interrupted(server: EntraPostgres, props: dict[str,
 def test_who_is_not_let_in_is_told_why(props: dict[str, Any], change: dict[str, Any], words: str) -> None:
     with pytest.raises(DatabaseSetupFailed, match=f"{words}.*run `pulumi up` again"):
         set_up(props | change, within=timedelta(0))
+
+
+class InBetween:
+    """Answers in a server's place: with a certificate that nobody vouches for, or without TLS. Keeps what it hears."""
+
+    def __init__(self, certificate: Certificate | None) -> None:
+        self.heard = b""
+        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        if certificate is not None:
+            self._context.load_cert_chain(certificate.certificate, certificate.key)
+        self._has_tls = certificate is not None
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listener.getsockname()[1]
+        self._thread = threading.Thread(target=self._answer_once)
+        self._thread.start()
+
+    def end(self) -> None:
+        self._thread.join()
+        self._listener.close()
+
+    def _answer_once(self) -> None:
+        client, _ = self._listener.accept()
+        with client:
+            client.recv(8)  # may we speak TLS?
+            client.sendall(b"S" if self._has_tls else b"N")
+            try:
+                if self._has_tls:
+                    client = self._context.wrap_socket(client, server_side=True)
+                self.heard = client.recv(4096)
+            except OSError:
+                return  # it was not believed
+            finally:
+                client.close()
+
+
+@pytest.mark.parametrize(("has_tls", "reason"), [(True, "certificate verify failed"), (False, "SSL")])
+def test_who_answers_in_the_servers_place_hears_nothing(
+    props: dict[str, Any], tmp_path: Path, has_tls: bool, reason: str
+) -> None:
+    server = InBetween(make_certificate(tmp_path) if has_tls else None)
+    with pytest.raises(DatabaseSetupFailed, match=f"{reason}.*deploy from a network without it") as caught:
+        set_up(props | {"port": float(server.port), "sslmode": "verify-full"}, within=timedelta(0))
+    server.end()
+    assert server.heard == b""
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_a_server_that_the_trusted_authorities_vouch_for_is_talked_to(
+    props: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trusted = make_certificate(tmp_path)
+    monkeypatch.setattr("certifi.where", lambda: str(trusted.certificate))
+    server = InBetween(trusted)
+    with pytest.raises(DatabaseSetupFailed):  # it is no Postgres and goes away
+        set_up(props | {"port": float(server.port), "sslmode": "verify-full"}, within=timedelta(0))
+    server.end()
+    assert b"queued-jobs-deployer" in server.heard
 
 
 def test_a_server_that_is_not_ready_yet_is_waited_for(

@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml  # type: ignore[import-untyped]
 
 from scripts.azure import deploy
 from tests.infra.fake_az import ME
 from tests.infra.fake_pulumi import OUTPUTS
 from tests.infra.program import ROOT
+from tests.support.waiting import wait_until
 
 SAMPLE = {
     "azure-native:location": "westeurope",
     "queued-jobs:databaseAdminName": "you@example.com",
     "queued-jobs:databaseAdminObjectId": "00000000-0000-0000-0000-000000000000",
 }
-ANSWERS = ["--location", "swedencentral", "--email", "ops@example.com", "--deployer-ip", "203.0.113.9", "--yes"]
+ANSWERS = ["--location", "swedencentral", "--email", "ops@jobs.example", "--deployer-ip", "203.0.113.9", "--yes"]
 
 
 class Machine:
@@ -76,7 +80,7 @@ def test_a_new_stack_is_configured_brought_up_and_proven(machine: Machine, capsy
         "databaseAdminObjectId": ME,
         "databaseAdminType": "User",
         "deployerIp": "203.0.113.9",
-        "alertEmails[0]": "ops@example.com",
+        "alertEmails[0]": "ops@jobs.example",
         "workbook": "true",
     }
     assert ["up", "--stack", "dev", "--yes", "--non-interactive"] in machine.kept["log"]
@@ -155,3 +159,60 @@ def test_a_stack_that_runs_no_job_is_no_success(machine: Machine, capsys: pytest
     told = capsys.readouterr()
     assert "a job did not run through it" in told.err
     assert OUTPUTS["openUrl"] not in told.out
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "says"),
+    [
+        ("--stack", "Bad Name", "at most 40 of a-z"),
+        ("--stack", "x" * 41, "at most 40 of a-z"),
+        ("--location", "West Europe", "give a short name, as westeurope"),
+        ("--email", "ops", "is no mail address"),
+        ("--deployer-ip", "192.168.1.5", "that the internet could see you with"),
+        ("--deployer-ip", "home", "that the internet could see you with"),
+    ],
+)
+def test_an_option_that_cannot_be_is_refused_before_anything_is_asked(
+    machine: Machine, capsys: pytest.CaptureFixture[str], option: str, value: str, says: str
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        machine.deploy(*ANSWERS, option, value)
+    assert ended.value.code == 2
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert line.startswith(f"scripts/deploy: error: argument {option}: {value!r} ")
+    assert says in line
+    assert machine.kept["log"] == []
+
+
+def test_a_stack_that_is_still_the_sample_is_not_deployed(machine: Machine, capsys: pytest.CaptureFixture[str]) -> None:
+    sample = yaml.safe_load((ROOT / "Pulumi.prod.yaml").read_text())["config"]
+    machine.change(config=sample)
+    assert machine.deploy(*ANSWERS[:2], "--deployer-ip", "-", "--stack", "prod", "--yes") == 1
+    *_, issuer, emails = capsys.readouterr().err.splitlines()
+    assert issuer.startswith("deploy   | queued-jobs:oidcIssuer: login.example.com is the sample's; set your own")
+    assert emails.startswith("deploy   | queued-jobs:alertEmails: ops@example.com is the sample's; set your own")
+    assert machine.kept["config"] == sample
+    assert not any(command[0] == "up" for command in machine.kept["log"])
+
+
+def test_ctrl_c_lets_pulumi_end_what_it_has_begun(machine: Machine) -> None:
+    started, ended = (machine.folder / name for name in ("started", "ended"))
+    pulumi = machine.folder / "bin" / "pulumi"
+    # on the signal it still works for a while, as an engine does
+    pulumi.write_text(
+        f"#!/bin/sh\ntrap 'sleep 1; echo done > {ended}; exit 1' INT\ntouch {started}\nwhile :; do sleep 0.05; done\n"
+    )
+    up = f"DeployedStack('dev', root=Path({str(machine.folder)!r}), local_state=Path('/')).up(confirmed=True)"
+    program = f"from pathlib import Path\nfrom scripts.azure.stack import DeployedStack\n{up}"
+    environment = {**os.environ, "PULUMI_BACKEND_URL": "file://", "PYTHONPATH": str(ROOT)}
+    process = subprocess.Popen(
+        [sys.executable, "-c", program], env=environment, start_new_session=True, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        wait_until(started.exists, "pulumi up has begun")
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+        said = process.communicate(timeout=60)[1]
+    finally:
+        process.kill()
+    assert ended.read_text() == "done\n"
+    assert "pulumi up did not finish. Running it again is safe" in said

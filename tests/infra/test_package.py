@@ -15,7 +15,9 @@ from pulumi.runtime.rpc import UNKNOWN
 
 from infra import scm_site
 from infra.package import PackageChanged, _PackageProvider
-from infra.scm_site import PublishFailed, ScmSite, wait_until_healthy
+from infra.running_code import wait_until_it_runs
+from infra.scm_site import PublishFailed, ScmSite
+from scripts.bundle import VERSION_FILE
 from scripts.rehearsal import scm_site as stand_in
 from scripts.rehearsal.scm_site import CONFLICT, FAILED, ROLE_LAG, Answer
 from scripts.rehearsal.tokens import TokenEndpoint
@@ -56,18 +58,18 @@ class Time:
         return self.now
 
 
-def a_zip(text: str = "x") -> bytes:
+def a_zip(version: str = "x") -> bytes:
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w") as archive:
-        archive.writestr("function_app.py", text)
+        archive.writestr(VERSION_FILE, version)
     return content.getvalue()
 
 
-def publish(site: stand_in.ScmSite, time: Time | None = None) -> str:
+def publish(site: stand_in.ScmSite, time: Time | None = None, *, version: str = "x") -> str:
     time = time or Time()
     token = site.tokens.token_for(stand_in.AUDIENCE)
     with ScmSite(site.url, token=lambda: token, sleep=time.sleep, clock=time.clock) as client:
-        return client.publish(a_zip())
+        return client.publish(a_zip(version))
 
 
 def test_the_new_deployment_is_waited_for(site: stand_in.ScmSite) -> None:
@@ -159,11 +161,35 @@ def test_a_site_without_a_name_yet_is_waited_for() -> None:
     assert time.pauses[:2] == [scm_site.PAUSE.total_seconds()] * 2
 
 
-def test_an_app_that_stays_unwell_is_told() -> None:
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (httpx.Response(503, text="the database does not answer"), "is not well: status 503 the database does not"),
+        (httpx.Response(503, json={"version": "new"}), "is not well"),
+        (httpx.Response(200, json={"version": "old"}), r"answers with other code \(old\)"),
+        (httpx.Response(200, json={"status": "ok"}), r"answers with other code \(of no version\)"),
+        (httpx.Response(200, text="<html>"), r"answers with other code \(of no version\)"),
+    ],
+)
+def test_an_app_that_never_runs_the_new_code_is_told(answer: httpx.Response, words: str) -> None:
     time = Time()
-    transport = httpx.MockTransport(lambda _request: httpx.Response(503, text="the database does not answer"))
-    with pytest.raises(PublishFailed, match="the database does not answer"):
-        wait_until_healthy("http://127.0.0.1/api/health", transport=transport, sleep=time.sleep, clock=time.clock)
+    transport = httpx.MockTransport(lambda _request: answer)
+    with pytest.raises(PublishFailed, match=f"after 10 minutes .*{words}.*run `pulumi up` again") as caught:
+        wait_until_it_runs(
+            "new", "http://127.0.0.1/api/health", transport=transport, sleep=time.sleep, clock=time.clock
+        )
+    assert len(str(caught.value).splitlines()) == 1
+    assert time.now == pytest.approx(10 * 60, abs=5)
+
+
+def test_an_answer_of_the_older_code_is_none_of_the_new_code(site: stand_in.ScmSite) -> None:
+    publish(site, version="old")
+    site.late_answers = 3
+    publish(site, version="new")
+    time = Time()
+    wait_until_it_runs("new", f"{site.url}/api/health", sleep=time.sleep, clock=time.clock)
+    assert site.late_answers == 0
+    assert len(time.pauses) == 3
 
 
 def test_the_resource_publishes_what_it_was_told_of(site: stand_in.ScmSite, tmp_path: Path) -> None:
@@ -174,6 +200,7 @@ def test_the_resource_publishes_what_it_was_told_of(site: stand_in.ScmSite, tmp_
         "app_id": "/subscriptions/x/app",
         "zip_path": str(path),
         "digest": hashlib.sha256(path.read_bytes()).hexdigest(),
+        "version": "x",
         "health_url": f"{site.url}/api/health",
         "deployment_id": None,
     }
@@ -186,6 +213,9 @@ def test_the_resource_publishes_what_it_was_told_of(site: stand_in.ScmSite, tmp_
     path.write_bytes(a_zip("y"))
     with pytest.raises(PackageChanged, match="Run `pulumi up` again"):
         _PackageProvider().create(props)
+    path.unlink()
+    with pytest.raises(PackageChanged, match=r"app.zip is gone.*Run `pulumi up` again"):
+        _PackageProvider().create(props)
     assert len(site.deployments) == 2
 
 
@@ -193,7 +223,7 @@ def test_the_resource_publishes_what_it_was_told_of(site: stand_in.ScmSite, tmp_
     ("change", "changes"),
     [
         ({}, False),
-        ({"zip_path": "/elsewhere/app.zip", "health_url": "http://other"}, False),
+        ({"zip_path": "/elsewhere/app.zip", "health_url": "http://other", "version": "b"}, False),
         ({"digest": "b"}, True),
         ({"app_id": UNKNOWN}, True),
         ({"scm_url": "https://other"}, True),

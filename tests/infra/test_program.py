@@ -153,6 +153,11 @@ def test_changes_to_the_server_come_one_after_the_other(ran: Ran) -> None:
         assert {"postgres", *(earlier.name for earlier in parts[:number])} <= part.after, part.name
 
 
+def test_app_and_deployer_check_the_name_of_the_server_that_gets_their_tokens(ran: Ran) -> None:
+    schema = ran.asked["schema"].inputs
+    assert (schema["sslmode"], ran.app_settings["PGSSLMODE"]) == ("verify-full", "verify-full")
+
+
 @pytest.mark.parametrize("name", ["dev", "prod", "private"])
 def test_settings_and_outputs_hold_no_secret(name: str, runs: dict[str, Ran]) -> None:
     ran = runs[name]
@@ -214,4 +219,5 @@ def test_a_rehearsal_moves_the_endpoints_of_the_deployer_and_nothing_else(runs: 
     schema, code = (rehearsed.asked[name].inputs for name in ("schema", "code"))
     assert (schema["host"], schema["port"], schema["sslmode"]) == ("127.0.0.1", 5433, "disable")
     assert (code["scm_url"], code["health_url"]) == ("http://127.0.0.1:8", "http://127.0.0.1:8/api/health")
+    assert (code["digest"], code["version"]) == ("a" * 64, "b" * 64)
     assert rehearsed.app_settings == runs["dev"].app_settings

@@ -6,7 +6,10 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
 
 from tests.infra.program import ROOT
 
@@ -23,18 +26,56 @@ class Newcomer(JobRunner[Nothing, None]):
 ASK = "from infra.registered_queues import registered_queues; print(*registered_queues())"
 
 
-def queues_of(checkout: Path) -> list[str]:
+def ask(checkout: Path) -> subprocess.CompletedProcess[str]:
     """Ask as Pulumi does: from within infra/, with nothing on the path but that."""
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
-    asked = subprocess.run(
-        [sys.executable, "-c", ASK], cwd=checkout / "infra", env=environment, capture_output=True, text=True, check=True
+    return subprocess.run(
+        [sys.executable, "-c", ASK],
+        cwd=checkout / "infra",
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
     )
-    return asked.stdout.split()
 
 
-def test_a_new_job_file_gives_a_queue_and_a_poison_queue(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("checkout")
     for folder in ("infra", "functions", "queued_jobs"):
-        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
-    before = queues_of(tmp_path)
-    (tmp_path / "functions" / "jobs" / "newcomer.py").write_text(NEW_KIND)
-    assert set(queues_of(tmp_path)) - set(before) == {"newcomer", "newcomer-poison"}
+        shutil.copytree(ROOT / folder, root / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    return root
+
+
+@pytest.fixture
+def new_file(checkout: Path) -> Iterator[Path]:
+    path = checkout / "functions" / "jobs" / "newcomer.py"
+    yield path
+    path.unlink(missing_ok=True)
+
+
+def test_a_new_job_file_gives_a_queue_and_a_poison_queue(checkout: Path, new_file: Path) -> None:
+    before = ask(checkout).stdout.split()
+    new_file.write_text(NEW_KIND)
+    assert set(ask(checkout).stdout.split()) - set(before) == {"newcomer", "newcomer-poison"}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "says"),
+    [
+        ('queue = "newcomer"', 'queue = "newcomer"\n    schedule = "61 * * * *"', 6, "its schedule is wrong"),
+        ('kind = "newcomer"', 'kind = "Newcomer_1"', 6, "is not lower-case letters"),
+        ("class Nothing(BaseModel): ...", "class Nothing(BaseModel) ...", 5, "SyntaxError"),
+        ("from pydantic", "from pydantick", 3, "No module named 'pydantick'"),
+    ],
+)
+def test_a_broken_job_file_is_named_in_one_line(
+    checkout: Path, new_file: Path, old: str, new: str, line: int, says: str
+) -> None:
+    new_file.write_text(NEW_KIND.replace(old, new))
+    asked = ask(checkout)
+    assert asked.returncode != 0
+    told = asked.stderr.splitlines()[-1]  # Pulumi shows no more of a RunError
+    assert told.startswith(f"pulumi.errors.RunError: {new_file}, line {line}: ")
+    assert says in told
+    assert "Mend the file" in told

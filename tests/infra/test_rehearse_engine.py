@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from scripts.rehearsal import pulumi_engine
-from scripts.rehearsal.pulumi_engine import EngineMissing, cache_folder, find_or_build
+from scripts.rehearsal import __main__ as command
+from scripts.rehearsal import project, pulumi_engine
+from scripts.rehearsal.pulumi_engine import Engine, EngineMissing, cache_folder, find_or_build
 
 
 def program(path: Path, prints: str) -> None:
@@ -69,3 +70,37 @@ def test_another_release_is_kept_elsewhere(
         (tmp_path / name).write_bytes((pulumi_engine.MODULE / name).read_bytes() + b"\n// another\n")
     monkeypatch.setattr(pulumi_engine, "MODULE", tmp_path)
     assert cache_folder(environment) != before
+
+
+def test_a_cache_that_cannot_be_written_is_named(tmp_path: Path, environment: dict[str, str]) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(EngineMissing, match=r"cannot be written.*set XDG_CACHE_HOME to a folder of yours"):
+        find_or_build(pytest.fail, environment | {"XDG_CACHE_HOME": str(tmp_path / "file")})
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (None, "Pulumi.dev.yaml is missing: restore it"),
+        ("config: [", "Pulumi.dev.yaml is no YAML"),
+        ("", "has no `config:`"),
+        ("config:\n  azure-native:location: westeurope\n", "has no queued-jobs:databaseAdminName"),
+    ],
+)
+def test_a_stack_that_cannot_be_rehearsed_is_told_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], content: str | None, says: str
+) -> None:
+    root = tmp_path / "checkout"
+    for name in project._FOLDERS:
+        (root / name).mkdir(parents=True)
+    for name in project._FILES:
+        (root / name).touch()
+    stack = root / "Pulumi.dev.yaml"
+    stack.unlink() if content is None else stack.write_text(content)
+    monkeypatch.setattr(project, "ROOT", root)
+    engine = Engine(program=Path("/bin/false"), version="v3.275.0", path=())
+    monkeypatch.setattr(command, "find_or_build", lambda _say: engine)
+    assert command.main([]) == 1
+    line = capsys.readouterr().out.splitlines()[-1]
+    assert line.startswith("rehearse | not as it should be: ")
+    assert says in line

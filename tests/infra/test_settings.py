@@ -10,15 +10,16 @@ import pulumi
 import pytest
 import yaml  # type: ignore[import-untyped]
 
-from infra.settings import ConfigError, StackSettings
+from infra.settings import StackSettings
+from infra.settings_reader import ConfigError
 from tests.infra.program import ADMIN, DEV, PROD, ROOT, Case, run_program
 
 PROJECT: dict[str, Any] = yaml.safe_load((ROOT / "Pulumi.yaml").read_text())
 
 
-def settings_of(config: Mapping[str, str]) -> StackSettings:
+def settings_of(config: Mapping[str, str], stack: str = "dev") -> StackSettings:
     pulumi.runtime.set_all_config({key if ":" in key else f"queued-jobs:{key}": value for key, value in config.items()})
-    return StackSettings.from_config(pulumi.Config("queued-jobs"), pulumi.Config("azure-native"), stack="dev")
+    return StackSettings.from_config(pulumi.Config("queued-jobs"), pulumi.Config("azure-native"), stack=stack)
 
 
 @pytest.mark.parametrize(
@@ -30,6 +31,9 @@ def settings_of(config: Mapping[str, str]) -> StackSettings:
         (DEV, {"azure-native:location": ""}, "azure-native:location", "is no region"),
         (DEV, {"azure-native:location": "West Europe"}, "azure-native:location", "is no region"),
         (PROD, {"oidcIssuer": "http://login.example.com/"}, "oidcIssuer", "no https address"),
+        (PROD, {"oidcIssuer": "https://["}, "oidcIssuer", "no https address"),
+        (PROD, {"oidcIssuer": ""}, "oidcIssuer", "is missing"),
+        (PROD, {"oidcIssuer": "https://login.microsoftonline.com/common/v2.0"}, "oidcIssuer", "names no tenant"),
         (PROD, {"oidcAudience": ""}, "oidcAudience", "is missing"),
         (PROD, {"oidcClientId": ""}, "oidcClientId", "is missing"),
         (PROD, {"oidcRolesClaim": "a b"}, "oidcRolesClaim", "is not one"),
@@ -41,12 +45,19 @@ def settings_of(config: Mapping[str, str]) -> StackSettings:
         (DEV, {"databaseAdminObjectId": "ann"}, "databaseAdminObjectId", "'ann' is not one"),
         (DEV, {"databaseAdminType": "Person"}, "databaseAdminType", "use User or Group"),
         (DEV, {"deployerIp": "home"}, "deployerIp", "no IPv4 address"),
+        (DEV, {"deployerIp": "192.168.1.5"}, "deployerIp", "no IPv4 address of the internet"),
+        (DEV, {"deployerIp": "0.0.0.0"}, "deployerIp", "no IPv4 address of the internet"),  # noqa: S104 (all of Azure)
         (DEV, {"deployerIp": "203.0.113.9", "privateNetwork": "true"}, "deployerIp", "takes no addresses"),
         (DEV, {"privateNetwork": "perhaps"}, "privateNetwork", "set true or false"),
         (DEV, {"alertEmails": "ops@example.com"}, "alertEmails", "set a list"),
         (DEV, {"alertEmails": '["ops"]'}, "alertEmails", "no list of mail addresses"),
         (PROD, {"alertEmails": "[]"}, "alertEmails", "nobody would hear"),
         (PROD, {"monthlyBudget": "0"}, "monthlyBudget", "nobody would hear"),
+        (DEV, {"monthlyBudget": "50", "budgetStart": "2026-11-01"}, "alertEmails", "nobody would hear of the budget"),
+        (DEV, {"highAvailability": "perhaps"}, "highAvailability", "set true or false"),
+        (DEV, {"deleteProtection": "perhaps"}, "deleteProtection", "set true or false"),
+        (DEV, {"alertEmail": "ops@example.com"}, "alertEmail", "take alertEmails, if you meant that"),
+        (DEV, {"maxActiveJobs": "0"}, "maxActiveJobs", "is not known, so it would change nothing; remove it"),
         (DEV, {"monthlyBudget": "-5"}, "monthlyBudget", "is negative"),
         (DEV, {"monthlyBudget": "much"}, "monthlyBudget", "whole number"),
         (PROD, {"budgetStart": "2026-11-14"}, "budgetStart", "YYYY-MM-01"),
@@ -59,6 +70,23 @@ def settings_of(config: Mapping[str, str]) -> StackSettings:
             },
             "rehearsal",
             "another machine",
+        ),
+        (
+            DEV,
+            {
+                "rehearsal": '{"scmUrl":"http://[","postgresHost":"127.0.0.1","postgresPort":1,"postgresSslmode":"disable"}'
+            },
+            "rehearsal",
+            "another machine",
+        ),
+        (
+            DEV,
+            {
+                "rehearsal": '{"scmUrl":"http://127.0.0.1","postgresHost":"127.0.0.1","postgresPort":"x",'
+                '"postgresSslmode":"disable"}'
+            },
+            "rehearsal",
+            "is no port",
         ),
         (
             PROD,
@@ -81,6 +109,17 @@ def test_what_is_wrong_is_refused_in_one_line(
     assert lines[0].startswith(f"{key}: ")
     assert says in lines[0]
     assert lines[0].endswith(".")
+
+
+@pytest.mark.parametrize("stack", ["Dev", "a_b", "a--b", "-a", "a.b", "ü", "x" * 41, "acme/dev", ""])
+def test_a_stack_whose_resources_another_one_could_have_is_refused(stack: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        settings_of(DEV, stack=stack)
+    (_, line) = str(caught.value).splitlines()
+    assert line == (
+        f"stack: {stack!r} cannot be a part of the resources' names; "
+        "name it with at most 40 of a-z, 0-9 and single dashes: pulumi stack rename."
+    )
 
 
 def test_all_problems_are_told_at_once_and_nothing_is_asked_for() -> None:

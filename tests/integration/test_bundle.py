@@ -47,13 +47,20 @@ def test_another_folder_at_another_time_gives_the_same_bytes(
     package: Bundle, checkout: Path, target_python: TargetPython, tmp_path: Path
 ) -> None:
     other = build(tmp_path / "elsewhere" / "other.zip", python_version=target_python.version)
-    assert other.sha256 == package.sha256
+    assert (other.sha256, other.version) == (package.sha256, package.version)
     assert hashlib.sha256(package.path.read_bytes()).hexdigest() == package.sha256
     with zipfile.ZipFile(package.path) as archive:
         names = archive.namelist()
         assert names == sorted(names)
         assert {entry.date_time for entry in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}
         assert {oct(entry.external_attr >> 16) for entry in archive.infolist()} == {"0o100644"}
+
+
+def test_it_holds_the_version_that_its_build_tells(package: Bundle) -> None:
+    with zipfile.ZipFile(package.path) as archive:
+        assert archive.read(bundle.VERSION_FILE).decode() == package.version
+    assert re.fullmatch(r"[0-9a-f]{64}", package.version)
+    assert package.version != package.sha256
 
 
 def test_the_app_stands_at_the_root_with_all_that_it_imports(package: Bundle) -> None:
@@ -126,3 +133,31 @@ def test_a_registry_that_does_not_answer_is_said(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr("sys.executable", str(tmp_path / "python"))
     with pytest.raises(PackageError, match="pip install uv"):
         build(tmp_path / "app.zip")
+
+
+@pytest.mark.parametrize(
+    ("output", "says"),
+    [
+        ("app", "ends in .zip"),
+        ("app.json", "ends in .zip"),
+        ("file/app.zip", "file: File exists"),
+        ("", "ends in .zip"),
+    ],
+)
+def test_a_place_that_cannot_be_written_is_told_in_one_line(
+    tmp_path: Path, output: str, says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    assert bundle.main([str(tmp_path / output) if output else ""]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("package  | ")
+    assert says in line
+
+
+def test_an_incomplete_checkout_is_told_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(bundle, "_LOCK", tmp_path / "functions.txt")
+    assert bundle.main([str(tmp_path / "app.zip")]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "functions.txt: No such file or directory: restore what is missing" in line

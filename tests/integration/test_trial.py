@@ -38,6 +38,10 @@ def test_a_bearer_token_signs_in_too(
     assert capsys.readouterr().out.endswith("smoke    | ok\n")
 
 
+def test_a_checkout_has_no_version(stack: Stack) -> None:
+    assert httpx.get(f"{stack.page_url}api/health", trust_env=False).json()["version"] is None
+
+
 def test_a_wrong_invite_is_told_in_a_line(stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:
     assert trial.main([f"{stack.page_url}#invite=wrong"]) == 1
     (line,) = capsys.readouterr().err.splitlines()
@@ -63,6 +67,10 @@ async def test_a_site_that_is_not_there_is_told() -> None:
     ("url", "reason"),
     [
         ("127.0.0.1:7071", "is no address of a site"),
+        ("https://[", "is no address"),
+        ("https://app.example:99999/#invite=i", "is no address"),
+        ("https:///#invite=i", "is no address of a site"),
+        ("http://app.example/#invite=i", "would get what signs in unencrypted: give it with https"),
         ("https://app.example/", "give an invite link, or a bearer token in SMOKE_TOKEN"),
         ("https://app.example/#invite=", "give an invite link, or a bearer token in SMOKE_TOKEN"),
     ],
@@ -74,4 +82,17 @@ def test_what_cannot_be_tried_is_refused(
     with pytest.raises(SystemExit) as ended:
         trial.main([url])
     assert ended.value.code == 2
-    assert reason in capsys.readouterr().err
+    assert reason in capsys.readouterr().err.splitlines()[-1]
+
+
+@pytest.mark.parametrize("token", ["two words", "line\nbreak", "é"])
+def test_what_is_no_token_is_refused_and_not_shown(
+    token: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("SMOKE_TOKEN", token)
+    with pytest.raises(SystemExit) as ended:
+        trial.main(["https://app.example/"])
+    assert ended.value.code == 2
+    told = capsys.readouterr().err
+    assert "SMOKE_TOKEN holds what no token has" in told.splitlines()[-1]
+    assert token not in told

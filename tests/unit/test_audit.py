@@ -46,3 +46,10 @@ def test_the_list_of_what_is_inside_names_packages_and_vendored_files(tmp_path: 
     assert {"fastapi", "pyjwt", "@microsoft/signalr", "oauth4webapi"} <= {
         part["name"] for part in document["components"]
     }
+
+
+def test_a_place_that_cannot_be_written_is_told_before_anything_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        audit.main(["--sbom", "/nonexistent/sbom.json"])
+    assert ended.value.code == 2
+    assert "there is no folder /nonexistent" in capsys.readouterr().err.splitlines()[-1]

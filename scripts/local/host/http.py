@@ -75,7 +75,7 @@ class HttpFrontEnd:
             return await self._respond_as_host(request, path.strip("/").lower())
         route, parameters = self._find(request.method, path)
         if route is None:
-            return self._home_page() if path == "/" else Response(status_code=404)
+            return self._home_page() if path == "/" and request.method == "GET" else Response(status_code=404)
         if not route.is_anonymous and not self._has_key(request):
             return Response(status_code=401)
         body = await self._read_body(request)
@@ -201,8 +201,10 @@ def _body_limit() -> int:
 def _is_well_formed(request: Request) -> bool:
     """Tell whether host and path can be a URL; the real host's server refuses what cannot."""
     try:
-        unquote_to_bytes(request.scope["raw_path"]).decode()
+        path = unquote_to_bytes(request.scope["raw_path"]).decode()
     except UnicodeDecodeError:
+        return False
+    if not path.startswith("/"):  # whole addresses are for proxies, and * is for servers
         return False
     host = _HOST.fullmatch(request.headers.get("host", ""))
     return host is not None and int(host["port"] or 0) <= _LAST_PORT

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextvars
 import logging
+import re
 import sys
 
 #: The id of the invocation that runs in this context; None outside of one.
 current_invocation: contextvars.ContextVar[str | None] = contextvars.ContextVar("current_invocation", default=None)
 
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _QUIET = ("aiohttp", "azure", "httpcore", "httpx", "msal", "urllib3", "uvicorn")
 
 
@@ -29,9 +31,9 @@ class LineFormatter(logging.Formatter):
         super().__init__("%(asctime)s %(level)s %(name)s %(invocation)s%(message)s", datefmt="%H:%M:%S")
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 (the name is logging's)
-        """Render the first line; line breaks in the message are escaped, so that nobody can forge a line."""
+        """Render the first line; what steers terminals is escaped, so that nobody can forge a line or colour one."""
         record.level = record.levelname.lower()
-        record.message = record.message.replace("\r", "\\r").replace("\n", "\\n")
+        record.message = _CONTROL.sub(_escaped, record.message)
         return super().formatMessage(record)
 
     def formatException(self, ei: logging._SysExcInfoType) -> str:  # noqa: N802 (the name is logging's)
@@ -51,3 +53,7 @@ def configure_logging() -> None:
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     for name in _QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def _escaped(found: re.Match[str]) -> str:
+    return found[0].encode("unicode_escape").decode()

@@ -1,12 +1,14 @@
-"""python -m scripts.local.signalr --port N [--key KEY] [--entra-key FILE] [--keepalive SECONDS]"""
+"""SIGNALR_ACCESS_KEY=KEY python -m scripts.local.signalr --port N [--entra-key FILE] [--keepalive SECONDS]"""
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import os
 from datetime import timedelta
 from pathlib import Path
 
+from scripts.local.signalr import ACCESS_KEY
 from scripts.local.signalr.connections import Timings
 from scripts.local.signalr.entra import EntraTokens
 from scripts.local.signalr.server import SignalRServer
@@ -19,7 +21,6 @@ def main() -> None:
     """Serve until SIGTERM or SIGINT."""
     parser = argparse.ArgumentParser(prog="python -m scripts.local.signalr", description=__doc__)
     parser.add_argument("--port", type=int, required=True, help="0 = any free port; the first line printed names it")
-    parser.add_argument("--key", type=_key, default=PUBLIC_KEY, help="AccessKey (default: the public emulator key)")
     parser.add_argument(
         "--entra-key",
         type=Path,
@@ -29,17 +30,16 @@ def main() -> None:
     parser.add_argument("--keepalive", type=_seconds, default=Timings().keepalive, metavar="SECONDS")
     options = parser.parse_args()
     timings = Timings(keepalive=options.keepalive)
-    key = AccessKey(options.key)
+    secret = os.environ.pop(ACCESS_KEY, PUBLIC_KEY)
+    if len(secret.encode()) < SHORTEST_KEY:
+        parser.error(
+            f"{ACCESS_KEY} has less than {SHORTEST_KEY} bytes: make a random key, or unset it for a public one"
+        )
+    key = AccessKey(secret)
     callers = EntraTokens(options.entra_key.read_text()) if options.entra_key else key
     server = SignalRServer(port=options.port, callers=callers, key=key, timings=timings)
     with contextlib.suppress(KeyboardInterrupt):
         server.run()
-
-
-def _key(text: str) -> str:
-    if len(text.encode()) < SHORTEST_KEY:
-        raise argparse.ArgumentTypeError(f"the key needs at least {SHORTEST_KEY} bytes")
-    return text
 
 
 def _seconds(text: str) -> timedelta:

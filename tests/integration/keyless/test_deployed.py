@@ -12,6 +12,7 @@ import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+import httpx
 import psycopg
 import pytest
 from azure.core.credentials import AccessToken
@@ -25,6 +26,7 @@ import jobs
 from queued_jobs import JobRegistry
 from scripts import trial
 from scripts.bundle import PYTHON_VERSION, SITE_PACKAGES, Bundle
+from scripts.local import one_job
 from scripts.local.process import Command
 from scripts.local.programs import HEALTH, ROOT, answers
 from scripts.local.server import Server
@@ -189,6 +191,7 @@ def test_the_package_is_indexed_alone(
 
 def test_a_job_runs_end_to_end_on_the_package_without_any_key(
     target_python: TargetPython,
+    package: Bundle,
     app_folder: Path,
     host_folder: Path,
     settings: dict[str, str],
@@ -198,12 +201,16 @@ def test_a_job_runs_end_to_end_on_the_package_without_any_key(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate.certificate))
+    one_job._authorities.cache_clear()  # of an earlier test in this process
     app = DeployedApp(target_python, app_folder, host_folder, settings)
     try:
         app.start()
+        health = httpx.get(f"{app.page_url}api/health", trust_env=False)
+        assert health.json()["version"] == package.version
         assert trial.main([f"{app.page_url}#invite={settings['INVITE_SECRET']}"]) == 0, app.last_lines
     finally:
         app.stop()
+        one_job._authorities.cache_clear()
     printed = capsys.readouterr().out
     assert "6 files of 3,003,579 bytes came back byte by byte" in printed
     assert printed.splitlines()[-1] == "smoke    | ok"

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from scripts.local import ports, programs
-from scripts.local.errors import LocalRunError, Missing
+from scripts.local.errors import LocalRunError, Missing, ServerFailed
 from scripts.local.programs import FuncServer, HubServer, answers, python_command
 from tests.support.hub import ControlledHub
 
@@ -89,6 +89,12 @@ def test_a_key_may_begin_with_a_dash() -> None:
     server = HubServer("-" * 40)
     server.start()
     server.stop()
+
+
+def test_a_key_that_is_too_short_is_refused_without_being_shown() -> None:
+    with pytest.raises(ServerFailed, match="SIGNALR_ACCESS_KEY has less than 32 bytes") as caught:
+        HubServer("short-key").start()
+    assert "short-key" not in str(caught.value)
 
 
 def test_a_proxy_of_the_user_is_not_asked_for_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:

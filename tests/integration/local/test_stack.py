@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
 import signal
+import subprocess
+from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -13,6 +18,17 @@ from scripts.local.one_job import run_one_job
 from scripts.local.programs import answers
 from scripts.local.stack import Stack
 from tests.support.waiting import wait_until
+
+
+def command_lines() -> list[str]:
+    """Return what anybody on this machine may see of its processes."""
+    if Path("/proc/self/cmdline").exists():
+        lines = []
+        for path in Path("/proc").glob("[0-9]*/cmdline"):
+            with contextlib.suppress(OSError):  # it has ended meanwhile
+                lines.append(path.read_bytes().replace(b"\0", b" ").decode(errors="replace"))
+        return lines
+    return subprocess.run(["ps", "-axww", "-o", "args"], capture_output=True, text=True, check=True).stdout.splitlines()
 
 
 @pytest.mark.parametrize("part", ["host", "hub", "azurite", "postgres"])
@@ -26,6 +42,19 @@ def test_a_part_can_go_and_come_back(stack: Stack, part: str, end: str) -> None:
     server.start()
     assert server.ports == before
     assert stack.settings() == settings
+
+
+def test_no_command_line_holds_a_secret(stack: Stack) -> None:
+    settings = stack.settings()
+    hub_key = re.search(r"AccessKey=([^;]+)", settings["SIGNALR_CONNECTION"])
+    password = urlsplit(stack.database_url).password
+    assert hub_key is not None
+    assert password is not None
+    names = ("INVITE_SECRET", "ADMIN_INVITE_SECRET", "SESSION_SECRET")
+    secrets = {"hub": hub_key[1], "password": password, **{name: settings[name] for name in names}}
+    lines = command_lines()
+    assert any(f"--port {stack.hub.ports[0]}" in line for line in lines), "the hub's own line is among them"
+    assert not [name for name, secret in secrets.items() if any(secret in line for line in lines)]
 
 
 async def test_a_job_runs_through_all_parts(stack: Stack) -> None:
