@@ -41,7 +41,11 @@ def described(exc: Exception) -> JobError:
 
 def _text(exc: BaseException) -> str:
     try:
-        return str(exc) or type(exc).__name__
+        text = str(exc) or type(exc).__name__
+        if isinstance(exc, BaseExceptionGroup):
+            # of itself it says only how many there are
+            return "\n".join([text, *(f"{type(one).__name__}: {_text(one)}" for one in exc.exceptions[:5])])
+        return text
     except Exception:
         # the attempt has failed already; a class that cannot be printed must not hide that
         logger.exception("a %s has no text", type(exc).__name__)

@@ -7,7 +7,8 @@ import contextlib
 import contextvars
 import inspect
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import Future
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -17,7 +18,7 @@ from pydantic import BaseModel, ValidationError
 from queued_jobs import telemetry
 from queued_jobs._described import described
 from queued_jobs.context import JobContext
-from queued_jobs.dispatch import dispatch
+from queued_jobs.dispatch import Dispatcher
 from queued_jobs.errors import (
     InvalidRequest,
     JobCancelled,
@@ -50,7 +51,7 @@ async def tell(runner: Runner, job: QueuedJob) -> None:
 
 async def wake(runner: Runner, job: QueuedJob) -> None:
     """Wake what waited for this job."""
-    await wake_successors(job, repository=runner.repository, queues=runner.queues, notifier=runner.notifier)
+    await wake_successors(job, dispatcher=Dispatcher(runner.repository, runner.queues), notifier=runner.notifier)
 
 
 async def execute(runner: Runner, message: JobMessage) -> None:
@@ -99,6 +100,7 @@ class _Attempt:
         self._phase = "validating"
         self._result: BaseModel | None = None
         self._ended = asyncio.Event()
+        self._thread: Future[Any] | None = None
         self._untold: list[QueuedJob] = []
         self._telling: asyncio.Task[None] | None = None
 
@@ -120,7 +122,7 @@ class _Attempt:
             self._tell(done)
             if not done.status.is_final:
                 due = Due(message=JobMessage.of(done), queue=done.queue, delay=self._retry_in)
-                await dispatch([due], repository=self._repository, queues=self._runner.queues)
+                await Dispatcher(self._repository, self._runner.queues).send([due])
             await wake(self._runner, done)
         if self._telling is not None:
             await self._telling
@@ -133,21 +135,36 @@ class _Attempt:
             raise InvalidRequest(f"The stored request is not one that {runner.kind} accepts: {exc}") from exc
         self._phase = "executing"
         self._log("executing")
+        try:
+            return await self._execute_body(request)
+        except ExceptionGroup as exc:
+            error = _only_error(exc)
+        # outside of the handler, where it would lose what it was caused by
+        raise error
+
+    async def _execute_body(self, request: BaseModel) -> BaseModel | None:
         result: BaseModel | None
-        if inspect.iscoroutinefunction(runner.on_execute):
+        if inspect.iscoroutinefunction(self._runner.on_execute):
             try:
-                result = await runner.on_execute(request, self._ctx)
-            except SystemExit as exc:
+                result = await self._runner.on_execute(request, self._ctx)
+            except (Exception, asyncio.CancelledError, KeyboardInterrupt, GeneratorExit):
+                raise
+            except BaseException as exc:
                 raise _escaped(exc) from exc
         else:
             body: Callable[[], Any] = partial(contextvars.copy_context().run, self._in_thread, request)
-            result = await asyncio.get_running_loop().run_in_executor(runner.thread_pool, body)
+            self._thread = self._runner.thread_pool.submit(body)
+            result = await asyncio.wrap_future(self._thread)
         return result
 
     def _in_thread(self, request: BaseModel) -> Any:
         try:
             return self._runner.on_execute(request, self._ctx)
-        except (SystemExit, StopIteration) as exc:
+        except StopIteration as exc:
+            raise _escaped(exc) from exc
+        except Exception:
+            raise
+        except BaseException as exc:
             raise _escaped(exc) from exc
 
     async def _outcome(self) -> Finish | None:
@@ -172,6 +189,7 @@ class _Attempt:
                 raise
             if not self._ctx.lease_lost:
                 return self._failing(RuntimeError(f"The body let a cancellation of its own escape: {exc!r}"))
+            self._discard_when_it_comes()
             self._log("stopped: %s", LeaseLost())
             return None
         except Exception as exc:  # noqa: BLE001 (whatever a body raises becomes the row's error)
@@ -179,6 +197,7 @@ class _Attempt:
                 return self._failing(exc)
             late = JobTimeout(f"The attempt took longer than {self._runner.timeout}.")
             self._ctx.stop(late)
+            self._discard_when_it_comes()
             return self._failing(late)
         return lambda: self._succeed(data)
 
@@ -204,12 +223,29 @@ class _Attempt:
         self._phase = "finishing"
         done = await self._stored(finish)
         if done is None and self._result is not None:
-            self._log("its result is discarded: %s", LeaseLost())
-            try:
-                await self._runner.on_result_discarded(self._job, self._result)
-            except Exception:
-                self._runner.logger.exception("job %s: its discarded result was not cleaned up", self._job.id)
+            await self._discard(self._result)
         return done
+
+    async def _discard(self, result: BaseModel) -> None:
+        self._log("its result is discarded: %s", LeaseLost())
+        try:
+            await self._runner.on_result_discarded(self._job, result)
+        except Exception:
+            self._runner.logger.exception("job %s: its discarded result was not cleaned up", self._job.id)
+
+    def _discard_when_it_comes(self) -> None:
+        """Clean up after a thread that nobody waits for any more: it goes on to its next checkpoint or to its end."""
+        if self._thread is None or self._ctx.completed:
+            return
+        loop = asyncio.get_running_loop()
+
+        def discard(thread: Future[Any]) -> None:
+            if thread.cancelled() or thread.exception() is not None or thread.result() is None:
+                return
+            with contextlib.suppress(RuntimeError):  # the loop is closed: as after a crash
+                asyncio.run_coroutine_threadsafe(self._discard(thread.result()), loop)
+
+        self._thread.add_done_callback(discard)
 
     async def _stored(self, finish: Finish | None) -> QueuedJob | None:
         unsure = False  # did an earlier try get through, and only its reply was lost?
@@ -311,7 +347,21 @@ class _Attempt:
         self._runner.logger.info(f"job %s (%s) attempt %d: {text}", job.id, job.kind, job.attempt, *args, extra=fields)
 
 
-def _escaped(exc: SystemExit | StopIteration) -> RuntimeError:
+def _only_error(group: ExceptionGroup[Exception]) -> Exception:
+    """Return what tasks of a task group failed with, if it is one error or one kind of error, else the group."""
+    errors = list(_leaves(group))
+    return errors[0] if len({type(error) for error in errors}) == 1 else group
+
+
+def _leaves(group: ExceptionGroup[Exception]) -> Iterator[Exception]:
+    for error in group.exceptions:
+        if isinstance(error, ExceptionGroup):
+            yield from _leaves(error)
+        else:
+            yield error
+
+
+def _escaped(exc: BaseException) -> RuntimeError:
     """Stands for what would end the worker, or never arrive, instead of ending the attempt."""
     return RuntimeError(f"The body let {type(exc).__name__} escape: {exc}")
 

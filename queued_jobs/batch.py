@@ -82,6 +82,7 @@ async def queue_jobs(
         Up to 10,000.
     idempotency_key
         Up to 190 characters, for the batch as a whole: a repeated call with the same requests returns the same jobs.
+        Raises `KeyReused` if it has others besides, or a follow-up that the first had not.
     follow_up
         A job of the same user that is stored now and runs when the last of the others has ended. Without any others it
         runs at once.

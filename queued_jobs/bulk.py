@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 import psycopg
 
 from queued_jobs.database import Database, Row
-from queued_jobs.dispatch import dispatch
+from queued_jobs.dispatch import Dispatcher
 from queued_jobs.message import Due, JobMessage
 from queued_jobs.model import JobKey, JobStatus, QueuedJob
 from queued_jobs.notifier import Notifier, announce
@@ -20,8 +20,6 @@ from queued_jobs.search import Cursor, JobQuery, find_jobs
 from queued_jobs.succession import wake_successors
 
 _BATCH = 100
-#: So many messages are tried before the others of a batch: each may take seconds while the queue is away.
-_PROBE = 8
 _MOST_REFUSALS = 100
 
 
@@ -83,16 +81,16 @@ class BulkActions:
         query = query.created_until(as_of)
         changed, left, place = 0, limit, before
         refusals: list[Refusal] = []
-        reachable = True
+        dispatcher = Dispatcher(self._repository, self._queues)
         while left > 0:
             page = await find_jobs(self._database, query, before=place, limit=min(_BATCH, left))
             jobs, refused = await self._change(name, [job.id for job in page.jobs], as_of)
-            reachable = reachable and await self._send(jobs)
+            await dispatcher.send(_owed(jobs))
             if jobs:
                 by_owner = sorted(jobs, key=lambda job: job.user_id)
                 await announce(self._notifier.job_changed(*by_owner), f"a change of {len(jobs)} jobs")
                 ended = [job for job in jobs if job.status.is_final]
-                await wake_successors(*ended, repository=self._repository, queues=self._queues, notifier=self._notifier)
+                await wake_successors(*ended, dispatcher=dispatcher, notifier=self._notifier)
             changed += len(jobs)
             refusals += refused
             left -= len(page.jobs)
@@ -130,18 +128,14 @@ class BulkActions:
         rows = {row["id"]: row for row in await self._database.rows("standing", {"ids": list(ids)})}
         return [Refusal(id=key, reason=_reason(rows.get(key))) for key in ids]
 
-    async def _send(self, jobs: Sequence[QueuedJob]) -> bool:
-        """Wake workers for those of the jobs that wait now. False if no message gets through."""
-        due = [
-            Due(message=JobMessage.of(job), queue=job.queue, delay=timedelta())
-            for job in jobs
-            if job.status is JobStatus.PENDING and not job.is_held
-        ]
-        probe, rest = due[:_PROBE], due[_PROBE:]
-        if probe and not await dispatch(probe, repository=self._repository, queues=self._queues):
-            return False
-        await dispatch(rest, repository=self._repository, queues=self._queues)
-        return True
+
+def _owed(jobs: Sequence[QueuedJob]) -> list[Due]:
+    """Return the messages of those of the jobs that wait now."""
+    return [
+        Due(message=JobMessage.of(job), queue=job.queue, delay=timedelta())
+        for job in jobs
+        if job.status is JobStatus.PENDING and not job.is_held
+    ]
 
 
 def _reason(row: Row | None) -> str:

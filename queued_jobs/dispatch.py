@@ -1,9 +1,10 @@
-"""Gets a stored job's message onto its queue."""
+"""Gets the messages of stored jobs onto their queues."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Sequence
 
 from queued_jobs.errors import SendFailed, StoreUnavailable
@@ -14,30 +15,72 @@ from queued_jobs.repository import Repository
 logger = logging.getLogger(__name__)
 
 _CONCURRENT_SENDS = 8
+#: A queue is given up after so many failed sends in a row: as many as wait for it side by side.
+_MOST_FAILURES = _CONCURRENT_SENDS
+#: After so many seconds of sending nothing further is begun: a queue may be slow without ever failing.
+_PATIENCE = 30.0
+#: Marked together. A crash in between has no more than these sent again.
+_CHUNK = 500
 
 
-async def dispatch(due: Sequence[Due], *, repository: Repository, queues: Queues) -> int:
-    """Send these messages, and mark in one statement those that were sent. Returns how many.
+class Dispatcher:
+    """Sends what one action owes, in one batch or in several, and gives up queues that do not answer.
 
-    Never raises for a queue or a database that is away: what was not sent, or not marked, the sweeper sends (again).
-    Messages that are due later than the queue should hide them are left to the sweeper too.
+    However many messages there are: where a queue hangs, it costs one send's timeout, and where it crawls, half a
+    minute and one timeout. The rows of what was not sent owe their messages still, so the sweeper sends them.
     """
-    slots = asyncio.Semaphore(_CONCURRENT_SENDS)
 
-    async def send(one: Due) -> JobMessage | None:
-        async with slots:
-            try:
-                await queues.send(one.queue, one.message, delay=one.delay)
-            except SendFailed as exc:
-                logger.warning("job %s stays unsent for now: %s", one.message.id, exc)
-                return None
-            return one.message
+    def __init__(self, repository: Repository, queues: Queues) -> None:
+        self.repository = repository
+        self._queues = queues
+        self._failures: Counter[str] = Counter()
+        self._patience = _PATIENCE
 
-    near = [one for one in due if one.delay <= MAX_DELAY]
-    sent = [message for message in await asyncio.gather(*map(send, near)) if message is not None]
-    if sent:
+    async def send(self, due: Sequence[Due]) -> frozenset[JobMessage]:
+        """Send these messages, mark those that were sent, and return them.
+
+        Never raises for a queue or a database that is away: what was not sent, or not marked, the sweeper sends
+        (again). Messages that are due later than the queue should hide them are left to the sweeper too.
+        """
+        near = [one for one in due if one.delay <= MAX_DELAY]
+        clock = asyncio.get_running_loop().time
+        until = clock() + self._patience
+        sent: set[JobMessage] = set()
+        tried = 0
+        slots = asyncio.Semaphore(_CONCURRENT_SENDS)
+
+        async def send_one(one: Due) -> None:
+            nonlocal tried
+            async with slots:
+                if self._failures[one.queue] >= _MOST_FAILURES or clock() >= until:
+                    return
+                tried += 1
+                if await self._sends(one):
+                    sent.add(one.message)
+
+        for start in range(0, len(near), _CHUNK):
+            chunk = near[start : start + _CHUNK]
+            await asyncio.gather(*map(send_one, chunk))
+            await self._mark([one.message for one in chunk if one.message in sent])
+        self._patience = until - clock()
+        if tried < len(near):
+            logger.warning("%d messages are left to the sweeper: their queues do not keep up", len(near) - tried)
+        return frozenset(sent)
+
+    async def _sends(self, one: Due) -> bool:
         try:
-            await repository.mark_sent(sent)
+            await self._queues.send(one.queue, one.message, delay=one.delay)
+        except SendFailed as exc:
+            self._failures[one.queue] += 1
+            logger.warning("job %s stays unsent for now: %s", one.message.id, exc)
+            return False
+        self._failures[one.queue] = 0
+        return True
+
+    async def _mark(self, sent: Sequence[JobMessage]) -> None:
+        if not sent:
+            return
+        try:
+            await self.repository.mark_sent(sent)
         except StoreUnavailable as exc:
             logger.warning("%d messages were sent but not marked, so they will be sent again: %s", len(sent), exc)
-    return len(sent)

@@ -12,7 +12,7 @@ from psycopg import AsyncConnection
 from pydantic import BaseModel
 
 from queued_jobs import telemetry
-from queued_jobs.dispatch import dispatch
+from queued_jobs.dispatch import Dispatcher
 from queued_jobs.errors import InvalidRequest, StoreRefused
 from queued_jobs.message import Due, JobMessage
 from queued_jobs.model import JobKey, NewJob, QueuedJob
@@ -23,6 +23,8 @@ from queued_jobs.runner import JobRunner
 
 RequestT = TypeVar("RequestT", bound=BaseModel)
 ResultT = TypeVar("ResultT", bound=BaseModel | None)
+
+_LONGEST_DELAY = timedelta(days=36_500)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -36,7 +38,7 @@ class JobHandle(Generic[ResultT]):
     duplicate
         True if the idempotency or unique key was taken by that older job: nothing new was stored.
     sent
-        False while the message is still owed. The sweeper sends it then.
+        False where the message is owed still, by the sweeper or by whoever ends what the job waits for.
     """
 
     job: QueuedJob
@@ -85,7 +87,7 @@ async def queue_job(
     user_id
         The owner: 1 to 128 characters.
     delay
-        Run no earlier than this after now, by the database's clock. Negative means now.
+        Run no earlier than this after now, by the database's clock: up to 100 years. Negative means now.
     priority
         One of the runner's `priorities`: the job goes through that queue. None: through the ordinary one.
     idempotency_key
@@ -103,7 +105,8 @@ async def queue_job(
     Raises
     ------
     InvalidRequest
-        A text has a character that Postgres cannot keep, an identifier has a wrong length, or the priority is unknown.
+        A text has a character that Postgres cannot keep, an identifier has a wrong length, the priority is unknown, or
+        the delay is longer than that.
     StoreUnavailable
         Postgres did not answer. Whether the job was stored is unknown: try again with an idempotency key.
     """
@@ -141,6 +144,9 @@ def new_job(
     """Put together the row of a job. Raises `InvalidRequest` for what the store would refuse."""
     check_length("user_id", user_id, 128)
     check_length("idempotency_key", idempotency_key, 200)
+    if delay > _LONGEST_DELAY:
+        # Python cannot read moments after the year 9999, so whoever lists such a job would fail
+        raise InvalidRequest(f"The delay is {delay}, but may be {_LONGEST_DELAY.days:,} days at most.")
     if priority is not None and priority not in runner.priorities:
         raise InvalidRequest(
             f"{runner.kind} has no priority {priority!r}, only {', '.join(runner.priorities) or 'none'}."
@@ -185,7 +191,7 @@ async def store(
             repository=repository,
             queues=queues,
             notifier=notifier or NullNotifier(),
-            sent=one.job.sent_gen >= one.job.dispatch_gen,
+            sent=one.job.status.is_final or one.job.sent_gen >= one.job.dispatch_gen,
         )
         for job, one in zip(jobs, added, strict=True)
     ]
@@ -204,12 +210,11 @@ async def send_all(handles: Sequence[JobHandle[Any]]) -> None:
     first, jobs = new[0], [handle.job for handle in new]
     what = f"job {first.id} ({first.job.kind}) pending" if len(new) == 1 else f"{len(new)} new jobs"
     sent, _ = await asyncio.gather(
-        dispatch(due, repository=first.repository, queues=first.queues),
+        Dispatcher(first.repository, first.queues).send(due),
         announce(first.notifier.job_changed(*jobs), what),
     )
-    if sent == len(due):
-        for handle in new:
-            handle.sent = not handle.job.is_held
+    for handle in new:
+        handle.sent = JobMessage.of(handle.job) in sent
 
 
 def check_length(name: str, value: str | None, most: int) -> None:

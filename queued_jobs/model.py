@@ -69,7 +69,8 @@ class QueuedJob:
     unique_key: str | None
     #: Of the jobs of a kind with the same key only so many run at once as the kind allows.
     concurrency_key: str | None
-    #: Since when it waits for others with its key, and no message of it is on its way.
+    #: Since when no message of it is on its way, because the last one did not start it: it waits for others with its
+    #: key, for its time, or for a worker that knows it.
     parked_at: datetime | None
     #: The jobs that were queued together.
     batch_id: UUID | None

@@ -20,7 +20,7 @@ from queued_jobs.errors import JobConflict, KeyReused, StoreRefused
 from queued_jobs.message import Due, JobMessage
 from queued_jobs.model import Added, JobError, JobKey, NewJob, QueuedJob
 from queued_jobs.redact import storable
-from queued_jobs.repository import NO_KINDS
+from queued_jobs.repository import NO_KINDS, check_whole
 
 #: How long the enqueuer has to send after its commit before the sweeper does.
 GRACE = timedelta(seconds=5)
@@ -34,6 +34,7 @@ MAX_LOST = 3
 MAX_RESEND = 5
 #: Waits of 30 seconds doubling to 10 minutes for a worker that knows the kind: about a day.
 GIVE_UP = 147
+_FOR_EVER = timedelta(days=365_000)
 
 
 class PostgresRepository:
@@ -60,34 +61,30 @@ class PostgresRepository:
             params = {"jobs": Jsonb([_to_record(job) for job in missing]), "grace": GRACE.total_seconds()}
             for row in await self._database.rows("enqueue", params, conn=conn):
                 added[row["id"]] = Added(job=QueuedJob.from_row(row), duplicate=False)
-            for job in missing:
-                if job.id not in added:
-                    existing = await self._existing(job, conn)
-                    if existing is not None:
-                        added[job.id] = Added(job=existing, duplicate=True)
-                    elif job.unique_key is None and job.idempotency_key is None:
-                        raise StoreRefused(f"There is a job {job.id} already: its sequence lies behind the rows.")
+            left_out = [job for job in missing if job.id not in added]
+            existing = await self._existing(left_out, conn) if left_out else {}
+            added |= {key: Added(job=job, duplicate=True) for key, job in existing.items()}
             # what is missing still: the job that held its unique key has ended between the two statements
-            missing = [job for job in missing if job.id not in added]
-        return [added[job.id] for job in jobs]
+            missing = [job for job in left_out if job.id not in added]
+            for job in missing:
+                if job.unique_key is None and job.idempotency_key is None:
+                    raise StoreRefused(f"There is a job {job.id} already: its sequence lies behind the rows.")
+        check_whole(jobs, answer := [added[job.id] for job in jobs])
+        return answer
 
-    async def _existing(self, job: NewJob, conn: AsyncConnection[Any] | None) -> QueuedJob | None:
-        params = {
-            "kind": job.kind,
-            "user_id": job.user_id,
-            "idempotency_key": job.idempotency_key,
-            "unique_key": job.unique_key,
-            "request": Jsonb(job.request),
-        }
-        found = await self._database.row("find_existing", params, conn=conn)
-        if found is None:
-            return None
-        if job.idempotency_key is not None and found["same_key"]:
-            if not found["same_request"]:
-                raise KeyReused
-        elif not found["is_mine"]:
-            raise JobConflict("A job with the same unique key is under way already.")
-        return QueuedJob.from_row(found)
+    async def _existing(self, jobs: Sequence[NewJob], conn: AsyncConnection[Any] | None) -> dict[JobKey, QueuedJob]:
+        """Return the jobs that stand in the way of these, by the keys of these."""
+        params = {"jobs": Jsonb([_to_record(job) for job in jobs])}
+        found = {row["left_out"]: row for row in await self._database.rows("find_existing", params, conn=conn)}
+        for job in jobs:
+            if (row := found.get(job.id)) is None:
+                continue
+            if row["same_key"]:
+                if not row["same_request"]:
+                    raise KeyReused
+            elif not row["is_mine"]:
+                raise JobConflict("A job with the same unique key is under way already.")
+        return {key: QueuedJob.from_row(row) for key, row in found.items()}
 
     async def batch(self, batch_id: UUID) -> list[QueuedJob]:
         return await self._jobs("batch", batch_id=batch_id)
@@ -242,7 +239,7 @@ class PostgresRepository:
         return await self._jobs("expire", ids=list(ids))
 
     async def prune(self, *, older_than: timedelta, kinds: Mapping[str, timedelta] = NO_KINDS, limit: int) -> int:
-        await self._database.rows("prune_rejected", {"n": limit, "keep": older_than.total_seconds()})
+        await self._database.rows("prune_rejected", {"n": limit, "keep": _kept(older_than)})
         return len(await self._database.rows("prune", {"n": limit, **_retention(older_than, kinds)}))
 
     async def queue_ages(self) -> dict[str, timedelta]:
@@ -289,7 +286,12 @@ def _to_record(job: NewJob) -> dict[str, Any]:
 
 def _retention(older_than: timedelta, kinds: Mapping[str, timedelta]) -> dict[str, object]:
     return {
-        "keep": older_than.total_seconds(),
+        "keep": _kept(older_than),
         "kinds": list(kinds),
-        "keeps": [keep.total_seconds() for keep in kinds.values()],
+        "keeps": [_kept(keep) for keep in kinds.values()],
     }
+
+
+def _kept(span: timedelta) -> float:
+    # whoever says timedelta.max means for ever, and Postgres has no moment so long ago
+    return min(span, _FOR_EVER).total_seconds()

@@ -100,10 +100,12 @@ class Quotas:
             use = await self._database.row("quota_use", params, conn=connection)
             yield Start(connection=connection, refusal=self._refusal(use or {}))
 
-    async def check_start(self, user_id: str) -> None:
-        """Raise as `Start.check` does, without keeping the place: for what starts a job that is stored already."""
+    @asynccontextmanager
+    async def restarting(self, user_id: str) -> AsyncIterator[AsyncConnection[Any]]:
+        """Start a stored job afresh within this block, on its connection. Raises as `Start.check` does."""
         async with self.starting(user_id) as start:
             start.check()
+            yield start.connection
 
     def _refusal(self, use: dict[str, Any]) -> JobsError | None:
         limits = self._limits

@@ -10,10 +10,25 @@ from uuid import UUID
 
 from psycopg import AsyncConnection
 
+from queued_jobs.errors import KeyReused
 from queued_jobs.message import Due, JobMessage
 from queued_jobs.model import Added, JobError, JobKey, NewJob, QueuedJob
 
 NO_KINDS: Final[Mapping[str, timedelta]] = MappingProxyType({})
+
+
+def check_whole(jobs: Sequence[NewJob], added: Sequence[Added]) -> None:
+    """Raise `KeyReused` if of a batch and its follow-up some were stored before and some are new.
+
+    The new ones would be a batch of their own, whose follow-up does not wait for the others.
+    """
+    of_batches = [
+        one.duplicate
+        for job, one in zip(jobs, added, strict=True)
+        if job.idempotency_key is not None and (job.batch_id or job.after_batch)
+    ]
+    if any(of_batches) and not all(of_batches):
+        raise KeyReused
 
 
 class Repository(Protocol):
@@ -35,8 +50,8 @@ class Repository(Protocol):
 
         Answers in their order. In place of a job whose idempotency key (of this user and kind) or unique key (of this
         kind, while not ended) is taken stands the one that has it, and no second one is stored. Raises `KeyReused` when
-        that idempotency key came with another request, `JobConflict` when the unique key is held by another user's job:
-        then none of them is stored, unless the caller commits.
+        that idempotency key came with another request, or those of a batch in part, and `JobConflict` when the unique
+        key is held by another user's job: then none of them is stored, unless the caller commits.
         """
 
     async def batch(self, batch_id: UUID) -> list[QueuedJob]:
@@ -129,7 +144,7 @@ class Repository(Protocol):
     ) -> list[QueuedJob]:
         """Take jobs that succeeded longer ago than this, or than their kind's own time, and still have their result.
 
-        Each stays taken for an hour.
+        Each stays taken for an hour. Jobs of a batch are left until the follow-up that reads them has ended.
         """
 
     async def expire(self, ids: Sequence[JobKey]) -> list[QueuedJob]:
@@ -138,7 +153,8 @@ class Repository(Protocol):
     async def prune(self, *, older_than: timedelta, kinds: Mapping[str, timedelta] = NO_KINDS, limit: int) -> int:
         """Delete jobs that ended longer ago than this, or than their kind's own time. Returns how many.
 
-        Jobs whose result has not expired stay. Messages that named no job go too, without being counted.
+        Jobs whose result has not expired stay, those of a batch until its follow-up has ended, and those with attempts
+        that are not in the statistics yet: call `tally` first. Messages that named no job go too, and are not counted.
         """
 
     async def queue_ages(self) -> dict[str, timedelta]:

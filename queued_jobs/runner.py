@@ -27,6 +27,7 @@ RequestT = TypeVar("RequestT", bound=BaseModel)
 ResultT = TypeVar("ResultT", bound=BaseModel | None)
 
 _KIND = re.compile(r"[a-z][a-z0-9-]{0,62}")
+_LONGEST = timedelta(days=365)
 _QUEUE = re.compile(r"(?=.{3,56}$)[a-z0-9](-?[a-z0-9])+")
 
 
@@ -101,6 +102,11 @@ class JobRunner(abc.ABC, Generic[RequestT, ResultT]):
                     f"{name}: the queue {name_on_queue!r} of a priority must be 3 to 56 lower-case letters, digits and "
                     "single dashes, and not end in -poison: shorten or rename the priority."
                 )
+        for limit in ("timeout", "lease"):
+            if not timedelta() < getattr(cls, limit) <= _LONGEST:
+                raise TypeError(
+                    f"{name}: {limit} is {getattr(cls, limit)}, but must be more than nothing and a year at most."
+                )
         if cls.concurrency < 1:
             raise TypeError(f"{name}: concurrency is {cls.concurrency}: at least one job must be able to run.")
         if cls.schedule is not None:
@@ -130,7 +136,8 @@ class JobRunner(abc.ABC, Generic[RequestT, ResultT]):
 
         `async def` runs on the host's one event loop, where a blocking call stalls every other function; a plain `def`
         runs in a thread of its own. Raise `PermanentError` to fail at once, `RetryLater` to choose the delay;
-        anything else is retried by `retry`. Let what `ctx.checkpoint()` raises pass through.
+        anything else is retried by `retry`. Let what `ctx.checkpoint()` raises pass through. Where all tasks of a task
+        group failed with the same kind of error, that error counts.
         """
 
     async def on_status_updated(self, job: QueuedJob) -> None:
@@ -144,14 +151,15 @@ class JobRunner(abc.ABC, Generic[RequestT, ResultT]):
     async def on_result_expired(self, job: QueuedJob, result: ResultT) -> None:
         """Called before an old result is dropped from the row: remove what it refers to, such as a blob.
 
-        May be called twice for one job, and is not for a stored result that no longer fits its type. If it raises, it
-        is called again after an hour, and the result stays so long.
+        May be called twice for one job, and is not for a stored result that no longer fits its type. If it raises, or
+        a sweep has spent half a minute on old results, it is called again after an hour, and the result stays so long.
         """
 
     async def on_result_discarded(self, job: QueuedJob, result: ResultT) -> None:
         """Called with a result that was not stored because another attempt owns the job: remove what it left behind.
 
-        Skipped by a crash, so let old leftovers also expire by themselves.
+        Also with what a plain `def` body returns after its time is over. Skipped by a crash, so let old leftovers also
+        expire by themselves.
         """
 
     @classmethod

@@ -12,7 +12,8 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 from pydantic import BeforeValidator, PlainSerializer, SecretStr
 
-_MARK = "sealed:1:"
+#: How each seal begins. What comes from outside must not: it would be opened.
+SEAL_MARK = "sealed:1:"
 _SHORTEST_KEY = 32
 
 _ciphers: list[AESSIV] = []
@@ -30,10 +31,10 @@ def seal_with(keys: Sequence[str]) -> None:
 
 
 def _opened(value: object) -> object:
-    if not isinstance(value, str) or not value.startswith(_MARK):
+    if not isinstance(value, str) or not value.startswith(SEAL_MARK):
         return value  # as the caller gives it, before it was ever stored
     try:
-        sealed = base64.urlsafe_b64decode(value.removeprefix(_MARK))
+        sealed = base64.urlsafe_b64decode(value.removeprefix(SEAL_MARK))
     except (binascii.Error, ValueError):
         raise ValueError("is sealed, but damaged") from None
     for cipher in _ciphers:
@@ -49,7 +50,7 @@ def _sealed(value: SecretStr) -> str:
         raise ValueError("No key for sealing is set: call queued_jobs.seal_with when the process starts.")
     # the same text gives the same seal, so that a repeated request is seen to be the same
     sealed = _ciphers[0].encrypt(value.get_secret_value().encode(), None)
-    return _MARK + base64.urlsafe_b64encode(sealed).decode()
+    return SEAL_MARK + base64.urlsafe_b64encode(sealed).decode()
 
 
 #: The type of a text that only the job's body reads, by `get_secret_value()`: rows, pushes, pages, logs and exports

@@ -29,6 +29,7 @@ API_VERSION = "2022-11-01"  # the first that makes tokens for clients
 ADMINS = "admins"
 
 _PUSH_TIMEOUT = 2.0
+_MOST_FAILURES = 3
 _TOKEN_LIFE = timedelta(minutes=5)
 #: A browser connects anew at the latest after this time.
 _CLIENT_TOKEN_LIFE = timedelta(hours=1)
@@ -93,16 +94,24 @@ class SignalRNotifier:
         return self._connection.endpoint
 
     async def job_changed(self, *jobs: QueuedJob) -> None:
-        """Push `job` with the public views to the owners: one push for each owner."""
+        """Push `job` with the public views to the owners: one push for each owner.
+
+        Ends when the hub has failed three owners in a row, since each may take two seconds.
+        """
         self._nudges.get().add(str(job.id) for job in jobs)
         failed: PushFailed | None = None
+        in_a_row = 0
         for user_id in dict.fromkeys(job.user_id for job in jobs):
+            if in_a_row == _MOST_FAILURES:
+                break
             views = [JobView.of(job, self._registry).to_json() for job in jobs if job.user_id == user_id]
             try:
                 for start in range(0, len(views), _VIEWS_A_PUSH):
                     await self._send(_user(user_id), "job", views[start : start + _VIEWS_A_PUSH])
+                in_a_row = 0
             except PushFailed as exc:
                 failed = exc  # the other owners' pushes may well get through
+                in_a_row += 1
         if failed is not None:
             raise failed
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -11,8 +12,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from queued_jobs import telemetry
-from queued_jobs.dispatch import dispatch
-from queued_jobs.model import QueuedJob
+from queued_jobs.dispatch import Dispatcher
+from queued_jobs.model import JobKey, QueuedJob
 from queued_jobs.notifier import Notifier, announce
 from queued_jobs.queues import Queues
 from queued_jobs.repository import Repository
@@ -21,7 +22,10 @@ from queued_jobs.succession import wake_successors
 
 logger = logging.getLogger(__name__)
 
-_MOST_TALLIES = 20
+#: Of what piles up while the sweeper or a queue is away, one run takes so many batches.
+_MOST_BATCHES = 20
+#: A storage that hangs must not keep the next sweep from rescuing and sending.
+_EXPIRY_TIME = 30.0
 #: From here on a wait is worth a word in the log.
 _LONG_WAIT = timedelta(minutes=5)
 
@@ -45,7 +49,7 @@ class Sweeper:
     Parameters
     ----------
     limit
-        The most jobs that one duty touches in one run.
+        The most jobs that one statement touches. Sending and counting go through up to twenty such batches in one run.
     keep
         How long an ended job stays in the database, unless its kind says otherwise.
     runners
@@ -82,11 +86,11 @@ class Sweeper:
             logger.warning("job %s (%s) attempt %d was rescued: %s", job.id, job.kind, job.attempt, job.status)
         followed_up = await self._repository.follow_ups(limit=self._limit)
         resent = await self._repository.resend_silent(limit=self._limit)
-        due = await self._repository.unsent(limit=self._limit)
-        sent = await dispatch(due, repository=self._repository, queues=self._queues)
+        dispatcher = Dispatcher(self._repository, self._queues)
+        sent = await self._send(dispatcher)
         if changed := [*rescued, *followed_up]:
             await announce(self._notifier.job_changed(*changed), f"rescue of {len(changed)} jobs")
-        await wake_successors(*rescued, repository=self._repository, queues=self._queues, notifier=self._notifier)
+        await wake_successors(*rescued, dispatcher=dispatcher, notifier=self._notifier)
         await self._measure()
         tallied = await self._tally()  # before the pruning, so that no job goes uncounted
         expired = await self._expire()
@@ -104,6 +108,16 @@ class Sweeper:
         if report != SweepReport(rescued=0, resent=0, sent=0, pruned=0):
             logger.info("%s", report)
         return report
+
+    async def _send(self, dispatcher: Dispatcher) -> int:
+        """Send what is owed. What a queue that is away does not take keeps none waiting that is for another."""
+        sent = 0
+        for _ in range(_MOST_BATCHES):
+            due = await self._repository.unsent(limit=self._limit)
+            sent += len(await dispatcher.send(due))
+            if len(due) < self._limit:
+                break
+        return sent
 
     async def _measure(self) -> None:
         """Record how long the queues keep their jobs waiting, and say so where it is long."""
@@ -123,7 +137,15 @@ class Sweeper:
             if (times := [time for time in (runner.keep_result, runner.keep or self._keep) if time is not None])
         }
         due = await self._repository.expiring(older_than=self._keep, kinds=keep, limit=self._limit)
-        removed = [job.id for job in due if await self._remove_what_it_refers_to(job)]
+        removed: list[JobKey] = []
+        try:
+            async with asyncio.timeout(_EXPIRY_TIME):
+                for job in due:
+                    if await self._remove_what_it_refers_to(job):
+                        removed.append(job.id)
+        except TimeoutError:
+            late = len(due) - len(removed)
+            logger.warning("%d of %d old results were not removed in time, so they are tried later", late, len(due))
         if not removed:
             return 0
         expired = await self._repository.expire(removed)
@@ -150,7 +172,7 @@ class Sweeper:
     async def _tally(self) -> int:
         """Count what has ended since, in several batches if it is much, as after a time without a sweeper."""
         tallied = 0
-        for _ in range(_MOST_TALLIES):
+        for _ in range(_MOST_BATCHES):
             batch = await self._repository.tally(limit=self._limit)
             tallied += batch
             if batch < self._limit:

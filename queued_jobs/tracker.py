@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 import psycopg
+from psycopg import AsyncConnection
 
 from queued_jobs.bulk import BulkActions, BulkReport
 from queued_jobs.database import Database, Row
-from queued_jobs.dispatch import dispatch
+from queued_jobs.dispatch import Dispatcher
 from queued_jobs.errors import JobConflict, JobNotFound
 from queued_jobs.failures import Failures, read_failures
 from queued_jobs.message import Due, JobMessage
@@ -140,16 +142,26 @@ class JobTracker:
         job = QueuedJob.from_row(row)
         await announce(self._notifier.job_changed(job), f"job {job.id} ({job.kind}) {job.status}")
         if job.status.is_final:
-            await wake_successors(job, repository=self._repository, queues=self._queues, notifier=self._notifier)
+            dispatcher = Dispatcher(self._repository, self._queues)
+            await wake_successors(job, dispatcher=dispatcher, notifier=self._notifier)
         return job
 
-    async def retry(self, job_id: JobKey, *, user_id: str | _Anybody) -> QueuedJob:
+    async def retry(
+        self,
+        job_id: JobKey,
+        *,
+        user_id: str | _Anybody,
+        transaction: AbstractAsyncContextManager[AsyncConnection[Any] | None] | None = None,
+    ) -> QueuedJob:
         """Run a failed, aborted or cancelled job afresh, with all its attempts; its history stays.
 
-        Raises `JobConflict` in any other state, or if another job took its unique key meanwhile.
+        `transaction` is entered for the change, and committed before anybody is told: for what has to hold at that very
+        moment, such as a quota. Raises `JobConflict` in any other state, or if another job took its unique key
+        meanwhile.
         """
         try:
-            row = await self._database.row("requeue", _whose(job_id, user_id))
+            async with transaction or nullcontext() as conn:
+                row = await self._database.row("requeue", _whose(job_id, user_id), conn=conn)
         except psycopg.errors.UniqueViolation as exc:
             raise JobConflict("Another job with the same unique key is under way.") from exc
         if row is None:
@@ -158,7 +170,7 @@ class JobTracker:
         job = QueuedJob.from_row(row)
         if not job.is_held:
             due = Due(message=JobMessage.of(job), queue=job.queue, delay=timedelta())
-            await dispatch([due], repository=self._repository, queues=self._queues)
+            await Dispatcher(self._repository, self._queues).send([due])
         await announce(self._notifier.job_changed(job), f"job {job.id} ({job.kind}) {job.status}")
         return job
 

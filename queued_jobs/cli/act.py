@@ -62,7 +62,7 @@ async def prune(
     ] = False,
     yes: Yes = False,
 ) -> None:
-    """Delete jobs that ended long ago, with their attempts. The sweeper does this by itself, as its kinds want it."""
+    """Delete jobs that ended long ago. The statistics stay. The sweeper does this by itself, as its kinds want it."""
     age = parse_duration(older_than)
     async with connected(store) as system:
         which = "every job" if with_results else "every job without a result"
@@ -70,8 +70,13 @@ async def prune(
         while with_results and (batch := await system.repository.expiring(older_than=age, limit=_BATCH)):
             await system.repository.expire([job.id for job in batch])
         deleted = 0
-        while number := await system.repository.prune(older_than=age, limit=_BATCH):
+        while True:
+            # what is not counted is not deleted
+            counted = await system.repository.tally(limit=_BATCH)
+            number = await system.repository.prune(older_than=age, limit=_BATCH)
             deleted += number
+            if not counted and not number:
+                break
     _say(f"{_jobs(deleted)} deleted.")
 
 

@@ -14,8 +14,8 @@ from queued_jobs.errors import JobConflict, JobsError, KeyReused
 from queued_jobs.message import Due, JobMessage
 from queued_jobs.model import HELD, Added, Attempt, JobError, JobKey, JobStatus, NewJob, QueuedJob
 from queued_jobs.postgres import GIVE_UP, GRACE, HOLD, MAX_LOST, MAX_RESEND, STALE
-from queued_jobs.repository import NO_KINDS
-from queued_jobs.testing.rows import NEAR, SLACK, Rows, check
+from queued_jobs.repository import NO_KINDS, check_whole
+from queued_jobs.testing.rows import LOOKED_AT, NEAR, SLACK, Rows, check
 
 
 class InMemoryRepository(Rows):
@@ -37,7 +37,8 @@ class InMemoryRepository(Rows):
             check(job.request)
         before = dict(self.jobs)
         try:
-            return [self._add(job) for job in jobs]
+            check_whole(jobs, added := [self._add(job) for job in jobs])
+            return added
         except JobsError:
             self.jobs.clear()
             self.jobs |= before
@@ -172,8 +173,9 @@ class InMemoryRepository(Rows):
         until = self.clock() + HOLD
         woken = []
         if job.concurrency_key is not None:
-            line = [other for other in self._sharing(job) if other.available_at <= self.clock() and other.parked_at]
-            woken += [self._set(first, next_send_at=until, parked_at=None) for first in line[:1]]
+            line = [other for other in self._sharing(job) if other.available_at <= self.clock()]
+            parked = [other for other in line[:LOOKED_AT] if other.parked_at]
+            woken += [self._set(first, next_send_at=until, parked_at=None) for first in parked[:1]]
         if job.batch_id is not None and job.status.is_final:
             woken += self._follow_up(lambda held: held.after_batch == job.batch_id, until)
         return woken
@@ -187,8 +189,9 @@ class InMemoryRepository(Rows):
         if job is None:
             return None
         if job.available_at > now + SLACK:
-            if job.sent_gen >= job.dispatch_gen:
-                self._set(job, sent_gen=job.dispatch_gen - 1, next_send_at=max(now, job.available_at - NEAR))
+            if not job.is_held and (job.sent_gen >= job.dispatch_gen or job.parked_at is None):
+                near = max(now, job.available_at - NEAR)
+                self._set(job, sent_gen=job.dispatch_gen - 1, next_send_at=near, parked_at=now)
             return None
         if job.kind == kind and job.schema_version <= schema_version:
             return None
@@ -201,6 +204,7 @@ class InMemoryRepository(Rows):
             error=JobError(type="no-handler", message=text) if gone else job.error,
             available_at=now + timedelta(seconds=min(600, 30 * 2 ** min(job.resend_count, 5))),
             next_send_at=now,
+            parked_at=now,
             sent_gen=job.dispatch_gen - 1,
             resend_count=job.resend_count + 1,
         )
@@ -279,6 +283,7 @@ class InMemoryRepository(Rows):
             sent_gen=job.dispatch_gen - 1,
             resend_count=job.resend_count + 1,
             next_send_at=now + timedelta(seconds=30),
+            parked_at=now,
         )
 
     async def reject(self, queue: str, body: bytes, reason: str) -> None:
@@ -323,7 +328,7 @@ class InMemoryRepository(Rows):
         old = [
             job
             for job in self.jobs.values()
-            if job.result is not None and job.next_send_at < now and self._is_older(job, older_than, kinds)
+            if job.result is not None and job.next_send_at < now and self._is_kept_no_longer(job, older_than, kinds)
         ]
         return [self._set(job, next_send_at=now + timedelta(hours=1)) for job in old[:limit]]
 
@@ -332,7 +337,11 @@ class InMemoryRepository(Rows):
         return [self._changed(job, result=None, expired_at=self.clock()) for job in found]
 
     async def prune(self, *, older_than: timedelta, kinds: Mapping[str, timedelta] = NO_KINDS, limit: int) -> int:
-        old = [job.id for job in self.jobs.values() if job.result is None and self._is_older(job, older_than, kinds)]
+        old = [
+            job.id
+            for job in self.jobs.values()
+            if job.result is None and self._is_kept_no_longer(job, older_than, kinds)
+        ]
         for key in old[:limit]:
             del self.jobs[key]
             self.attempts.pop(key, None)

@@ -17,6 +17,8 @@ from queued_jobs.testing.clock import database_time
 
 NEAR = timedelta(minutes=10)
 SLACK = timedelta(seconds=1)
+#: Of a line, to find the one that is woken.
+LOOKED_AT = 100
 
 
 class Rows:
@@ -31,8 +33,14 @@ class Rows:
         self.rejected: list[tuple[str, bytes, str]] = []
         self._tokens: dict[UUID, tuple[JobKey, int]] = {}
 
-    def _is_older(self, job: QueuedJob, than: timedelta, kinds: Mapping[str, timedelta]) -> bool:
-        return job.finished_at is not None and job.finished_at < self.clock() - kinds.get(job.kind, than)
+    def _is_kept_no_longer(self, job: QueuedJob, keep: timedelta, kinds: Mapping[str, timedelta]) -> bool:
+        if job.finished_at is None or self.clock() - job.finished_at <= kinds.get(job.kind, keep):
+            return False
+        return not any(
+            other.after_batch == job.batch_id and other.finished_at is None
+            for other in self.jobs.values()
+            if job.batch_id is not None
+        )
 
     def _runnable(self, message: JobMessage, kind: str, schema_version: int) -> QueuedJob | None:
         job = self._waiting(message)
@@ -89,7 +97,7 @@ class Rows:
             status,
             outcome,
             dispatch_gen=job.dispatch_gen + 1,
-            available_at=now + delay,
+            available_at=job.available_at if status.is_final else now + delay,
             next_send_at=now + max(grace, delay - NEAR),
             **changes,
         )

@@ -58,6 +58,30 @@ class TestAdd:
         assert await jobs.repository.batch(uuid4()) == []
 
 
+class TestWhole:
+    """The jobs of a batch under one idempotency key are all new, or all there already."""
+
+    async def keyed(self, jobs: Helpers, numbers: list[int], *, follow_up: bool = False) -> list[NewJob]:
+        batch_id = uuid4()
+        members = [await new(jobs, n, batch_id=batch_id, idempotency_key=f"k/{n}") for n in numbers]
+        if follow_up:
+            members.append(await new(jobs, 99, kind="then", after_batch=batch_id, idempotency_key="k/then"))
+        return members
+
+    async def test_the_same_ones_again_are_those_that_are_there(self, jobs: Helpers) -> None:
+        first = await jobs.repository.add(*await self.keyed(jobs, [1, 2], follow_up=True))
+        again = await jobs.repository.add(*await self.keyed(jobs, [1, 2], follow_up=True))
+        assert [one.job.id for one in again] == [one.job.id for one in first]
+        assert all(one.duplicate for one in again)
+
+    @pytest.mark.parametrize(("numbers", "follow_up"), [([1, 2, 3], False), ([1, 2], True)])
+    async def test_some_more_are_another_batch(self, jobs: Helpers, numbers: list[int], follow_up: bool) -> None:
+        await jobs.repository.add(*await self.keyed(jobs, [1, 2]))
+        with pytest.raises(KeyReused):
+            await jobs.repository.add(*await self.keyed(jobs, numbers, follow_up=follow_up))
+        assert len(await jobs.repository.add(*await self.keyed(jobs, [3]))) == 1, "it was not stored then"
+
+
 class TestFollowUp:
     async def test_it_is_held_for_as_long_as_it_takes(self, jobs: Helpers) -> None:
         _, members, held = await batch(jobs, 1)

@@ -175,9 +175,11 @@ class TestEnds:
         assert failed.finished_at is not None
 
     async def test_the_last_attempt_is_final(self, jobs: Helpers) -> None:
-        failed = await jobs.repository.fail(await jobs.running(max_attempts=1), BOOM, retry_in=HOUR)
+        job = await jobs.running(max_attempts=1)
+        failed = await jobs.repository.fail(job, BOOM, retry_in=HOUR)
         assert failed is not None
         assert failed.status is JobStatus.FAILED
+        assert failed.available_at == job.available_at, "how long it waited can still be told"
 
     async def test_a_failure_after_a_cancel_request_is_a_cancel(self, jobs: Helpers) -> None:
         job = await jobs.running()
@@ -342,6 +344,7 @@ class TestRescue:
         (rescued,) = await jobs.repository.rescue(limit=10)
         assert rescued.error is not None
         assert (rescued.status, rescued.lost_count, rescued.error.type) == (status, 0, "timeout")
+        assert (rescued.available_at == job.available_at) == status.is_final
         assert [attempt.outcome for attempt in await jobs.attempts(job.id)] == ["timeout"]
 
     async def test_a_lost_job_with_a_cancel_request_is_cancelled(self, jobs: Helpers) -> None:
@@ -389,8 +392,47 @@ class TestPrune:
             await jobs.repository.succeed(job, None)
         await jobs.shift(old.id, finished_at=-timedelta(days=40))
         await jobs.shift(waiting.id, created_at=-timedelta(days=400))
+        await jobs.repository.tally(limit=10)
         assert await jobs.repository.prune(older_than=timedelta(days=30), limit=10) == 1
         assert await jobs.repository.prune(older_than=timedelta(days=30), limit=10) == 0
         await jobs.row(new.id)
         await jobs.row(waiting.id)
         assert await jobs.attempts(old.id) == []
+
+
+class TestLateMarks:
+    """A sender whose message was delivered and answered before it could say that it was sent."""
+
+    async def test_after_a_worker_without_the_handler_the_job_is_owed_its_message(self, jobs: Helpers) -> None:
+        job = await jobs.waiting()
+        assert await jobs.repository.defer(JobMessage.of(job), kind="other", schema_version=1) is not None
+        await self.late(jobs, job)
+
+    async def test_after_a_message_that_came_too_early(self, jobs: Helpers) -> None:
+        job = await jobs.waiting(delay=timedelta(minutes=5))
+        assert await jobs.repository.defer(JobMessage.of(job), kind="demo", schema_version=1) is None
+        row = await self.late(jobs, job)
+        assert row.version == job.version
+
+    async def test_after_the_poison_queue(self, jobs: Helpers) -> None:
+        job = await jobs.waiting()
+        assert await jobs.repository.poisoned(JobMessage.of(job)) is not None
+        await self.late(jobs, job)
+
+    async def late(self, jobs: Helpers, job: QueuedJob) -> QueuedJob:
+        await jobs.repository.mark_sent([JobMessage.of(job)])
+        row = await jobs.row(job.id)
+        assert row.sent_gen == job.dispatch_gen - 1, "nothing is on its way, so it must be sent again"
+        await jobs.shift(job.id, next_send_at=-timedelta(minutes=1))
+        (due,) = await jobs.repository.unsent(limit=10)
+        assert due.message == JobMessage.of(job)
+        await jobs.repository.mark_sent([due.message])
+        assert (await jobs.row(job.id)).sent_gen == job.dispatch_gen, "a mark of the later message counts"
+        return row
+
+    async def test_a_second_early_message_changes_nothing(self, jobs: Helpers) -> None:
+        job = await jobs.waiting(delay=HOUR)
+        await jobs.repository.defer(JobMessage.of(job), kind="demo", schema_version=1)
+        row = await jobs.row(job.id)
+        await jobs.repository.defer(JobMessage.of(job), kind="demo", schema_version=1)
+        assert await jobs.row(job.id) == row

@@ -110,21 +110,21 @@ CODE_MUTANTS: dict[str, CodeMutant] = {
     "a second call of send sends again": CodeMutant(
         "enqueue:send_all", "if not handle.duplicate and not handle.sent]", "if not handle.duplicate]"
     ),
-    "what the queue refused is marked as sent": CodeMutant("dispatch:dispatch", "return None", "return one.message"),
+    "what the queue refused is marked as sent": CodeMutant("dispatch:Dispatcher._sends", "return False", "return True"),
     "a far message is hidden on the queue": CodeMutant(
-        "dispatch:dispatch", "if one.delay <= MAX_DELAY", "if one.delay is not None"
+        "dispatch:Dispatcher.send", "if one.delay <= MAX_DELAY", "if one.delay is not None"
     ),
-    "what was sent is not marked": CodeMutant("dispatch:dispatch", "if sent:", "if not sent:"),
+    "what was sent is not marked": CodeMutant("dispatch:Dispatcher._mark", "if not sent:", "if sent:"),
     "a mark that fails is raised": CodeMutant(
-        "dispatch:dispatch",
+        "dispatch:Dispatcher._mark",
         'logger.warning("%d messages were sent but not marked, so they will be sent again: %s", len(sent), exc)',
         "raise",
     ),
     "a key with another request returns the first job": CodeMutant(
-        "postgres:PostgresRepository._existing", 'if not found["same_request"]:', 'if found["same_request"] is None:'
+        "postgres:PostgresRepository._existing", 'if not row["same_request"]:', 'if row["same_request"] is None:'
     ),
     "another user's job is returned": CodeMutant(
-        "postgres:PostgresRepository._existing", 'elif not found["is_mine"]:', 'elif found["is_mine"] is None:'
+        "postgres:PostgresRepository._existing", 'elif not row["is_mine"]:', 'elif row["is_mine"] is None:'
     ),
     # the sweeper, people, pushes
     "a rescue is not shown": CodeMutant(
@@ -134,12 +134,10 @@ CODE_MUTANTS: dict[str, CodeMutant] = {
         lambda: test_sweeper.test_a_lost_worker_is_rescued_sent_and_shown_in_one_sweep(World()),
     ),
     "what is owed is not sent": CodeMutant(
-        "sweeper:Sweeper.run_once", "await self._repository.unsent(limit=self._limit)", "[]"
+        "sweeper:Sweeper._send", "await self._repository.unsent(limit=self._limit)", "[]"
     ),
     "everybody is an admin": CodeMutant("tracker:_whose", '"any_user": anybody', '"any_user": True'),
-    "a retry leaves the message to the sweeper": CodeMutant(
-        "tracker:JobTracker.retry", "await dispatch([due], ", "await dispatch([], "
-    ),
+    "a retry leaves the message to the sweeper": CodeMutant("tracker:JobTracker.retry", ".send([due])", ".send([])"),
     "a push carries other users' jobs": CodeMutant(
         "signalr:SignalRNotifier.job_changed", "if job.user_id == user_id", "if job.user_id"
     ),

@@ -60,6 +60,8 @@ class ExpectedJob:
     gen: int = 1
     sent: int = 0
     resends: int = 0
+    #: Its last message was answered without a start, so that a late mark of it counts for nothing.
+    parked: bool = False
     token: UUID | None = None
     cancel_requested: bool = False
     error: str | None = None
@@ -110,11 +112,12 @@ class ExpectedJob:
         self._step("add")
 
     def marked(self, gen: int) -> None:
-        if self.gen == gen > self.sent:
+        if self.gen == gen > self.sent and not self.parked:
             self.sent = gen
             self._set(next_send_at=NOW)
 
     def picked(self) -> None:
+        self.parked = False
         self._set(next_send_at=HOLD)
 
     def resent(self) -> None:
@@ -127,16 +130,16 @@ class ExpectedJob:
 
     def claimed(self, token: UUID) -> None:
         self.status, self.token, self.attempt = JobStatus.RUNNING, token, self.attempt + 1
-        self.sent, self.resends = self.gen, 0
+        self.sent, self.resends, self.parked = self.gen, 0, False
         self.progress = self.message = None
         self.claims.append(Claim(gen=self.gen, attempt=self.attempt, token=token))
         self._set(lease_until=LEASE, deadline_at=TIMEOUT, started_at=NOW)
         self._step("claim")
 
     def came_early(self, now: datetime) -> None:
-        if self.sent >= self.gen:
+        if self.sent >= self.gen or not self.parked:
             near = self.at("available_at", now) - NEAR
-            self.sent = self.gen - 1
+            self.sent, self.parked = self.gen - 1, True
             self._set(next_send_at=near if near > now else NOW)
             self._step("not_due", visible=False)
 
@@ -204,6 +207,7 @@ class ExpectedJob:
 
     def requeued(self) -> None:
         self.status, self.attempt, self.lost_count, self.resends = JobStatus.PENDING, 0, 0, 0
+        self.parked = False
         self.error, self.cancel_requested, self.progress, self.message = None, False, None, None
         self._set(started_at=None, finished_at=None, seen_at=None, cleared_at=None)
         self._again(NOW, NOW)
@@ -227,7 +231,7 @@ class ExpectedJob:
         if gone:
             self.status, self.error = JobStatus.ABORTED, error
             self._set(finished_at=NOW)
-        self.sent, self.resends = self.gen - 1, self.resends + 1
+        self.sent, self.resends, self.parked = self.gen - 1, self.resends + 1, True
 
     def _leave(self, status: JobStatus, outcome: str, error: str | None = None) -> None:
         self.status, self.token = status, None

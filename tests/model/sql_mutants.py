@@ -28,8 +28,8 @@ SQL_MUTANTS: dict[str, dict[str, tuple[str, str]]] = {
         ),
     },
     "find_existing": {
-        "takes another request for the same": ("request = %(request)s as", "true as"),
-        "takes another user's job for one's own": ("user_id = %(user_id)s as is_mine", "true as is_mine"),
+        "takes another request for the same": ("found.request = new.request as", "true as"),
+        "takes another user's job for one's own": ("found.user_id = new.user_id as is_mine", "true as is_mine"),
     },
     "claim": {
         "ignores the generation": ("dispatch_gen = %(gen)s and", "%(gen)s::bigint is not null and"),
@@ -46,11 +46,13 @@ SQL_MUTANTS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "not_due": {
         "does not send again": ("set sent_gen = dispatch_gen - 1", "set sent_gen = sent_gen"),
+        "is undone by a late mark": ("parked_at = clock_timestamp(),", "parked_at = parked_at,"),
     },
     "no_handler": {
         "never gives up": ("resend_count >= %(give_up)s", "resend_count >= 1000 * %(give_up)s"),
         "does not wait": ("least(600, 30 * power(2, least(resend_count, 5)))", "0"),
         "is not sent again": ("sent_gen = dispatch_gen - 1, resend_count", "resend_count"),
+        "is undone by a late mark": ("parked_at = clock_timestamp(),", ""),
     },
     "heartbeat": {
         "ignores the token": _TOKEN,
@@ -94,6 +96,7 @@ SQL_MUTANTS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "mark_sent": {
         "marks whatever is current": ("sent.gen", "j.dispatch_gen"),
+        "marks what was answered meanwhile": (" and j.parked_at is null", ""),
         "marks an old generation": ("j.dispatch_gen = sent.gen and j.sent_gen < sent.gen", "true"),
     },
     "rescue": {
@@ -118,6 +121,7 @@ SQL_MUTANTS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "poisoned": {
         "touches a running job": (" and status in ('pending','retrying')", ""),
+        "is undone by a late mark": ("parked_at = clock_timestamp(), version", "version"),
         "does not wake the job again": ("sent_gen = dispatch_gen - 1, resend_count", "resend_count"),
         "never gives up": ("resend_count >= %(max_resend)s", "resend_count >= 1000 * %(max_resend)s"),
     },

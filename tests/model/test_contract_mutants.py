@@ -56,7 +56,7 @@ MUTANTS = {
         "wait_in_line", "30 * line.ahead", "0 * line.ahead", _waiting.test_a_place_that_is_given_up_wakes_the_oldest
     ),
     "the end of a long line waits for hours": Mutant(
-        "wait_in_line", "least(600, ", "least(60000, ", _waiting.test_the_wait_is_ten_minutes_at_most
+        "wait_in_line", "least(600, 30 *", "least(60000, 300 *", _waiting.test_the_wait_is_ten_minutes_at_most
     ),
     "the newest is woken": Mutant(
         "next_in_line",
@@ -108,6 +108,18 @@ MUTANTS = {
         "version = version + 1",
         "version = version",
         test_retention.test_an_old_result_is_dropped_and_that_is_told,
+    ),
+    "a follow-up does not find its batch": Mutant(
+        "prune",
+        "and (batch_id is null or batch_id not in (select after_batch from awaited))",
+        "",
+        test_retention.test_what_a_follow_up_is_to_read_is_kept_until_it_has_ended,
+    ),
+    "a follow-up does not find the results of its batch": Mutant(
+        "expiring",
+        "and (batch_id is null or batch_id not in (select after_batch from awaited))",
+        "",
+        test_retention.test_what_a_follow_up_is_to_read_is_kept_until_it_has_ended,
     ),
     "a job goes before its result": Mutant(
         "prune", "result is null", "kind is not null", test_retention.test_a_job_goes_after_its_result

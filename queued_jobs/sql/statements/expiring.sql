@@ -6,6 +6,8 @@ with recursive found as (
   union all
   select (select j.kind from queued_jobs.job j where j.result is not null and j.kind > found.kind order by j.kind limit 1)
   from found where found.kind is not null),
+awaited as (  -- by follow-ups, which read the jobs of their batch
+  select after_batch from queued_jobs.job where after_batch is not null and status in ('pending','running','retrying')),
 due as (
   select j.id
   from found left join unnest(%(kinds)s::text[], %(keeps)s::float8[]) as own (kind, keep) using (kind)
@@ -13,6 +15,7 @@ due as (
     select id from queued_jobs.job
     where kind = found.kind and result is not null and next_send_at < statement_timestamp()
       and finished_at < statement_timestamp() - make_interval(secs => coalesce(own.keep, %(keep)s))
+      and (batch_id is null or batch_id not in (select after_batch from awaited))
     order by finished_at limit %(n)s for update skip locked) j
   limit %(n)s)
 update queued_jobs.job j

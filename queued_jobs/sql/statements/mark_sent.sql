@@ -1,4 +1,5 @@
--- Record that these generations were sent. 0 rows (already claimed, put in line, or a newer generation) is fine: a claim proves the send.
+-- Record that these generations were sent. 0 rows are fine: already claimed, a newer generation, or parked, because that message has
+-- been answered before its sender came to say so: in line, too early, no handler, or poisoned. The job is owed another one then.
 update queued_jobs.job j
 set sent_gen = sent.gen, next_send_at = clock_timestamp()
 from unnest(%(ids)s::job_key[], %(gens)s::bigint[]) as sent (id, gen)

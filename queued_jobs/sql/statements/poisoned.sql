@@ -7,6 +7,6 @@ set status = case when resend_count >= %(max_resend)s then 'aborted' else status
                  then jsonb_build_object('type', 'poison', 'message',
                    format('The queue %%s gave up on its message again and again.', queue)) else error end,
     sent_gen = dispatch_gen - 1, resend_count = resend_count + 1, next_send_at = clock_timestamp() + interval '30 seconds',
-    version = version + 1
+    parked_at = clock_timestamp(), version = version + 1
 where id = %(id)s and dispatch_gen = %(gen)s and status in ('pending','retrying')
 returning *

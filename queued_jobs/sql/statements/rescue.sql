@@ -16,7 +16,10 @@ done as (
                    then jsonb_build_object('type', 'worker-lost', 'message', format('Its worker stopped without a word during attempt %%s.', j.attempt))
                    else jsonb_build_object('type', 'timeout', 'message', format('Attempt %%s took longer than it is allowed to.', j.attempt)) end,
       lease_token = null, lease_until = null, deadline_at = null,
-      dispatch_gen = j.dispatch_gen + 1, available_at = clock_timestamp(), next_send_at = clock_timestamp(),
+      dispatch_gen = j.dispatch_gen + 1, next_send_at = clock_timestamp(),
+      available_at = case when j.cancel_requested or j.attempt >= j.max_attempts
+                               or (lost.worker_lost and j.lost_count + 1 >= %(max_lost)s) then j.available_at
+                          else clock_timestamp() end,
       version = j.version + 1
   from lost
   where j.id = lost.id and j.status = 'running' and j.lease_token = lost.lease_token

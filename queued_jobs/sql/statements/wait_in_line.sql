@@ -1,12 +1,15 @@
 -- After a claim of 0 rows: as many jobs with its concurrency key run as may, or older ones wait for their places. It is sent again
--- when one of them ends; should that go unnoticed, after 30 seconds for each job ahead, ten minutes at most.
+-- when one of them ends; should that go unnoticed, after 30 seconds for each job ahead, ten minutes at most. So more than twenty
+-- of them need not be counted, nor more than `at_once`.
 with line as (
   select (select count(*) from queued_jobs.job other
           where other.kind = j.kind and other.concurrency_key = j.concurrency_key and other.status = 'running')
-       + (select count(*) from queued_jobs.job older
-          where older.kind = j.kind and older.concurrency_key = j.concurrency_key
-            and older.status in ('pending','retrying') and older.available_at <= clock_timestamp()
-            and (older.created_at, older.id) < (j.created_at, j.id)) as ahead
+       + (select count(*) from (
+            select from queued_jobs.job older
+            where older.kind = j.kind and older.concurrency_key = j.concurrency_key
+              and older.status in ('pending','retrying') and older.available_at <= clock_timestamp()
+              and (older.created_at, older.id) < (j.created_at, j.id)
+            order by older.created_at, older.id limit greatest(20, %(at_once)s)) counted) as ahead
   from queued_jobs.job j where j.id = %(id)s and j.concurrency_key is not null)
 update queued_jobs.job j
 set sent_gen = dispatch_gen - 1, parked_at = clock_timestamp(),

@@ -130,6 +130,7 @@ class TestRetryAll:
 
     async def test_a_job_that_is_gone_in_between(self, shop: Shop, meanwhile: Meanwhile) -> None:
         await fail(shop, await shop.running())
+        await shop.repository.tally(limit=10)
         with meanwhile(lambda: shop.repository.prune(older_than=timedelta(days=-1), limit=10)):
             report = await shop.tracker.retry_all(FAILED)
         assert (report.changed, dict(report.refused)) == (0, {"The job is gone.": 1})

@@ -11,7 +11,7 @@ from uuid import uuid4
 
 import psycopg
 import pytest
-from psycopg import Connection
+from psycopg import Connection, sql
 from psycopg.rows import dict_row
 from uuid_utils.compat import uuid7
 
@@ -286,6 +286,39 @@ class TestDuties:
             plan = Plan(connection, "claim", claim)
         assert plan.scanned == set()
         assert plan.looked_at <= 2
+
+
+class TestLine:
+    """Ten thousand jobs with one concurrency key: what one of them costs does not grow with those ahead of it."""
+
+    LENGTH = 10_000
+    LINE = (
+        "insert into queued_jobs.job (id, kind, queue, user_id, request, concurrency_key, sent_gen, parked_at,"
+        " created_at, next_send_at) select gen_random_uuid(), 'line', 'line', 'ann', '{}', 'ann', %(sent)s,"
+        " case when %(sent)s = 0 then now() end, now() - interval '1 day' + n * interval '1 ms',"
+        " now() + interval '10 minutes' from generate_series(1, %(length)s) n"
+    )
+
+    @pytest.mark.parametrize("mode", ["force_custom_plan", "force_generic_plan"])
+    @pytest.mark.parametrize("sent", [0, 1], ids=["in line", "on their way"])
+    @pytest.mark.parametrize("at_once", [1, 5])
+    def test_none_is_read_to_its_end(self, connection: Connection[Row], sent: int, at_once: int, mode: str) -> None:
+        with connection.transaction(force_rollback=True):
+            connection.execute(self.LINE, {"length": self.LENGTH, "sent": sent})
+            line = connection.execute(
+                "select id from queued_jobs.job where kind = 'line' order by created_at"
+            ).fetchall()
+            connection.execute(sql.SQL("set local plan_cache_mode = {}").format(sql.Literal(mode)))
+            worker = {"token": uuid4(), "worker_id": "w", "lease": 60, "timeout": 60}
+            job = {"gen": 1, "kind": "line", "schema_version": 1, "at_once": at_once}
+            for place in (self.LENGTH // 2, self.LENGTH - 1):
+                for name in ("claim", "wait_in_line"):
+                    plan = Plan(connection, name, {"id": line[place]["id"], **job, **worker})
+                    assert plan.scanned == set(), name
+                    assert plan.looked_at <= 25, f"{name} at {place}"
+            plan = Plan(connection, "next_in_line", {"kind": "line", "concurrency_key": "ann", "hold": 15})
+            assert plan.scanned == set()
+            assert plan.looked_at <= 110
 
 
 class TestStatistics:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -96,6 +97,84 @@ class TestOnce:
             turn = await (await conn.execute("select created_until from queued_jobs.tally_turn")).fetchone()
         assert turn is not None
         assert turn["created_until"] <= row["xact_start"] - 9 * MINUTE
+
+
+class TestPruning:
+    """A job that is deleted stays in the statistics."""
+
+    ALL = -DAY
+
+    async def told(self, shop: Shop) -> tuple[Counts, Any]:
+        failures = await shop.tracker.failures(window=DAY)
+        return await counts(shop), sorted((one.fingerprint, one.failures, one.example) for one in failures.groups)
+
+    async def test_what_is_not_counted_yet_is_left(self, shop: Shop) -> None:
+        job = await shop.running()
+        await shop.repository.fail(job, JobError(type="Boom", message="it broke"), retry_in=None)
+        before = await self.told(shop)
+        assert await shop.repository.prune(older_than=self.ALL, limit=10) == 0
+        await tally(shop.database)
+        assert await shop.repository.prune(older_than=self.ALL, limit=10) == 1
+        assert await self.told(shop) == before == (Counts(created=1, failed=1), [(before[1][0][0], 1, job.id)])
+        await tally(shop.database)
+        assert await self.told(shop) == before
+
+    async def test_those_that_cannot_go_keep_none_that_can(self, shop: Shop) -> None:
+        for _ in range(6):
+            await shop.repository.fail(await shop.running(), JobError(type="Boom", message=""), retry_in=None)
+        await tally(shop.database)
+        async with shop.database.connection() as conn:
+            await conn.execute(
+                "update queued_jobs.attempt set tallied = false where job_id in"
+                " (select id from queued_jobs.job order by finished_at limit 5)"
+            )
+        assert await shop.repository.prune(older_than=self.ALL, limit=2) == 1
+
+    @pytest.mark.parametrize("was_summed_up", [True, False])
+    async def test_those_that_ended_while_they_waited(self, shop: Shop, was_summed_up: bool) -> None:
+        poisoned, unknown = await shop.queue(), await shop.queue()
+        async with shop.database.connection() as conn:
+            await conn.execute("update queued_jobs.job set resend_count = 1000")
+        assert await shop.repository.poisoned(JobMessage.of(poisoned.job)) is not None
+        assert await shop.repository.defer(JobMessage.of(unknown.job), kind="other", schema_version=1) is not None
+        if was_summed_up:
+            async with shop.database.connection() as conn:
+                await conn.execute("update queued_jobs.job set created_at = created_at - interval '40 minutes'")
+            await tally(shop.database)
+        before = await self.told(shop)
+        assert before[0] == Counts(created=2, failed=2)
+        assert await shop.repository.prune(older_than=self.ALL, limit=10) == 2
+        assert await shop.count() == 0
+        assert await self.told(shop) == before
+        await tally(shop.database)
+        assert await self.told(shop) == before
+
+    async def test_while_somebody_counts_it_waits(self, shop: Shop) -> None:
+        await shop.repository.fail(await shop.running(), JobError(type="Boom", message=""), retry_in=None)
+        await tally(shop.database)
+        async with shop.database.connection() as conn:
+            await conn.execute("update queued_jobs.job set created_at = created_at - interval '40 minutes'")
+            await conn.execute("update queued_jobs.tally_turn set created_until = 'epoch'")
+            async with conn.transaction():
+                await shop.database.rows("tally_created", {}, conn=conn)
+                pruning = asyncio.create_task(shop.repository.prune(older_than=self.ALL, limit=10))
+                while not await self.waits_for_a_lock(shop):
+                    assert not pruning.done()
+            assert await pruning == 1
+        assert await counts(shop) == Counts(created=1, failed=1)
+
+    async def waits_for_a_lock(self, shop: Shop) -> bool:
+        async with shop.database.connection() as conn:
+            row = await (await conn.execute("select from pg_stat_activity where wait_event_type = 'Lock'")).fetchone()
+            return row is not None
+
+    async def test_two_that_prune_at_once(self, shop: Shop) -> None:
+        for _ in range(40):
+            await shop.repository.fail(await shop.running(), JobError(type="Boom", message=""), retry_in=None)
+        await tally(shop.database)
+        pruned = await asyncio.gather(*(shop.repository.prune(older_than=self.ALL, limit=30) for _ in range(4)))
+        assert sum(pruned) == 40
+        assert await counts(shop) == Counts(created=40, failed=40)
 
 
 class TestVerdicts:

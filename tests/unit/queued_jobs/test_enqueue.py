@@ -50,6 +50,13 @@ async def test_a_far_delay_is_kept_in_the_row(world: World) -> None:
     assert world.row(job).sent_gen == 0
 
 
+@pytest.mark.parametrize("days", [36_501, 3_000_000, timedelta.max.days])
+async def test_a_delay_that_no_list_could_show_is_refused(world: World, days: int) -> None:
+    with pytest.raises(InvalidRequest, match="may be 36,500 days at most"):
+        await world.queued(delay=timedelta(days=days))
+    assert world.repository.jobs == {}
+
+
 async def test_a_negative_delay_means_now(world: World) -> None:
     await world.queued(delay=-timedelta(hours=1))
     assert world.queues.sent[0].delay == timedelta()

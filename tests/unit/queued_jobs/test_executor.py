@@ -17,6 +17,10 @@ from queued_jobs.testing import InMemoryRepository
 from tests.unit.queued_jobs.conftest import Answer, Ask, Demo, World, answer
 
 
+class Unheard(BaseException):
+    """Some library's own way to end a program."""
+
+
 async def until(condition: Callable[[], object]) -> None:
     async with asyncio.timeout(5):
         while not condition():
@@ -165,7 +169,9 @@ class TestFailure:
         assert job.error is not None
         assert job.error.type == "TimeoutError"
 
-    @pytest.mark.parametrize("error", [SystemExit(3), StopIteration()])
+    @pytest.mark.parametrize(
+        "error", [SystemExit(3), StopIteration(), Unheard("of")], ids=lambda error: type(error).__name__
+    )
     @pytest.mark.parametrize("in_thread", [True, False])
     async def test_what_would_end_the_worker_ends_the_attempt(
         self, world: World, error: BaseException, in_thread: bool
@@ -184,6 +190,51 @@ class TestFailure:
         assert job.error is not None
         assert (job.status, job.error.type) == (JobStatus.RETRYING, "RuntimeError")
         assert type(error).__name__ in job.error.message
+
+    async def test_an_error_in_a_task_of_the_body_is_that_error(self, world: World) -> None:
+        async def body(request: Ask, ctx: JobContext[Answer]) -> Answer:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(2):
+                    group.create_task(self.fails(PermanentError("There is no such file.")))
+            raise AssertionError
+
+        job = await world.run(body)
+        assert job.error is not None
+        assert (job.status, job.error.type) == (JobStatus.FAILED, "PermanentError")
+        assert job.error.message == "There is no such file."
+        assert job.error.traceback is not None
+        assert "in fails" in job.error.traceback
+
+    async def test_different_errors_in_tasks_of_the_body_are_all_told(self, world: World) -> None:
+        async def body(request: Ask, ctx: JobContext[Answer]) -> Answer:
+            raise ExceptionGroup("two of three", [OSError("the disk"), ExceptionGroup("inner", [KeyError("n")])])
+
+        job = await world.run(body)
+        assert job.error is not None
+        assert (job.status, job.error.type) == (JobStatus.RETRYING, "ExceptionGroup")
+        for text in ("two of three", "OSError: the disk", "KeyError: 'n'"):
+            assert text in job.error.message
+
+    async def test_a_cancel_in_a_task_of_the_body_is_honoured(self, world: World) -> None:
+        async def body(request: Ask, ctx: JobContext[Answer]) -> Answer:
+            row = world.repository.jobs[ctx.job.id]
+            world.repository.jobs[row.id] = dataclasses.replace(row, cancel_requested=True)
+
+            async def work() -> None:
+                while True:
+                    ctx.checkpoint()
+                    await asyncio.sleep(0.01)
+
+            async with asyncio.timeout(30), asyncio.TaskGroup() as group:
+                group.create_task(work())
+                group.create_task(work())
+            raise AssertionError
+
+        job = await world.run(body)
+        assert (job.status, job.error) == (JobStatus.CANCELLED, None)
+
+    async def fails(self, error: Exception) -> None:
+        raise error
 
     async def test_a_cancellation_that_the_body_lets_escape_is_a_failure(self, world: World) -> None:
         async def body(request: Ask, ctx: JobContext[Answer]) -> Answer:
@@ -253,6 +304,35 @@ class TestLease:
         await runner.execute(JobMessage.of(job))
         assert world.row(job).result is None
         assert runner.discarded == [Answer(text="late")]
+
+    @pytest.mark.parametrize("ends", ["lease", "timeout"])
+    async def test_what_a_thread_returns_too_late_is_discarded(self, world: World, ends: str) -> None:
+        """Nobody can stop a thread: it goes on after another worker has its job."""
+        over = threading.Event()
+
+        class Sync(Demo):
+            kind = "demo"
+            lease = timedelta(seconds=0.4)
+            timeout = timedelta(seconds=0.4) if ends == "timeout" else timedelta(minutes=1)
+
+            def on_execute(self, request: Ask, ctx: JobContext[Answer]) -> Answer:  # type: ignore[override]
+                if ends == "lease":
+                    row = world.repository.jobs[ctx.job.id]
+                    world.repository.jobs[row.id] = dataclasses.replace(row, lease_until=row.created_at)
+                    asyncio.run(world.repository.rescue(limit=1))
+                over.wait(30)
+                return Answer(text="late")
+
+        runner = world.runner(of=Sync)
+        job = await world.queued()
+        async with asyncio.timeout(30):
+            await runner.execute(JobMessage.of(job))
+        assert (world.row(job).status, world.row(job).result) == (JobStatus.RETRYING, None)
+        assert runner.discarded == []
+        over.set()
+        await until(lambda: runner.discarded)
+        assert runner.discarded == [Answer(text="late")]
+        assert (world.row(job).status, world.row(job).result) == (JobStatus.RETRYING, None)
 
     async def test_the_lease_is_kept_while_a_body_runs_longer_than_it(self, world: World) -> None:
         class Short(Demo):

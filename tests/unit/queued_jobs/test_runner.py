@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from pydantic import BaseModel
 
 from queued_jobs import JobContext, JobRunner
+from tests.unit.queued_jobs.conftest import Demo
 
 
 class Ask(BaseModel):
@@ -55,3 +58,10 @@ def test_a_queue_that_storage_or_the_host_refuses_is_refused(queue: object) -> N
 def test_types_that_are_not_named_are_refused() -> None:
     with pytest.raises(TypeError, match="name the request and result types"):
         type("Untyped", (JobRunner,), {"kind": "demo", "queue": "demo"})
+
+
+@pytest.mark.parametrize("limit", ["timeout", "lease"])
+@pytest.mark.parametrize("span", [timedelta(), timedelta(seconds=-1), timedelta(days=366), timedelta.max], ids=str)
+def test_a_limit_that_no_claim_could_store_is_refused(limit: str, span: timedelta) -> None:
+    with pytest.raises(TypeError, match=f"{limit} is .*, but must be more than nothing and a year at most"):
+        type("Wrong", (Demo,), {"kind": "wrong", limit: span})

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import logging
 from datetime import timedelta
 
 import pytest
 
+import queued_jobs.sweeper
 from queued_jobs import JobMessage, JobStatus, QueuedJob, Sweeper
 from queued_jobs.sweeper import SweepReport
 from tests.unit.queued_jobs.conftest import Answer, Demo, World
@@ -107,6 +109,28 @@ class TestExpiry:
         assert (await self.sweeper(world, runner).run_once()).expired == 0
         world.repository.jobs[job.id] = dataclasses.replace(world.row(job), next_send_at=job.created_at - DAY)
         assert (await self.sweeper(world, runner).run_once()).expired == 1
+
+    async def test_a_storage_that_hangs_does_not_hold_the_sweeper_up(
+        self, world: World, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        class Hangs(Brief):
+            kind = "demo"
+
+            async def on_result_expired(self, job: QueuedJob, result: Answer) -> None:
+                self.discarded.append(result)
+                if len(self.discarded) == 2:
+                    await asyncio.Event().wait()
+
+        monkeypatch.setattr(queued_jobs.sweeper, "_EXPIRY_TIME", 0.3)
+        runner = world.runner(of=Hangs)
+        jobs = [await self.old(world, runner, days=2) for _ in range(4)]
+        async with asyncio.timeout(30):
+            assert (await self.sweeper(world, runner).run_once()).expired == 1
+        assert "3 of 4 old results were not removed in time" in caplog.text
+        assert [world.row(job).result is None for job in jobs].count(True) == 1
+        for job in jobs:
+            world.repository.jobs[job.id] = dataclasses.replace(world.row(job), next_send_at=job.created_at - DAY)
+        assert (await self.sweeper(world, runner).run_once()).expired == 3
 
     async def test_a_result_of_an_older_shape_expires_too(self, world: World, caplog: pytest.LogCaptureFixture) -> None:
         runner = world.runner(of=Brief)

@@ -117,6 +117,22 @@ def test_prune_leaves_results_unless_told(office: Office) -> None:
     assert office.run("prune", "--older-than", "0s", "--with-results", "--yes")[1] == "1 job deleted.\n"
 
 
+def test_prune_leaves_the_statistics_as_they_were(office: Office) -> None:
+    office.fail(office.queue(3))
+    office.succeed(office.queue(600))
+    office.fail(office.queue(), "another reason")
+    waiting = office.queue(2)
+    before = office.json("stats")
+    assert before["stats"]["total"]["counts"] == {"created": 606, "succeeded": 600, "failed": 4, "retried": 0}
+    assert sorted(group["failures"] for group in before["failures"]["groups"]) == [1, 3]
+    assert office.run("prune", "--older-than", "0s", "--with-results", "--yes")[1] == "604 jobs deleted.\n"
+    assert {job["id"] for job in office.json("list")["jobs"]} == {str(job.id) for job in waiting}
+    after = office.json("stats")
+    assert after["stats"]["total"]["counts"] == before["stats"]["total"]["counts"]
+    assert after["stats"]["buckets"] == before["stats"]["buckets"]
+    assert after["failures"]["groups"] == before["failures"]["groups"]
+
+
 def test_migrate(database_url: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["list", "--database-url", database_url]) == 1
     assert capsys.readouterr().err.endswith("bring the database up to date: queued-jobs migrate\n")
