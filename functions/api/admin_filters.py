@@ -2,32 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Annotated, Any, Self
+from typing import Annotated, Self
 
-from pydantic import BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import ConfigDict, Field, StringConstraints, model_validator
 from pydantic.alias_generators import to_camel
 
-from api.models import Body
+from api.models import Body, Moment
 from queued_jobs.model import JobStatus
 from queued_jobs.search import JobQuery
 
 MOST_JOBS = 200
-_EXAMPLE = "2026-01-31T08:00:00Z"
-
-
-def _moment(value: Any) -> datetime:
-    # not pydantic's own reading, which takes numbers for moments and lets the time zone be left out
-    try:
-        moment = datetime.fromisoformat(value) if isinstance(value, str) else None
-    except ValueError:
-        moment = None
-    if moment is None or moment.tzinfo is None:
-        raise ValueError(f"must be a moment with its time zone, such as {_EXAMPLE}")
-    return moment
-
-
-Moment = Annotated[datetime, BeforeValidator(_moment)]
 Word = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 
 

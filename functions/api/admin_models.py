@@ -9,9 +9,9 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import ConfigDict, Field, StringConstraints
 from pydantic.alias_generators import to_camel
 
-from api.admin_filters import JobFilters, Moment
+from api.admin_filters import JobFilters
 from api.admin_payload import PayloadView
-from api.models import Body
+from api.models import Body, Moment
 from queued_jobs.bulk import BulkReport
 from queued_jobs.failures import FailureGroup
 from queued_jobs.histogram import Percentiles

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from fastapi import APIRouter, FastAPI
@@ -12,8 +13,8 @@ from api import admin, client, document, health, jobs, problems, session, upload
 from api.headers import SecureHeaders, content_security_policy, with_origins, with_websocket
 from api.identity import check_policies
 from api.invite import InviteAuthenticator
+from api.oidc import OidcAuthenticator
 from services import Services
-from settings import OidcSettings
 from storage import origin
 
 
@@ -30,22 +31,24 @@ def create_api(services: Services, *, web: Path) -> ASGIApp:
     app.state.services = services
     problems.install(app)
     app.add_middleware(problems.ProblemOn500)
+    connect = [*with_websocket(services.notifier.endpoint), origin()]
     known: list[APIRoute] = []
-    for routes in _routers(services, web):
+    for routes in _routers(services, web, connect):
         known += check_policies(routes)
         app.include_router(routes)
     app.state.all_routes = known
     document.install(app, known)
-    connect = [*with_websocket(services.notifier.endpoint), origin()]
-    sign_in = services.settings.sign_in
-    if isinstance(sign_in, OidcSettings):
-        connect.append(sign_in.origin)
     open_to_others = with_origins(app, services.settings.allowed_origins)
     return _AnswerLifespan(SecureHeaders(open_to_others, policy=content_security_policy(connect)))
 
 
-def _routers(services: Services, web: Path) -> list[APIRouter]:
+def _routers(services: Services, web: Path, connect: Sequence[str]) -> list[APIRouter]:
     authenticator = services.authenticator
+
+    async def page_policy() -> str:
+        signing_in = await authenticator.origins() if isinstance(authenticator, OidcAuthenticator) else []
+        return content_security_policy([*connect, *signing_in])
+
     return [
         *([session.invite_routes(authenticator)] if isinstance(authenticator, InviteAuthenticator) else []),
         session.routes,
@@ -54,7 +57,7 @@ def _routers(services: Services, web: Path) -> list[APIRouter]:
         uploads.routes,
         admin.routes,
         health.routes,
-        client.router(web, blob_origin=origin(), sign_in=services.settings.sign_in),
+        client.router(web, blob_origin=origin(), sign_in=services.settings.sign_in, policy=page_policy),
     ]
 
 

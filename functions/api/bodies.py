@@ -12,6 +12,7 @@ from fastapi.routing import APIRoute
 
 from api.identity import Principal, policy_of
 from api.problems import Problem
+from queued_jobs.sealed import SEAL_MARK
 
 _MAX_DEPTH = 64
 _MAX_DIGITS = 100
@@ -24,9 +25,7 @@ class StrictRequest(Request):
 
     async def body(self) -> bytes:
         if not hasattr(self, "_checked"):
-            declared = self.headers.get("content-length", "0")
-            if declared.isdecimal() and int(declared) > self.max_body:
-                self._too_large()
+            self.check_declared_size()
             pieces, size = [], 0
             async for piece in self.stream():
                 size += len(piece)
@@ -34,15 +33,26 @@ class StrictRequest(Request):
                     self._too_large()
                 pieces.append(piece)
             self._checked = b"".join(pieces)
-            if (
-                self._checked
-                and self.headers.get("content-type", "").split(";")[0].strip().lower() != "application/json"
-            ):
-                raise Problem(415, "Send the body as application/json.")
+            if self._checked:
+                self._check_form()
         return self._checked
 
     async def json(self) -> Any:
         return parsed(await self.body())
+
+    def check_declared_size(self) -> None:
+        """Raise `Problem` 413 for a body that says beforehand that it is too large."""
+        declared = self.headers.get("content-length", "0")
+        if declared.isdecimal() and int(declared) > self.max_body:
+            self._too_large()
+
+    def _check_form(self) -> None:
+        media_type, *parameters = (part.strip() for part in self.headers.get("content-type", "").lower().split(";"))
+        charsets = {part.partition("=")[2].strip('" ') for part in parameters if part.startswith("charset")}
+        if media_type != "application/json" or not charsets <= {"utf-8", "utf8"}:
+            raise Problem(415, "Send the body as application/json in UTF-8.")
+        if self.headers.get("content-encoding", "identity").lower() != "identity":
+            raise Problem(415, "Send the body as it is, without a Content-Encoding.")
 
     def _too_large(self) -> NoReturn:
         raise Problem(413, f"The body is larger than {self.max_body:,} bytes.")
@@ -59,6 +69,9 @@ class StrictRoute(APIRoute):
         async def strict(plain: Request) -> Response:
             request = self.request_class(plain.scope, plain.receive)
             caller = await policy_of(self)(request)
+            request.check_declared_size()  # also where nobody reads the body
+            if not request.scope["path"].isprintable():  # routing ignores a line break at the end of a path
+                raise Problem(404, "There is nothing here.")
             if isinstance(caller, Principal):
                 await self.admit(request, caller)
             return await handler(request)
@@ -70,10 +83,10 @@ class StrictRoute(APIRoute):
 
 
 class LimitedRoute(StrictRoute):
-    """A `StrictRoute` that a user may call with POST only so often a minute."""
+    """A `StrictRoute` that a user may call only so often a minute in order to change something."""
 
     async def admit(self, request: Request, caller: Principal) -> None:
-        if request.method == "POST":
+        if request.method != "GET":
             await request.app.state.services.quotas.note_write(caller.user_id)
 
 
@@ -81,7 +94,8 @@ def parsed(body: bytes) -> Any:
     """Return the value of a JSON text.
 
     Raises `Problem` 400 for what is no JSON, is nested deeper than 64, holds a number that is not finite or has more
-    than 100 digits, or names a key twice; 422 for a NUL character or half a surrogate pair in a text.
+    than 100 digits, or names a key twice; 422 for a text with a NUL character or half a surrogate pair, and for one
+    that is sealed: only the application seals, and whoever got hold of a seal must not have it opened.
     """
     try:
         value = json.loads(
@@ -129,6 +143,8 @@ def _walk(value: Any, depth: int) -> None:
     if isinstance(value, str):
         if "\0" in value or any("\ud800" <= character <= "\udfff" for character in value):
             raise Problem(422, "A text holds a NUL character or half a surrogate pair.")
+        if value.startswith(SEAL_MARK):
+            raise Problem(422, f"A text begins with {SEAL_MARK!r}, as only stored secrets do.")
         return
     if isinstance(value, (dict, list)):
         if depth > _MAX_DEPTH:

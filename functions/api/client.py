@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+from collections.abc import Awaitable, Callable
 from functools import lru_cache
 from pathlib import Path
 
@@ -24,7 +25,10 @@ _LONGEST_PATH = 200
 _FOLDERS = ("css", "js", "vendor")
 
 
-def router(root: Path, *, blob_origin: str, sign_in: InviteSettings | OidcSettings) -> APIRouter:
+def router(
+    root: Path, *, blob_origin: str, sign_in: InviteSettings | OidcSettings, policy: Callable[[], Awaitable[str]]
+) -> APIRouter:
+    """Return the routes; `policy` is asked for the content security policy of each page."""
     routes = APIRouter(include_in_schema=False, dependencies=[Depends(public)])
     root = root.resolve(strict=True)
     config = {"api": "/api", **_how_to_sign_in(sign_in), "blobOrigins": [blob_origin]}
@@ -38,11 +42,13 @@ def router(root: Path, *, blob_origin: str, sign_in: InviteSettings | OidcSettin
         found = _inside(root, request.url.path.removeprefix("/") or "index.html")
         zipped = "gzip" in request.headers.get("accept-encoding", "")
         content = _content(found, found.stat().st_mtime_ns, zipped)
-        headers = {
-            "ETag": f'"{hashlib.sha256(content).hexdigest()[:32]}"',
-            "Cache-Control": "no-cache",
-            "Vary": "Accept-Encoding",
-        }
+        headers = {"Cache-Control": "no-cache", "Vary": "Accept-Encoding"}
+        told = hashlib.sha256(content)
+        if found.suffix == ".html":
+            headers["Content-Security-Policy"] = await policy()
+            # a browser keeps the policy of a page that has not changed
+            told.update(headers["Content-Security-Policy"].encode())
+        headers["ETag"] = f'"{told.hexdigest()[:32]}"'
         if request.headers.get("if-none-match") == headers["ETag"]:
             return Response(status_code=304, headers=headers)
         if zipped:

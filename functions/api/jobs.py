@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Awaitable, Callable
-from datetime import UTC
 from functools import partial
 from typing import Annotated, Any
 from uuid import UUID
@@ -15,6 +14,7 @@ from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
 
+from api.admin_payload import without_secrets
 from api.bodies import LimitedRoute
 from api.cursors import cursor_of, cursor_text
 from api.dependencies import App
@@ -32,7 +32,7 @@ from api.models import (
     UndoClearBody,
 )
 from api.problems import Problem
-from queued_jobs import JobRegistry, JobView, queue_job
+from queued_jobs import JobRegistry, JobView, QueuedJob, queue_job
 from queued_jobs.errors import JobConflict
 from queued_jobs.registry import RunnerType
 from queued_jobs.tracker import ANYBODY, Cursor
@@ -65,7 +65,7 @@ async def mine(
         next_before=cursor_text(Cursor.after(page.jobs[-1])) if page.more else None,
         server_time=page.now,
     )
-    headers = {"ETag": _etag(view), "Cache-Control": "private, no-cache"}
+    headers = {"ETag": _etag(view, caller), "Vary": "Authorization"}
     if request.headers.get("if-none-match") == headers["ETag"]:
         return Response(status_code=304, headers=headers)
     return JSONResponse(view.model_dump(mode="json", by_alias=True), headers=headers)
@@ -87,8 +87,8 @@ async def clear_finished(caller: SignedIn, app: App) -> ClearedView:
 @routes.post("/undo-clear")
 async def undo_clear(body: UndoClearBody, caller: SignedIn, app: App) -> RestoredView:
     """Bring back jobs that were cleared since a moment."""
-    since = body.since if body.since.tzinfo else body.since.replace(tzinfo=UTC)
-    return RestoredView(restored=ChangedView.of(await app.tracker.undo_clear(caller.user_id, body.ids, since=since)))
+    restored = await app.tracker.undo_clear(caller.user_id, body.ids, since=body.since)
+    return RestoredView(restored=ChangedView.of(restored))
 
 
 @routes.get("/{job_id}")
@@ -96,9 +96,11 @@ async def get(job_id: UUID, caller: SignedIn, app: App) -> JobDetailView:
     """Return a job with its request and the history of its attempts."""
     job = await app.tracker.get(job_id, user_id=_whose(caller))
     attempts = await app.tracker.attempts(job_id, user_id=_whose(caller))
-    view = JobView.of(job, app.registry)
+    own = job.user_id == caller.user_id
     return JobDetailView(
-        **dict(view), request=job.request, attempts=tuple(AttemptView.of(attempt) for attempt in attempts)
+        **dict(_seen_by(caller, job, JobView.of(job, app.registry))),
+        request=job.request if own else without_secrets(job.request),
+        attempts=tuple(AttemptView.of(attempt) for attempt in attempts),
     )
 
 
@@ -111,15 +113,16 @@ async def clear(job_id: UUID, caller: SignedIn, app: App) -> None:
 @routes.post("/{job_id}/cancel", status_code=202)
 async def cancel(job_id: UUID, caller: SignedIn, app: App) -> JobView:
     """Cancel a waiting job, or ask a running one to stop."""
-    return JobView.of(await app.tracker.cancel(job_id, user_id=_whose(caller)), app.registry)
+    job = await app.tracker.cancel(job_id, user_id=_whose(caller))
+    return _seen_by(caller, job, JobView.of(job, app.registry))
 
 
 @routes.post("/{job_id}/retry", status_code=202)
 async def retry(job_id: UUID, caller: SignedIn, app: App) -> JobView:
     """Run a failed, aborted or cancelled job afresh."""
-    if not caller.is_admin:
-        await app.quotas.check_start(caller.user_id)
-    return JobView.of(await app.tracker.retry(job_id, user_id=_whose(caller)), app.registry)
+    transaction = None if caller.is_admin else app.quotas.restarting(caller.user_id)
+    job = await app.tracker.retry(job_id, user_id=_whose(caller), transaction=transaction)
+    return _seen_by(caller, job, JobView.of(job, app.registry))
 
 
 @routes.get("/{job_id}/download")
@@ -205,6 +208,13 @@ def _whose(caller: Principal) -> Any:
     return ANYBODY if caller.is_admin else caller.user_id
 
 
-def _etag(view: BellView) -> str:
-    shown = view.model_dump(mode="json", exclude={"server_time"})
+def _seen_by(caller: Principal, job: QueuedJob, view: JobView) -> JobView:
+    """Return what this caller may see: an admin sees nothing that looks like a secret in what others sent or got."""
+    if job.user_id == caller.user_id or view.result is None:
+        return view
+    return view.model_copy(update={"result": without_secrets(view.result)})
+
+
+def _etag(view: BellView, caller: Principal) -> str:
+    shown = [caller.user_id, view.model_dump(mode="json", exclude={"server_time"})]
     return f'"{hashlib.sha256(json.dumps(shown).encode()).hexdigest()[:32]}"'

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import re
 import time
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import jwt
@@ -25,8 +27,8 @@ _BETWEEN_FETCHES = timedelta(seconds=30)
 _WITHOUT_KEYS = timedelta(seconds=3)
 _PATIENCE = 5.0
 _MAX_BYTES = 64 * 1024
-_KEY_TYPES = {"RS256": "RSA", "ES256": "EC", "EdDSA": "OKP"}
 _MIN_RSA_BITS = 2048
+_HOST = re.compile(r"(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
 
 
 class KeysAway(Exception):
@@ -40,6 +42,7 @@ class KeySet:
         self._issuer = issuer
         self._clock = clock
         self._keys: Mapping[str, jwt.PyJWK] = {}
+        self._token_origin: str | None = None
         self._fetched_at = -float("inf")
         self._tried_at = -float("inf")
         self._turn = PerLoop(asyncio.Lock)
@@ -56,12 +59,19 @@ class KeySet:
         found = self._keys.get(key_id)
         return found.key if found is not None and _fits(found, algorithm) else None
 
+    async def token_origin(self) -> str | None:
+        """Return scheme, host and port of the address that gives out tokens; None while the provider is away."""
+        if self._age() > _KEPT.total_seconds():
+            await self._refresh(None)
+        return self._token_origin
+
     def _age(self) -> float:
         return self._clock() - self._fetched_at
 
-    async def _refresh(self, key_id: str) -> None:
+    async def _refresh(self, key_id: str | None) -> None:
         async with self._turn.get():
-            fresh = self._age() <= _KEPT.total_seconds() and key_id in self._keys  # somebody else fetched meanwhile
+            # somebody else fetched meanwhile
+            fresh = self._age() <= _KEPT.total_seconds() and (key_id is None or key_id in self._keys)
             if fresh or self._clock() - self._tried_at < _BETWEEN_FETCHES.total_seconds():
                 return
             self._tried_at = self._clock()
@@ -83,6 +93,7 @@ class KeySet:
             raise ValueError(f"its discovery document is of {found.get('issuer')!r}: set OIDC_ISSUER to exactly that")
         if not isinstance(address, str) or not (address.startswith("https://") or self._issuer.startswith("http://")):
             raise ValueError("its jwks_uri is no https address")
+        self._token_origin = _origin(found.get("token_endpoint"), loopback=self._issuer.startswith("http://"))
         keys = {}
         entries = (await _document(client, address)).get("keys")
         for entry in entries if isinstance(entries, list) else ():
@@ -94,14 +105,18 @@ class KeySet:
         return keys
 
 
+def _origin(address: object, *, loopback: bool) -> str | None:
+    """Return the origin of an https address (on this machine also of an http one); None for anything else."""
+    parts = urlsplit(address) if isinstance(address, str) else None
+    if parts is None or parts.scheme not in (("https", "http") if loopback else ("https",)):
+        return None
+    # it becomes a part of a header, so only what a host can have
+    return f"{parts.scheme}://{parts.netloc}" if _HOST.fullmatch(parts.netloc) else None
+
+
 def _fits(key: jwt.PyJWK, algorithm: str) -> bool:
     """Tell whether the key is of the algorithm's type, and strong: a token must not choose how a key is used."""
-    named = key.algorithm_name if "alg" in key._jwk_data else algorithm
-    return (
-        key.key_type == _KEY_TYPES.get(algorithm)
-        and named == algorithm
-        and (key.key_type != "RSA" or key.key.key_size >= _MIN_RSA_BITS)
-    )
+    return key.algorithm_name == algorithm and (key.key_type != "RSA" or key.key.key_size >= _MIN_RSA_BITS)
 
 
 async def _document(client: httpx.AsyncClient, address: str) -> dict[str, Any]:

@@ -97,10 +97,11 @@ def arrive(site: Site, visitor: Visitor, noise: Noise) -> Visitor:
     """Open the page as somebody new. What the provider's pages want from elsewhere, such as fonts, they do not get."""
     noise.expect("ERR_FAILED")
 
-    def open_page() -> Page:
+    def open_page(path: str = "") -> Page:
         page = visitor("about:blank")
-        page.context.route(lambda url: not url.startswith(f"http://{ports.LOOPBACK}:"), lambda route: route.abort())
-        page.goto(site.page_url)
+        ours = (f"http://{ports.LOOPBACK}:", f"http://localhost:{site.provider.ports[0]}/token")
+        page.context.route(lambda url: not url.startswith(ours), lambda route: route.abort())
+        page.goto(f"{site.page_url}{path}")
         return page
 
     return open_page
@@ -165,6 +166,23 @@ def test_in_and_out(site: Site, arrive: Visitor, visitor: Visitor) -> None:
     page.get_by_role("button", name="Background jobs").click()
     expect(page.get_by_text("No jobs")).to_be_visible(timeout=60 * SECONDS)
     assert "ann" not in page.locator("body").inner_text()
+
+
+def test_one_gets_back_to_the_page_where_one_began(site: Site, arrive: Visitor) -> None:
+    addresses: list[str] = []
+    page = arrive("dashboard.html?view=queues&error=TypeError")
+    page.on("framenavigated", lambda frame: addresses.append(frame.url))
+    page.get_by_role("button", name="Sign in").wait_for()
+    site.provider.control("roles?who=fay&role=viewer")
+    sign_in(page, "fay")
+    expect(page).to_have_url(f"{site.page_url}dashboard.html?view=queues&error=TypeError")
+    assert not any("code=" in address for address in addresses if "dashboard" in address)
+    assert "code=" not in page.evaluate("JSON.stringify(sessionStorage)")
+    page.reload()
+    expect(page.locator("#user")).to_contain_text("fay", timeout=60 * SECONDS)
+    with page.expect_request(lambda request: request.url.endswith("/token")) as renewed:
+        page.reload()
+    assert renewed.value.url.startswith("http://localhost:"), "which is not the issuer's host"
 
 
 def test_a_token_is_renewed_before_it_ends_and_the_bell_stays_live(site: Site, arrive: Visitor) -> None:

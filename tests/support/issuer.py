@@ -69,9 +69,18 @@ class Issuer:
             "OIDC_ROLES_CLAIM": "roles",
         }
 
+    @property
+    def token_origin(self) -> str:
+        """Not the issuer's, as with some providers."""
+        return f"http://localhost:{self._server.server_port}"
+
     def documents(self) -> dict[str, Any]:
         return {
-            "/.well-known/openid-configuration": {"issuer": self.url, "jwks_uri": f"{self.url}/keys"},
+            "/.well-known/openid-configuration": {
+                "issuer": self.url,
+                "jwks_uri": f"{self.url}/keys",
+                "token_endpoint": f"{self.token_origin}/token",
+            },
             "/keys": {"keys": [self.public(name) for name in self.keys]},
         }
 

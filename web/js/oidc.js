@@ -9,14 +9,32 @@ import * as oauth from '../vendor/oauth4webapi-3.8.8.js';
 
 const KEY = 'queued-jobs.oidc';
 const PENDING = 'queued-jobs.oidc.pending';
+const BROUGHT = 'queued-jobs.oidc.answer';
 /** Which part of a token's life is used before it is renewed. */
 const USED = 0.75;
 const LOOPBACK = /^(localhost|127\.0\.0\.1|\[::1\])$/;
 
-/** Taken out of the address at once: neither the history nor a screenshot should hold it. */
+/** Another page is about to take over. */
+let leaving = false;
+
+/**
+ * The provider's answer in the address, taken out of it at once: neither the history nor a screenshot should hold it.
+ * Providers send people to one address only. Whoever began on another page gets back there, and the answer with them.
+ */
 function takeAnswer() {
   const url = new URL(location.href);
-  if (!url.searchParams.has('state') || !(url.searchParams.has('code') || url.searchParams.has('error'))) return null;
+  if (!url.searchParams.has('state') || !(url.searchParams.has('code') || url.searchParams.has('error'))) {
+    const brought = stored(BROUGHT);
+    sessionStorage.removeItem(BROUGHT);
+    return brought && new URL(brought);
+  }
+  const began = new URL(stored(PENDING)?.page ?? '', location.href);
+  leaving = began.pathname !== location.pathname && began.href.startsWith(home());
+  if (leaving) {
+    sessionStorage.setItem(BROUGHT, JSON.stringify(url));
+    location.replace(began);
+    return null;
+  }
   history.replaceState(history.state, '', location.pathname + location.hash);
   return url;
 }
@@ -68,6 +86,7 @@ export class OidcSession {
   /** Finish a sign-in that the provider has answered, or go on with the one of this tab. */
   async start() {
     this.#become('checking');
+    if (leaving) return;
     const url = answer;
     answer = null;
     try {
@@ -84,7 +103,12 @@ export class OidcSession {
   /** Go to the provider. */
   async signIn() {
     const verifier = oauth.generateRandomCodeVerifier();
-    const pending = { verifier, state: oauth.generateRandomState(), nonce: oauth.generateRandomNonce() };
+    const pending = {
+      verifier,
+      state: oauth.generateRandomState(),
+      nonce: oauth.generateRandomNonce(),
+      page: location.pathname + location.search + location.hash,
+    };
     sessionStorage.setItem(PENDING, JSON.stringify(pending));
     const url = new URL(this.#server.authorization_endpoint);
     const query = {
@@ -207,8 +231,10 @@ export class OidcSession {
   }
 }
 
-/** Where the provider sends people back to: this page, without anything behind it. */
-const home = () => new URL('./', location.href).href;
+/** Where the provider sends people back to, from whichever page they went. */
+function home() {
+  return new URL('./', location.href).href;
+}
 
 function stored(key) {
   try {

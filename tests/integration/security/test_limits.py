@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import timedelta
+from uuid import uuid4
 
 import httpx
 import psycopg
@@ -73,23 +74,41 @@ async def test_uses_of_long_ago_are_deleted(database: Database, jobs_url: str) -
     assert rows == [("new 0",), ("new 1",)]
 
 
+async def check_start(quotas: Quotas, user: str) -> None:
+    async with quotas.starting(user) as place:
+        place.check()
+
+
 async def test_what_is_counted(database: Database, jobs_url: str) -> None:
     quotas = Quotas(database, LIMITS)
     insert(jobs_url, "ann", "pending", 2)
-    await quotas.check_start("ann")
+    await check_start(quotas, "ann")
     insert(jobs_url, "ann", "retrying", 1)
     with pytest.raises(LimitReached, match="3 jobs that have not ended"):
-        await quotas.check_start("ann")
-    await quotas.check_start("bob")
+        await check_start(quotas, "ann")
+    await check_start(quotas, "bob")
     insert(jobs_url, "cyd", "succeeded", 5, age="2 days")
-    await quotas.check_start("cyd")
+    await check_start(quotas, "cyd")
     insert(jobs_url, "cyd", "succeeded", 5, age="23 hours")
     with pytest.raises(LimitReached, match="5 jobs in 24 hours") as caught:
-        await quotas.check_start("cyd")
+        await check_start(quotas, "cyd")
     assert timedelta(minutes=50) < caught.value.retry_after <= timedelta(hours=1)
     insert(jobs_url, "dan", "pending", 17)
     with pytest.raises(TooBusy):
-        await quotas.check_start("bob")
+        await check_start(quotas, "bob")
+
+
+async def test_a_job_for_later_and_a_held_one_count_as_much_as_one_that_is_due(
+    database: Database, jobs_url: str
+) -> None:
+    quotas = Quotas(database, LIMITS)
+    insert(jobs_url, "ann", "pending", 3)
+    with psycopg.connect(jobs_url, autocommit=True) as connection:
+        connection.execute("update queued_jobs.job set available_at = '9999-12-31Z', next_send_at = '9999-12-31Z'")
+    with pytest.raises(LimitReached, match="3 jobs that have not ended"):
+        await check_start(quotas, "ann")
+    with pytest.raises(TooBusy):
+        await check_start(Quotas(database, Limits(active=9, a_day=9, writes_a_minute=9, waiting=3)), "bob")
 
 
 @pytest.fixture(scope="module")
@@ -131,6 +150,24 @@ def test_a28_a29_fifty_at_once_are_ten(limited: Site, attacks: Attacks) -> None:
     attacks.note("A29", "50 starts at once with 5 of 10 places taken", [answer.status_code for answer in answers])
 
 
+def test_a29_retries_at_once_take_the_last_places_and_no_more(limited: Site, attacks: Attacks) -> None:
+    url, user = limited.stack.database_url, limited.user_id("retrier")
+    with psycopg.connect(url, autocommit=True) as connection:
+        insert(url, user, "failed", 12)
+        rows = connection.execute("select id from queued_jobs.job where user_id = %s", (user,)).fetchall()
+        insert(url, user, "pending", 8)
+        # nobody takes those that wait, so that no place becomes free meanwhile; the kind has no worker
+        connection.execute(
+            "update queued_jobs.job set next_send_at = '9999-12-31Z', queue = 'nobody' where user_id = %s", (user,)
+        )
+    with ThreadPoolExecutor(12) as pool:
+        answers = list(pool.map(lambda row: limited.call("retrier", "POST", f"/api/jobs/{row[0]}/retry"), rows))
+    statuses = [answer.status_code for answer in answers]
+    assert sorted(statuses) == [202] * 2 + [429] * 10
+    assert all(int(answer.headers["retry-after"]) >= 1 for answer in answers if answer.status_code == 429)
+    attacks.note("A29", "12 retries at once with 8 of 10 places taken", statuses)
+
+
 def test_a28_the_sixty_first_write_in_a_minute(limited: Site, attacks: Attacks) -> None:
     limited.token("writer")
 
@@ -141,6 +178,7 @@ def test_a28_the_sixty_first_write_in_a_minute(limited: Site, attacks: Attacks) 
         answers = list(pool.map(post, range(80)))
     refused = [answer for answer in answers if answer.status_code == 429]
     assert len(refused) == 20
+    assert limited.call("writer", "DELETE", f"/api/jobs/{uuid4()}").status_code == 429, "that is a change too"
     assert all(1 <= int(answer.headers["retry-after"]) <= 60 for answer in refused)
     assert limited.call("writer", "GET", "/api/jobs/mine").status_code == 200
     assert limited.call("other", "POST", "/api/jobs/clear-finished").status_code == 200

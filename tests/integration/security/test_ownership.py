@@ -73,6 +73,53 @@ def test_a10_the_time_tells_nothing(signed: Site) -> None:
     assert statistics.median(nobodys) < 5 * statistics.median(theirs)
 
 
+def test_a10_what_is_remembered_of_one_user_tells_another_nothing(site: Site, attacks: Attacks) -> None:
+    """ETags and cursors; an empty bell is an answer too."""
+    answers = []
+    empty = [site.call(who, "GET", "/api/jobs/mine") for who in ("nobody", "no-one")]
+    assert empty[0].json()["items"] == empty[1].json()["items"] == []
+    assert empty[0].headers["etag"] != empty[1].headers["etag"]
+    ended_job(site)
+    site.start("ann", prefix="another")
+    seen = site.call("ann", "GET", "/api/jobs/mine?limit=1")
+    etag, cursor = seen.headers["etag"], seen.json()["nextBefore"]
+    for value in (etag, f"W/{etag}", f'{etag}, "x"', "*", empty[0].headers["etag"]):
+        answer = site.call("no-one", "GET", "/api/jobs/mine?limit=1", headers={"If-None-Match": value})
+        assert (answer.status_code, answer.json()["items"]) == (200, []), value
+        answers.append(answer.status_code)
+    assert is_problem(site.call(None, "GET", "/api/jobs/mine?limit=1", headers={"If-None-Match": etag}), 401)
+    answer = site.call("no-one", "GET", f"/api/jobs/mine?before={cursor}")
+    assert answer.json()["items"] == []
+    attacks.note("A10", "another user's ETags and cursor", [*answers, 401, answer.status_code])
+
+
+def test_what_is_personal_is_kept_nowhere(site: Site, job: dict[str, Any], attacks: Attacks) -> None:
+    answers = []
+    for method, path, _ in site.operations():
+        path = path.replace("01a20f71-90cb-7027-842a-5ce2fd999aaa", job["id"])
+        for who in (None, "ben", "admin"):
+            if who == "admin" and method != "GET":
+                continue
+            answer = site.call(who, method, path, json={} if method == "POST" else None)
+            assert answer.headers["cache-control"] == "no-store", (who, method, path)
+            answers.append(answer.headers["cache-control"])
+    mine = site.call("ann", "GET", "/api/jobs/mine")
+    assert (mine.headers["cache-control"], mine.headers["vary"]) == ("no-store", "Authorization")
+    attacks.note("A10", "every route as a stranger, a user, an admin: what caches may keep", answers)
+
+
+def test_a40_what_an_admin_sees_of_others_has_no_secrets(site: Site, attacks: Attacks) -> None:
+    job = site.start("ann", prefix="x", name="password=hunter2")
+    path = f"/api/jobs/{job['id']}"
+    wait_until(lambda: site.call("ann", "GET", path).json()["status"] == "failed", "it ends")
+    assert site.call("ann", "GET", path).json()["request"]["name"] == "password=hunter2"
+    for method, tail in (("GET", ""), ("POST", "/retry")):
+        answer = site.call("admin", method, path + tail)
+        assert answer.status_code in (200, 202)
+        assert "hunter2" not in answer.text
+    attacks.note("A40", "an admin reads and retries a job with a secret in its request", ["masked"] * 2)
+
+
 def test_a11_a15_nothing_sent_along_changes_who_one_is(site: Site, job: dict[str, Any], attacks: Attacks) -> None:
     ann, bob = (site.user_id(who) for who in ("ann", "bob"))
     answers = []

@@ -8,6 +8,7 @@ import time
 from urllib.parse import urlsplit
 
 from tests.integration.security.conftest import Attacks, Site, is_problem
+from tests.support.issuer import Issuer
 
 
 def test_a41_pages_of_other_origins(site: Site, attacks: Attacks) -> None:
@@ -140,3 +141,19 @@ def test_every_answer_has_the_headers(site: Site) -> None:
         assert "require-trusted-types-for 'script'" in headers["content-security-policy"]
         assert headers["x-content-type-options"] == "nosniff"
         assert headers["referrer-policy"] == "no-referrer"
+
+
+def test_pages_may_talk_to_where_tokens_come_from_and_nothing_else(signed: Site, invited: Site, issuer: Issuer) -> None:
+    page = signed.call(None, "GET", "/")
+    (allowed,) = re.findall(r"connect-src ([^;]*)", page.headers["content-security-policy"])
+    common = re.findall(r"connect-src ([^;]*)", invited.call(None, "GET", "/").headers["content-security-policy"])
+    assert allowed == f"{common[0]} {issuer.url} {issuer.token_origin}"
+    for path in ("/dashboard.html", "/index.html"):
+        assert signed.call(None, "HEAD", path).headers["content-security-policy"].count(issuer.token_origin) == 1
+    for path in ("/api/health", "/js/app.js", "/nothing.html"):
+        assert issuer.token_origin not in signed.call(None, "GET", path).headers["content-security-policy"]
+    # browsers keep the old policy with a page that they are told has not changed
+    etag = invited.call(None, "GET", "/").headers["etag"]
+    assert signed.call(None, "GET", "/", headers={"If-None-Match": etag}).status_code == 200
+    same = signed.call(None, "GET", "/", headers={"If-None-Match": page.headers["etag"]})
+    assert (same.status_code, same.content) == (304, b"")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import socket
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -61,11 +63,51 @@ def test_a19_bodies_without_end(signed: Site, attacks: Attacks) -> None:
     attacks.note("A19", "a body of 10 MB, and one in chunks without end", [413, 413])
 
 
-@pytest.mark.parametrize("kind", ["text/plain", "application/xml", "multipart/form-data; boundary=x", "", "text/json"])
+OTHER_KINDS = [
+    "text/plain",
+    "application/xml",
+    "multipart/form-data; boundary=x",
+    "",
+    "text/json",
+    "*/*",
+    "application/x-www-form-urlencoded",
+    "application/problem+json",
+    "application/json, text/plain",
+    "text/plain; application/json",
+    "application /json",
+    "application/json; charset=utf-16",
+    "application/json; charset=utf-7",
+    'application/json; x=y; charset="latin-1"',
+]
+
+
+@pytest.mark.parametrize("kind", OTHER_KINDS)
 def test_a20_other_kinds_of_content(signed: Site, attacks: Attacks, kind: str) -> None:
     answer = send(signed, b"{}", {"Content-Type": kind} if kind else {})
     assert is_problem(answer, 415)
     attacks.note("A20", f"Content-Type {kind or 'missing'}", [answer.status_code])
+
+
+def test_a20_content_that_is_packed(signed: Site, attacks: Attacks) -> None:
+    answers = []
+    bomb = gzip.compress(b" " * 20_000_000 + b"{}")
+    for encoding, content in {"gzip": gzip.compress(b"{}"), "GZIP": bomb, "deflate": b"{}", "br, gzip": b"{}"}.items():
+        answer = send(signed, content, {**JSON, "Content-Encoding": encoding})
+        assert is_problem(answer, 415), (encoding, answer.text)
+        answers.append(answer.status_code)
+    for kind in ("application/json; charset=utf-8", "APPLICATION/JSON;Charset=UTF8", "application/json; x=y"):
+        answer = send(signed, b'{"name": 5}', {"Content-Type": kind, "Content-Encoding": "identity"})
+        assert is_problem(answer, 422), (kind, answer.text)
+    attacks.note("A20", "bodies that are packed, or say so", answers)
+
+
+def test_a19_a_body_that_nobody_reads_is_no_larger(signed: Site, attacks: Attacks) -> None:
+    answers = []
+    for path in ("/api/negotiate", "/api/jobs/clear-finished", "/api/jobs/01a20f71-90cb-7027-842a-5ce2fd999aaa/retry"):
+        answer = signed.call("ann", "POST", path, content=b"x" * 70_000)
+        assert is_problem(answer, 413), path
+        answers.append(answer.status_code)
+    attacks.note("A19", "70 KB to routes that want no body", answers)
 
 
 BODIES = {
@@ -81,14 +123,55 @@ BODIES = {
             b"{}{}",
             b'{"a":01}',
             b"undefined",
+            b'{"a": {"b": 1, "c": [{"d": 1, "d": 2}]}}',
+            b'{"name": "a", "\\u006eame": "b"}',
+            b'{"a": {"b": 1, "\\u0062": 2}}',
+            b'{"name": "a",}',
+            b"{}//x",
+            b"{}/*x*/",
+            b"{}\0",
+            b"\xc2\xa0{}",
+            b'{"name": "a\nb"}',
+            b'{"name": "\\x41"}',
+            b'{"name": "\xc0\xaf"}',
+            b'{"name": "\xed\xa0\xbd\xed\xb8\x80"}',
+            b"   ",
+            *('{"prefix":"a"}'.encode(code) for code in ("utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-8-sig")),
         ],
     ),
     "A22": (
         400,
-        [b'{"x": NaN}', b'{"x": Infinity}', b'{"x": -Infinity}', b'{"x": 1e400}', b'{"x": ' + b"9" * 5_000 + b"}"],
+        [
+            *(b'{"x": %b}' % word for word in (b"NaN", b"Infinity", b"-Infinity", b"-NaN", b"nan", b"inf")),
+            *(b'{"x": %b}' % word for word in (b"1e400", b"-1e309", b"1e99999999999", b"9" * 5_000, b"-" + b"9" * 101)),
+            *(b'{"x": %b}' % word for word in (b"+1", b".5", b"5.", b"0x1", b"1_000", "\u0663".encode())),
+        ],
     ),
-    "A23": (400, [b"[" * 60_000, b"[" * 65 + b"]" * 65, b'{"a":' * 65 + b"1" + b"}" * 65]),
-    "A24": (422, [b'{"name": "\\u0000"}', b'{"name": "\\ud800"}', b'{"name": "\\udfff x"}', b'{"\\u0000": 1}']),
+    "A23": (
+        400,
+        [
+            b"[" * 60_000,
+            b"[" * 65 + b"]" * 65,
+            b'{"a":' * 65 + b"1" + b"}" * 65,
+            b'{"a":' * 5_000 + b"1" + b"}" * 5_000,
+            b"[" * 30_000 + b"]" * 30_000,
+            b"]" * 60_000,
+        ],
+    ),
+    "A24": (
+        422,
+        [
+            b'{"name": "\\u0000"}',
+            b'{"name": "\\ud800"}',
+            b'{"name": "\\udfff x"}',
+            b'{"name": "\\udc00\\ud800"}',
+            b'{"\\u0000": 1}',
+            b'{"\\ud800": 1}',
+            b'{"a": [{"b\\u0000c": {"d\\udfff": 1}}]}',
+            b'{"name": "sealed:1:AAAA"}',
+            b'{"a": [["sealed:1:"]]}',
+        ],
+    ),
     "A25": (
         422,
         [
@@ -106,6 +189,9 @@ BODIES = {
                 "queue": "other",
                 "kind": "other",
                 "__proto__": {},
+                "Prefix": "a",
+                "": 1,
+                "prefix.": "a",
             }.items()
         ],
     ),
@@ -118,6 +204,11 @@ BODIES = {
                 {"container": "$logs"},
                 {"container": "azure-webjobs-secrets"},
                 {"container": "results"},
+                {"container": "Uploads"},
+                {"container": "uploads/../results"},
+                {"container": "uploads "},
+                {"container": ["uploads"]},
+                {"container": None},
                 {"container": "http://169.254.169.254/"},
                 {"prefix": "http://169.254.169.254/"},
                 {"prefix": "https://x.blob.core.windows.net/c/b?sig=abc"},
@@ -166,7 +257,7 @@ def test_a26_unknown_kinds(signed: Site, attacks: Attacks) -> None:
 
 def test_a27_idempotency_keys(signed: Site, attacks: Attacks) -> None:
     answers = []
-    for key in ("k" * 300, "", "a\tb", "ü", "k" * 201):
+    for key in ("k" * 300, "", "a\tb", "ü", "k" * 201, "a\x7f"):
         answer = signed.call("ann", "POST", START, json={}, headers={"Idempotency-Key": key.encode()})
         assert is_problem(answer, 400), (key, answer.text)
         answers.append(answer.status_code)
@@ -175,7 +266,27 @@ def test_a27_idempotency_keys(signed: Site, attacks: Attacks) -> None:
     assert first.status_code == 202
     other = signed.call("ann", "POST", START, json={"prefix": "b"}, headers=headers)
     assert is_problem(other, 422)
-    attacks.note("A27", "keys too long, empty, with a tab, beyond ASCII, reused", [*answers, other.status_code])
+    answers.append(other.status_code)
+    same = [
+        signed.call("ann", "POST", START, content=text, headers={**JSON, **headers})
+        for text in (b'{"prefix": "a"}', b'{ "prefix" :"\\u0061"}', b'{"prefix":"a","container":"uploads"}')
+    ]
+    assert {answer.json()["id"] for answer in same} == {first.json()["id"]}
+    bens = signed.call("ben", "POST", START, json={"prefix": "b"}, headers=headers)
+    csv = signed.call("ann", "POST", "/api/jobs/csv-import", json={"prefix": f"{'0' * 32}/"}, headers=headers)
+    assert len({first.json()["id"], bens.json()["id"], csv.json()["id"]}) == 3, "keys are of one person and kind"
+    attacks.note("A27", "keys too long, empty, with a tab, beyond ASCII, reused", answers)
+    attacks.note("A27", "the same key by another person, for another kind", [bens.status_code, csv.status_code])
+
+
+def test_a27_the_same_key_twenty_times_at_once(signed: Site, attacks: Attacks) -> None:
+    signed.token("ann")
+    headers = {"Idempotency-Key": "at once"}
+    with ThreadPoolExecutor(20) as pool:
+        answers = list(pool.map(lambda _: signed.call("ann", "POST", START, json={}, headers=headers), range(20)))
+    assert {answer.status_code for answer in answers} == {202}
+    assert len({answer.json()["id"] for answer in answers}) == 1
+    attacks.note("A27", "one key 20 times at once, one job", [answer.status_code for answer in answers])
 
 
 def test_a32_prefixes_stay_below_the_own_one(signed: Site, attacks: Attacks) -> None:
@@ -240,6 +351,54 @@ def test_a35_a_link_does_one_thing_only(signed: Site, zipped: tuple[str, str], a
         )
         assert not any("sig=" in row[0] or signature in row[0] for row in rows)
     assert not any(signature in line for line in signed.host.last_lines)
+
+
+MOMENTS = ["-1", "12", "1e9", "", "now", "infinity", "2020-01-01", "2020-01-01T00:00:00", "99999-01-01T00:00:00Z"]
+
+
+def test_a36_moments_cursors_and_numbers_of_the_bell(signed: Site, attacks: Attacks) -> None:
+    key = "01a20f71-90cb-7027-842a-5ce2fd999aaa"
+    answers = []
+    moments: list[Any] = [
+        *MOMENTS,
+        "2020-01-01T00:00:00+99:99",
+        "\u0662020-01-01T00:00:00Z",
+        5,
+        1.5,
+        True,
+        None,
+        [],
+        {},
+    ]
+    for since in moments:
+        answer = signed.call("ann", "POST", "/api/jobs/undo-clear", json={"ids": [key], "since": since})
+        assert is_problem(answer, 422), (since, answer.text)
+        answers.append(answer.status_code)
+    for since in ("0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59"):
+        assert signed.call("ann", "POST", "/api/jobs/undo-clear", json={"ids": [key], "since": since}).json() == {
+            "restored": []
+        }
+    zeros = "0" * 32
+    cursors = [
+        "",
+        ".",
+        "1",
+        f"1.{zeros[:-1]}",
+        f"1.urn:uuid:{zeros}",
+        f"1.{{{zeros}}}",
+        f"\u0663.{zeros}",
+        f"1_0.{zeros}",
+    ]
+    far = [f"253402300800000000.{zeros}", f"-62135596800000001.{zeros}", f"9223372036854775807.{zeros}", "9" * 79]
+    for before in (*cursors, *far, f"1.{zeros}\0", f" 1.{zeros}", f"1.{zeros}\n", "x" * 81):
+        answer = signed.call("ann", "GET", "/api/jobs/mine", params={"before": before})
+        assert is_problem(answer, 422), (before, answer.text)
+        answers.append(answer.status_code)
+    for limit in ("0", "101", "-1", "-0", "1e1", "0x10", "\u0663", "true", "null", "", "1;limit=2", "9" * 5_000):
+        answer = signed.call("ann", "GET", "/api/jobs/mine", params={"limit": limit})
+        assert is_problem(answer, 422), (limit, answer.text)
+        answers.append(answer.status_code)
+    attacks.note("A36", "moments, cursors and limits of the bell", answers)
 
 
 def test_a36_a37_filters_of_admins(signed: Site, attacks: Attacks) -> None:

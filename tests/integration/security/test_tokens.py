@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -175,6 +177,81 @@ def test_a5_a6_claims(signed: Site, invited: Site, issuer: Issuer, attacks: Atta
     attacks.note("A6", "sessions forged with the secrets of links", tried(invited, forged))
 
 
+def signed_by_hand(issuer: Issuer, header: dict[str, Any] | bytes, payload: dict[str, Any] | bytes) -> str:
+    """Return a token with a good signature over what no library would sign."""
+    parts = [part if isinstance(part, bytes) else json.dumps(part).encode() for part in (header, payload)]
+    text = ".".join(base64.urlsafe_b64encode(part).rstrip(b"=").decode() for part in parts)
+    signature = jwt.get_algorithm_by_name("RS256").sign(text.encode(), issuer.keys["first"])
+    return f"{text}.{base64.urlsafe_b64encode(signature).rstrip(b'=').decode()}"
+
+
+def test_a4_headers_of_odd_types(signed: Site, issuer: Issuer, attacks: Attacks) -> None:
+    good = {"alg": "RS256", "typ": "JWT", "kid": "first"}
+    odd: dict[str, list[Any]] = {
+        "kid": [["first"], {"kid": "first"}, 1, None, "", "First", "first\0", "\ud800", " first"],
+        "alg": [["RS256"], {}, None, "rs256", "PS256", "RS512", "ES256", "EdDSA", "HS256", 256],
+        "typ": [1, ["JWT"], None, "id_token+jwt", "logout+jwt", "secevent+jwt", "JWE", "jwt "],
+        "crit": [[], ["exp"], "exp", None],
+        "b64": [False],
+    }
+    changes = [{name: value} for name, values in odd.items() for value in values]
+    changes.append({"b64": False, "crit": ["b64"]})
+    tokens = {str(change): signed_by_hand(issuer, {**good, **change}, issuer.claims()) for change in changes}
+    for text in (b"[]", b'"x"', b"null", b"", b"\xff", b"[" * 3_000, b'{"alg":"RS256","kid":' + b"9" * 5_000 + b"}"):
+        tokens[repr(text[:20])] = signed_by_hand(issuer, text, issuer.claims())
+    tokens["nested"] = signed_by_hand(issuer, {**good, "cty": "JWT"}, issuer.token().encode())
+    tokens["encrypted"] = "eyJhbGciOiJkaXIiLCJlbmMiOiJBMjU2R0NNIiwia2lkIjoiZmlyc3QifQ..AAAA.AAAA.AAAA"
+    tokens["five parts"] = f"{issuer.token()}.AAAA.AAAA"
+    attacks.note("A4", "headers of odd types, nested and encrypted tokens", tried(signed, tokens))
+
+
+def test_a5_a6_claims_of_odd_types(signed: Site, issuer: Issuer, attacks: Attacks) -> None:
+    header = {"alg": "RS256", "typ": "JWT", "kid": "first"}
+    now, nan, endless = int(time.time()), float("nan"), float("inf")
+    odd: dict[str, list[Any]] = {
+        "exp": [str(now + 600), "x", "", [now + 600], {}, True, nan, endless, -endless, -1, 0, 10**30, 10**400, 1e300],
+        "iat": ["yesterday", [1], {}, nan, endless, -endless, now + 10**8],
+        "nbf": ["x", [], nan, endless, now + 10**8],
+        "aud": [[], [1, AUDIENCE], [[AUDIENCE]], {AUDIENCE: 1}, AUDIENCE.upper(), f"{AUDIENCE}/", f"x {AUDIENCE}", 5],
+        "iss": [[issuer.url], {issuer.url: 1}, issuer.url.upper(), issuer.url[:-1], "", 5],
+        "sub": [1, ["ann"], {"a": 1}, True, "", "\ud800", "x\udfff", "s" * 256],
+    }
+    tokens = {
+        f"{name} {str(value)[:30]}": signed_by_hand(issuer, header, issuer.claims(**{name: value}))
+        for name, values in odd.items()
+        for value in values
+    }
+    tokens |= {f"{name} null": signed_by_hand(issuer, header, {**issuer.claims(), name: None}) for name in odd}
+    tokens.pop("nbf null")  # may be left out
+    for text in (b"[]", b'"x"', b"\xff", b"[" * 5_000):
+        tokens[repr(text[:20])] = signed_by_hand(issuer, header, text)
+    attacks.note("A5", "exp, iat, nbf, aud, iss and sub of odd types", tried(signed, tokens))
+
+
+def test_a6_tokens_that_are_for_something_else(signed: Site, issuer: Issuer, attacks: Attacks) -> None:
+    tokens = {
+        "ID token for the page": issuer.token(aud="page", nonce="n"),
+        "ID token for both": issuer.token(aud=[AUDIENCE, "page"], nonce="n", azp="page"),
+        "ID token by its hash": issuer.token(at_hash="x"),
+        "ID token by the code's": issuer.token(c_hash="x", scope="openid"),
+        "ID token by its type": issuer.token(typ="ID", scope="openid"),
+        "refresh token": issuer.token(typ="Refresh"),
+        "logout token": issuer.token(events={"http://schemas.openid.net/event/backchannel-logout": {}}),
+    }
+    attacks.note("A6", "the same issuer's tokens for other uses", tried(signed, tokens))
+
+
+def test_nobody_becomes_another_by_claims_that_only_entra_gives(signed: Site, issuer: Issuer, attacks: Attacks) -> None:
+    ids = set()
+    for name in ("ann", "bob"):
+        token = issuer.token(name, tid="a-tenant", oid="the-admin")
+        answer = signed.http.post("/api/negotiate", headers={"Authorization": f"Bearer {token}"})
+        claims = jwt.decode(answer.json()["accessToken"], options={"verify_signature": False})
+        ids.add(claims["nameid"])
+    assert ids == {issuer.user_id("ann"), issuer.user_id("bob")}
+    attacks.note("A11", "tid and oid of another person in tokens of another provider", ["one's own"] * 2)
+
+
 def test_a7_identity_headers_of_a_platform(site: Site, attacks: Attacks) -> None:
     forged = {
         "X-MS-CLIENT-PRINCIPAL": "eyJhZG1pbiI6dHJ1ZX0=",
@@ -237,7 +314,19 @@ def test_a13_viewers_and_those_without_a_role(signed: Site, issuer: Issuer, atta
             answers.append(f"{method} {answer.status_code}")
     attacks.note("A13", "a viewer on every admin route", answers)
     refusals = []
-    for roles in (None, [], ["root"], "Admin", {"admin": True}, 5, [["admin"]], [None]):
+    odd = [
+        "Admin",
+        "user,admin",
+        "user\nadmin",
+        "user\u00a0admin",
+        '["admin"]',
+        ["admin "],
+        ["admin\0"],
+        ["\u0430dmin"],
+        True,
+    ]
+    many = [f"role-{number}" for number in range(800)]
+    for roles in (None, [], ["root"], {"admin": True}, 5, [["admin"]], [None], many, *odd):
         token = issuer.token("norole", roles=roles)
         answer = signed.http.get("/api/jobs/mine", headers={"Authorization": f"Bearer {token}"})
         assert is_problem(answer, 403), roles

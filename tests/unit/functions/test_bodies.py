@@ -49,6 +49,8 @@ def test_plain_json_passes_unchanged(value: object) -> None:
         (b'{"\\u0000": 1}', 422),
         (b'"\\ud800"', 422),
         (b'[["\\udfff"]]', 422),
+        (b'{"a": ["sealed:1:AAAA"]}', 422),
+        (b'{"sealed:1:": 1}', 422),
     ],
     ids=lambda value: repr(value)[:30],
 )

@@ -6,6 +6,7 @@ import contextlib
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from api.key_set import KeysAway, KeySet
 from tests.support.issuer import Issuer
@@ -75,3 +76,57 @@ async def test_without_any_keys_the_provider_is_asked_every_three_seconds() -> N
         with pytest.raises(KeysAway):
             await keys.find("first", "RS256")
         assert issuer.fetched.total() == 2
+
+
+async def test_a_key_is_good_for_its_own_way_of_signing_alone() -> None:
+    with Issuer() as issuer:
+        issuer.keys |= {
+            "weak": rsa.generate_private_key(65537, 1024),  # noqa: S505 (which is refused)
+            "another curve": ec.generate_private_key(ec.SECP384R1()),
+            "bitcoin's curve": ec.generate_private_key(ec.SECP256K1()),
+        }
+        keys = KeySet(issuer.url)
+        found = [
+            (name, algorithm)
+            for name in issuer.keys
+            for algorithm in ("RS256", "ES256", "EdDSA", "HS256", "none", "RS512", "PS256", "ES384")
+            if await keys.find(name, algorithm) is not None
+        ]
+    assert found == [("first", "RS256"), ("curve", "ES256"), ("another curve", "ES384")]
+
+
+async def test_the_origin_of_tokens_is_looked_up_once() -> None:
+    with Bent(discovery={"token_endpoint": "http://tokens.example:8080/oauth/token?x=y"}) as issuer:
+        keys = KeySet(issuer.url)
+        assert [await keys.token_origin() for _ in range(3)] == ["http://tokens.example:8080"] * 3
+        assert await keys.find("first", "RS256") is not None
+        assert issuer.fetched.total() == 2
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        None,
+        5,
+        "",
+        "/token",
+        "javascript:alert(1)",
+        "https://a b/token",
+        "https://*/token",
+        "https://x; script-src */token",
+        "https://x,y/token",
+        "https://user@x/token",
+        "https://x:99999999/token",
+        "//x/token",
+    ],
+)
+async def test_an_address_for_tokens_that_is_none_changes_no_header(address: object) -> None:
+    with Bent(discovery={"token_endpoint": address}) as issuer:
+        assert await KeySet(issuer.url).token_origin() is None
+
+
+async def test_while_the_provider_is_away_the_origin_is_not_known_and_the_page_is_served() -> None:
+    with Bent(discovery={"issuer": "https://another.example"}) as issuer:
+        keys = KeySet(issuer.url, clock=Clock())
+        assert [await keys.token_origin() for _ in range(5)] == [None] * 5
+        assert issuer.fetched.total() == 1
