@@ -8,11 +8,15 @@ const PAGE = 50;
 export class ApiError extends Error {
   name = 'ApiError';
 
-  constructor({ status = 0, detail = '', timedOut = false }) {
+  /** Milliseconds to wait before the next try, where the server says so. */
+  retryAfter;
+
+  constructor({ status = 0, detail = '', timedOut = false, retryAfter = 0 }) {
     super(detail || `status ${status}`);
     this.status = status;
     this.detail = detail;
     this.timedOut = timedOut;
+    this.retryAfter = retryAfter;
   }
 }
 
@@ -23,7 +27,7 @@ export class ApiError extends Error {
  * @param {(token: string|null) => void} options.onRefused called with the token that was refused, null for none
  */
 export function createApi({ base, getToken, onRefused }) {
-  async function request(method, path, { body, headers, within } = {}) {
+  async function request(method, path, { body, headers, within, refusals = [401] } = {}) {
     const token = await getToken().catch(() => {
       throw new ApiError({});
     });
@@ -32,7 +36,7 @@ export function createApi({ base, getToken, onRefused }) {
       throw new ApiError({ status: 401 });
     }
     const answer = await send(method, base + path, body, { ...headers, authorization: `Bearer ${token}` }, within);
-    if (answer.status === 401) onRefused(token);
+    if (refusals.includes(answer.status)) onRefused(token);
     return answer;
   }
 
@@ -57,7 +61,9 @@ export function createApi({ base, getToken, onRefused }) {
     /** One page of the caller's jobs, newest first; null when it is still the one of this ETag. */
     async mine({ before = null, etag = null }) {
       const query = new URLSearchParams({ limit: PAGE, ...(before && { before }) });
-      const answer = await request('GET', `/jobs/mine?${query}`, { headers: etag && { 'if-none-match': etag } });
+      const headers = etag && { 'if-none-match': etag };
+      // Who may not even see the own jobs needs another sign-in.
+      const answer = await request('GET', `/jobs/mine?${query}`, { headers, refusals: [401, 403] });
       return answer.status === 304 ? null : { etag: answer.headers.get('etag'), body: await read(answer) };
     },
 
@@ -82,22 +88,18 @@ export const exchangeInvite = async (base, invite) => read(await send('POST', `$
 
 /** Reads the newest pages as one snapshot; a page that has not changed costs no more than a 304. */
 export class SnapshotReader {
-  /** How many pages to read. */
-  pages = 1;
-
   #api;
   #store;
   #known = [];
 
-  /** @param {import('./store.js').JobStore} store learns the server's clock */
-  constructor(api, store) {
+  /**
+   * @param {import('./store.js').JobStore} store learns the server's clock
+   * @param {number} [pages] how many to read
+   */
+  constructor(api, store, pages = 1) {
     this.#api = api;
     this.#store = store;
-  }
-
-  /** The next read is whole. */
-  forget() {
-    this.#known = [];
+    this.pages = pages;
   }
 
   /**
@@ -150,5 +152,7 @@ async function read(answer) {
   if (status === 204) return null;
   const body = await answer.json().catch(() => null);
   if (ok && body) return body;
-  throw new ApiError({ status, detail: typeof body?.detail === 'string' ? body.detail : '' });
+  const retryAfter = 1000 * answer.headers.get('retry-after') || 0;
+  // A good answer without its content comes from something in between, such as the sign-in page of a network.
+  throw new ApiError({ status: ok ? 0 : status, detail: typeof body?.detail === 'string' ? body.detail : '', retryAfter });
 }

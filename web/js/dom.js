@@ -59,6 +59,9 @@ export function setBusy(button, busy) {
   for (const name of ['aria-busy', 'aria-disabled']) setAttribute(button, name, busy && 'true');
 }
 
+/** Whether its request runs. @param {Element} button */
+export const isBusy = (button) => button.getAttribute('aria-busy') === 'true';
+
 /** Make these the children. Nodes in place are not touched, so focus and selection in them stay. */
 export function patchChildren(parent, nodes) {
   const wanted = new Set(nodes);

@@ -13,6 +13,7 @@ const POLL_IDLE = 30_000;
 const POLL_LIVE = 5 * 60_000;
 const PAUSE_AFTER = 2 * 60_000;
 const RECONNECTING_TRIES = 3;
+const TOKEN_WITHIN = 15_000;
 const NOTHING = Object.freeze({ updated: [], ended: [] });
 
 export class JobFeed {
@@ -27,7 +28,7 @@ export class JobFeed {
   #page;
   #connection;
   #reader;
-  #getToken = null;
+  #getToken;
   #listeners = new Set();
   #running = false;
   #signedOut = false;
@@ -39,6 +40,8 @@ export class JobFeed {
   #knownIdentity = 0;
   #reading = null;
   #readAgain = false;
+  /** Why the last read failed. */
+  #failure = null;
   #timer = null;
   #pauseTimer = null;
   #unwatch = null;
@@ -67,7 +70,7 @@ export class JobFeed {
 
   /** @returns {import('./types.d.ts').FeedState} */
   get state() {
-    if (this.#signedOut) return 'signed-out';
+    if (this.#signedOut || this.#getToken === null) return 'signed-out';
     if (this.#paused) return 'paused';
     const { live, wasLive, tries } = this.#connection;
     if (live) return 'live';
@@ -79,7 +82,8 @@ export class JobFeed {
   get pollEvery() {
     if (this.#connection.live && !this.failures) return POLL_LIVE;
     const waiting = this.store.counts.running > 0 || !this.store.loaded;
-    return waiting ? Math.min(POLL_IDLE, POLL_ACTIVE * 2 ** this.failures) : POLL_IDLE;
+    const own = waiting ? Math.min(POLL_IDLE, POLL_ACTIVE * 2 ** this.failures) : POLL_IDLE;
+    return Math.min(POLL_LIVE, Math.max(own, this.#failure?.retryAfter ?? 0));
   }
 
   /** The server's time, in milliseconds. */
@@ -105,11 +109,16 @@ export class JobFeed {
     return this.#listeners.values().next().value === listener;
   }
 
-  /** Begin, or begin anew as somebody else. @param {() => Promise<string|null>} getToken asked before each request */
+  /**
+   * Begin, or begin anew as somebody else.
+   * @param {import('./types.d.ts').GetToken|null} getToken asked before each request; null forgets who it was, and the
+   *   jobs
+   */
   signIn(getToken) {
-    if (getToken === this.#getToken && this.#running && !this.#signedOut) return;
-    this.#getToken = getToken;
-    if (this.#listeners.size > 0) this.#start();
+    if (getToken && getToken === this.#getToken && this.#running && !this.#signedOut) return;
+    this.#getToken = getToken || null;
+    if (!getToken) this.#leave();
+    else if (this.#listeners.size > 0) this.#start();
   }
 
   /** Read the list; once more when asked during a read. */
@@ -121,17 +130,24 @@ export class JobFeed {
     }
     clearTimeout(this.#timer);
     this.#readAgain = false;
-    this.#reading = this.#read().finally(() => {
+    const reading = this.#read().finally(() => {
+      // It belonged to whoever was signed in before.
+      if (this.#reading !== reading) return null;
       this.#reading = null;
       return this.#readAgain ? this.sync() : this.#plan();
     });
-    return this.#reading;
+    this.#reading = reading;
+    return reading;
   }
 
-  /** Show older jobs too. */
-  loadMore() {
-    this.#reader.pages += 1;
-    return this.sync();
+  /** Show older jobs too. @throws {import('./api.js').ApiError} */
+  async loadMore() {
+    const reader = this.#reader;
+    reader.pages += 1;
+    await this.sync();
+    if (!this.#failure) return;
+    reader.pages -= 1;
+    throw this.#failure;
   }
 
   /** Take in one job: from the hub, or from an answer to this page. @param {import('./types.d.ts').Job} job */
@@ -169,17 +185,19 @@ export class JobFeed {
     const newcomer = identity !== this.#knownIdentity;
     const mark = this.store.mark();
     try {
-      if (newcomer) this.#reader.forget();
       const snapshot = await this.#reader.read();
       if (identity !== this.#identity) return;
       const change = this.store.merge(snapshot, mark, newcomer);
       this.#knownIdentity = identity;
       this.failures = 0;
+      this.#failure = null;
       this.readAt = Date.now();
       // Of what there was before this page, nothing is news.
       this.changed(newcomer ? NOTHING : change);
     } catch (error) {
       if (error.name !== 'ApiError') throw error;
+      if (identity !== this.#identity) return;
+      this.#failure = error;
       if (error.status !== 401) this.failures += 1;
       this.changed();
     }
@@ -187,8 +205,6 @@ export class JobFeed {
 
   #start() {
     this.#stop();
-    this.#identity += 1;
-    this.#issued.clear();
     this.#running = true;
     this.#unwatch = this.#page?.watch((event) => this.#onPage(event));
     if (this.#page?.hidden()) this.#onPage('hidden');
@@ -205,12 +221,26 @@ export class JobFeed {
     this.sync();
   }
 
+  #leave() {
+    this.#stop();
+    this.store.forget();
+    this.#started.clear();
+    this.readAt = null;
+    this.changed();
+  }
+
   #stop() {
     this.#running = false;
+    this.#identity += 1;
+    this.#issued.clear();
+    // A read that still runs, or hangs, is of no interest to whoever comes next.
+    this.#reading = null;
+    this.#reader = new SnapshotReader(this.api, this.store, this.#reader.pages);
     this.#signedOut = false;
     this.#paused = false;
     this.#refused = null;
     this.failures = 0;
+    this.#failure = null;
     clearTimeout(this.#timer);
     clearTimeout(this.#pauseTimer);
     this.#unwatch?.();
@@ -225,7 +255,7 @@ export class JobFeed {
 
   async #token() {
     const identity = this.#identity;
-    const token = (await this.#getToken()) || null;
+    const token = (await inTime(this.#getToken)) || null;
     if (identity === this.#identity) this.#issued.add(token);
     return token;
   }
@@ -266,8 +296,9 @@ export class JobFeed {
   }
 
   async #lookForToken() {
-    const token = await this.#getToken().catch(() => null);
-    if (!this.#signedOut) return;
+    const identity = this.#identity;
+    const token = await this.#token().catch(() => null);
+    if (!this.#signedOut || identity !== this.#identity) return;
     if (token && token !== this.#refused) this.#start();
     else this.#plan();
   }
@@ -279,6 +310,15 @@ export class JobFeed {
       ? setTimeout(() => this.#lookForToken(), POLL_IDLE)
       : setTimeout(() => this.sync(), this.pollEvery);
   }
+}
+
+/** What a page's own function yields, which may take for ever or fail in any way. */
+function inTime(getToken) {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(reject, TOKEN_WITHIN, new Error('getToken did not answer in time'));
+    const end = () => clearTimeout(timer);
+    Promise.resolve().then(getToken).finally(end).then(resolve, reject);
+  });
 }
 
 const feeds = new Map();

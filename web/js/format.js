@@ -8,6 +8,7 @@ const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
 const YEAR = 365 * DAY;
 const ABSURD = 100 * YEAR;
+const TOO_MANY = 429;
 
 const whole = new Intl.NumberFormat(strings.locale, { maximumFractionDigits: 0 });
 const short = new Intl.NumberFormat(strings.locale, { maximumFractionDigits: 1 });
@@ -84,7 +85,7 @@ export function reason(error) {
 /** What went wrong, and why. @param {string} what @param {import('./api.js').ApiError} error */
 export function failure(what, error) {
   // What the server has understood and refused, it refuses the next time too.
-  const refused = error.status >= 400 && error.status < 500;
+  const refused = error.status >= 400 && error.status < 500 && error.status !== TOO_MANY;
   return `${what}. ${refused ? '' : `${strings.failure.tryAgain} `}${reason(error)}`;
 }
 

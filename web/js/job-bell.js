@@ -28,7 +28,7 @@ const openHub = async (options) => (await import('./signalr.js')).openHub(option
 export class JobBell extends HTMLElement {
   #feed = null;
   #unsubscribe = null;
-  #getToken = null;
+  #getToken;
   #signedOut = false;
   #frame = null;
   #ticking = null;
@@ -53,16 +53,18 @@ export class JobBell extends HTMLElement {
   }
 
   /**
-   * Asked before each request: the bearer token, or null for nobody. Setting it anew starts over as whoever it is for.
-   * @type {import('./types.d.ts').GetToken}
+   * Asked before each request: the bearer token, or null for nobody. Setting it anew starts over as whoever it is for;
+   * setting it to null takes the jobs off the screen too.
+   * @type {import('./types.d.ts').GetToken|null}
    */
   get getToken() {
-    return this.#getToken;
+    return this.#getToken ?? null;
   }
 
   set getToken(getToken) {
     this.#getToken = getToken;
-    this.#feed?.signIn(getToken);
+    // An element that was taken away has no say in a connection that others may use.
+    if (this.#unsubscribe) this.#feed.signIn(getToken);
   }
 
   /** Show a job that this page has just started, before the hub tells. @param {import('./types.d.ts').Job} job */
@@ -90,7 +92,7 @@ export class JobBell extends HTMLElement {
     if (!this.isConnected || this.#unsubscribe) return;
     const listener = (change) => this.#changed(change, listener);
     this.#unsubscribe = this.#feed.subscribe(listener);
-    if (this.#getToken) this.#feed.signIn(this.#getToken);
+    if (this.#getToken !== undefined) this.#feed.signIn(this.#getToken);
   }
 
   disconnectedCallback() {

@@ -1,6 +1,6 @@
 /** What the bell opens: the connection in words, the list of jobs, clearing and its undo. */
 
-import { h, patchChildren, setBusy, setText } from './dom.js';
+import { h, isBusy, patchChildren, setBusy, setText } from './dom.js';
 import { duration, failure, plain, timeOfDay } from './format.js';
 import { JobRow } from './job-row.js';
 import { render } from './renderers/index.js';
@@ -9,6 +9,8 @@ import { strings } from './strings.en.js';
 
 const words = strings.bell;
 const UNDO_FOR = 8000;
+/** Milliseconds between two ticks after which this machine's clock cannot be relied upon: it was set, or slept. */
+const CLOCK_JUMP = 5000;
 
 export class JobPanel {
   #feed;
@@ -17,9 +19,10 @@ export class JobPanel {
   #offered = new Map();
   #undoable = null;
   #undoTimer = null;
+  #tickedAt = 0;
   #heading = h('h2', { id: 'title', tabindex: '-1' }, words.title);
   #connection = h('p', { class: 'connection' });
-  #list = h('ul', { class: 'list', role: 'list', onkeydown: (event) => this.#onKey(event) });
+  #list = h('ul', { class: 'list', role: 'list' });
   #empty = h('div', { class: 'empty' });
   #note = h('p', { class: 'note', hidden: true });
   #clearAll = button('quiet', words.clearFinished, () => this.#clearFinished());
@@ -44,6 +47,7 @@ export class JobPanel {
       scroller,
       this.#undoBar,
     );
+    this.element.addEventListener('keydown', (event) => this.#onKey(event));
     for (const event of ['focusout', 'pointerleave']) this.#undoBar.addEventListener(event, () => this.#undoSoonOver());
     for (const event of ['focusin', 'pointerenter']) this.#undoBar.addEventListener(event, () => this.#keepUndo());
   }
@@ -51,6 +55,7 @@ export class JobPanel {
   /** To be called before the panel opens. */
   prepare() {
     this.#offered.clear();
+    this.#tickedAt = Date.now();
     this.render();
   }
 
@@ -62,16 +67,22 @@ export class JobPanel {
   render() {
     const { store } = this.#feed;
     const jobs = store.list();
+    const held = this.element.contains(this.#focused());
     this.#markSeen(jobs);
     this.#renderRows(jobs);
     this.#renderEmpty(jobs);
     this.#renderConnection();
     this.#clearAll.hidden = !jobs.some(hasEnded);
     this.#more.hidden = !store.more;
+    // What goes away must not take the focus with it.
+    if (held && !this.#focused()?.checkVisibility()) this.#heading.focus();
   }
 
   /** Let the times go on. */
   tick() {
+    const before = this.#tickedAt;
+    this.#tickedAt = Date.now();
+    if (Math.abs(this.#tickedAt - before) > CLOCK_JUMP) this.#feed.sync();
     const now = this.#feed.now();
     for (const row of this.#rows.values()) row.tick(now);
   }
@@ -142,6 +153,7 @@ export class JobPanel {
       await this.#feed.actions.undo(this.#undoable);
       this.#endUndo();
     }, strings.failure.undo);
+    if (!this.#undoBar.hidden) this.#undoSoonOver();
   }
 
   async #showMore() {
@@ -150,11 +162,11 @@ export class JobPanel {
       await this.#feed.loadMore();
       this.render();
       this.#list.children[before]?.focus();
-    });
+    }, strings.failure.more);
   }
 
   async #busy(button, work, complaint) {
-    if (button.getAttribute('aria-busy') === 'true') return;
+    if (isBusy(button)) return;
     setBusy(button, true);
     this.#note.hidden = true;
     try {
@@ -175,7 +187,7 @@ export class JobPanel {
 
   #undoSoonOver() {
     clearTimeout(this.#undoTimer);
-    this.#undoTimer = setTimeout(() => this.#endUndo(), UNDO_FOR);
+    this.#undoTimer = setTimeout(() => (isBusy(this.#undo) ? this.#undoSoonOver() : this.#endUndo()), UNDO_FOR);
   }
 
   #endUndo() {
@@ -190,10 +202,11 @@ export class JobPanel {
 
   #onKey(event) {
     const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
-    const row = event.target.closest('.row');
-    if (!step || !row || event.target.closest('pre')) return;
+    if (!step || event.target.closest('pre')) return;
     const rows = [...this.#list.children];
-    rows[rows.indexOf(row) + step]?.focus();
+    // From above the list down to its first row, from below it up to its last.
+    const index = event.target === this.#more ? rows.length : rows.indexOf(event.target.closest('.row'));
+    rows[index + step]?.focus();
     event.preventDefault();
   }
 }

@@ -1,6 +1,6 @@
 /** One job in the bell's list. Its elements are made once and changed in place, so that focus in them stays. */
 
-import { allowedUrl, bdi, h, icon, setAttribute, setBusy, setText } from './dom.js';
+import { allowedUrl, bdi, h, icon, isBusy, setAttribute, setBusy, setText } from './dom.js';
 import * as format from './format.js';
 import { render } from './renderers/index.js';
 import { hasEnded } from './store.js';
@@ -41,9 +41,13 @@ export class JobRow {
   /** @param {import('./types.d.ts').Job} job @param {boolean} unseen @param {number} now the server's time */
   update(job, unseen, now) {
     this.#unseen.hidden = !unseen;
+    const { activeElement } = this.element.getRootNode();
+    const held = this.element.contains(activeElement);
     if (this.#job !== job) this.#rebuild(job);
     this.#job = job;
     this.tick(now);
+    // What goes away must not take the focus with it.
+    if (held && !(activeElement.isConnected && activeElement.checkVisibility())) this.element.focus();
   }
 
   /** Show what changes by itself with time. @param {number} now the server's time */
@@ -56,16 +60,16 @@ export class JobRow {
     const title = this.#titleOf(job);
     this.#once('title', title, () => this.#title.replaceChildren(bdi(title)));
     this.#once('icon', job.status, () => this.#icon.replaceChildren(icon(job.status)));
-    setText(this.#status, job.cancelRequested && !hasEnded(job) ? words.cancelling : strings.status[job.status]);
+    setText(this.#status, statusOf(job));
     setText(this.#step, format.plain(stepOf(job)));
     this.#showProgress(job, title);
     this.#once('result', [job.status, job.result, job.expiredAt, job.actions], () =>
       this.#result.replaceChildren(...nodes(job.status === 'succeeded' && this.#resultOf(job))));
     this.#once('error', [job.status, job.error], () =>
       this.#error.replaceChildren(...nodes(this.#part(job, 'error') ?? errorOf(job))));
-    this.#offer(this.#cancel, job.actions.includes('cancel'));
-    this.#offer(this.#retry, job.actions.includes('retry'));
-    this.#offer(this.#clear, job.actions.includes('clear'));
+    this.#cancel.hidden = !job.actions.includes('cancel');
+    this.#retry.hidden = !job.actions.includes('retry');
+    this.#clear.hidden = !job.actions.includes('clear');
     this.#buttons.hidden = this.#cancel.hidden && this.#retry.hidden;
     setAttribute(this.#clear, 'aria-label', words.clear(title));
     // An old complaint is over once the job has moved on.
@@ -98,29 +102,23 @@ export class JobRow {
     this.#bar.hidden = !running;
     if (!running) return;
     const known = typeof job.progress === 'number';
+    const percent = Math.round(Math.min(1, Math.max(0, job.progress)) * 100);
     const attributes = {
       role: 'progressbar',
       'aria-label': words.progress(title),
       'aria-valuemin': known && '0',
       'aria-valuemax': known && '100',
-      'aria-valuenow': known && Math.round(job.progress * 100),
+      'aria-valuenow': known && percent,
       'aria-valuetext': job.progressMessage && format.plain(job.progressMessage),
       'data-unknown': !known && '',
     };
     for (const [name, value] of Object.entries(attributes)) setAttribute(this.#bar, name, value);
-    this.#bar.firstElementChild.style.inlineSize = known ? `${job.progress * 100}%` : '';
-  }
-
-  /** A button that goes away must not take the focus with it. */
-  #offer(button, offered) {
-    const root = this.element.getRootNode();
-    if (!offered && root.activeElement === button) this.element.focus();
-    button.hidden = !offered;
+    this.#bar.firstElementChild.style.inlineSize = known ? `${percent}%` : '';
   }
 
   async #act(action, event) {
     const button = event.currentTarget;
-    if (button.getAttribute('aria-busy') === 'true') return;
+    if (isBusy(button)) return;
     setBusy(button, true);
     this.#note.hidden = true;
     try {
@@ -155,6 +153,12 @@ export class JobRow {
   }
 }
 
+function statusOf({ status, cancelRequested }) {
+  if (cancelRequested && !hasEnded({ status })) return words.cancelling;
+  // A server that is newer than this page may know more of them.
+  return strings.status[status] ?? format.plain(status);
+}
+
 /** The words beside the status: how long it has run, when it goes on, how long ago it ended. */
 function timeOf(job, now) {
   if (hasEnded(job)) {
@@ -178,11 +182,12 @@ function stepOf(job) {
 function errorOf(job) {
   const error = job.error ?? (job.status === 'aborted' ? { message: words.aborted } : null);
   if (!error || job.status === 'succeeded' || job.status === 'running') return null;
-  const [first, ...rest] = error.message.split('\n');
-  const line = h('p', {}, error.class && h('strong', {}, bdi(error.class), ': '), bdi(first));
+  const message = String(error.message ?? '');
+  const [first, ...rest] = message.split('\n');
+  const line = h('p', {}, error.class && h('strong', {}, bdi(error.class), first && ': '), bdi(first));
   if (rest.length === 0 && first.length <= 200) return line;
-  const full = h('pre', { tabindex: '0', role: 'region', 'aria-label': words.details }, bdi(error.message));
+  const full = h('pre', { tabindex: '0', role: 'region', 'aria-label': words.details }, bdi(message));
   return h('div', {}, line, h('details', {}, h('summary', {}, h('span', {}, words.details)), full));
 }
 
-const nodes = (content) => (content ? [content] : []);
+const nodes = (content) => (content ? [typeof content === 'string' ? bdi(content) : content] : []);

@@ -1,9 +1,11 @@
 /** The vendored SignalR client, set up the way a bell needs it. */
 
+import { restoreGlobals } from './own-globals.js';
 import '../vendor/signalr-10.0.11.min.js';
 
 const { DefaultHttpClient, HttpClient, HttpTransportType, HubConnectionBuilder, LogLevel, NullLogger } =
   globalThis.signalR;
+restoreGlobals();
 
 /** The client hides the status of a failed negotiate in a text; this looks at the answer itself. */
 class NegotiateWatch extends HttpClient {

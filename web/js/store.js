@@ -8,6 +8,8 @@
 const ENDED = new Set(['succeeded', 'failed', 'cancelled', 'aborted']);
 const TOMBSTONES = 1000;
 const CLOCK_READS = 3;
+/** More than a slow answer can be wrong about the time: this machine's clock was set, or the machine slept. */
+const CLOCK_JUMP = 10_000;
 const NOTHING = Object.freeze({ changed: false, ended: false, outside: false });
 
 /** @param {Job} job */
@@ -75,7 +77,7 @@ export class JobStore {
    * @returns {import('./types.d.ts').Effect}
    */
   apply(job) {
-    if (!Number.isInteger(job?.version)) return NOTHING;
+    if (!Number.isInteger(job?.version) || !job.status || !Array.isArray(job.actions)) return NOTHING;
     const id = String(job.id);
     if (job.version <= (this.#gone.get(id) ?? -1)) return NOTHING;
     if (job.clearedAt) return { ...NOTHING, changed: this.remove(id, job.version) };
@@ -96,6 +98,7 @@ export class JobStore {
   merge(snapshot, mark, everything = false) {
     const { items, more } = snapshot;
     const last = items.at(-1);
+    const edge = this.#oldest;
     const effects = new Map(items.map((job) => [job, this.#putFromRead(job, mark)]));
     const present = new Set(items.map((job) => String(job.id)));
     const counted = [...items];
@@ -116,8 +119,17 @@ export class JobStore {
     this.loaded = true;
     return {
       updated: items.filter((job) => effects.get(job).changed),
-      ended: items.filter((job) => effects.get(job).ended),
+      // What was beyond the list and now moves up into it may have ended long ago.
+      ended: items.filter((job) => effects.get(job).ended && !(edge && newestFirst(job, edge) > 0)),
     };
+  }
+
+  /** Forget whose jobs these were. */
+  forget() {
+    for (const known of [this.#jobs, this.#gone, this.#hidden, this.#seen]) known.clear();
+    this.#beyond = { unseen: 0, running: 0 };
+    this.#oldest = null;
+    this.loaded = this.more = false;
   }
 
   /** A job was removed at this version. @param {string|number} id @param {number} version @returns {boolean} changed */
@@ -167,7 +179,9 @@ export class JobStore {
    */
   noteClock(serverTime, now) {
     const offset = Date.parse(serverTime) - now;
-    if (Number.isFinite(offset)) this.#offsets = [...this.#offsets, offset].slice(-CLOCK_READS);
+    if (!Number.isFinite(offset)) return;
+    const before = this.#offsets.filter((known) => Math.abs(known - offset) < CLOCK_JUMP);
+    this.#offsets = [...before, offset].slice(-CLOCK_READS);
   }
 
   /** This machine's time in the server's clock, in milliseconds. @param {number} now */

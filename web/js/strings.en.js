@@ -82,6 +82,7 @@ export const strings = {
     cancel: 'Could not cancel',
     retry: 'Could not start it again',
     download: 'Could not get the download',
+    more: 'Could not show more',
     refusedLink: 'The link was refused: it leads to a place that is not allowed',
     tryAgain: 'Try again.',
     network: 'The server cannot be reached',

@@ -32,13 +32,20 @@ export function render(job, part, tools) {
   const argument = part === 'title' ? tools.strings : tools;
   if (own) {
     try {
-      return own(job, argument);
+      return checked(own(job, argument), part);
     } catch (error) {
       if (!warned.has(job.kind)) console.warn(`The renderer of ${job.kind} failed:`, error);
       warned.add(job.kind);
     }
   }
   return generic[part]?.(job, argument) ?? null;
+}
+
+/** Throws for what could not be shown. */
+function checked(content, part) {
+  const isText = typeof content === 'string';
+  if (part === 'title' ? isText && content : isText || !content || content.nodeType) return content || null;
+  throw new TypeError(`${part} must be ${part === 'title' ? 'a text' : 'a node, a text or null'}`);
 }
 
 function asJson(value, { h, bdi, strings }) {
