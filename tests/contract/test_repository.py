@@ -211,6 +211,14 @@ class TestEnds:
         assert released is not None
         assert (released.status, released.attempt) == (JobStatus.RETRYING, 1)
 
+    async def test_a_release_after_a_cancel_request_is_a_cancel(self, jobs: Helpers) -> None:
+        job = await jobs.running()
+        await jobs.set(job.id, cancel_requested=True)
+        ended = await jobs.repository.release(job)
+        assert ended is not None
+        assert (ended.status, ended.available_at) == (JobStatus.CANCELLED, job.available_at)
+        assert ended.waited == job.waited
+
     async def test_what_cannot_be_stored_as_a_result_is_refused(self, jobs: Helpers) -> None:
         job = await jobs.running()
         with pytest.raises(StoreRefused):

@@ -242,7 +242,9 @@ class ExpectedJob:
 
     def _again(self, available_in: timedelta, send_in: timedelta) -> None:
         self.gen += 1
-        self._set(available_at=available_in, next_send_at=send_in)
+        self._set(next_send_at=send_in)
+        if not self.status.is_final:  # else how long the last attempt waited is still to be told
+            self._set(available_at=available_in)
 
     def _set(self, **times: Moment) -> None:
         self.times |= times

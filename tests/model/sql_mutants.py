@@ -73,8 +73,8 @@ SQL_MUTANTS: dict[str, dict[str, tuple[str, str]]] = {
         "retries beyond the last attempt": ("attempt >= max_attempts", "attempt > max_attempts"),
         "retries what is permanent": ("not %(retryable)s", "(not %(retryable)s and false)"),
         "does not back off": (
-            "available_at = clock_timestamp() + make_interval(secs => %(backoff)s)",
-            "available_at = clock_timestamp()",
+            "else clock_timestamp() + make_interval(secs => %(backoff)s) end",
+            "else clock_timestamp() end",
         ),
     },
     "finish_cancelled": {

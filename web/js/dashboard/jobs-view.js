@@ -191,7 +191,7 @@ export class JobsView {
   }
 
   async #readCount(turn, filters) {
-    if (performance.now() - this.#countedAt < COUNT_EVERY) return;
+    if (turn !== this.#turn || performance.now() - this.#countedAt < COUNT_EVERY) return;
     this.#countedAt = performance.now();
     const { number, exact } = await this.#context.api.count(filters);
     if (turn !== this.#turn && filters !== this.#state.filters) return;

@@ -252,8 +252,7 @@ export const words = {
       poison: 'Poison',
       actions: 'Actions',
     },
-    about:
-      'Messages are counted by the storage service, roughly. Poison is what failed several times.',
+    about: 'Messages are counted roughly. Poison is what failed several times.',
     redrive: 'Redrive',
     redriveLabel: (n, queue) => `Move ${count(n, 'poisoned message', 'poisoned messages')} back to ${queue}`,
     moved: (n, queue) => `${count(n, 'message', 'messages')} moved back to ${queue}`,
