@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -183,6 +184,34 @@ def test_a28_the_sixty_first_write_in_a_minute(limited: Site, attacks: Attacks) 
     assert limited.call("writer", "GET", "/api/jobs/mine").status_code == 200
     assert limited.call("other", "POST", "/api/jobs/clear-finished").status_code == 200
     attacks.note("A28", "80 writes of one user at once", [answer.status_code for answer in answers])
+
+
+def test_a44_retry_cancel_clear_and_undo_at_once(signed: Site, attacks: Attacks) -> None:
+    """In any order: each is carried out or refused, and what the bell shows afterwards is what each job says."""
+    url, user = signed.stack.database_url, signed.user_id("hasty")
+    insert(url, user, "failed", 5)
+    with psycopg.connect(url) as connection:
+        rows = connection.execute("select id::text from queued_jobs.job where user_id = %s", (user,)).fetchall()
+    keys = [row[0] for row in rows]
+    calls: list[tuple[str, str, dict[str, object] | None]] = []
+    for _ in range(8):
+        for key in keys:
+            calls += [("POST", f"/api/jobs/{key}/retry", None), ("POST", f"/api/jobs/{key}/cancel", None)]
+            calls += [("DELETE", f"/api/jobs/{key}", None)]
+        calls += [("POST", "/api/jobs/clear-finished", None), ("POST", "/api/jobs/seen", {"ids": keys})]
+        calls += [("POST", "/api/jobs/undo-clear", {"ids": keys, "since": "2020-01-01T00:00:00Z"})]
+    random.Random(44).shuffle(calls)
+    with ThreadPoolExecutor(24) as pool:
+        answers = list(pool.map(lambda call: signed.call("hasty", call[0], call[1], json=call[2]), calls))
+    for answer in answers:
+        assert answer.status_code in (200, 202, 204) or is_problem(answer, 409), answer.text
+    bell = {job["id"]: job for job in signed.call("hasty", "GET", "/api/jobs/mine").json()["items"]}
+    for key in keys:
+        job = signed.call("hasty", "GET", f"/api/jobs/{key}").json()
+        assert (key in bell) == (job["clearedAt"] is None)
+        assert job["status"] in ("failed", "cancelled", "pending")
+        assert (job["finishedAt"] is None) == (job["status"] == "pending")
+    attacks.note("A44", "retries, cancels, clears and undos at once", [answer.status_code for answer in answers])
 
 
 def test_a30_too_many_jobs_wait(limited: Site, attacks: Attacks, issuer: Issuer) -> None:
