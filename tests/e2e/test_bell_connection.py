@@ -302,6 +302,50 @@ def test_a_wrong_clock_makes_no_wrong_times(stack: Stack, stage: Stage, visitor:
     expect(ticking).to_have_text(re.compile(r"^[1-9]\d? s$"), timeout=PATIENCE)
 
 
+def test_a_clock_that_is_set_is_noticed(stack: Stack, stage: Stage, visitor: Visitor) -> None:
+    page = visitor("about:blank")
+    page.clock.install()
+    page.goto(stack.guest_url)
+    bell = Bell(page)
+    bell.open()
+    bell.expect_live()
+    stage.put(bell.user_id, "running", started_at=datetime.now(UTC))
+    ticking = bell.rows.locator(".time")
+    for hours in (3, -3):
+        with page.expect_response("**/api/jobs/mine?*"):
+            page.clock.set_system_time(time.time() + hours * 3600)
+        expect(ticking).to_have_text(re.compile(r"^[1-9]\d? s$"), timeout=PATIENCE)
+
+
+def test_a_browser_that_stores_nothing_is_enough(stack: Stack, stage: Stage, visitor: Visitor) -> None:
+    page = visitor("about:blank")
+    page.add_init_script(
+        """const refuse = () => { throw new DOMException('denied', 'SecurityError'); };
+        for (const name of ['sessionStorage', 'localStorage']) Object.defineProperty(globalThis, name, { get: refuse });
+        navigator.locks.request = async () => refuse();"""
+    )
+    page.goto(stack.guest_url)
+    bell = Bell(page)
+    bell.open()
+    bell.expect_live()
+    expect(page.get_by_role("button", name="Use sample files")).to_be_visible()
+
+
+def test_somebody_else_in_the_same_tab_sees_nothing_of_the_one_before(
+    stack: Stack, stage: Stage, visitor: Visitor, noise: Noise
+) -> None:
+    noise.expect("ERR_FAILED")
+    bell = live_bell(visitor, stack.guest_url)
+    page = bell.page
+    stage.put(bell.user_id, "running")
+    expect(bell.rows).to_have_count(1)
+    page.route("**/api/jobs/mine?*", lambda route: route.abort())  # not even while the own list cannot be read
+    page.evaluate("(hash) => { location.hash = hash; }", stack.admin_url.partition("#")[2])
+    expect(page.locator("#user")).to_contain_text("Admin", timeout=PATIENCE)
+    expect(bell.rows).to_have_count(0)
+    bell.expect_name("Background jobs")
+
+
 def test_it_is_right_and_live_after_back(stack: Stack, stage: Stage, visitor: Visitor) -> None:
     bell = live_bell(visitor, stack.guest_url)
     job = stage.put(bell.user_id, "running")

@@ -21,6 +21,7 @@ Visitor = Callable[..., Page]
 
 PAGE = """<!doctype html>
 <html lang="en"><title>Another site</title><link rel="icon" href="data:,"><link rel="stylesheet" href="/site.css">
+<script src="/loader.js"></script>
 <main><h1>Another site</h1><p>Its own text</p><job-bell api="{app}/api"></job-bell></main>
 <script type="module" src="{app}/js/job-bell.js"></script>
 <script type="module" src="/own.js"></script></html>
@@ -30,6 +31,11 @@ head, script { display: none; }
 main { display: block; overflow: hidden; height: 90px; padding: 20px; transform: translate(0); }
 button, ul, li { display: none !important; }
 """
+#: What a page with a module loader of its own, names of CommonJS and another version of the hub's client has.
+LOADER = """var define = function () { globalThis.swallowed = true; };
+define.amd = {};
+var module = { exports: {} }, exports = module.exports, signalR = 'own';
+"""
 OWN = "document.querySelector('job-bell').getToken = async () => globalThis.token ?? null;"
 
 
@@ -38,7 +44,7 @@ class Site:
 
     def __init__(self) -> None:
         site = self
-        self.app = self.hub = ""
+        self.app = self.hub = self.loader = ""
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
@@ -60,6 +66,7 @@ class Site:
             "/": ("text/html", PAGE.format(app=self.app)),
             "/site.css": ("text/css", SHEET),
             "/own.js": ("text/javascript", OWN),
+            "/loader.js": ("text/javascript", self.loader),
         }
         kind, text = files.get(request.path, ("text/plain", ""))
         policy = (
@@ -142,6 +149,34 @@ def test_one_script_tag_on_a_foreign_page(
     globals_left = page.evaluate("Object.keys(globalThis).filter((name) => /signalr|qj|job/i.test(name))")
     assert globals_left == ["signalR"]
     bell.picture("embedded")
+    assert noise.heard == []
+
+
+def test_a_page_keeps_its_globals_and_leaves_the_bell_its_own(
+    stack: Stack, stage: Stage, visitor: Visitor, site: Site, noise: Noise
+) -> None:
+    site.loader = LOADER
+    try:
+        page = visitor(site.origin)
+    finally:
+        site.loader = ""
+    bell = Bell(page)
+    with Person(stack.page_url, stack.invite) as person:
+        page.evaluate("(token) => { document.querySelector('job-bell').getToken = () => token; }", person.token)
+        bell.open()
+        bell.expect_live()
+        stage.put(person.user_id, "running")
+        expect(bell.rows).to_have_count(1)
+        assert page.evaluate("[typeof define, module.exports === exports, signalR, globalThis.swallowed ?? null]") == [
+            "function",
+            True,
+            "own",
+            None,
+        ]
+        page.evaluate("document.querySelector('job-bell').getToken = null")
+        expect(bell.connection).to_have_text("Not signed in")
+        expect(bell.rows).to_have_count(0)
+        bell.expect_name("Background jobs")
     assert noise.heard == []
 
 

@@ -88,6 +88,25 @@ def test_the_panel_is_as_wide_as_a_narrow_window(stack: Stack, stage: Stage, vis
         expect(button).to_be_in_viewport()
 
 
+def test_messages_leave_the_bell_free_in_a_small_window(stack: Stack, stage: Stage, visitor: Visitor) -> None:
+    page = visitor(stack.guest_url)
+    bell = Bell(page)
+    page.set_viewport_size({"width": 320, "height": 256})  # 1280 x 1024 at 400 %
+    for number in range(3):
+        key = stage.put(bell.user_id, "running", request={"prefix": "", "name": f"{number} {'long-name_' * 7}"})
+        page.evaluate("(job) => document.querySelector('job-bell').track(job)", stage.view(key))
+        stage.change(key, "failed")
+    bell.expect_name("Background jobs, 3 new")
+    expect(bell.toasts.last).to_contain_text("Zip of 2")
+    button = bell.button.bounding_box()
+    assert button is not None
+    for toast in bell.toasts.all():
+        box = toast.bounding_box()
+        assert box is not None
+        assert box["y"] > button["y"] + button["height"]
+    bell.picture("toasts-small")
+
+
 def test_from_right_to_left_with_names_that_turn_the_text(stack: Stack, stage: Stage, visitor: Visitor) -> None:
     page = visitor(stack.guest_url)
     bell = Bell(page)

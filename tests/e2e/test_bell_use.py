@@ -9,7 +9,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from scripts.local.stack import Stack
 from scripts.staged_jobs import ZIP_RESULT, Stage
@@ -259,6 +259,33 @@ def test_the_whole_panel_works_by_keyboard(bell: Bell, stage: Stage) -> None:
     assert page.evaluate("document.activeElement.localName") != "job-bell", "the bell is no trap"
 
 
+def test_the_focus_stays_when_what_had_it_goes_away(bell: Bell, stage: Stage, stack: Stack) -> None:
+    page, press = bell.page, bell.page.keyboard.press
+    failed = stage.put(bell.user_id, "failed", error={"type": "E", "message": "line\n" * 9})
+    done = stage.put(bell.user_id, "succeeded", request={"prefix": "", "name": "done"})
+    expect(bell.rows).to_have_count(2)
+    expect(bell.panel.get_by_role("heading")).to_be_focused()
+    press("ArrowDown")
+    expect(bell.rows.nth(0)).to_be_focused()
+    press("ArrowDown")
+    expect(bell.rows.nth(1)).to_be_focused()
+    bell.row("Zip of done").get_by_role("button", name="Download zip").focus()
+    stage.change(done, result=None, expired_at=datetime.now(UTC))
+    expect(bell.row("The result has expired")).to_be_focused()
+    bell.row("line").get_by_text("Details").click()
+    bell.row("line").get_by_role("region", name="Details").focus()
+    stage.change(failed, "running", error=None, finished_at=None)
+    expect(bell.row("Running")).to_be_focused()
+    bell.panel.get_by_role("button", name="Clear finished").focus()
+    with Person.of(stack.page_url, bell.session()) as person:
+        person.call("POST", "/api/jobs/clear-finished")
+    expect(bell.rows).to_have_count(1)
+    expect(bell.panel.get_by_role("heading")).to_be_focused()
+    press("Escape")
+    expect(bell.button).to_be_focused()
+    assert page.locator("job-bell").count() == 1
+
+
 def test_a_screen_reader_hears_ends_once_and_many_as_one(bell: Bell, stage: Stage) -> None:
     said = bell.page.evaluate_handle(
         """() => {
@@ -328,18 +355,21 @@ def test_a_renderer_that_throws_harms_only_its_own_rows(bell: Bell, stage: Stage
             const { register } = await import('/js/renderers/index.js');
             const broken = () => { throw new Error('broken'); };
             register('mail-merge', { title: broken, result: broken });
+            register('plain', { result: () => '<b>rows</b>: 3 \u202e.exe' });
         }"""
     )
-    for kind in ("mail-merge", "mail-merge", "thumbnail", "zip-builder"):
+    for kind in ("plain", "mail-merge", "mail-merge", "thumbnail", "zip-builder"):
         stage.put(bell.user_id, "succeeded", kind=kind, result=ZIP_RESULT | {"sent": 4})
-    expect(bell.rows).to_have_count(4)
+    expect(bell.rows).to_have_count(5)
+    expect(bell.row("plain")).to_contain_text("<b>rows</b>: 3 [U+202E].exe")
     expect(bell.row("mail-merge")).to_have_count(2)
     expect(bell.row("thumbnail").get_by_text("Result", exact=True)).to_be_visible()
     expect(bell.row("Zip of")).to_contain_text("12 files")
     assert [text.split(":")[0] for text in noise.heard] == ["The renderer of mail-merge failed"]
 
 
-def test_a_long_list_comes_in_pages(bell: Bell, stage: Stage) -> None:
+def test_a_long_list_comes_in_pages(bell: Bell, stage: Stage, noise: Noise) -> None:
+    noise.expect("ERR_FAILED")
     close(bell)
     stage.put_many(bell.user_id, 130, "succeeded")
     stage.put(bell.user_id, "running")
@@ -349,12 +379,56 @@ def test_a_long_list_comes_in_pages(bell: Bell, stage: Stage) -> None:
     bell.open()
     expect(bell.rows).to_have_count(50)
     more = bell.panel.get_by_role("button", name="Show more")
+    bell.page.route("**/api/jobs/mine?*before=*", lambda route: route.abort())
+    more.click()
+    expect(bell.panel).to_contain_text("Could not show more. Try again. The server cannot be reached")
+    expect(bell.said).to_contain_text("Could not show more")
+    bell.page.unroute_all(behavior="wait")
     more.click()
     expect(bell.rows).to_have_count(100)
     expect(bell.rows.nth(50)).to_be_focused()
     more.click()
     expect(bell.rows).to_have_count(131)
     expect(more).to_be_hidden()
+    bell.page.wait_for_timeout(1.5 * SECONDS)  # longer than a digest waits
+    expect(bell.said).to_contain_text("Could not show more")  # and not the end of what ended long ago
+
+
+def test_clear_finished_counts_what_is_not_listed_too(bell: Bell, stage: Stage) -> None:
+    stage.put_many(bell.user_id, 120, "failed")
+    stage.put(bell.user_id, "running")
+    bell.page.reload()
+    bell.open()
+    bell.expect_live()
+    bell.expect_name("Background jobs, 1 running, 71 new")
+    bell.panel.get_by_role("button", name="Clear finished").click()
+    expect(bell.panel).to_contain_text("120 jobs cleared")
+    expect(bell.rows).to_have_count(1)
+    bell.expect_name("Background jobs, 1 running")
+    expect(bell.panel.get_by_role("button", name="Show more")).to_be_hidden()
+
+
+def test_the_undo_is_offered_until_its_answer_is_there(bell: Bell, stage: Stage, noise: Noise) -> None:
+    noise.expect("ERR_FAILED")
+    page = bell.page
+    page.clock.install()
+    stage.put(bell.user_id, "failed")
+    bell.panel.get_by_role("button", name="Clear finished").click()
+    held: list[Route] = []
+    page.route("**/api/jobs/undo-clear", lambda route: held.append(route))
+    undo = bell.panel.get_by_role("button", name="Undo")
+    undo.click()
+    expect(undo).to_have_attribute("aria-busy", "true")
+    bell.panel.get_by_role("heading").focus()
+    page.mouse.move(2, 700)
+    page.clock.run_for(9_000)
+    held[0].abort()
+    expect(bell.panel).to_contain_text("Could not undo. Try again")
+    page.unroute_all()
+    undo.click()
+    expect(bell.rows).to_have_count(1)
+    page.clock.run_for(9_000)
+    expect(undo).to_be_hidden()
 
 
 def test_expired_and_missing_results_are_told(bell: Bell, stage: Stage, noise: Noise) -> None:

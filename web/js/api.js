@@ -2,7 +2,8 @@
 
 const WITHIN = 15_000;
 const MOST_IDS = 500;
-const PAGE = 50;
+/** How many jobs a page of the list has. */
+export const PAGE = 50;
 
 /** A request that failed. `status` is 0 where there was no answer; `detail` is what the server says, for people. */
 export class ApiError extends Error {
@@ -102,6 +103,11 @@ export class SnapshotReader {
     this.pages = pages;
   }
 
+  /** The next read is whole: an answer that nothing has changed does not tell the time. */
+  forget() {
+    this.#known = [];
+  }
+
   /**
    * Unchanged pages are returned as well: to merge them again drops what a late push has brought back.
    * @returns {Promise<import('./types.d.ts').Snapshot>}
@@ -122,10 +128,11 @@ export class SnapshotReader {
 
   async #readPage(before, known) {
     const usable = known?.before === before ? known : null;
-    const sentAt = Date.now();
+    const sentAt = performance.now();
     const answer = await this.#api.mine({ before, etag: usable?.etag });
     if (!answer) return usable;
-    this.#store.noteClock(answer.body.serverTime, (sentAt + Date.now()) / 2);
+    // Half its way ago, by a clock that nobody sets.
+    this.#store.noteClock(answer.body.serverTime, Date.now() - (performance.now() - sentAt) / 2);
     return { before, ...answer };
   }
 }

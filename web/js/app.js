@@ -23,16 +23,21 @@ const place = document.querySelector('#start');
 const user = document.querySelector('#user');
 const card = new StartCard({ api, onStarted: (job) => bell.track(job) });
 let announced;
+let shown;
 
 function sessionChanged() {
   const { state, identity } = session;
   place.replaceChildren(state === 'signed-in' ? card.element : signInNotice(session));
   const leave = session.signOut && h('button', { type: 'button', onclick: () => session.signOut() }, words.signOut);
   user.replaceChildren(...(session.user ? [bdi(session.user.display), leave || ''] : []));
-  if (state === 'checking' || identity === announced) return;
-  announced = identity;
+  if (state === 'checking') return;
+  const id = session.user?.id ?? (state === 'needed' ? null : shown);
+  // Somebody else, or signed out: the jobs go. Of a session that has merely ended they stay.
+  if (id !== shown) bell.getToken = null;
   // A function of its own for each session tells the bell that it is a new one.
-  bell.getToken = () => getToken();
+  if (id !== null && identity !== announced) bell.getToken = () => getToken();
+  shown = id;
+  announced = identity;
 }
 
 session.subscribe(sessionChanged);

@@ -3,7 +3,7 @@
  * one API on a page share one feed.
  */
 
-import { SnapshotReader, createApi } from './api.js';
+import { PAGE, SnapshotReader, createApi } from './api.js';
 import { Connection, browserPage } from './connection.js';
 import { JobActions } from './job-actions.js';
 import { JobStore, hasEnded } from './store.js';
@@ -14,6 +14,7 @@ const POLL_LIVE = 5 * 60_000;
 const PAUSE_AFTER = 2 * 60_000;
 const RECONNECTING_TRIES = 3;
 const TOKEN_WITHIN = 15_000;
+const CLOCK_JUMP = 5000;
 const NOTHING = Object.freeze({ updated: [], ended: [] });
 
 export class JobFeed {
@@ -42,6 +43,8 @@ export class JobFeed {
   #readAgain = false;
   /** Why the last read failed. */
   #failure = null;
+  #clock = Date.now() - performance.now();
+  #whole = false;
   #timer = null;
   #pauseTimer = null;
   #unwatch = null;
@@ -88,6 +91,7 @@ export class JobFeed {
 
   /** The server's time, in milliseconds. */
   now() {
+    if (this.#clockJumped()) this.sync();
     return this.store.serverNow(Date.now());
   }
 
@@ -129,6 +133,7 @@ export class JobFeed {
       return this.#reading;
     }
     clearTimeout(this.#timer);
+    this.#clockJumped();
     this.#readAgain = false;
     const reading = this.#read().finally(() => {
       // It belonged to whoever was signed in before.
@@ -143,10 +148,12 @@ export class JobFeed {
   /** Show older jobs too. @throws {import('./api.js').ApiError} */
   async loadMore() {
     const reader = this.#reader;
-    reader.pages += 1;
+    const { pages } = reader;
+    // Pushes may have brought more than these pages hold.
+    reader.pages = Math.max(pages, Math.floor(this.store.list().length / PAGE)) + 1;
     await this.sync();
     if (!this.#failure) return;
-    reader.pages -= 1;
+    reader.pages = pages;
     throw this.#failure;
   }
 
@@ -171,8 +178,12 @@ export class JobFeed {
   }
 
   removed(removed) {
-    const changes = removed.map(({ id, version }) => this.store.remove(id, version));
+    const { store } = this;
+    const beyond = removed.some(({ id }) => !store.knows(id));
+    const changes = removed.map(({ id, version }) => store.remove(id, version));
     if (changes.includes(true)) this.changed();
+    // The counts are of jobs that are not listed too, and a list that goes on is not left empty.
+    if (store.more && (beyond || store.list().length === 0)) this.sync();
   }
 
   /** Tell all listeners. */
@@ -184,6 +195,8 @@ export class JobFeed {
     const identity = this.#identity;
     const newcomer = identity !== this.#knownIdentity;
     const mark = this.store.mark();
+    if (this.#whole) this.#reader.forget();
+    this.#whole = false;
     try {
       const snapshot = await this.#reader.read();
       if (identity !== this.#identity) return;
@@ -251,6 +264,15 @@ export class JobFeed {
     // Live: what was missed is read, and nothing is missed from here on. Lost: the reads take over.
     this.sync();
     this.changed();
+  }
+
+  /** Whether this machine's clock was set, or stood still, since it was last looked at: the server's is asked anew. */
+  #clockJumped() {
+    const before = this.#clock;
+    this.#clock = Date.now() - performance.now();
+    const jumped = Math.abs(this.#clock - before) > CLOCK_JUMP;
+    this.#whole ||= jumped;
+    return jumped;
   }
 
   async #token() {

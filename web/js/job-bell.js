@@ -63,6 +63,7 @@ export class JobBell extends HTMLElement {
 
   set getToken(getToken) {
     this.#getToken = getToken;
+    if (!getToken) this.#toasts.clear();
     // An element that was taken away has no say in a connection that others may use.
     if (this.#unsubscribe) this.#feed.signIn(getToken);
   }
@@ -124,7 +125,8 @@ export class JobBell extends HTMLElement {
     if (this.hasAttribute('toasts') && ended.length > 0) this.#toast(titled(this.#feed.takeStarted(ended)));
     for (const job of updated) this.#tell('job-updated', { job });
     const signedOut = this.#feed.state === 'signed-out';
-    if (signedOut && !this.#signedOut) this.#tell('job-bell-auth', {});
+    // A page that signs out itself need not be told.
+    if (signedOut && !this.#signedOut && this.#getToken !== null) this.#tell('job-bell-auth', {});
     this.#signedOut = signedOut;
     // Many changes at once are painted once; a hidden page paints nothing, but its counts must be right.
     if (document.hidden) this.#render();
@@ -134,7 +136,9 @@ export class JobBell extends HTMLElement {
   #toast(ended) {
     // What the open panel shows needs no message.
     if (this.#isOpen()) return;
-    this.#toasts.place(this.#isLow() ? 'above' : 'below');
+    const { top, bottom } = this.#button.getBoundingClientRect();
+    const isLow = this.#isLow();
+    this.#toasts.place(isLow ? 'above' : 'below', isLow ? top : document.documentElement.clientHeight - bottom);
     this.#toasts.show(ended);
   }
 

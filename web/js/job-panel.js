@@ -9,8 +9,6 @@ import { strings } from './strings.en.js';
 
 const words = strings.bell;
 const UNDO_FOR = 8000;
-/** Milliseconds between two ticks after which this machine's clock cannot be relied upon: it was set, or slept. */
-const CLOCK_JUMP = 5000;
 
 export class JobPanel {
   #feed;
@@ -19,7 +17,6 @@ export class JobPanel {
   #offered = new Map();
   #undoable = null;
   #undoTimer = null;
-  #tickedAt = 0;
   #heading = h('h2', { id: 'title', tabindex: '-1' }, words.title);
   #connection = h('p', { class: 'connection' });
   #list = h('ul', { class: 'list', role: 'list' });
@@ -55,7 +52,6 @@ export class JobPanel {
   /** To be called before the panel opens. */
   prepare() {
     this.#offered.clear();
-    this.#tickedAt = Date.now();
     this.render();
   }
 
@@ -80,9 +76,6 @@ export class JobPanel {
 
   /** Let the times go on. */
   tick() {
-    const before = this.#tickedAt;
-    this.#tickedAt = Date.now();
-    if (Math.abs(this.#tickedAt - before) > CLOCK_JUMP) this.#feed.sync();
     const now = this.#feed.now();
     for (const row of this.#rows.values()) row.tick(now);
   }

@@ -23,6 +23,13 @@ export function takeInvite(location, history) {
 /** Taken when this module is loaded, before any other one of the page runs. */
 let firstInvite = globalThis.location ? takeInvite(location, history) : null;
 
+let tabStorage = null;
+try {
+  tabStorage = sessionStorage;
+} catch {
+  // A browser may allow pages none: then a reload signs out.
+}
+
 /** A `Session` of types.d.ts. */
 export class InviteSession {
   state = 'checking';
@@ -42,15 +49,16 @@ export class InviteSession {
   /**
    * @param {object} options
    * @param {(invite: string) => Promise<import('./types.d.ts').SessionData>} options.exchange
-   * @param {Storage} [options.storage] of this tab: survives a reload
+   * @param {Storage|null} [options.storage] of this tab: survives a reload
    * @param {BroadcastChannel} [options.channel] to the other tabs of this origin
    * @param {LockManager|null} [options.locks] so that of tabs opened together only one exchanges the invite
    */
   constructor({
     exchange,
-    storage = globalThis.sessionStorage,
+    storage = tabStorage,
     channel = new BroadcastChannel(KEY),
-    locks = globalThis.navigator?.locks ?? null,
+    // A browser that keeps a page from storing anything refuses it locks too.
+    locks = storage && globalThis.navigator?.locks,
   }) {
     this.#exchange = exchange;
     this.#storage = storage;
@@ -109,7 +117,7 @@ export class InviteSession {
     if (!this.#data || token !== this.#data.token) return;
     const { link } = this.#data;
     this.#data = null;
-    this.#storage.removeItem(KEY);
+    this.#storage?.removeItem(KEY);
     // The link was opened, but an older session of it was at hand: now the link itself is needed.
     if (this.#invite) this.#redeem(link);
     else {
@@ -134,7 +142,7 @@ export class InviteSession {
 
   #accept(data) {
     this.#data = data;
-    this.#storage.setItem(KEY, JSON.stringify(data));
+    this.#storage?.setItem(KEY, JSON.stringify(data));
     this.#become('signed-in');
   }
 
@@ -153,14 +161,12 @@ export class InviteSession {
   /** Ask for a session made from the same link; from any link when there is none. */
   #askSiblings(link) {
     return new Promise((resolve) => {
-      const done = (session) => {
-        clearTimeout(timer);
-        this.#answers.delete(answer);
-        resolve(session);
-      };
-      const answer = (session) => (!link || session.link === link) && done(session);
-      const timer = setTimeout(() => done(null), SIBLINGS_WITHIN);
+      const answer = (session) => (!link || session.link === link) && resolve(session);
       this.#answers.add(answer);
+      setTimeout(() => {
+        this.#answers.delete(answer);
+        resolve(null);
+      }, SIBLINGS_WITHIN);
       this.#channel.postMessage({ type: 'ask' });
     });
   }
@@ -168,7 +174,7 @@ export class InviteSession {
   #onMessage({ type, session }) {
     if (type === 'ask' && this.#data) this.#channel.postMessage({ type: 'session', session: this.#data });
     if (type !== 'session') return;
-    for (const answer of [...this.#answers]) answer(session);
+    for (const answer of this.#answers) answer(session);
     // A sibling has opened the link: that ends the waiting here too, unless it is somebody else's.
     const awaited = this.state === 'needed' || (this.state === 'ended' && session.link === this.#endedLink);
     if (awaited) this.#accept(session);

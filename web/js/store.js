@@ -48,6 +48,11 @@ export class JobStore {
     return this.#jobs.get(String(id));
   }
 
+  /** Whether a job is listed, or was until it was removed. @param {string|number} id */
+  knows(id) {
+    return this.#jobs.has(String(id)) || this.#gone.has(String(id));
+  }
+
   /** How many jobs have ended unseen and how many have not ended, beyond the listed ones too. */
   get counts() {
     const counts = { ...this.#beyond };

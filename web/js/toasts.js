@@ -6,9 +6,11 @@ import { strings } from './strings.en.js';
 const words = strings.toast;
 const AT_MOST = 3;
 const SHOWN_FOR = 8000;
+const MARGIN = 16;
 
 export class Toasts {
   #onShow;
+  #room = Infinity;
   #timers = new Map();
 
   /** @param {() => void} onShow opens the panel, which takes the focus */
@@ -23,16 +25,18 @@ export class Toasts {
     });
   }
 
-  /** Where no bell is: below or above. @param {'below'|'above'} side */
-  place(side) {
+  /** Where no bell is: below or above. @param {'below'|'above'} side @param {number} room pixels on that side */
+  place(side, room) {
     this.element.dataset.side = side;
+    this.#room = room;
   }
 
   /** @param {{title: string, status: import('./types.d.ts').Status}[]} ended */
   show(ended) {
     for (const job of ended) this.#add(job);
-    const toasts = [...this.element.children];
-    for (const toast of toasts.slice(0, Math.max(0, toasts.length - AT_MOST))) this.#dismiss(toast);
+    const { children } = this.element;
+    const tooMany = () => children.length > AT_MOST || this.element.offsetHeight + 2 * MARGIN > this.#room;
+    while (children.length > 1 && tooMany()) this.#dismiss(children[0]);
   }
 
   clear() {

@@ -3,7 +3,7 @@
 export type Id = string | number;
 export type Status = 'pending' | 'running' | 'retrying' | 'succeeded' | 'failed' | 'cancelled' | 'aborted';
 export type Action = 'open' | 'cancel' | 'retry' | 'clear';
-export type GetToken = () => Promise<string | null>;
+export type GetToken = () => Promise<string | null> | string | null;
 
 /** One job as the server describes it, in pushes and in lists alike. Times are ISO 8601. */
 export interface Job {

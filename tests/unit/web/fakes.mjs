@@ -36,7 +36,7 @@ export class FakeHub {
   }
 }
 
-/** Answers requests by what `answer` returns: {status, body, etag} or an Error. Remembers them in `requests`. */
+/** Answers requests by what `answer` returns: {status, body, etag, retryAfter} or an Error. Remembers them in `requests`. */
 export function fakeFetch(answer) {
   const requests = [];
   const fetch = async (url, { method, headers, body }) => {
@@ -44,9 +44,12 @@ export function fakeFetch(answer) {
     requests.push(request);
     const result = await answer(request);
     if (result instanceof Error) throw result;
-    const { status = 200, body: content = null, etag } = result;
+    const { status = 200, body: content = null, etag, retryAfter } = result;
     const hasBody = ![204, 304].includes(status);
-    return new Response(hasBody ? JSON.stringify(content) : null, { status, headers: etag ? { etag } : {} });
+    return new Response(hasBody ? JSON.stringify(content) : null, {
+      status,
+      headers: { ...(etag && { etag }), ...(retryAfter && { 'retry-after': retryAfter }) },
+    });
   };
   return { fetch, requests };
 }

@@ -21,13 +21,15 @@ let unsubscribe;
 
 /** What the server knows; tests change it. */
 function newServer() {
-  return { items: [], itemsOf: {}, etag: 1, status: 200, refused: null, hold: null, answers: {} };
+  return { items: [], retryAfter: null, itemsOf: {}, etag: 1, status: 200, refused: null, hold: null, answers: {} };
 }
 
 async function answer({ method, path, url, headers }) {
   if (server.hold) await server.hold.promise;
   if (server.status === 0) return new TypeError('no network');
-  if (server.status !== 200) return { status: server.status, body: { detail: 'told by the server' } };
+  if (server.status !== 200) {
+    return { status: server.status, body: { detail: 'told by the server' }, retryAfter: server.retryAfter };
+  }
   if (headers.authorization === server.refused) return { status: 401 };
   const special = server.answers[`${method} ${path}`];
   if (special) return special;
@@ -162,6 +164,68 @@ describe('reading', () => {
     const second = reads().at(-1);
     assert.deepEqual([second.url.searchParams.get('before'), second.headers['if-none-match']], ['j48', undefined]);
   });
+
+  it('of older pages that fails says so, and is tried again without skipping one', async () => {
+    const jobs = Array.from({ length: 120 }, (_, index) =>
+      job(`j${index}`, { createdAt: new Date(START - index * 1000).toISOString() }));
+    change(...jobs);
+    await signedIn();
+    server.status = 500;
+    await assert.rejects(feed.loadMore(), { name: 'ApiError', status: 500 });
+    server.status = 200;
+    await feed.loadMore();
+    assert.equal(labels().length, 100);
+  });
+
+  it('happens when jobs beyond the list are removed, as they count too', async () => {
+    const jobs = Array.from({ length: 60 }, (_, index) =>
+      job(`j${index}`, { createdAt: new Date(START - index * 1000).toISOString() }));
+    change(...jobs);
+    await signedIn();
+    await live();
+    change(...jobs.slice(0, 5));
+    handlers.removed([{ id: 'j55', version: 2 }]);
+    await settled();
+    assert.deepEqual([labels().length, feed.store.more], [5, false]);
+  });
+
+  it('is whole once the clock of this machine was set, as only then it tells the time', async () => {
+    await signedIn();
+    await live();
+    mock.timers.setTime(START + 7_200_000);
+    feed.now();
+    await settled();
+    assert.equal(reads().length, 3);
+    assert.equal(reads()[2].headers['if-none-match'], undefined);
+  });
+
+  it('is whole too when the clock was set during another read', async () => {
+    await signedIn();
+    await live();
+    const { hold } = Object.assign(server, { hold: deferred() });
+    feed.sync();
+    await settled();
+    mock.timers.setTime(START + 7_200_000);
+    feed.now();
+    hold.resolve();
+    await settled();
+    assert.equal(reads().length, 4);
+    assert.equal(reads()[3].headers['if-none-match'], undefined);
+  });
+
+  it('waits as long as a busy server asks for', async () => {
+    change(job('a', { status: 'running' }));
+    await signedIn();
+    await live();
+    server.status = 429;
+    server.retryAfter = '60';
+    await feed.sync();
+    const before = reads().length;
+    await pass(59_000, 1000);
+    assert.equal(reads().length, before);
+    await pass(2000);
+    assert.equal(reads().length, before + 1);
+  });
 });
 
 describe('without pushes', () => {
@@ -287,6 +351,54 @@ describe('signing in', () => {
     assert.equal(requests.length, before, 'a refused token is not sent again');
   });
 
+  it('is needed again when the server refuses the list to whoever it is', async () => {
+    change(job('a'));
+    await signedIn();
+    server.status = 403;
+    await feed.sync();
+    assert.deepEqual([feed.state, labels()], ['signed-out', ['a']]);
+  });
+
+  it('works with a plain function, which may throw', async () => {
+    let token = null;
+    feed.signIn(() => token ?? assert.fail('not yet'));
+    await settled();
+    assert.deepEqual([feed.state, feed.failures], ['connecting', 1]);
+    feed.signIn(() => token && 'token');
+    await settled();
+    assert.equal(feed.state, 'signed-out');
+    token = 'token';
+    change(job('a'));
+    page.tell('visible');
+    await settled();
+    assert.deepEqual(labels(), ['a']);
+  });
+
+  it('does not wait for ever for a token', async () => {
+    change(job('a'));
+    let answers = false;
+    feed.signIn(() => (answers ? 'token' : new Promise(() => {})));
+    await pass(40_000, 1000);
+    assert.ok(feed.failures > 0);
+    answers = true;
+    await pass(31_000, 1000);
+    assert.deepEqual(labels(), ['a']);
+  });
+
+  it('ends by null, which forgets the jobs', async () => {
+    change(job('a', { status: 'running' }));
+    await signedIn();
+    await live();
+    feed.signIn(null);
+    assert.deepEqual([feed.state, labels(), feed.store.loaded, hubs[0].stopped], ['signed-out', [], false, true]);
+    const before = requests.length;
+    page.tell('visible');
+    await pass(60_000, 1000);
+    assert.equal(requests.length, before);
+    await signedIn('two');
+    assert.deepEqual([feed.state, labels()], ['connecting', ['a']]);
+  });
+
   it('is needed when only the negotiate is refused', async () => {
     await signedIn();
     await hubs[0].getToken();
@@ -331,6 +443,8 @@ describe('signing in', () => {
     await settled();
     const shown = [];
     const stop = feed.subscribe(() => shown.push(...labels()));
+    await settled();
+    assert.deepEqual(labels(), ['of two'], 'and does not wait for it');
     late.resolve();
     await settled();
     stop();

@@ -110,6 +110,7 @@ describe('texts from outside', () => {
     assert.equal(text({ timedOut: true }), 'Could not clear. Try again. The server did not answer in time');
     assert.equal(text({ status: 500 }), 'Could not clear. Try again. The server answered with error 500');
     assert.equal(text({ status: 409, detail: 'It runs.' }), 'Could not clear. It runs.');
+    assert.equal(text({ status: 429, detail: 'Too many.' }), 'Could not clear. Try again. Too many.');
   });
 });
 

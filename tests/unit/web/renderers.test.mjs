@@ -38,4 +38,13 @@ describe('the registry', () => {
     }
     assert.equal(warn.mock.callCount(), 1);
   });
+
+  it('replaces what cannot be shown', () => {
+    const warn = mock.method(console, 'warn', () => {});
+    register('odd', { title: () => undefined, result: async () => 'late', error: () => ({}) });
+    assert.equal(render(job('x', { kind: 'odd' }), 'title', tools), 'x');
+    assert.equal(render(job('x', { kind: 'odd', result: {} }), 'result', tools).tag, 'details');
+    assert.equal(render(job('x', { kind: 'odd' }), 'error', tools), null);
+    assert.equal(warn.mock.callCount(), 1);
+  });
 });

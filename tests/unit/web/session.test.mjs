@@ -115,6 +115,16 @@ describe('a session', () => {
     assert.equal(session.state, 'signed-in');
   });
 
+  it('needs no storage, which a browser may refuse', async () => {
+    const channel = { postMessage: () => {} };
+    const exchange = async (invite) => answer(invite);
+    const session = new InviteSession({ exchange, storage: null, channel });
+    await started(session, 'good');
+    assert.equal(session.state, 'signed-in');
+    session.refuse(session.token);
+    assert.equal(session.state, 'ended');
+  });
+
   it('survives a reload', async () => {
     const storage = new Map();
     await started(tab(storage), 'good');

@@ -34,7 +34,7 @@ describe('versions', () => {
 
   it('ignores what is no job', () => {
     const store = new JobStore();
-    for (const value of [undefined, null, {}, { id: 'a' }, { id: 'a', version: '7' }]) {
+    for (const value of [undefined, null, {}, { id: 'a' }, { id: 'a', version: '7' }, { id: 'a', version: 7 }]) {
       assert.equal(store.apply(value).changed, false);
     }
     assert.equal(store.list().length, 0);
@@ -239,6 +239,13 @@ describe('the end of a job', () => {
     assert.equal(store.apply(job('a', { version: 6, ...ended })).ended, true);
   });
 
+  it('is not told for jobs from beyond the list that move up into it', () => {
+    const at = (minute) => ({ status: 'failed', createdAt: `2026-06-01T00:0${minute}:00Z`, finishedAt: `2026-06-01T01:0${minute}:00Z` });
+    const store = storeOf([job('c', at(3)), job('b', at(2))], { more: true });
+    const { ended, updated } = store.merge(snapshot([job('d', at(4)), job('b', at(2)), job('a', at(1))]), store.mark());
+    assert.deepEqual([updated.map(({ id }) => id), ended.map(({ id }) => id)], [['d', 'a'], ['d']]);
+  });
+
   it('is not told for an old job that was seen elsewhere', () => {
     const store = storeOf([]);
     assert.equal(store.apply(job('a', { ...ended, seenAt: ended.finishedAt })).ended, false);
@@ -267,6 +274,13 @@ describe("the server's clock", () => {
     assert.equal(store.serverNow(1000), 1000);
     for (const offset of [9_000_000, 7_200_000, 7_200_100, 7_199_900]) store.noteClock(at(1000 + offset), 1000);
     assert.equal(store.serverNow(1000), 1000 + 7_200_000);
+  });
+
+  it('is that of the last answer when the clock of this machine was set', () => {
+    const store = new JobStore();
+    const server = Date.parse('2026-06-01T12:00:00Z');
+    for (const now of [server, server, server + 7_200_000]) store.noteClock('2026-06-01T12:00:00Z', now);
+    assert.equal(store.serverNow(server + 7_200_000), server);
   });
 
   it('is not disturbed by an answer without a time', () => {
