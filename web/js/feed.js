@@ -81,6 +81,11 @@ export class JobFeed {
     return wasLive && tries <= RECONNECTING_TRIES ? 'reconnecting' : 'off';
   }
 
+  /** Whether the server wants another sign-in; a page that signs out itself need not be told. */
+  get refused() {
+    return this.#signedOut;
+  }
+
   /** Milliseconds between two reads in the present state. */
   get pollEvery() {
     if (this.#connection.live && !this.failures) return POLL_LIVE;
@@ -341,17 +346,4 @@ function inTime(getToken) {
     const end = () => clearTimeout(timer);
     Promise.resolve().then(getToken).finally(end).then(resolve, reject);
   });
-}
-
-const feeds = new Map();
-
-/**
- * The feed of an API, one for the whole page.
- * @param {string} base absolute URL of the API
- * @param {import('./types.d.ts').OpenHub} openHub
- * @returns {JobFeed}
- */
-export function feedOf(base, openHub) {
-  if (!feeds.has(base)) feeds.set(base, new JobFeed({ base, openHub }));
-  return feeds.get(base);
 }

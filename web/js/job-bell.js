@@ -9,9 +9,9 @@
 import { config } from '../config.js';
 import { Announcer } from './announcer.js';
 import { h, icon, setAttribute, setText, sheetOf } from './dom.js';
-import { feedOf } from './feed.js';
 import { badge } from './format.js';
 import { JobPanel, titleOf } from './job-panel.js';
+import { feedOf } from './page-feed.js';
 import { strings } from './strings.en.js';
 import { Toasts } from './toasts.js';
 
@@ -22,14 +22,11 @@ const TICK = 1000;
 const GAP = 8;
 const BELOW = 12;
 
-/** Loaded apart from the rest: the bell can be used, and shows its jobs, before the hub's client is there. */
-const openHub = async (options) => (await import('./signalr.js')).openHub(options);
-
 export class JobBell extends HTMLElement {
   #feed = null;
   #unsubscribe = null;
   #getToken;
-  #signedOut = false;
+  #refused = false;
   #frame = null;
   #ticking = null;
   #following = null;
@@ -80,7 +77,7 @@ export class JobBell extends HTMLElement {
       delete this.getToken;
       this.getToken = early;
     }
-    this.#feed = feedOf(this.#apiUrl(), openHub);
+    this.#feed = feedOf(this);
     const announce = (text) => this.#announcer.say(text);
     this.#panel = new JobPanel(this.#feed, { origins: config.blobOrigins, announce });
     this.#panel.element.addEventListener('toggle', (event) => this.#toggled(event.newState === 'open'));
@@ -105,12 +102,6 @@ export class JobBell extends HTMLElement {
     this.#unsubscribe = null;
   }
 
-  #apiUrl() {
-    const own = new URL(config.api, new URL('..', import.meta.url));
-    const url = this.hasAttribute('api') ? new URL(this.getAttribute('api'), document.baseURI) : own;
-    return url.href.replace(/\/+$/, '');
-  }
-
   async #loadRenderers() {
     const names = this.getAttribute('renderers')?.split(/\s+/).filter(Boolean) ?? [];
     const loads = names.map((name) => import(new URL(name, document.baseURI)));
@@ -124,10 +115,9 @@ export class JobBell extends HTMLElement {
     if (this.#feed.isFirst(listener)) this.#announcer.ended(titled(ended));
     if (this.hasAttribute('toasts') && ended.length > 0) this.#toast(titled(this.#feed.takeStarted(ended)));
     for (const job of updated) this.#tell('job-updated', { job });
-    const signedOut = this.#feed.state === 'signed-out';
-    // A page that signs out itself need not be told.
-    if (signedOut && !this.#signedOut && this.#getToken !== null) this.#tell('job-bell-auth', {});
-    this.#signedOut = signedOut;
+    const { refused } = this.#feed;
+    if (refused && !this.#refused) this.#tell('job-bell-auth', {});
+    this.#refused = refused;
     // Many changes at once are painted once; a hidden page paints nothing, but its counts must be right.
     if (document.hidden) this.#render();
     else this.#frame ??= requestAnimationFrame(() => this.#render());

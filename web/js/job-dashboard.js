@@ -5,7 +5,6 @@
  * `job-dashboard-auth` (nobody is signed in, or no longer). It shares its connection with the bells of the page.
  */
 
-import { config } from '../config.js';
 import { Announcer } from './announcer.js';
 import { AdminApi } from './dashboard/admin-api.js';
 import { VIEWS, WINDOWS, readAddress, writeAddress } from './dashboard/address.js';
@@ -19,8 +18,8 @@ import { Refresher } from './dashboard/refresher.js';
 import { StatsView } from './dashboard/stats-view.js';
 import { words } from './dashboard/strings.en.js';
 import { h, setAttribute, setText, sheetOf } from './dom.js';
-import { feedOf } from './feed.js';
 import { duration, reason, timeOfDay } from './format.js';
+import { feedOf } from './page-feed.js';
 import { strings } from './strings.en.js';
 
 const LOOKS = ['tokens', 'dashboard', 'dashboard-filters', 'dashboard-tables', 'dashboard-charts', 'dashboard-dialogs'];
@@ -30,8 +29,6 @@ const TICK = 1000;
 const POLL_LIVE = 60_000;
 const POLL_OFF = 15_000;
 const FORBIDDEN = 403;
-
-const openHub = async (options) => (await import('./signalr.js')).openHub(options);
 
 export class JobDashboard extends HTMLElement {
   #feed = null;
@@ -44,8 +41,7 @@ export class JobDashboard extends HTMLElement {
   #cards = null;
   #content = null;
   #dialog = null;
-  #wasLive = false;
-  #signedOut = false;
+  #heardState = null;
   #readAt = null;
   #failing = false;
   #frame = null;
@@ -69,8 +65,9 @@ export class JobDashboard extends HTMLElement {
   }
 
   /**
-   * Asked before each request: the bearer token, or null for nobody. Setting it anew starts over as whoever it is for.
-   * @type {import('./types.d.ts').GetToken}
+   * Asked before each request: the bearer token, or null for nobody. Setting it anew starts over as whoever it is for;
+   * setting it to null takes the jobs off the screen too.
+   * @type {import('./types.d.ts').GetToken|null}
    */
   get getToken() {
     return this.#getToken;
@@ -87,7 +84,7 @@ export class JobDashboard extends HTMLElement {
       delete this.getToken;
       this.#getToken = early;
     }
-    this.#feed = feedOf(this.#apiUrl(), openHub);
+    this.#feed = feedOf(this);
     const head = h(
       'div',
       { class: 'head' },
@@ -114,19 +111,15 @@ export class JobDashboard extends HTMLElement {
     this.#leave.abort();
   }
 
-  #apiUrl() {
-    const own = new URL(config.api, new URL('..', import.meta.url));
-    const url = this.hasAttribute('api') ? new URL(this.getAttribute('api'), document.baseURI) : own;
-    return url.href.replace(/\/+$/, '');
-  }
-
   /** As somebody new: ask what they may do, and show them that. */
   async #begin() {
     const getToken = this.#getToken;
     this.#stop();
     this.#context = null;
     this.#state = null;
+    this.#readAt = null;
     this.#feed.signIn(getToken);
+    if (!getToken) return this.#message(words.signIn);
     const api = new AdminApi(this.#feed.api);
     this.#message(words.loading);
     try {
@@ -232,15 +225,14 @@ export class JobDashboard extends HTMLElement {
   }
 
   #heard({ nudge }) {
-    const { state } = this.#feed;
-    const live = state === 'live';
-    if (live && !this.#wasLive) this.#wake();
-    this.#wasLive = live;
-    if (state === 'signed-out' && !this.#signedOut) {
+    const { state, refused } = this.#feed;
+    const before = this.#heardState;
+    this.#heardState = state;
+    if (state === 'signed-out' && before !== state) {
       for (const reader of this.#readers) reader.stop();
-      this.dispatchEvent(new CustomEvent('job-dashboard-auth', { bubbles: true, composed: true }));
-    } else if (state !== 'signed-out' && this.#signedOut) this.#wake();
-    this.#signedOut = state === 'signed-out';
+      const init = { bubbles: true, composed: true };
+      if (refused) this.dispatchEvent(new CustomEvent('job-dashboard-auth', init));
+    } else if (state !== before && (state === 'live' || before === 'signed-out')) this.#wake();
     if (nudge && !document.hidden) {
       for (const reader of this.#readers) reader.ask();
       this.#dialog?.changed(nudge.ids);

@@ -20,8 +20,10 @@ from tests.integration.security.conftest import Attacks, Site, another_host, is_
 from tests.support.issuer import Issuer
 
 LIMITS = Limits(active=3, a_day=5, writes_a_minute=10, waiting=20)
+# Nobody takes them, so that they stay; on a queue with workers they would be sent again and again, while other tests
+# wait to see it empty.
 INSERT = """insert into queued_jobs.job (id, kind, queue, user_id, request, status, finished_at, created_at)
-            select gen_random_uuid(), 'k', 'zip-builder', %s, '{}', %s,
+            select gen_random_uuid(), 'k', 'nobody', %s, '{}', %s,
                    case when %s in ('pending', 'retrying') then null else clock_timestamp() end,
                    clock_timestamp() - %s::interval from generate_series(1, %s)"""
 
@@ -132,7 +134,7 @@ def at_once(site: Site, who: str, number: int) -> list[httpx.Response]:
 
 def test_a28_a29_fifty_at_once_are_ten(limited: Site, attacks: Attacks) -> None:
     url = limited.stack.database_url
-    insert(url, limited.user_id("quota"), "pending", 5)  # whose messages nobody sends, so that they stay
+    insert(url, limited.user_id("quota"), "pending", 5)
     answers = at_once(limited, "quota", 50)
     accepted = [answer for answer in answers if answer.status_code == 202]
     for answer in answers:
@@ -153,14 +155,10 @@ def test_a28_a29_fifty_at_once_are_ten(limited: Site, attacks: Attacks) -> None:
 
 def test_a29_retries_at_once_take_the_last_places_and_no_more(limited: Site, attacks: Attacks) -> None:
     url, user = limited.stack.database_url, limited.user_id("retrier")
-    with psycopg.connect(url, autocommit=True) as connection:
-        insert(url, user, "failed", 12)
+    insert(url, user, "failed", 12)
+    with psycopg.connect(url) as connection:
         rows = connection.execute("select id from queued_jobs.job where user_id = %s", (user,)).fetchall()
-        insert(url, user, "pending", 8)
-        # nobody takes those that wait, so that no place becomes free meanwhile; the kind has no worker
-        connection.execute(
-            "update queued_jobs.job set next_send_at = '9999-12-31Z', queue = 'nobody' where user_id = %s", (user,)
-        )
+    insert(url, user, "pending", 8)
     with ThreadPoolExecutor(12) as pool:
         answers = list(pool.map(lambda row: limited.call("retrier", "POST", f"/api/jobs/{row[0]}/retry"), rows))
     statuses = [answer.status_code for answer in answers]
@@ -190,9 +188,7 @@ def test_a44_retry_cancel_clear_and_undo_at_once(signed: Site, attacks: Attacks)
     """In any order: each is carried out or refused, and what the bell shows afterwards is what each job says."""
     url, user = signed.stack.database_url, signed.user_id("hasty")
     insert(url, user, "failed", 5)
-    with psycopg.connect(url, autocommit=True) as connection:
-        # their kind has no worker: they would be sent again and again to a queue that others wait to see empty
-        connection.execute("update queued_jobs.job set queue = 'nobody' where user_id = %s", (user,))
+    with psycopg.connect(url) as connection:
         rows = connection.execute("select id::text from queued_jobs.job where user_id = %s", (user,)).fetchall()
     keys = [row[0] for row in rows]
     calls: list[tuple[str, str, dict[str, object] | None]] = []

@@ -17,22 +17,29 @@ const dashboard = document.querySelector('job-dashboard');
 const place = document.querySelector('#notice');
 const user = document.querySelector('#user');
 let announced;
+let shown;
 
 function sessionChanged() {
   const { state, identity } = session;
   const signedIn = state === 'signed-in';
   place.replaceChildren(...(signedIn || state === 'checking' ? [] : [signInNotice(session)]));
   // What was read before stays on screen when a session ends.
-  dashboard.hidden = !signedIn && !(state === 'ended' && announced);
+  dashboard.hidden = !signedIn && !(state === 'ended' && shown);
   const { signOut } = strings.session;
   const leave = session.signOut && h('button', { type: 'button', onclick: () => session.signOut() }, signOut);
   user.replaceChildren(...(session.user ? [bdi(session.user.display), leave || ''] : []));
-  if (state === 'checking' || identity === announced) return;
-  announced = identity ?? announced;
-  // A function of its own for each session tells both that it is a new one; the same one, that they can share it.
-  const getToken = () => session.getToken();
-  bell.getToken = getToken;
-  if (signedIn) dashboard.getToken = getToken;
+  if (state === 'checking') return;
+  const id = session.user?.id ?? (state === 'needed' ? null : shown);
+  // Somebody else, or signed out: the jobs go. Of a session that has merely ended they stay.
+  if (id !== shown) bell.getToken = dashboard.getToken = null;
+  if (id !== null && identity !== announced) {
+    // A function of its own for each session tells both that it is a new one; the same one, that they can share it.
+    const getToken = () => session.getToken();
+    bell.getToken = getToken;
+    if (signedIn) dashboard.getToken = getToken;
+  }
+  shown = id;
+  announced = identity;
 }
 
 session.subscribe(sessionChanged);
