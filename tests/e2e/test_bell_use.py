@@ -381,7 +381,7 @@ def test_a_long_list_comes_in_pages(bell: Bell, stage: Stage, noise: Noise) -> N
     more = bell.panel.get_by_role("button", name="Show more")
     bell.page.route("**/api/jobs/mine?*before=*", lambda route: route.abort())
     more.click()
-    expect(bell.panel).to_contain_text("Could not show more. Try again. The server cannot be reached")
+    expect(bell.panel).to_contain_text("Could not show more. Try again. The server cannot be reached.")
     expect(bell.said).to_contain_text("Could not show more")
     bell.page.unroute_all(behavior="wait")
     more.click()

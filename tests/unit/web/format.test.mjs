@@ -106,9 +106,9 @@ describe('texts from outside', () => {
 
   it('name the reason of a failure, and advise to try again where that may help', () => {
     const text = (fact) => failure('Could not clear', new ApiError(fact));
-    assert.equal(text({}), 'Could not clear. Try again. The server cannot be reached');
-    assert.equal(text({ timedOut: true }), 'Could not clear. Try again. The server did not answer in time');
-    assert.equal(text({ status: 500 }), 'Could not clear. Try again. The server answered with error 500');
+    assert.equal(text({}), 'Could not clear. Try again. The server cannot be reached.');
+    assert.equal(text({ timedOut: true }), 'Could not clear. Try again. The server did not answer in time.');
+    assert.equal(text({ status: 500 }), 'Could not clear. Try again. The server answered with error 500.');
     assert.equal(text({ status: 409, detail: 'It runs.' }), 'Could not clear. It runs.');
     assert.equal(text({ status: 429, detail: 'Too many.' }), 'Could not clear. Try again. Too many.');
   });
