@@ -9,7 +9,7 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from queued_jobs.model import JobKey, JobStatus, QueuedJob
+from queued_jobs.model import JobError, JobKey, JobStatus, QueuedJob
 from queued_jobs.registry import JobRegistry
 
 Action = Literal["open", "cancel", "retry", "clear"]
@@ -26,6 +26,10 @@ class ErrorView(Public):
 
     type: str = Field(serialization_alias="class")
     message: str
+
+    @classmethod
+    def of(cls, error: JobError | None) -> Self | None:
+        return None if error is None else cls(type=error.type, message=error.message)
 
 
 class JobView(Public):
@@ -81,7 +85,7 @@ class JobView(Public):
             duration_ms=None if job.ran_for is None else round(job.ran_for / timedelta(milliseconds=1)),
             available_at=job.available_at if delayed or job.status is JobStatus.RETRYING else None,
             cancel_requested=job.cancel_requested,
-            error=None if job.error is None else ErrorView(type=job.error.type, message=job.error.message),
+            error=ErrorView.of(job.error),
             result=job.result,
             expired_at=job.expired_at,
             actions=_actions(job, registry),

@@ -19,15 +19,17 @@ from api.admin_models import (
     BulkView,
     CountFilters,
     CountView,
+    OptionsView,
+)
+from api.admin_payload import json_bytes, without_secrets
+from api.admin_stats_models import (
     FailureGroupView,
     FailuresView,
-    OptionsView,
     QueuesView,
     QueueView,
     RedriveView,
     StatsView,
 )
-from api.admin_payload import json_bytes, without_secrets
 from api.bodies import StrictRoute
 from api.cursors import cursor_of, cursor_text
 from api.dependencies import App

@@ -1,4 +1,4 @@
-"""What the admin's routes take and answer, as it stands in the OpenAPI document."""
+"""What the admin's routes take and answer about jobs, as it stands in the OpenAPI document."""
 
 from __future__ import annotations
 
@@ -13,12 +13,8 @@ from api.admin_filters import JobFilters
 from api.admin_payload import PayloadView
 from api.models import Body, Moment
 from queued_jobs.bulk import BulkReport
-from queued_jobs.failures import FailureGroup
-from queued_jobs.histogram import Percentiles
 from queued_jobs.model import Attempt, JobError, JobKey, JobStatus, QueuedJob
-from queued_jobs.queues import QueueDepth
 from queued_jobs.search import JobSummary
-from queued_jobs.stats import Backlog, Counts, Durations, KindStats, Stats
 from queued_jobs.view import ErrorView, Public
 
 Act = Literal["retry", "cancel"]
@@ -63,7 +59,7 @@ class AdminJobView(Public):
 
     @classmethod
     def of(cls, job: JobSummary, *, can_act: bool) -> Self:
-        return cls(**_shared(job, can_act), error=_short(job.error))
+        return cls(**_shared(job, can_act), error=ErrorView.of(job.error))
 
 
 class AdminPage(Public):
@@ -75,6 +71,12 @@ class AdminPage(Public):
 class TracedErrorView(ErrorView):
     #: For admins; null for viewers.
     traceback: str | None
+
+    @classmethod
+    def of(cls, error: JobError | None, *, with_traceback: bool = False) -> Self | None:
+        if error is None:
+            return None
+        return cls(type=error.type, message=error.message, traceback=error.traceback if with_traceback else None)
 
 
 class TracedAttemptView(Public):
@@ -95,7 +97,7 @@ class TracedAttemptView(Public):
             started_at=attempt.started_at,
             ended_at=attempt.ended_at,
             outcome=attempt.outcome,
-            error=_traced(attempt.error, can_act),
+            error=TracedErrorView.of(attempt.error, with_traceback=can_act),
         )
 
 
@@ -125,7 +127,7 @@ class AdminJobDetailView(AdminJobView):
         return cls(
             **_shared(job, can_act),
             label=label,
-            error=_traced(job.error, can_act),
+            error=TracedErrorView.of(job.error, with_traceback=can_act),
             request=PayloadView.of(job.request),
             result=None if job.result is None else PayloadView.of(job.result),
             attempts=tuple(TracedAttemptView.of(attempt, can_act=can_act) for attempt in attempts),
@@ -191,159 +193,6 @@ class BulkView(Public):
         )
 
 
-class FailureGroupView(Public):
-    fingerprint: str
-    type: Annotated[str, Field(serialization_alias="class")]
-    #: With `<n>`, `<id>` and `<text>` for what differs.
-    message: str
-    kinds: tuple[str, ...]
-    failures: int
-    first_at: datetime
-    last_at: datetime
-    example: JobKey
-
-    @classmethod
-    def of(cls, group: FailureGroup) -> Self:
-        return cls(**{name: getattr(group, name) for name in cls.model_fields})
-
-
-class FailuresView(Public):
-    since: datetime
-    groups: tuple[FailureGroupView, ...]
-    #: Whether there are further, smaller groups.
-    more: bool
-
-
-class PercentilesView(Public):
-    """In milliseconds."""
-
-    p50: float
-    p95: float
-    p99: float
-
-    @classmethod
-    def of(cls, percentiles: Percentiles | None) -> Self | None:
-        if percentiles is None:
-            return None
-        return cls(**{name: round(getattr(percentiles, name) / _MILLISECOND, 3) for name in cls.model_fields})
-
-
-class CountsView(Public):
-    created: int
-    succeeded: int
-    failed: int
-    retried: int
-
-
-class KindStatsView(CountsView):
-    wait: PercentilesView | None
-    run: PercentilesView | None
-    waiting: int
-    waiting_since: datetime | None
-    delayed: int
-    running: int
-
-    @classmethod
-    def of(cls, stats: KindStats, **extra: Any) -> Self:
-        backlog = stats.backlog
-        return cls(
-            **_counts(stats.counts),
-            **_durations(stats.durations),
-            waiting=backlog.waiting,
-            waiting_since=backlog.waiting_since,
-            delayed=backlog.delayed,
-            running=backlog.running,
-            **extra,
-        )
-
-
-class NamedKindStatsView(KindStatsView):
-    kind: str
-
-
-class CountBucketView(CountsView):
-    at: datetime
-
-
-class DurationBucketView(Public):
-    at: datetime
-    wait: PercentilesView | None
-    run: PercentilesView | None
-
-
-class StatsView(Public):
-    """Buckets in which nothing happened are left out."""
-
-    since: datetime
-    until: datetime
-    bucket_ms: int
-    durations_bucket_ms: int
-    #: Whether the percentiles are exact; else they are off by less than 28 %.
-    exact: bool
-    total: KindStatsView
-    kinds: tuple[NamedKindStatsView, ...]
-    buckets: tuple[CountBucketView, ...]
-    durations: tuple[DurationBucketView, ...]
-
-    @classmethod
-    def of(cls, stats: Stats) -> Self:
-        sums: dict[datetime, dict[str, int]] = {}
-        for bucket in stats.buckets:
-            sums_at = sums.setdefault(bucket.at, dict.fromkeys(CountsView.model_fields, 0))
-            for name, value in _counts(bucket.counts).items():
-                sums_at[name] += value
-        return cls(
-            since=stats.since,
-            until=stats.until,
-            bucket_ms=stats.bucket // _MILLISECOND,
-            durations_bucket_ms=stats.durations_bucket // _MILLISECOND,
-            exact=stats.exact,
-            total=KindStatsView.of(stats.total),
-            kinds=tuple(NamedKindStatsView.of(one, kind=kind) for kind, one in stats.kinds.items()),
-            buckets=tuple(CountBucketView(at=at, **counts) for at, counts in sorted(sums.items())),
-            durations=tuple(
-                DurationBucketView(at=at, **_durations(one)) for at, one in sorted(stats.durations.items())
-            ),
-        )
-
-
-class QueueView(Public):
-    queue: str
-    kind: str
-    #: About how many there are on the queue and on its poison queue. Some are for later.
-    messages: int
-    poison: int
-    #: Jobs: due and not taken by a worker yet; for later; running.
-    waiting: int
-    delayed: int
-    running: int
-    #: When the job that waits longest was due.
-    waiting_since: datetime | None
-
-    @classmethod
-    def of(cls, depth: QueueDepth, kind: str, stats: KindStats | None) -> Self:
-        backlog = Backlog() if stats is None else stats.backlog
-        return cls(
-            queue=depth.queue,
-            kind=kind,
-            messages=depth.messages,
-            poison=depth.poison,
-            waiting=backlog.waiting,
-            delayed=backlog.delayed,
-            running=backlog.running,
-            waiting_since=backlog.waiting_since,
-        )
-
-
-class QueuesView(Public):
-    queues: tuple[QueueView, ...]
-
-
-class RedriveView(Public):
-    #: How many messages were put back.
-    moved: int
-
-
 def _shared(job: JobSummary | QueuedJob, can_act: bool) -> dict[str, Any]:
     same = (
         *("id", "kind", "queue", "user_id", "status", "version", "attempt", "max_attempts", "cancel_requested"),
@@ -367,21 +216,3 @@ def _actions(job: JobSummary | QueuedJob) -> tuple[Act, ...]:
     if job.status.is_final:
         return () if job.status is JobStatus.SUCCEEDED else ("retry",)
     return () if job.cancel_requested else ("cancel",)
-
-
-def _short(error: JobError | None) -> ErrorView | None:
-    return None if error is None else ErrorView(type=error.type, message=error.message)
-
-
-def _traced(error: JobError | None, can_act: bool) -> TracedErrorView | None:
-    if error is None:
-        return None
-    return TracedErrorView(type=error.type, message=error.message, traceback=error.traceback if can_act else None)
-
-
-def _counts(counts: Counts) -> dict[str, Any]:
-    return {name: getattr(counts, name) for name in CountsView.model_fields}
-
-
-def _durations(durations: Durations) -> dict[str, Any]:
-    return {"wait": PercentilesView.of(durations.wait), "run": PercentilesView.of(durations.run)}

@@ -87,14 +87,13 @@ class AttemptView(Public):
 
     @classmethod
     def of(cls, attempt: Attempt) -> AttemptView:
-        error = attempt.error
         return cls(
             attempt=attempt.attempt,
             due_at=attempt.due_at,
             started_at=attempt.started_at,
             ended_at=attempt.ended_at,
             outcome=attempt.outcome,
-            error=None if error is None else ErrorView(type=error.type, message=error.message),
+            error=ErrorView.of(attempt.error),
         )
 
 

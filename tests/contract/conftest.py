@@ -12,12 +12,14 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from queued_jobs import Database, JobMessage, PostgresRepository, QueuedJob, Repository, Tables, migrate
+from queued_jobs import Database, JobError, JobMessage, PostgresRepository, QueuedJob, Repository, Tables, migrate
 from queued_jobs.model import Added, Attempt, JobKey, NewJob
 from queued_jobs.testing import InMemoryRepository
 from scripts.local.postgres import PostgresServer
 from tests.support.own_database import own_database
 
+HOUR = timedelta(hours=1)
+BOOM = JobError(type="Boom", message="it broke")
 NUMBERED = Tables(schema="desk", prefix="export_", key_type=int)
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 
 from queued_jobs import JobError, JobMessage, QueuedJob
-from tests.contract.conftest import Helpers
+from tests.contract.conftest import HOUR, Helpers
 
-SECOND, MINUTE, HOUR = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1)
+SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)
 
 
 async def in_line(jobs: Helpers, count: int, *, key: str = "ann") -> list[QueuedJob]:

@@ -123,3 +123,18 @@ async def test_the_age_of_a_queue_is_that_of_its_oldest_job_that_may_run(jobs: H
     ages = await jobs.repository.queue_ages()
     assert ages.keys() == {"slow-queue"}
     assert 7 * DAY <= ages["slow-queue"] < 7.1 * DAY
+
+
+class TestPrune:
+    async def test_only_jobs_that_ended_long_ago_go(self, jobs: Helpers) -> None:
+        old, new, waiting = await jobs.running(), await jobs.running(), await jobs.waiting()
+        for job in (old, new):
+            await jobs.repository.succeed(job, None)
+        await jobs.shift(old.id, finished_at=-timedelta(days=40))
+        await jobs.shift(waiting.id, created_at=-timedelta(days=400))
+        await jobs.repository.tally(limit=10)
+        assert await jobs.repository.prune(older_than=timedelta(days=30), limit=10) == 1
+        assert await jobs.repository.prune(older_than=timedelta(days=30), limit=10) == 0
+        await jobs.row(new.id)
+        await jobs.row(waiting.id)
+        assert await jobs.attempts(old.id) == []

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple, TypeAlias
 
-from tests.unit.queued_jobs import test_executor, test_sweeper
+from tests.unit.queued_jobs import test_outages, test_outcomes, test_sweeper
 from tests.unit.queued_jobs.conftest import World
 
 Check: TypeAlias = Callable[[], Awaitable[None]]
@@ -28,7 +28,7 @@ class CodeMutant(NamedTuple):
         return self.place.split(":")[1]
 
 
-_success, _failure, _away = test_executor.TestSuccess(), test_executor.TestFailure(), test_executor.TestStoreAway()
+_success, _failure, _away = test_outcomes.TestSuccess(), test_outcomes.TestFailure(), test_outages.TestStoreAway()
 
 CODE_MUTANTS: dict[str, CodeMutant] = {
     # the runner

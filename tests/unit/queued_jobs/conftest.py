@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -78,6 +79,11 @@ class World:
 
     def row(self, job: QueuedJob) -> QueuedJob:
         return self.repository.jobs[job.id]
+
+    def change(self, job: QueuedJob, **values: Any) -> QueuedJob:
+        """Write into the row behind the product's back, and return it."""
+        self.repository.jobs[job.id] = changed = dataclasses.replace(self.row(job), **values)
+        return changed
 
     def shown(self) -> list[str]:
         """The statuses that were pushed, in the order of their versions."""

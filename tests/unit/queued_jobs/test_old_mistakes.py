@@ -85,7 +85,7 @@ class TestErrors:
             return Answer(text="the second time")
 
         job = await world.run(body)
-        world.repository.jobs[job.id] = job = dataclasses.replace(job, available_at=job.created_at)
+        job = world.change(job, available_at=job.created_at)
         await world.runner(body).execute(JobMessage.of(job))
         job = world.row(job)
         assert (job.status, job.error, job.result) == (JobStatus.SUCCEEDED, None, {"text": "the second time"})
@@ -173,7 +173,7 @@ class TestSwitches:
         assert await phases(job) == ["executing", "finishing"]
         assert await phases(job) == ["claiming"]
         job = await world.queued()
-        world.repository.jobs[job.id] = dataclasses.replace(job, request={"n": "many"})
+        world.change(job, request={"n": "many"})
         assert await phases(job) == ["validating", "finishing"]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import logging
 from datetime import timedelta
 
@@ -29,7 +28,7 @@ async def test_a_quiet_sweep_does_nothing(world: World) -> None:
 async def test_what_the_enqueuer_could_not_send_is_sent(world: World) -> None:
     world.queues.away = True
     job = await world.queued()
-    world.repository.jobs[job.id] = dataclasses.replace(world.row(job), next_send_at=job.created_at - DAY)
+    world.change(job, next_send_at=job.created_at - DAY)
     world.queues.away = False
     assert (await sweeper(world).run_once()).sent == 1
     assert world.row(job).sent_gen == 1
@@ -39,7 +38,7 @@ async def test_what_the_enqueuer_could_not_send_is_sent(world: World) -> None:
 async def test_while_the_queue_is_away_the_job_stays_owed(world: World) -> None:
     world.queues.away = True
     job = await world.queued()
-    world.repository.jobs[job.id] = dataclasses.replace(world.row(job), next_send_at=job.created_at - DAY)
+    world.change(job, next_send_at=job.created_at - DAY)
     assert (await sweeper(world).run_once()).sent == 0
     assert world.row(job).sent_gen == 0
 
@@ -48,7 +47,7 @@ async def test_a_lost_worker_is_rescued_sent_and_shown_in_one_sweep(world: World
     job = await world.queued()
     claimed = await world.repository.claim(JobMessage.of(job), kind="demo", schema_version=1, lease=DAY, timeout=DAY)
     assert claimed is not None
-    world.repository.jobs[job.id] = dataclasses.replace(claimed, lease_until=job.created_at - DAY)
+    world.change(job, lease_until=job.created_at - DAY)
     report = await sweeper(world).run_once()
     assert (report.rescued, report.sent) == (1, 1)
     assert world.row(job).status is JobStatus.RETRYING
@@ -60,7 +59,7 @@ async def test_a_hub_that_is_away_does_not_stop_the_sweep(world: World) -> None:
     job = await world.queued()
     claimed = await world.repository.claim(JobMessage.of(job), kind="demo", schema_version=1, lease=DAY, timeout=DAY)
     assert claimed is not None
-    world.repository.jobs[job.id] = dataclasses.replace(claimed, lease_until=job.created_at - DAY)
+    world.change(job, lease_until=job.created_at - DAY)
     assert (await sweeper(world).run_once()).sent == 1
 
 
@@ -80,7 +79,7 @@ class TestExpiry:
         job = await world.queued()
         await runner.execute(JobMessage.of(job))
         ago = world.row(job).created_at - days * DAY
-        world.repository.jobs[job.id] = dataclasses.replace(world.row(job), finished_at=ago, next_send_at=ago)
+        world.change(job, finished_at=ago, next_send_at=ago)
         return world.row(job)
 
     def sweeper(self, world: World, runner: Demo) -> Sweeper:
@@ -107,7 +106,7 @@ class TestExpiry:
         assert "The storage is away." in caplog.text
         runner.storage_is_away = False  # type: ignore[attr-defined]
         assert (await self.sweeper(world, runner).run_once()).expired == 0
-        world.repository.jobs[job.id] = dataclasses.replace(world.row(job), next_send_at=job.created_at - DAY)
+        world.change(job, next_send_at=job.created_at - DAY)
         assert (await self.sweeper(world, runner).run_once()).expired == 1
 
     async def test_a_storage_that_hangs_does_not_hold_the_sweeper_up(
@@ -129,13 +128,13 @@ class TestExpiry:
         assert "3 of 4 old results were not removed in time" in caplog.text
         assert [world.row(job).result is None for job in jobs].count(True) == 1
         for job in jobs:
-            world.repository.jobs[job.id] = dataclasses.replace(world.row(job), next_send_at=job.created_at - DAY)
+            world.change(job, next_send_at=job.created_at - DAY)
         assert (await self.sweeper(world, runner).run_once()).expired == 3
 
     async def test_a_result_of_an_older_shape_expires_too(self, world: World, caplog: pytest.LogCaptureFixture) -> None:
         runner = world.runner(of=Brief)
         job = await self.old(world, runner, days=2)
-        world.repository.jobs[job.id] = dataclasses.replace(world.row(job), result={"words": "a secret"})
+        world.change(job, result={"words": "a secret"})
         assert (await self.sweeper(world, runner).run_once()).expired == 1
         assert runner.discarded == []
         assert "of another shape (missing)" in caplog.text
@@ -159,6 +158,6 @@ async def test_a_long_wait_is_told(world: World, caplog: pytest.LogCaptureFixtur
     job = await world.queued()
     await sweeper(world).run_once()
     assert "has waited" not in caplog.text
-    world.repository.jobs[job.id] = dataclasses.replace(job, available_at=job.created_at - DAY)
+    world.change(job, available_at=job.created_at - DAY)
     await sweeper(world).run_once()
     assert "queue demo: its oldest job has waited for 86400 s" in caplog.text

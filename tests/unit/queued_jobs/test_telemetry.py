@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 from datetime import timedelta
 from typing import Any
@@ -116,7 +115,7 @@ async def test_log_records_carry_the_job(world: World, caplog: pytest.LogCapture
 
 async def test_the_age_of_a_queue_is_measured_and_falls_back_to_nothing(world: World) -> None:
     job = await world.queued()
-    world.repository.jobs[job.id] = dataclasses.replace(job, available_at=job.available_at - timedelta(minutes=2))
+    world.change(job, available_at=job.available_at - timedelta(minutes=2))
     sweeper = Sweeper(world.repository, world.queues, world.notifier)
     await sweeper.run_once()
     (point,) = points("queued_jobs.queue.age")
