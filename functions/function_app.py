@@ -26,6 +26,8 @@ if logging.getLogger().getEffectiveLevel() < logging.INFO:
 try:
     _services = services()
     _api = create_api(_services, web=_WEB)
+    app = func.AsgiFunctionApp(app=_api, http_auth_level=func.AuthLevel.ANONYMOUS)
+    register_triggers(app, _services)
 except SettingsError as exc:
     print(f"The settings do not allow a start:\n{exc}", file=sys.stderr, flush=True)  # noqa: T201 (logging may be off)
     raise SystemExit(_BAD_CONFIGURATION) from exc
@@ -33,6 +35,3 @@ except TypeError as exc:  # a kind or a route that is declared wrongly; the trac
     traceback.print_exception(exc)
     print(f"The code does not allow a start:\n{exc}", file=sys.stderr, flush=True)  # noqa: T201 (logging may be off)
     raise SystemExit(_BAD_CONFIGURATION) from exc
-
-app = func.AsgiFunctionApp(app=_api, http_auth_level=func.AuthLevel.ANONYMOUS)
-register_triggers(app, _services)

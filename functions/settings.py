@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 import os
 import re
 from collections.abc import Awaitable, Callable, Mapping
@@ -10,17 +12,20 @@ from functools import partial
 from typing import Self
 from urllib.parse import urlsplit
 
-from queued_jobs.database import is_conninfo
+from addresses import is_address, is_port, is_safe, is_safe_origin, names_no_tenant
+from queued_jobs.database import TLS_MODES, checks_server, is_conninfo
 from queued_jobs.entra import POSTGRES_SCOPE, Identity, Keyless, passwordless
 from queued_jobs.ncrontab import Ncrontab
 from queued_jobs.quotas import Limits
+from queued_jobs.redact import masked
 from queued_jobs.signalr import ConnectionString
 
 _MIN_SECRET_BYTES = 32
+#: A random secret of 43 characters has about 30 different ones, and one of 64 hex digits hardly ever fewer than 12.
+_MIN_DIFFERENT = 10
 _ENVIRONMENTS = ("local", "dev", "prod")
 #: A secret that the server shares with whoever checks tokens (HS256), or none at all, would let others sign.
 _ALGORITHMS = ("RS256", "ES256", "EdDSA")
-_LOOPBACK = ("localhost", "127.0.0.1", "::1")
 #: Published by Microsoft for the emulator, so whoever finds it in the cloud may read and write everything.
 _EMULATOR_ACCOUNT = "devstoreaccount1"
 
@@ -84,8 +89,8 @@ class Settings:
         queues = reader.storage("QueuesConn", "QueuesConn__queueServiceUri", identity)
         blobs = reader.storage("BlobsConn", "BlobsConn__blobServiceUri", identity)
         signalr = reader.signalr("SIGNALR_CONNECTION", "SIGNALR_ENDPOINT", identity)
-        if "WEBSITE_SITE_NAME" in environment:
-            reader.check_cloud(database_url, by_password, queues, blobs, signalr)
+        if reader.in_cloud:
+            reader.check_cloud(name, database_url, by_password, queues, blobs, signalr)
         reader.schedule("SWEEP_SCHEDULE")
         limits = reader.limits(active=5 if strangers else 10, a_day=50 if strangers else 1_000)
         allowed_origins = reader.origins("ALLOWED_ORIGINS")
@@ -109,6 +114,7 @@ class _Reader:
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._environment = environment
+        self.in_cloud = "WEBSITE_SITE_NAME" in environment
         self._problems: list[str] = []
 
     def refuse(self, name: str, reason: str, remedy: str) -> None:
@@ -134,6 +140,14 @@ class _Reader:
         value = self.text(name)
         if value and len(value.encode()) < _MIN_SECRET_BYTES:
             self.refuse(name, f"is shorter than {_MIN_SECRET_BYTES} bytes", "make a random one of 43 characters")
+        elif value and self.in_cloud and len(set(value)) < _MIN_DIFFERENT:
+            self.refuse(name, "can be guessed", "make a random one of 43 characters")
+        return value
+
+    def word(self, name: str) -> str:
+        value = self.text(name)
+        if len(value.split()) > 1:
+            self.refuse(name, "is more than one word", "set one, as docs/reference/settings.md says")
         return value
 
     def invite(self, environment: str) -> InviteSettings:
@@ -147,8 +161,10 @@ class _Reader:
 
     def oidc(self) -> OidcSettings:
         issuer = self.text("OIDC_ISSUER")
-        if issuer and not _is_safe_origin(issuer):
+        if issuer and (not is_safe(issuer) or (self.in_cloud and issuer.startswith("http:"))):
             self.refuse("OIDC_ISSUER", "is no https address", "copy `issuer` from the provider's metadata")
+        elif names_no_tenant(issuer):
+            self.refuse("OIDC_ISSUER", "names no tenant, and no token has it", "put the tenant's id into it")
         algorithms = tuple(self._environment.get("OIDC_ALGORITHMS", "").split()) or _ALGORITHMS
         if not set(algorithms) <= set(_ALGORITHMS):
             reason = "names a way of signing that lets others sign too, or that is not known"
@@ -160,8 +176,8 @@ class _Reader:
             )
         return OidcSettings(
             issuer=issuer,
-            audience=self.text("OIDC_AUDIENCE"),
-            client_id=self.text("OIDC_CLIENT_ID"),
+            audience=self.word("OIDC_AUDIENCE"),
+            client_id=self.word("OIDC_CLIENT_ID"),
             roles_claim=self._environment.get("OIDC_ROLES_CLAIM", "").strip() or "roles",
             scope=self._environment.get("OIDC_SCOPE", "").strip() or "openid profile offline_access",
             audience_parameter=parameter,
@@ -186,8 +202,8 @@ class _Reader:
     def origins(self, name: str) -> tuple[str, ...]:
         origins = tuple(self._environment.get(name, "").split())
         for origin in origins:
-            if "*" in origin or not _is_safe_origin(origin) or "/" in origin.partition("://")[2]:
-                reason = f"{origin!r} is not exactly one https origin, so pages of strangers could call the API"
+            if not is_safe_origin(origin) or origin != origin.lower():  # browsers write it in small letters
+                reason = f"{masked(origin)!r} is not exactly one https origin, so pages of strangers could call the API"
                 self.refuse(name, reason, "write origins such as https://intranet.example, or leave it out")
         return origins
 
@@ -207,20 +223,23 @@ class _Reader:
 
     def signalr(self, with_key: str, by_identity: str, identity: Identity) -> ConnectionString | Keyless:
         value, endpoint = self.either(with_key, by_identity)
-        if endpoint and not _is_safe_origin(endpoint):
+        endpoint = endpoint.rstrip("/")
+        if endpoint and not is_safe_origin(endpoint):
             self.refuse(by_identity, "is no https address", "write https://NAME.service.signalr.net")
+            endpoint = ""
         if value:
             try:
                 return ConnectionString.parse(value)
             except ValueError as exc:
                 self.refuse(with_key, str(exc).rstrip("."), "copy the whole string")
-        return Keyless(endpoint=endpoint.rstrip("/"), identity=identity)
+        return Keyless(endpoint=endpoint, identity=identity)
 
     def database(self, name: str) -> str:
         value = self.text(name)
         if not is_conninfo(value):
             self.refuse(name, "is no address of a Postgres", "write postgresql://user:password@host:port/database")
-        if "WEBSITE_SITE_NAME" in self._environment and "PGHOST" in self._environment:  # a laptop may have it for psql
+            value = ""
+        if self.in_cloud and "PGHOST" in self._environment:  # a laptop may have it for psql
             self.refuse(name, "is set, and so is PGHOST", "remove this one, which holds a password")
         return value
 
@@ -235,24 +254,40 @@ class _Reader:
                 self.refuse(name, "is missing", "set it beside PGHOST: the database, and the identity's role in it")
         if self._environment.get("PGPASSWORD"):
             self.refuse("PGPASSWORD", "is a password, and an identity has none", "remove it")
+        if not re.fullmatch(r"/\S*|[\w.,:-]+", values["PGHOST"]):
+            self.refuse("PGHOST", f"{masked(values['PGHOST'])!r} is no host", "write its name alone")
+        port = self._environment.get("PGPORT", "").strip() or "5432"
+        if not is_port(port):
+            self.refuse("PGPORT", f"{port!r} is no port", "leave it out for 5432")
+        sslmode = self._environment.get("PGSSLMODE", "").strip() or "verify-full"
+        if sslmode not in TLS_MODES:
+            self.refuse("PGSSLMODE", f"{sslmode!r} is not known", "leave it out for verify-full")
+            sslmode = "verify-full"
         return passwordless(
-            host=values["PGHOST"],
-            port=self._environment.get("PGPORT", "").strip() or "5432",
-            database=values["PGDATABASE"],
-            role=values["PGUSER"],
-            sslmode=self._environment.get("PGSSLMODE", "").strip() or "verify-full",
+            host=values["PGHOST"], port=port, database=values["PGDATABASE"], role=values["PGUSER"], sslmode=sslmode
         )
 
     def storage(self, with_key: str, by_identity: str, identity: Identity) -> str | Keyless:
         value, address = self.either(with_key, by_identity)
         if address:
-            if not address.startswith("https://"):  # tokens are never sent in the clear
+            if not (is_safe(address) and address.startswith("https:")):  # tokens are never sent in the clear
                 self.refuse(by_identity, "is no https address", "copy the service's address from the account")
             return Keyless(endpoint=address.rstrip("/"), identity=identity)
-        parts = dict(part.split("=", 1) for part in value.split(";") if "=" in part)
-        if value and value != "UseDevelopmentStorage=true" and not parts.keys() >= {"AccountName", "AccountKey"}:
-            self.refuse(with_key, "has no AccountName or no AccountKey", "copy the whole connection string")
-        return value
+        if not value or value == "UseDevelopmentStorage=true":
+            return value
+        parts = _parts(value)
+        remedy = "copy the whole connection string"
+        if not parts.get("AccountName") or not parts.get("AccountKey"):
+            self.refuse(with_key, "has no AccountName or no AccountKey", remedy)
+        elif not re.fullmatch("[a-z0-9]+", parts["AccountName"]):
+            self.refuse(with_key, "has an AccountName that no account has", remedy)
+        elif not _is_base64(parts["AccountKey"]):
+            self.refuse(with_key, "has an AccountKey that is not whole", remedy)
+        elif not all(is_address(there) for part, there in parts.items() if part.endswith("Endpoint")):
+            self.refuse(with_key, "has an endpoint that is no address", remedy)
+        else:
+            return value
+        return ""
 
     def schedule(self, name: str) -> None:
         value = self.text(name)
@@ -263,6 +298,7 @@ class _Reader:
 
     def check_cloud(
         self,
+        environment: str,
         database_url: str,
         by_password: bool,
         queues: str | Keyless,
@@ -270,6 +306,8 @@ class _Reader:
         signalr: ConnectionString | Keyless,
     ) -> None:
         """Refuse in Azure what is meant for a laptop."""
+        if environment == "local":
+            self.refuse("ENVIRONMENT", "local is for a laptop, where nobody is a stranger", "use dev or prod")
         for name, uri, account in (
             ("QueuesConn", "QueuesConn__queueServiceUri", queues),
             ("BlobsConn", "BlobsConn__blobServiceUri", blobs),
@@ -277,21 +315,25 @@ class _Reader:
             name, value = (uri, account.endpoint) if isinstance(account, Keyless) else (name, account)
             if _EMULATOR_ACCOUNT in value or "UseDevelopmentStorage" in value:
                 self.refuse(name, "names the storage emulator, whose key everybody knows", "name a storage account")
+            elif any(re.match("http(:|$)", part) for part in _parts(value).values()):
+                self.refuse(name, "is not encrypted", "copy the connection string, which says https")
         if signalr.endpoint.startswith("http:"):
             name = "SIGNALR_ENDPOINT" if isinstance(signalr, Keyless) else "SIGNALR_CONNECTION"
             self.refuse(name, "is not encrypted", "use the https endpoint of the service")
-        if database_url and "sslmode=verify-full" not in database_url:
+        if database_url and not checks_server(database_url):
             name, remedy = (
                 ("DATABASE_URL", "add sslmode=verify-full") if by_password else ("PGSSLMODE", "set it to verify-full")
             )
             self.refuse(name, "does not ask for TLS with a checked name", remedy)
 
 
-def _is_safe_origin(address: str) -> bool:
-    """Tell whether an address is https, or http on this machine."""
+def _parts(connection_string: str) -> dict[str, str]:
+    pairs = (part.split("=", 1) for part in connection_string.split(";") if "=" in part)
+    return {name.strip(): value.strip() for name, value in pairs}
+
+
+def _is_base64(text: str) -> bool:
     try:
-        parts = urlsplit(address)
-        host = parts.hostname
-    except ValueError:
+        return bool(base64.b64decode(text, validate=True))
+    except binascii.Error:
         return False
-    return bool(host) and (parts.scheme == "https" or (parts.scheme == "http" and host in _LOOPBACK))

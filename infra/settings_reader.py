@@ -6,14 +6,16 @@ import difflib
 import re
 from collections.abc import Callable
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 import pulumi
 from pulumi.runtime.config import CONFIG, get_config_env
 
 from infra.forms import is_email, is_public_ipv4
+from queued_jobs.redact import masked
 
-_ORIGIN: Final = re.compile(r"https://[a-z0-9.-]+(:\d+)?")
+_ORIGIN: Final = re.compile(r"https://[a-z0-9.-]+(:\d{1,5})?")
+#: Whoever has more in it, such as a password, would show it to every browser.
+_HTTPS: Final = re.compile(r"https://[A-Za-z0-9][A-Za-z0-9.-]*(:\d{1,5})?(/[^\s?#\\]*)?")
 
 
 class ConfigError(pulumi.RunError):
@@ -82,7 +84,7 @@ class SettingsReader:
         if not value:
             self.refuse(key, "is missing", remedy)
         elif not is_https(value):
-            self.refuse(key, f"{value!r} is no https address", remedy)
+            self.refuse(key, f"{masked(value)!r} is no https address", remedy)
         elif re.match(r"https://login\.microsoftonline\.com/(common|organizations|consumers)(/|$)", value):
             self.refuse(key, f"{value!r} names no tenant, and no token has it", "put the tenant's id into it")
         return value
@@ -112,7 +114,12 @@ class SettingsReader:
 
     def _refuse_unknown_keys(self) -> None:
         prefix = f"{self._config.name}:"
-        given = {key.removeprefix(prefix) for key in {*CONFIG.get(), *get_config_env()} if key.startswith(prefix)}
+        everything = {*CONFIG.get(), *get_config_env()}
+        given = {key.removeprefix(prefix) for key in everything if key.startswith(prefix)}
+        for key in sorted(everything):
+            namespace, _, name = key.partition(":")
+            if namespace != self._config.name and difflib.get_close_matches(namespace, [self._config.name]):
+                self.refuse(key, "is not read, so it would change nothing", f"write it as {prefix}{name}")
         for key in sorted(given - self._known):
             close = difflib.get_close_matches(key, self._known, n=1)
             remedy = f"take {close[0]}, if you meant that" if close else "remove it; Pulumi.yaml has all keys"
@@ -120,10 +127,5 @@ class SettingsReader:
 
 
 def is_https(address: str) -> bool:
-    """Tell whether that is an https address with a host, and neither a query nor a fragment."""
-    try:
-        parts = urlsplit(address)
-        host = parts.hostname
-    except ValueError:
-        return False
-    return parts.scheme == "https" and bool(host) and not parts.query and not parts.fragment
+    """Tell whether that is an https address with a host, a port and a path at most."""
+    return _HTTPS.fullmatch(address) is not None

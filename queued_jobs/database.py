@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
@@ -41,15 +42,25 @@ _NETWORK = {
 }
 #: The server has rolled back, so running the statement again is safe.
 _TRY_AGAIN = (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure)
+#: The values of `sslmode`.
+TLS_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 
 
 def is_conninfo(text: str) -> bool:
     """Tell whether libpq can read this address. What it says of a wrong one may repeat the password."""
     try:
-        conninfo_to_dict(text)
+        parts = conninfo_to_dict(text)
     except psycopg.ProgrammingError:
         return False
-    return True
+    ports = [port for port in str(parts.get("port", "")).split(",") if port]  # one for each of several hosts
+    return parts.get("sslmode", "prefer") in TLS_MODES and all(
+        re.fullmatch("[1-9][0-9]{0,4}", port) and int(port) < 65_536 for port in ports
+    )
+
+
+def checks_server(conninfo: str) -> bool:
+    """Tell whether a connection to this address has TLS, with a certificate that is checked against the name."""
+    return conninfo_to_dict(conninfo).get("sslmode") == "verify-full"
 
 
 class Database:

@@ -88,7 +88,10 @@ class JobRunner(abc.ABC, Generic[RequestT, ResultT]):
         name = cls.__name__
         if not hasattr(cls, "request_type"):
             raise TypeError(f"{name}: name the request and result types, as in JobRunner[Request, Result].")
-        if not _KIND.fullmatch(cls.kind):
+        if not issubclass(cls.request_type, BaseModel):
+            raise TypeError(f"{name}: the request is {cls.request_type.__name__}: make it a pydantic model.")
+        kind: object = cls.kind
+        if not isinstance(kind, str) or not _KIND.fullmatch(kind):
             raise TypeError(f"{name}: kind {cls.kind!r} is not lower-case letters, digits and dashes, 63 at most.")
         queue = getattr(cls, "queue", None)
         if not isinstance(queue, str) or not _QUEUE.fullmatch(queue) or queue.endswith("-poison"):
@@ -103,17 +106,26 @@ class JobRunner(abc.ABC, Generic[RequestT, ResultT]):
                     "single dashes, and not end in -poison: shorten or rename the priority."
                 )
         for limit in ("timeout", "lease"):
-            if not timedelta() < getattr(cls, limit) <= _LONGEST:
+            value = getattr(cls, limit)
+            if not isinstance(value, timedelta) or not timedelta() < value <= _LONGEST:
                 raise TypeError(
-                    f"{name}: {limit} is {getattr(cls, limit)}, but must be more than nothing and a year at most."
+                    f"{name}: {limit} is {value}, but must be more than nothing and a year at most, as a timedelta."
                 )
         if cls.concurrency < 1:
             raise TypeError(f"{name}: concurrency is {cls.concurrency}: at least one job must be able to run.")
-        if cls.schedule is not None:
-            try:
-                Ncrontab(cls.schedule)
-            except ValueError as exc:
-                raise TypeError(f"{name}: its schedule is wrong: {exc}") from exc
+        cls._check_schedule()
+
+    @classmethod
+    def _check_schedule(cls) -> None:
+        if cls.schedule is None:
+            return
+        name = cls.__name__
+        if not isinstance(cls.schedule, str):
+            raise TypeError(f'{name}: its schedule is {cls.schedule!r}, and no text such as "0 0 3 * * *".')
+        try:
+            Ncrontab(cls.schedule)
+        except ValueError as exc:
+            raise TypeError(f"{name}: its schedule is wrong: {exc}") from exc
 
     def __init__(
         self,

@@ -31,6 +31,7 @@ ADMINS = "admins"
 _PUSH_TIMEOUT = 2.0
 _MOST_FAILURES = 3
 _TOKEN_LIFE = timedelta(minutes=5)
+_ENDPOINT = re.compile(r"https?://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?")
 #: A browser connects anew at the latest after this time.
 _CLIENT_TOKEN_LIFE = timedelta(hours=1)
 #: The first token of a process comes over the network.
@@ -60,9 +61,11 @@ class ConnectionString:
             if not values.get(name.lower()):
                 raise ValueError(f"The SignalR connection string has no {name}: copy it from the service's Keys page.")
         endpoint = values["endpoint"].rstrip("/")
-        if not re.fullmatch(r"https?://[^/\s]+", endpoint):
+        if not _ENDPOINT.fullmatch(endpoint):
             raise ValueError("The Endpoint of the SignalR connection string is not an http(s) address.")
         if "port" in values:
+            if not re.fullmatch("[1-9][0-9]{0,4}", values["port"]):
+                raise ValueError("The Port of the SignalR connection string is not a number.")
             endpoint = f"{endpoint}:{values['port']}"
         return cls(endpoint=endpoint, access_key=values["accesskey"])
 

@@ -9,17 +9,21 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import sys
 import time
 from datetime import UTC, datetime
 from itertools import islice
 from typing import Any
 
+import psycopg
 from psycopg import AsyncConnection, sql
 
 from queued_jobs import Database, PostgresRepository, migrate
+from queued_jobs.database import is_conninfo
 from scripts.sample_jobs import ATTEMPT_COLUMNS, JOB_COLUMNS, JobGenerator
 
 CHUNK = 20_000
+_MOST_DAYS = 3_650
 
 _INDEXES = """
 select indexname, indexdef from pg_indexes
@@ -77,15 +81,36 @@ async def _generate(url: str, count: int, days: float, seed: int) -> None:
     await count_jobs(url)
 
 
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of jobs: give 1 or more")
+    return int(text)
+
+
+def _days(text: str) -> float:
+    try:
+        days = float(text)
+    except ValueError:
+        days = 0
+    if not 0 < days <= _MOST_DAYS:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of days: give more than 0, and {_MOST_DAYS} at most")
+    return days
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("url", help="the database, as postgresql://...")
-    parser.add_argument("--jobs", type=int, default=1_000_000)
-    parser.add_argument("--days", type=float, default=30)
+    parser.add_argument("--jobs", type=_count, default=1_000_000)
+    parser.add_argument("--days", type=_days, default=30)
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
+    if not is_conninfo(arguments.url):
+        parser.error("the url is no address of a Postgres: write postgresql://user:password@host:port/database")
     started = time.monotonic()
-    asyncio.run(_generate(arguments.url, arguments.jobs, arguments.days, arguments.seed))
+    try:
+        asyncio.run(_generate(arguments.url, arguments.jobs, arguments.days, arguments.seed))
+    except psycopg.OperationalError as error:
+        sys.exit(f"no connection to Postgres: {' '.join(str(error).split())} See that the url names it, and it runs.")
     print(f"{arguments.jobs:,} jobs in {time.monotonic() - started:.0f} s")
 
 

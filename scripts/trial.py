@@ -44,10 +44,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parts = urlsplit(url)
         has_place = bool(parts.hostname) and parts.port != 0
     except ValueError:
-        parser.error(f"{url!r} is no address: give it as https://NAME.azurewebsites.net/")
+        place = url.partition("#")[0].rpartition("@")[2]  # without what signs in
+        parser.error(f"{place!r} is no address: give it as https://NAME.azurewebsites.net/")
     invite = parts.fragment.removeprefix(INVITE) if parts.fragment.startswith(INVITE) else ""
     token = os.environ.get(TOKEN, "")
     site = urlunsplit((parts.scheme, parts.netloc, "/", "", ""))
+    if parts.username is not None or parts.password is not None:
+        parser.error("the URL has a user's name or password in it: give it as https://NAME.azurewebsites.net/")
     if parts.scheme not in ("http", "https") or not has_place:
         parser.error(f"{site!r} is no address of a site: give it as https://NAME.azurewebsites.net/")
     if parts.scheme == "http" and not is_loopback(site):

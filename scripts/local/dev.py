@@ -12,6 +12,7 @@ from pathlib import Path
 from threading import Event
 from urllib.parse import urlsplit
 
+from queued_jobs.database import is_conninfo
 from scripts.local import ports
 from scripts.local.browser import open_page
 from scripts.local.console import Console
@@ -80,6 +81,11 @@ def _refuse_with_once(parser: argparse.ArgumentParser, options: argparse.Namespa
 
 def _run(options: argparse.Namespace, state: State, console: Console) -> None:
     database_url = os.environ.get("DATABASE_URL") or None
+    if database_url and not is_conninfo(database_url):
+        raise LocalRunError(
+            "DATABASE_URL is no address of a Postgres: write postgresql://user:password@host:port/database, "
+            "or unset it for the embedded one"
+        )
     ready_file: Path | None = options.ready_file
     if ready_file and not ready_file.parent.is_dir():
         raise LocalRunError(f"--ready-file {ready_file}: there is no folder {ready_file.parent}")

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import psycopg
 from azure.core.exceptions import ResourceExistsError
 from azure.storage.blob import CorsRule
 
@@ -54,7 +55,11 @@ def main() -> None:
         settings = Settings.from_environment()
     except SettingsError as exc:
         raise SystemExit(str(exc)) from exc
-    asyncio.run(prepare(settings.database_url, services()))
+    try:
+        asyncio.run(prepare(settings.database_url, services()))
+    except psycopg.OperationalError as exc:
+        reason = " ".join(str(exc).split())
+        raise SystemExit(f"DATABASE_URL: no connection to Postgres: {reason} See that the server runs.") from exc
     prepare_blobs()
 
 

@@ -120,6 +120,12 @@ def test_only_azure_knows_some_outputs_before_the_resource_exists(cloud: Cloud) 
     assert len(cloud.resources()) == 1  # the group
 
 
+def test_a_preview_answers_no_identities_in_the_shape_in_which_they_are_asked_for(cloud: Cloud) -> None:
+    app = {"name": "app", "identity": {"userAssignedIdentities": ["/id"]}, "siteConfig": UNKNOWN}
+    request = provider_pb2.UpdateRequest(urn=urn("web:WebApp"), news=encode(app), preview=True)
+    assert decode(Provider(cloud).Update(request, None).properties)["identity"] == UNKNOWN
+
+
 def test_what_exists_already_is_not_made_again(cloud: Cloud) -> None:
     make(cloud, "storage:StorageAccount", ACCOUNT)
     with pytest.raises(Refused, match="cannot create already existing resource"):

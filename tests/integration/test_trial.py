@@ -68,7 +68,8 @@ async def test_a_site_that_is_not_there_is_told() -> None:
     [
         ("127.0.0.1:7071", "is no address of a site"),
         ("https://[", "is no address"),
-        ("https://app.example:99999/#invite=i", "is no address"),
+        ("https://app.example:99999/#invite=SECRET", "is no address"),
+        ("https://ann:SECRET@app.example/#invite=i", "has a user's name or password in it"),
         ("https:///#invite=i", "is no address of a site"),
         ("http://app.example/#invite=i", "would get what signs in unencrypted: give it with https"),
         ("https://app.example/", "give an invite link, or a bearer token in SMOKE_TOKEN"),
@@ -82,7 +83,9 @@ def test_what_cannot_be_tried_is_refused(
     with pytest.raises(SystemExit) as ended:
         trial.main([url])
     assert ended.value.code == 2
-    assert reason in capsys.readouterr().err.splitlines()[-1]
+    told = capsys.readouterr().err
+    assert reason in told.splitlines()[-1]
+    assert "SECRET" not in told
 
 
 @pytest.mark.parametrize("token", ["two words", "line\nbreak", "é"])

@@ -120,7 +120,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
     def Update(self, request: Any, context: Any) -> Any:  # noqa: N802
         inputs, kind = decode(request.news), _known(request.urn)
         if request.preview:
-            known = {} if has_unknown(inputs) else kind.computed(inputs, request.id)
+            known = _of_another_shape(inputs) if has_unknown(inputs) else kind.computed(inputs, request.id)
             return provider_pb2.UpdateResponse(properties=encode({**decode(request.olds), **inputs, **known}))
         try:
             answer = self._cloud.update(request.urn, kind, request.id, inputs)
@@ -191,10 +191,15 @@ def _preview(urn: str, kind: Kind, inputs: Properties) -> Properties:
     """Return the outputs before the resource exists: its inputs, and marks where only Azure knows."""
     unknown = dict.fromkeys(arguments.output_names(_token(urn)), UNKNOWN)
     known = {name: value for name, value in inputs.items() if name in unknown}
-    if "userAssignedIdentities" in (inputs.get("identity") or {}):
-        known["identity"] = UNKNOWN  # its answer has another shape
     name = inputs.get(kind.names[-1])
-    return {**unknown, **known, "type": kind.type} | ({} if name is None else {"name": inputs.get("name", name)})
+    return {**unknown, **known, **_of_another_shape(inputs), "type": kind.type} | (
+        {} if name is None else {"name": inputs.get("name", name)}
+    )
+
+
+def _of_another_shape(inputs: Properties) -> Properties:
+    """Return marks in place of what is asked for as a list and answered as a map."""
+    return {"identity": UNKNOWN} if "userAssignedIdentities" in (inputs.get("identity") or {}) else {}
 
 
 def main() -> None:

@@ -33,6 +33,18 @@ def test_a_wrong_option_is_refused(
     assert not (tmp_path / "state").exists()
 
 
+@pytest.mark.parametrize("address", ["junk", "postgresql://ann:SECRET@[", "postgresql://ann:SECRET@h:99999/d"])
+def test_a_database_that_is_no_address_is_named_and_not_shown(
+    address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", address)
+    assert main([], tmp_path / "state") == 1
+    told = capsys.readouterr().out
+    assert "DATABASE_URL is no address of a Postgres: write postgresql://" in told
+    assert len(told.splitlines()) == 1
+    assert "SECRET" not in told
+
+
 def test_a_port_of_the_page_that_is_taken_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with socket.create_server((ports.LOOPBACK, 0)) as other:
         port = other.getsockname()[1]

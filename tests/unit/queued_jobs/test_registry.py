@@ -68,6 +68,34 @@ class Runner(JobRunner[Ask, None]):
 
 
 @pytest.mark.parametrize(
+    ("declared", "says"),
+    [
+        ('queue = "demo"\n    def on_execute(self, request, ctx): ...', "Forgetful: has no kind: set it"),
+        (
+            'kind = queue = "demo"\n    def on_exekute(self, request, ctx): ...',
+            "Forgetful: has a kind but no on_execute",
+        ),
+    ],
+)
+def test_a_runner_that_would_never_run_is_refused(
+    declared: str, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / "half_declared"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "one.py").write_text(
+        "from pydantic import BaseModel\nfrom queued_jobs import JobRunner\nclass Ask(BaseModel): pass\n"
+        f"class Forgetful(JobRunner[Ask, None]):\n    {declared}\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    module: ModuleType = __import__("half_declared")
+    with pytest.raises(TypeError, match=says):
+        JobRegistry.from_package(module)
+    for loaded in [name for name in sys.modules if name.startswith("half_declared")]:
+        del sys.modules[loaded]
+
+
+@pytest.mark.parametrize(
     ("label", "shown"),
     [
         ("Zip of reports", "Zip of reports"),

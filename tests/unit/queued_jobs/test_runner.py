@@ -60,6 +60,29 @@ def test_types_that_are_not_named_are_refused() -> None:
         type("Untyped", (JobRunner,), {"kind": "demo", "queue": "demo"})
 
 
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ({"kind": 5}, "kind 5 is not lower-case"),
+        ({"timeout": 5}, "timeout is 5, but must be more than nothing and a year at most, as a timedelta"),
+        ({"schedule": 5}, "its schedule is 5, and no text"),
+        ({"schedule": "every day"}, "its schedule is wrong: 'every day' has 2 fields"),
+    ],
+)
+def test_a_value_of_another_type_is_refused_by_name(wrong: dict[str, object], says: str) -> None:
+    with pytest.raises(TypeError, match=f"^Wrong: {says}"):
+        type("Wrong", (Demo,), {"kind": "wrong", **wrong})
+
+
+def test_a_request_that_is_no_model_is_refused() -> None:
+    with pytest.raises(TypeError, match="Wrong: the request is int: make it a pydantic model"):
+
+        class Wrong(JobRunner[int, None]):  # type: ignore[type-var]
+            kind = queue = "wrong"
+
+            async def on_execute(self, request: int, ctx: JobContext[None]) -> None: ...
+
+
 @pytest.mark.parametrize("limit", ["timeout", "lease"])
 @pytest.mark.parametrize("span", [timedelta(), timedelta(seconds=-1), timedelta(days=366), timedelta.max], ids=str)
 def test_a_limit_that_no_claim_could_store_is_refused(limit: str, span: timedelta) -> None:

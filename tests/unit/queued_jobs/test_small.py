@@ -123,9 +123,20 @@ class TestConnectionString:
         parsed = ConnectionString.parse("Endpoint=http://localhost;Port=8888;AccessKey=abc=;Version=1.0;")
         assert (parsed.endpoint, parsed.access_key) == ("http://localhost:8888", "abc=")
 
-    @pytest.mark.parametrize("text", ["", "Endpoint=http://x", "AccessKey=SECRET", "Endpoint=ftp://x;AccessKey=SECRET"])
-    def test_what_is_missing_is_named_and_the_key_is_not(self, text: str) -> None:
-        with pytest.raises(ValueError, match=r"Endpoint|AccessKey") as caught:
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "",
+            "Endpoint=http://x",
+            "AccessKey=SECRET",
+            "Endpoint=ftp://x;AccessKey=SECRET",
+            "Endpoint=https://[;AccessKey=SECRET",
+            "Endpoint=https://u:p@x;AccessKey=SECRET",
+            "Endpoint=https://x;AccessKey=SECRET;Port=x",
+        ],
+    )
+    def test_what_is_missing_or_wrong_is_named_and_the_key_is_not(self, text: str) -> None:
+        with pytest.raises(ValueError, match=r"Endpoint|AccessKey|Port") as caught:
             ConnectionString.parse(text)
         assert "SECRET" not in str(caught.value)
 

@@ -1,0 +1,43 @@
+"""What an address in a setting has to look like: it ends up in requests, in headers and in the pages' policies."""
+
+from __future__ import annotations
+
+import re
+
+_LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
+_LAST_PORT = 65_535
+#: A scheme, a host, a port and a path at most: whoever has more, such as a password, would show it to every browser.
+_ADDRESS = re.compile(
+    r"(?P<scheme>https?)://"
+    r"(?P<host>[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])"
+    r"(?::(?P<port>[0-9]+))?"
+    r"(?P<path>/[^\s?#\\]*)?"
+)
+#: Of these Entra tells everybody's issuer, so no token names them as its own.
+_NO_TENANT = re.compile(r"https://login\.microsoftonline\.com/(common|organizations|consumers)(/.*)?")
+
+
+def is_port(text: str) -> bool:
+    return re.fullmatch("[1-9][0-9]{0,4}", text) is not None and int(text) <= _LAST_PORT
+
+
+def is_address(text: str) -> bool:
+    """Tell whether it is an http or https address without user, query and fragment."""
+    found = _ADDRESS.fullmatch(text)
+    return found is not None and (found["port"] is None or is_port(found["port"]))
+
+
+def is_safe(address: str) -> bool:
+    """Tell whether it is an https address, or one of http on this machine."""
+    found = _ADDRESS.fullmatch(address) if is_address(address) else None
+    return found is not None and (found["scheme"] == "https" or found["host"] in _LOOPBACK)
+
+
+def is_safe_origin(address: str) -> bool:
+    """Tell whether it is safe and has no path."""
+    return is_safe(address) and "/" not in address.partition("://")[2]
+
+
+def names_no_tenant(issuer: str) -> bool:
+    """Tell whether it is an address of Entra for people of all tenants, instead of the issuer of one."""
+    return _NO_TENANT.fullmatch(issuer) is not None
