@@ -78,6 +78,7 @@ def test_fifty_files_from_the_click_to_the_download(
     page.keyboard.press("Escape")
     choose(page, fifty_files)
     expect(page.get_by_text("Your job has started")).to_be_visible(timeout=30 * SECONDS)
+    expect(page.get_by_role("button", name="Choose files")).to_be_focused()  # the one that was pressed is gone
     expect(bell(page)).to_have_accessible_name("Background jobs, 1 running")
     bell(page).click()
     row = rows.first

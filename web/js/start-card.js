@@ -129,6 +129,10 @@ export class StartCard {
       onProgress: () => this.#renderSoon(),
     });
     await this.#whileBusy(() => this.#uploadAndStart(this.#upload));
+    // The button that was pressed is gone. Whoever went elsewhere meanwhile stays there.
+    const { activeElement, body } = document;
+    const here = activeElement === body || this.element.contains(activeElement);
+    if (here && this.#files.length === 0) this.#choose.focus();
   }
 
   async #uploadAndStart(upload) {
