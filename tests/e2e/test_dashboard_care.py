@@ -14,8 +14,10 @@ import pytest
 from playwright.sync_api import Page, Route, expect
 
 from scripts.local.stack import Stack
+from scripts.staged_jobs import Stage
 from tests.e2e.conftest import Noise
-from tests.e2e.test_dashboard import PATIENCE, SECONDS, address_of, open_dashboard, recent, rows
+from tests.e2e.test_dashboard import PARKED, PATIENCE, SECONDS, address_of, open_dashboard, recent, rows
+from tests.support.bell import Bell
 from tests.support.client import Person
 from tests.support.stored_jobs import ERROR, store
 from tests.support.waiting import wait_until
@@ -119,6 +121,67 @@ def test_links_and_focus_follow_what_is_shown(stack: Stack, admin: Admin, noise:
     expect(page.get_by_role("heading", name="Dashboard")).to_be_focused()
 
 
+def test_what_goes_away_does_not_take_the_focus_with_it(stack: Stack, admin: Admin, noise: Noise) -> None:
+    noise.expect("503")
+    store(stack.database_url, 51, user_id="goes", since=recent() - timedelta(hours=1), **PARKED)
+    (last,) = store(stack.database_url, user_id="goes", status="cancelled", since=recent(), **PARKED)
+    page = admin("?user=goes")
+    heading, count = page.get_by_role("heading", name="Dashboard"), page.locator(".count")
+    for button in ("Older", "Newest", "Older", "Newer"):
+        page.get_by_role("button", name=button).press("Enter")
+        expect(count).to_be_focused()
+    page.get_by_role("checkbox", name="Cancelled").check()
+    expect(rows(page)).to_have_count(1)
+    rows(page).get_by_role("button", name=f"Retry job {last}").press("Enter")
+    expect(rows(page)).to_have_count(0)
+    expect(heading).to_be_focused()
+    page.get_by_role("search").get_by_role("button", name="Clear filters").press("Enter")
+    expect(heading).to_be_focused()
+    page.route("**/api/admin/jobs?*", lambda route: route.fulfill(status=503, json={}))
+    page.evaluate(SEEN_AGAIN)
+    again = page.get_by_role("button", name="Try again")
+    again.focus()
+    page.unroute("**/api/admin/jobs?*")
+    again.press("Enter")
+    expect(again).to_have_count(0)
+    expect(heading).to_be_focused()
+
+
+def test_bell_and_dashboard_share_what_they_know_of_the_person(
+    stack: Stack, stage: Stage, admin: Admin, noise: Noise
+) -> None:
+    noise.expect("401")
+    page = admin()
+    bell = Bell(page)
+    bell.open()
+    bell.expect_live()
+    stage.put(bell.user_id, "running")
+    stage.put(bell.user_id, "failed")
+    expect(bell.said).to_have_text("Zip of reports failed")  # the dashboard, which came first, says nothing of it
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url.partition("/api/")[2].partition("?")[0]))
+    page.evaluate(MOVED_TWICE)
+    expect(page.locator("job-dashboard .cards")).to_be_visible()
+    expect(page.locator("job-dashboard .loading")).to_be_empty()
+    assert asked.count("admin/jobs") == 1, "the first of the two moves is over"
+    page.evaluate("Object.assign(board, { parent: board.parentNode }).remove(), (board.getToken = null)")
+    bell.expect_name("Background jobs, 1 running")
+    page.evaluate("board.parent.append(board), (board.getToken = document.querySelector('job-bell').getToken)")
+    expect(page.locator("job-dashboard .cards")).to_be_visible()
+    page.evaluate(KEEP_EVENTS)
+    page.route("**/api/**", lambda route: route.fulfill(status=401, json={}))
+    page.evaluate(SEEN_AGAIN)
+    expect(page.locator("job-dashboard .connection")).to_have_text("Sign in again")
+    page.evaluate(COUNT_REQUESTS)
+    page.evaluate(SEEN_AGAIN)
+    page.evaluate("dispatchEvent(new Event('job-bell-auth'))")
+    expect(page.get_by_text("Your session has ended")).to_be_visible()
+    page.evaluate("document.querySelector('job-bell').getToken = null")
+    expect(page.get_by_text("Sign in to see the jobs")).to_be_visible()
+    assert page.evaluate("sent") == 0, "a token that was refused is not sent again"
+    assert sorted(page.evaluate("heard")) == ["job-bell-auth", "job-bell-auth", "job-dashboard-auth"], "once each"
+
+
 def test_figures_stay_readable_from_right_to_left(stack: Stack, admin: Admin) -> None:
     store(stack.database_url, user_id="rtl", since=recent())
     page = admin("?user=rtl")
@@ -155,6 +218,29 @@ insert into queued_jobs.attempt
   (job_id, gen, attempt, lease_token, worker_id, due_at, started_at, ended_at, outcome, error)
 select id, dispatch_gen - 1, attempt, gen_random_uuid(), 'w', available_at, started_at, finished_at, 'failed', error
 from queued_jobs.job where user_id = 'grouped'"""
+
+#: What a tab tells its page when one comes back to it.
+SEEN_AGAIN = "document.dispatchEvent(new Event('visibilitychange'))"
+
+MOVED_TWICE = """() => {
+    globalThis.board = document.querySelector('job-dashboard');
+    const place = board.parentNode;
+    place.prepend(board);
+    place.append(board);
+}"""
+
+COUNT_REQUESTS = """() => {
+    globalThis.sent = 0;
+    const send = fetch;
+    globalThis.fetch = (...request) => (sent += 1) && send(...request);
+}"""
+
+#: The first of each does not get to the page, which would end the session.
+KEEP_EVENTS = """() => {
+    globalThis.heard = [];
+    const keep = (event) => heard.push(event.type) <= 2 && event.stopImmediatePropagation();
+    for (const name of ['job-bell-auth', 'job-dashboard-auth']) addEventListener(name, keep, true);
+}"""
 
 #: Whether the number of "2 s" is seen to the left of its unit.
 LEFT_OF_UNIT = """(cell) => {

@@ -65,7 +65,10 @@ export function createApi({ base, getToken, onRefused }) {
       const headers = etag && { 'if-none-match': etag };
       // Who may not even see the own jobs needs another sign-in.
       const answer = await request('GET', `/jobs/mine?${query}`, { headers, refusals: [401, 403] });
-      return answer.status === 304 ? null : { etag: answer.headers.get('etag'), body: await read(answer) };
+      if (answer.status === 304) return null;
+      const body = await read(answer);
+      if (!Array.isArray(body.items)) throw new ApiError({});
+      return { etag: answer.headers.get('etag'), body };
     },
 
     /** Start a job. The same key twice starts one job. */

@@ -72,6 +72,23 @@ export function patchChildren(parent, nodes) {
 }
 
 /**
+ * What goes away must not take the focus with it: a heading gets it then, or where none is seen the first button.
+ * @param {ShadowRoot} root
+ */
+export function keepFocus(root) {
+  let last = null;
+  const stays = () => !last || (last.isConnected && last.checkVisibility());
+  root.addEventListener('focusin', ({ target }) => (last = target));
+  // Whoever leaves it is not brought back.
+  root.addEventListener('focusout', () => queueMicrotask(() => stays() && (last = root.activeElement)));
+  new MutationObserver(() => {
+    if (stays() || (root.activeElement !== last && document.activeElement !== document.body)) return;
+    const places = ['dialog[open] h2', 'h1', 'h2', 'button'].map((place) => root.querySelector(place));
+    places.find((place) => place?.checkVisibility())?.focus();
+  }).observe(root, { subtree: true, childList: true, attributeFilter: ['hidden'] });
+}
+
+/**
  * The url if a page may go there: https, or one of these origins; else null.
  * @param {unknown} url
  * @param {string[]} origins

@@ -31,6 +31,7 @@ export class JobFeed {
   #reader;
   #getToken;
   #listeners = new Set();
+  #told = new WeakSet();
   #running = false;
   #signedOut = false;
   #paused = false;
@@ -113,9 +114,11 @@ export class JobFeed {
     };
   }
 
-  /** Whether this listener speaks for the page: an announcement must not be made once per bell. */
-  isFirst(listener) {
-    return this.#listeners.values().next().value === listener;
+  /** Whether nobody has asked so for this change: an announcement must not be made once per bell. */
+  isNews(change) {
+    const told = this.#told.has(change);
+    this.#told.add(change);
+    return !told;
   }
 
   /**

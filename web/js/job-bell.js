@@ -8,7 +8,7 @@
 
 import { config } from '../config.js';
 import { Announcer } from './announcer.js';
-import { h, icon, setAttribute, setText, sheetOf } from './dom.js';
+import { h, icon, keepFocus, setAttribute, setText, sheetOf } from './dom.js';
 import { badge } from './format.js';
 import { JobPanel, titleOf } from './job-panel.js';
 import { feedOf } from './page-feed.js';
@@ -47,6 +47,7 @@ export class JobBell extends HTMLElement {
   constructor() {
     super();
     this.attachShadow({ mode: 'open' }).adoptedStyleSheets = SHEETS;
+    keepFocus(this.shadowRoot);
   }
 
   /**
@@ -88,8 +89,7 @@ export class JobBell extends HTMLElement {
     this.#render();
     await this.#loadRenderers();
     if (!this.isConnected || this.#unsubscribe) return;
-    const listener = (change) => this.#changed(change, listener);
-    this.#unsubscribe = this.#feed.subscribe(listener);
+    this.#unsubscribe = this.#feed.subscribe((change) => this.#changed(change));
     if (this.#getToken !== undefined) this.#feed.signIn(this.#getToken);
   }
 
@@ -110,9 +110,10 @@ export class JobBell extends HTMLElement {
     }
   }
 
-  #changed({ updated, ended }, listener) {
+  #changed(change) {
+    const { updated, ended } = change;
     const titled = (jobs) => jobs.map((job) => ({ title: titleOf(job), status: job.status }));
-    if (this.#feed.isFirst(listener)) this.#announcer.ended(titled(ended));
+    if (this.#feed.isNews(change)) this.#announcer.ended(titled(ended));
     if (this.hasAttribute('toasts') && ended.length > 0) this.#toast(titled(this.#feed.takeStarted(ended)));
     for (const job of updated) this.#tell('job-updated', { job });
     const { refused } = this.#feed;

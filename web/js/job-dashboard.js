@@ -17,7 +17,7 @@ import { QueuesView } from './dashboard/queues-view.js';
 import { Refresher } from './dashboard/refresher.js';
 import { StatsView } from './dashboard/stats-view.js';
 import { words } from './dashboard/strings.en.js';
-import { h, setAttribute, setText, sheetOf } from './dom.js';
+import { h, keepFocus, setAttribute, setText, sheetOf } from './dom.js';
 import { duration, reason, timeOfDay } from './format.js';
 import { feedOf } from './page-feed.js';
 import { strings } from './strings.en.js';
@@ -36,6 +36,7 @@ export class JobDashboard extends HTMLElement {
   #leave = null;
   #ticking = null;
   #context = null;
+  #turn = null;
   #state = null;
   #views = {};
   #cards = null;
@@ -57,6 +58,7 @@ export class JobDashboard extends HTMLElement {
   constructor() {
     super();
     this.attachShadow({ mode: 'open' }).adoptedStyleSheets = SHEETS;
+    keepFocus(this.shadowRoot);
     this.#window.append(...Object.keys(WINDOWS).map((value) => h('option', { value }, words.windows[value])));
     for (const view of VIEWS) {
       const onclick = follow(() => this.#navigate({ view, before: null, job: null }));
@@ -75,7 +77,8 @@ export class JobDashboard extends HTMLElement {
 
   set getToken(getToken) {
     this.#getToken = getToken;
-    if (this.#feed) this.#begin();
+    // An element that was taken away has no say in a connection that others use.
+    if (this.isConnected) this.#begin();
   }
 
   connectedCallback() {
@@ -115,6 +118,7 @@ export class JobDashboard extends HTMLElement {
   async #begin() {
     const getToken = this.#getToken;
     this.#stop();
+    const turn = (this.#turn = {});
     this.#context = null;
     this.#state = null;
     this.#readAt = null;
@@ -124,10 +128,10 @@ export class JobDashboard extends HTMLElement {
     this.#message(words.loading);
     try {
       const options = await api.options();
-      if (getToken === this.#getToken && this.isConnected) this.#build(api, options);
+      if (turn === this.#turn) this.#build(api, options);
     } catch (error) {
       if (error.name !== 'ApiError') throw error;
-      if (getToken !== this.#getToken) return;
+      if (turn !== this.#turn) return;
       if (error.status === FORBIDDEN) this.#forbid();
       else if (error.status === 401) this.#message(words.signIn);
       else this.#message(words.couldNotLoad, reason(error), button('primary', words.tryAgain, () => this.#begin()));
@@ -174,6 +178,7 @@ export class JobDashboard extends HTMLElement {
   }
 
   #stop() {
+    this.#turn = null;
     for (const reader of this.#readers) reader.stop();
     this.#readers = [];
     this.#dialog?.show(null);
@@ -228,10 +233,12 @@ export class JobDashboard extends HTMLElement {
     const { state, refused } = this.#feed;
     const before = this.#heardState;
     this.#heardState = state;
-    if (state === 'signed-out' && before !== state) {
+    if (state === 'signed-out') {
+      // A bell of the page has signed out.
+      if (!refused && this.#getToken) this.getToken = null;
       for (const reader of this.#readers) reader.stop();
       const init = { bubbles: true, composed: true };
-      if (refused) this.dispatchEvent(new CustomEvent('job-dashboard-auth', init));
+      if (refused && before !== state) this.dispatchEvent(new CustomEvent('job-dashboard-auth', init));
     } else if (state !== before && (state === 'live' || before === 'signed-out')) this.#wake();
     if (nudge && !document.hidden) {
       for (const reader of this.#readers) reader.ask();
@@ -242,7 +249,7 @@ export class JobDashboard extends HTMLElement {
 
   /** Something may have been missed. */
   #wake() {
-    if (document.hidden) return;
+    if (document.hidden || this.#feed.state === 'signed-out') return;
     for (const reader of this.#readers) reader.start();
     this.#dialog?.changed();
   }

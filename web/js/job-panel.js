@@ -63,15 +63,12 @@ export class JobPanel {
   render() {
     const { store } = this.#feed;
     const jobs = store.list();
-    const held = this.element.contains(this.#focused());
     this.#markSeen(jobs);
     this.#renderRows(jobs);
     this.#renderEmpty(jobs);
     this.#renderConnection();
     this.#clearAll.hidden = !jobs.some(hasEnded);
     this.#more.hidden = !store.more;
-    // What goes away must not take the focus with it.
-    if (held && !this.#focused()?.checkVisibility()) this.#heading.focus();
   }
 
   /** Let the times go on. */
@@ -185,7 +182,6 @@ export class JobPanel {
 
   #endUndo() {
     clearTimeout(this.#undoTimer);
-    if (this.#undoBar.contains(this.#focused())) this.#heading.focus();
     this.#undoBar.hidden = true;
   }
 

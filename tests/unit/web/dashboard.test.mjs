@@ -1,7 +1,7 @@
 // The dashboard's logic that needs no page.
 
 import assert from 'node:assert/strict';
-import { describe, it } from 'node:test';
+import { describe, it, mock } from 'node:test';
 
 import { AdminApi } from '../../../web/js/dashboard/admin-api.js';
 import { START, filterQuery, filtersOf, readAddress, writeAddress } from '../../../web/js/dashboard/address.js';
@@ -125,6 +125,15 @@ describe('the refresher', () => {
     open = { promise: Promise.resolve() };
     await new Promise((resolve) => setTimeout(resolve, 20));
     assert.equal(reads, 2);
+    refresher.stop();
+  });
+
+  it('goes on after a read that failed in a way nobody thought of', async () => {
+    const read = mock.fn(() => Promise.reject(new TypeError('an answer of odd shape')));
+    const refresher = new Refresher(read, { atLeast: 0, every: hour });
+    await assert.rejects(refresher.start(), TypeError);
+    await assert.rejects(refresher.now(), TypeError);
+    assert.equal(read.mock.callCount(), 2);
     refresher.stop();
   });
 });

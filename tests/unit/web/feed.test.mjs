@@ -292,6 +292,14 @@ describe('without pushes', () => {
     await pass(31_000);
     assert.equal(feed.failures, 0);
   });
+
+  it('takes an answer without a list for none', async () => {
+    change(job('a'));
+    await signedIn();
+    server.answers['GET /api/jobs/mine'] = { body: { detail: 'from something in between' } };
+    await feed.sync();
+    assert.deepEqual([labels(), feed.failures], [['a'], 1]);
+  });
 });
 
 describe('a hidden page', () => {
@@ -574,6 +582,21 @@ describe('what a person does', () => {
 });
 
 describe('several bells', () => {
+  it('tell each change once, whatever else listens and came first', async () => {
+    const told = [];
+    const bell = (name) => feed.subscribe((change) => feed.isNews(change) && told.push([name, ...change.updated]));
+    const leaves = [bell('first'), bell('second')];
+    await signedIn();
+    await live();
+    told.length = 0;
+    feed.push(job('a'));
+    assert.deepEqual(told.map(([name]) => name), ['first']);
+    leaves[0]();
+    feed.push(job('a', { version: 2 }));
+    assert.deepEqual(told.map(([name, { version }]) => [name, version]), [['first', 1], ['second', 2]]);
+    leaves[1]();
+  });
+
   it('share one connection, which ends with the last', async () => {
     const second = feed.subscribe(() => {});
     const same = async () => 'token';

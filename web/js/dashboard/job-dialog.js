@@ -129,9 +129,7 @@ export class JobDialog {
     setText(this.#title, format.plain(render(job, 'title', { strings })));
     this.#once('status', [job.status, job.cancelRequested], () => this.#status.replaceChildren(statusOf(job)));
     for (const [action, element] of Object.entries(this.#buttons)) {
-      const offered = job.actions.includes(action);
-      if (!offered && element.getRootNode().activeElement === element) this.#title.focus();
-      element.hidden = !offered;
+      element.hidden = !job.actions.includes(action);
     }
     this.#showProgress(job);
     this.#once('error', [job.error, job.status], () => this.#showError(job));

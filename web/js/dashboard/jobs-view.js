@@ -32,7 +32,7 @@ export class JobsView {
   #note = new Note();
   #loading;
   #ignoredNote = h('p', { class: 'hint', role: 'status', hidden: true });
-  #count = h('p', { class: 'count' });
+  #count = h('p', { class: 'count', tabindex: '-1' });
   #fresh = button('primary', '', () => this.#showFresh(), { hidden: true });
   #blank = h('div', { hidden: true });
   #selection = h('div', { class: 'selection row-of-buttons', hidden: true });
@@ -41,7 +41,7 @@ export class JobsView {
   #some = {};
   #all = {};
   #csv = button(null, texts.csv, (event) => this.#download(event.currentTarget));
-  #newest = button('quiet', texts.newest, () => this.#context.navigate({ before: null }));
+  #newest = button('quiet', texts.newest, () => this.#turnTo(null));
   #newer = button(null, texts.newer, () => this.#goNewer());
   #older = button(null, texts.older, () => this.#goOlder());
 
@@ -204,17 +204,17 @@ export class JobsView {
   }
 
   #goOlder() {
-    this.#context.navigate({ before: this.#next }, { trail: [...trail(), this.#state.before] });
-    this.#toTop();
+    this.#turnTo(this.#next, [...trail(), this.#state.before]);
   }
 
   #goNewer() {
-    this.#context.navigate({ before: trail().at(-1) }, { trail: trail().slice(0, -1) });
-    this.#toTop();
+    this.#turnTo(trail().at(-1), trail().slice(0, -1));
   }
 
-  #toTop() {
-    this.element.querySelector('.toolbar').scrollIntoView({ block: 'nearest' });
+  #turnTo(before, trail) {
+    this.#context.navigate({ before }, { trail });
+    // The button that was pressed may be gone, and what was turned to begins here.
+    this.#count.focus();
   }
 
   #selectionChanged() {

@@ -32,12 +32,8 @@ function sessionChanged() {
   const id = session.user?.id ?? (state === 'needed' ? null : shown);
   // Somebody else, or signed out: the jobs go. Of a session that has merely ended they stay.
   if (id !== shown) bell.getToken = dashboard.getToken = null;
-  if (id !== null && identity !== announced) {
-    // A function of its own for each session tells both that it is a new one; the same one, that they can share it.
-    const getToken = () => session.getToken();
-    bell.getToken = getToken;
-    if (signedIn) dashboard.getToken = getToken;
-  }
+  // A function of its own for each session tells both that it is a new one; the same one, that they can share it.
+  if (identity && identity !== announced) bell.getToken = dashboard.getToken = () => session.getToken();
   shown = id;
   announced = identity;
 }

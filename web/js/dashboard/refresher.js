@@ -12,7 +12,7 @@ export class Refresher {
   #stopped = true;
 
   /**
-   * @param {() => Promise<void>} work must not throw
+   * @param {() => Promise<void>} work
    * @param {object} options
    * @param {number} options.atLeast milliseconds between two starts that were asked for
    * @param {() => number} options.every milliseconds after which it is done unasked
@@ -54,9 +54,12 @@ export class Refresher {
     this.#running = true;
     this.#wanted = false;
     this.#startedAt = performance.now();
-    await this.#work();
-    this.#running = false;
-    this.#plan(this.#wanted ? this.#atLeast : this.#every());
+    try {
+      await this.#work();
+    } finally {
+      this.#running = false;
+      this.#plan(this.#wanted ? this.#atLeast : this.#every());
+    }
   }
 
   #plan(after) {
