@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from typing import Any, ClassVar, Generic, TypeVar, cast, get_args, get_origin
 
-from pydantic import BaseModel
+from pydantic import BaseModel, RootModel
 
 from queued_jobs import _executor
 from queued_jobs.context import JobContext
@@ -90,6 +90,9 @@ class JobRunner(abc.ABC, Generic[RequestT, ResultT]):
             raise TypeError(f"{name}: name the request and result types, as in JobRunner[Request, Result].")
         if not issubclass(cls.request_type, BaseModel):
             raise TypeError(f"{name}: the request is {cls.request_type.__name__}: make it a pydantic model.")
+        for model in (cls.request_type, cls.result_type):  # both are stored and shown as objects
+            if model is not None and issubclass(model, RootModel):
+                raise TypeError(f"{name}: {model.__name__} has no fields: make it a model with a field for its value.")
         kind: object = cls.kind
         if not isinstance(kind, str) or not _KIND.fullmatch(kind):
             raise TypeError(f"{name}: kind {cls.kind!r} is not lower-case letters, digits and dashes, 63 at most.")

@@ -178,6 +178,9 @@ export class JobFeed {
   track(job) {
     this.#started.add(String(job.id));
     this.push(job);
+    const known = this.store.get(job.id);
+    // The hub was faster than the answer that it has started.
+    if (known && hasEnded(known)) this.changed({ ...NOTHING, early: [known] });
   }
 
   /** Of these, those that were started in this tab; each is told once. @param {import('./types.d.ts').Job[]} ended */

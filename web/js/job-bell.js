@@ -111,10 +111,11 @@ export class JobBell extends HTMLElement {
   }
 
   #changed(change) {
-    const { updated, ended } = change;
+    const { updated, ended, early = [] } = change;
+    const mine = [...ended, ...early];
     const titled = (jobs) => jobs.map((job) => ({ title: titleOf(job), status: job.status }));
     if (this.#feed.isNews(change)) this.#announcer.ended(titled(ended));
-    if (this.hasAttribute('toasts') && ended.length > 0) this.#toast(titled(this.#feed.takeStarted(ended)));
+    if (this.hasAttribute('toasts') && mine.length > 0) this.#toast(titled(this.#feed.takeStarted(mine)));
     for (const job of updated) this.#tell('job-updated', { job });
     const { refused } = this.#feed;
     if (refused && !this.#refused) this.#tell('job-bell-auth', {});

@@ -65,6 +65,8 @@ export interface Effect {
 export interface Change {
   updated: Job[];
   ended: Job[];
+  /** Those whose end was told before anybody here knew that this page had started them. */
+  early?: Job[];
   /** To admins: ids of jobs that have changed, of whomever. */
   nudge?: { ids?: Id[] };
 }

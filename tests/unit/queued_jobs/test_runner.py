@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, RootModel
 
 from queued_jobs import JobContext, JobRunner
 from tests.unit.queued_jobs.conftest import Demo
@@ -72,6 +72,20 @@ def test_types_that_are_not_named_are_refused() -> None:
 def test_a_value_of_another_type_is_refused_by_name(wrong: dict[str, object], says: str) -> None:
     with pytest.raises(TypeError, match=f"^Wrong: {says}"):
         type("Wrong", (Demo,), {"kind": "wrong", **wrong})
+
+
+class Lines(RootModel[list[str]]):
+    pass
+
+
+def test_a_result_that_is_no_object_is_refused() -> None:
+    with pytest.raises(TypeError, match="Wrong: Lines has no fields: make it a model with a field for its value"):
+
+        class Wrong(JobRunner[Ask, Lines]):
+            kind = queue = "wrong"
+
+            async def on_execute(self, request: Ask, ctx: JobContext[Lines]) -> Lines:
+                return Lines([])
 
 
 def test_a_request_that_is_no_model_is_refused() -> None:

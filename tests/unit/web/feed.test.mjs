@@ -506,6 +506,16 @@ describe('what a person does', () => {
     assert.deepEqual(feed.takeStarted(ended), []);
   });
 
+  it('is told an end that came before the answer that it has started', async () => {
+    const heard = [];
+    const leave = feed.subscribe((change) => heard.push(change));
+    feed.push(job('c', done));
+    feed.track(job('c', { status: 'pending', version: 1 }));
+    leave();
+    assert.deepEqual(heard.map(({ ended, early = [] }) => [ended.length, early.length]), [[1, 0], [0, 1]]);
+    assert.deepEqual(feed.takeStarted(heard[1].early).map(({ id }) => id), ['c']);
+  });
+
   it('is told the end of what was tried again here', async () => {
     server.answers['POST /api/jobs/a/retry'] = { body: job('a', { version: 4 }) };
     await feed.actions.retry(feed.store.get('a'));
