@@ -12,7 +12,7 @@ from functools import partial
 from typing import Self
 from urllib.parse import urlsplit
 
-from addresses import is_address, is_port, is_safe, is_safe_origin, names_no_tenant
+from queued_jobs.addresses import is_address, is_origin, is_port, is_safe, names_no_tenant
 from queued_jobs.database import TLS_MODES, checks_server, is_conninfo
 from queued_jobs.entra import POSTGRES_SCOPE, Identity, Keyless, passwordless
 from queued_jobs.ncrontab import Ncrontab
@@ -202,7 +202,8 @@ class _Reader:
     def origins(self, name: str) -> tuple[str, ...]:
         origins = tuple(self._environment.get(name, "").split())
         for origin in origins:
-            if not is_safe_origin(origin) or origin != origin.lower():  # browsers write it in small letters
+            small = origin == origin.lower()  # as browsers write it
+            if not (small and is_origin(origin) and is_safe(origin)):
                 reason = f"{masked(origin)!r} is not exactly one https origin, so pages of strangers could call the API"
                 self.refuse(name, reason, "write origins such as https://intranet.example, or leave it out")
         return origins
@@ -224,7 +225,7 @@ class _Reader:
     def signalr(self, with_key: str, by_identity: str, identity: Identity) -> ConnectionString | Keyless:
         value, endpoint = self.either(with_key, by_identity)
         endpoint = endpoint.rstrip("/")
-        if endpoint and not is_safe_origin(endpoint):
+        if endpoint and not (is_origin(endpoint) and is_safe(endpoint)):
             self.refuse(by_identity, "is no https address", "write https://NAME.service.signalr.net")
             endpoint = ""
         if value:

@@ -11,11 +11,10 @@ import pulumi
 from pulumi.runtime.config import CONFIG, get_config_env
 
 from infra.forms import is_email, is_public_ipv4
+from queued_jobs.addresses import is_address, names_no_tenant
 from queued_jobs.redact import masked
 
 _ORIGIN: Final = re.compile(r"https://[a-z0-9.-]+(:\d{1,5})?")
-#: Whoever has more in it, such as a password, would show it to every browser.
-_HTTPS: Final = re.compile(r"https://[A-Za-z0-9][A-Za-z0-9.-]*(:\d{1,5})?(/[^\s?#\\]*)?")
 
 
 class ConfigError(pulumi.RunError):
@@ -83,9 +82,9 @@ class SettingsReader:
         remedy = "copy `issuer` from the provider's metadata"
         if not value:
             self.refuse(key, "is missing", remedy)
-        elif not is_https(value):
+        elif not (is_address(value) and value.startswith("https:")):
             self.refuse(key, f"{masked(value)!r} is no https address", remedy)
-        elif re.match(r"https://login\.microsoftonline\.com/(common|organizations|consumers)(/|$)", value):
+        elif names_no_tenant(value):
             self.refuse(key, f"{value!r} names no tenant, and no token has it", "put the tenant's id into it")
         return value
 
@@ -124,8 +123,3 @@ class SettingsReader:
             close = difflib.get_close_matches(key, self._known, n=1)
             remedy = f"take {close[0]}, if you meant that" if close else "remove it; Pulumi.yaml has all keys"
             self.refuse(key, "is not known, so it would change nothing", remedy)
-
-
-def is_https(address: str) -> bool:
-    """Tell whether that is an https address with a host, a port and a path at most."""
-    return _HTTPS.fullmatch(address) is not None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
@@ -14,6 +13,7 @@ from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import dict_row
 from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout, TooManyRequests
 
+from queued_jobs.addresses import is_port
 from queued_jobs.errors import StoreRefused, StoreUnavailable
 from queued_jobs.loops import PerLoop
 from queued_jobs.statements import statement
@@ -53,9 +53,7 @@ def is_conninfo(text: str) -> bool:
     except psycopg.ProgrammingError:
         return False
     ports = [port for port in str(parts.get("port", "")).split(",") if port]  # one for each of several hosts
-    return parts.get("sslmode", "prefer") in TLS_MODES and all(
-        re.fullmatch("[1-9][0-9]{0,4}", port) and int(port) < 65_536 for port in ports
-    )
+    return parts.get("sslmode", "prefer") in TLS_MODES and all(map(is_port, ports))
 
 
 def checks_server(conninfo: str) -> bool:

@@ -51,12 +51,12 @@ class JobRegistry:
                 defined_here = inspect.isclass(value) and value.__module__ == module.__name__
                 if not (defined_here and issubclass(value, JobRunner)):
                     continue
-                if inspect.isabstract(value) and "kind" in vars(value):
-                    raise TypeError(f"{_name(value)}: has a kind but no on_execute: write what the job does.")
                 if not inspect.isabstract(value):
                     if not hasattr(value, "kind"):
                         raise TypeError(f'{_name(value)}: has no kind: set it, as kind = "zip-builder".')
                     runners.append(value)
+                elif "kind" in vars(value):
+                    raise TypeError(f"{_name(value)}: has a kind but no on_execute: write what the job does.")
         return cls(runners)
 
     def __iter__(self) -> Iterator[RunnerType]:

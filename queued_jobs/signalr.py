@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ import jwt
 from httpx_aiohttp import AiohttpTransport
 
 from queued_jobs import telemetry
+from queued_jobs.addresses import is_origin, is_port
 from queued_jobs.entra import SIGNALR_SCOPE, Keyless, NoToken
 from queued_jobs.errors import JobsError
 from queued_jobs.loops import PerLoop
@@ -31,7 +31,6 @@ ADMINS = "admins"
 _PUSH_TIMEOUT = 2.0
 _MOST_FAILURES = 3
 _TOKEN_LIFE = timedelta(minutes=5)
-_ENDPOINT = re.compile(r"https?://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?")
 #: A browser connects anew at the latest after this time.
 _CLIENT_TOKEN_LIFE = timedelta(hours=1)
 #: The first token of a process comes over the network.
@@ -61,10 +60,10 @@ class ConnectionString:
             if not values.get(name.lower()):
                 raise ValueError(f"The SignalR connection string has no {name}: copy it from the service's Keys page.")
         endpoint = values["endpoint"].rstrip("/")
-        if not _ENDPOINT.fullmatch(endpoint):
+        if not is_origin(endpoint):
             raise ValueError("The Endpoint of the SignalR connection string is not an http(s) address.")
         if "port" in values:
-            if not re.fullmatch("[1-9][0-9]{0,4}", values["port"]):
+            if not is_port(values["port"]):
                 raise ValueError("The Port of the SignalR connection string is not a number.")
             endpoint = f"{endpoint}:{values['port']}"
         return cls(endpoint=endpoint, access_key=values["accesskey"])

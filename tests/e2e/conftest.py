@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,11 +14,10 @@ from scripts.chromium import find_or_install
 from scripts.local.stack import Stack, StackOptions
 from scripts.local.state import State, temporary_folder
 from scripts.staged_jobs import Stage
+from tests.support.bell import Bell
 from tests.support.client import Person
 
 _ARGUMENTS = ["--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
-#: Where pictures of each state are left to be looked at.
-PICTURES = Path(__file__).resolve().parents[2] / "test-results"
 
 
 @pytest.fixture(scope="module")
@@ -109,3 +107,12 @@ def ann(stack: Stack) -> Iterator[Person]:
     """Somebody who uses the API instead of the page."""
     with Person(stack.page_url, stack.invite) as person:
         yield person
+
+
+@pytest.fixture
+def bell(stack: Stack, visitor: Callable[..., Page]) -> Bell:
+    """An open bell of somebody new that gets pushes."""
+    bell = Bell(visitor(stack.guest_url))
+    bell.open()
+    bell.expect_live()
+    return bell

@@ -1,4 +1,4 @@
-"""What people do with the bell: start, watch, try again, clear, undo, with mouse, keyboard and screen reader."""
+"""What people do with the bell: start, watch, cancel, try again, and what it shows of each job."""
 
 from __future__ import annotations
 
@@ -8,36 +8,19 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
 
-import pytest
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import Page, expect
 
 from scripts.local.stack import Stack
 from scripts.staged_jobs import ZIP_RESULT, Stage
 from tests.e2e.conftest import Noise
-from tests.support.bell import PATIENCE, SECONDS, Bell
+from tests.support.bell import PATIENCE, Bell
 from tests.support.client import Person
 from tests.support.hub import control
 from tests.support.waiting import wait_until
 
 Visitor = Callable[..., Page]
 
-HERE = Path(__file__).parent
-ALL = ("pending", "running", "retrying", "succeeded", "failed", "cancelled", "aborted")
 ATTACK = "<img src=x onerror=alert(1)>.zip"
-
-
-@pytest.fixture
-def bell(stack: Stack, visitor: Visitor) -> Bell:
-    """An open bell of somebody new that gets pushes."""
-    bell = Bell(visitor(stack.guest_url))
-    bell.open()
-    bell.expect_live()
-    return bell
-
-
-def close(bell: Bell) -> None:
-    bell.page.keyboard.press("Escape")
-    expect(bell.panel).to_be_hidden()
 
 
 def choose(bell: Bell, folder: Path, files: dict[str, bytes]) -> None:
@@ -47,7 +30,7 @@ def choose(bell: Bell, folder: Path, files: dict[str, bytes]) -> None:
 
 
 def test_three_files_are_zipped_and_told_at_each_step(bell: Bell, tmp_path: Path) -> None:
-    close(bell)
+    bell.close()
     choose(bell, tmp_path, {"a": b"1", "b": b"2", "c": b"3"})
     bell.watch()
     bell.page.get_by_role("button", name="Zip 3 files").click()
@@ -62,7 +45,7 @@ def test_three_files_are_zipped_and_told_at_each_step(bell: Bell, tmp_path: Path
 
 
 def test_a_csv_import_tells_its_rows_and_the_lines_that_it_rejects(bell: Bell, tmp_path: Path) -> None:
-    close(bell)
+    bell.close()
     bad = b"order,quantity\n" + b"".join(b"%d,2\n" % number for number in range(1_200)) + b"1201\n1202,1,x\n"
     choose(bell, tmp_path, {"orders.csv": bad})
     bell.page.get_by_label("Name").fill("October")
@@ -94,21 +77,6 @@ def test_a_failed_job_tells_why_and_runs_again_in_its_row(bell: Bell, stack: Sta
     assert "starts in" not in bell.rows.inner_text()
 
 
-def test_a_long_error_opens_and_can_be_scrolled_by_keyboard(bell: Bell, stage: Stage) -> None:
-    message = "First line\n" + "\n".join(f"line {number} of the rest" for number in range(60))
-    stage.put(bell.user_id, "failed", error={"type": "ValueError", "message": message})
-    row = bell.rows.first
-    expect(row.locator(".error p")).to_have_text("ValueError: First line")
-    row.get_by_text("Details").click()
-    region = row.get_by_role("region", name="Details")
-    expect(region).to_contain_text("line 59")
-    region.focus()
-    bell.page.keyboard.press("End")
-    scrolled = "(region) => new Promise((done) => setTimeout(() => done(region.scrollTop), 500))"
-    assert region.evaluate(scrolled) > 0
-    bell.picture("error-open")
-
-
 def test_a_running_job_is_cancelled(bell: Bell, stage: Stage) -> None:
     waiting = stage.put(bell.user_id, "pending")
     expect(bell.rows).to_contain_text("Pending")
@@ -123,7 +91,7 @@ def test_a_running_job_is_cancelled(bell: Bell, stage: Stage) -> None:
 
 
 def test_what_comes_from_outside_is_only_text(bell: Bell, stage: Stage) -> None:
-    close(bell)
+    bell.close()
     error = {"type": "</p><script>alert(1)</script>", "message": "</pre><script>alert(1)</script>\nsecond line"}
     stage.put(bell.user_id, "failed", request={"prefix": "", "name": ATTACK}, error=error)
     key = stage.put(bell.user_id, "succeeded")
@@ -149,7 +117,7 @@ def test_what_comes_from_outside_is_only_text(bell: Bell, stage: Stage) -> None:
 
 
 def test_a_toast_shows_text_only_and_only_of_jobs_started_here(bell: Bell, stage: Stage) -> None:
-    close(bell)
+    bell.close()
     bell.page.clock.install()
     stage.put(bell.user_id, "succeeded", request={"prefix": "", "name": "elsewhere"})
     for number in range(5):
@@ -210,144 +178,6 @@ def test_durations_that_cannot_be_are_dashes(bell: Bell, stage: Stage) -> None:
     assert "NaN" not in bell.panel.inner_text()
 
 
-def test_the_whole_panel_works_by_keyboard(bell: Bell, stage: Stage) -> None:
-    page, press = bell.page, bell.page.keyboard.press
-    for name in ("one", "two", "three"):
-        stage.put(bell.user_id, "failed", request={"prefix": "", "name": name})
-    expect(bell.rows).to_have_count(3)
-    close(bell)
-    expect(bell.button).to_be_focused()
-    page.locator("body").click(position={"x": 2, "y": 400})
-    page.locator("a.skip").focus()
-    press("Tab")
-    expect(bell.button).to_be_focused()
-    assert bell.button.evaluate("(button) => getComputedStyle(button).outlineStyle") == "solid"
-    press("Enter")
-    expect(bell.panel.get_by_role("heading")).to_be_focused()
-    press("Tab")
-    expect(bell.panel.get_by_role("button", name="Clear finished")).to_be_focused()
-    order = []
-    for _ in range(6):
-        press("Tab")
-        order.append(
-            page.evaluate(
-                "document.activeElement.shadowRoot.activeElement.getAttribute('aria-label') ?? "
-                "document.activeElement.shadowRoot.activeElement.textContent"
-            )
-        )
-    assert order == ["Retry", "Clear Zip of three", "Retry", "Clear Zip of two", "Retry", "Clear Zip of one"]
-    press("ArrowUp")
-    expect(bell.rows.nth(1)).to_be_focused()
-    press("ArrowUp")
-    expect(bell.rows.nth(0)).to_be_focused()
-    press("Tab")
-    press("Tab")
-    press("Enter")  # clears three
-    expect(bell.rows).to_have_count(2)
-    expect(bell.rows.nth(0)).to_be_focused()
-    expect(bell.rows.nth(0)).to_contain_text("two")
-    for _ in range(2):
-        press("Tab")
-        press("Tab")
-        press("Enter")
-    expect(bell.rows).to_have_count(0)
-    expect(bell.panel.get_by_role("heading")).to_be_focused()
-    press("Escape")
-    expect(bell.panel).to_be_hidden()
-    expect(bell.button).to_be_focused()
-    press("Tab")
-    assert page.evaluate("document.activeElement.localName") != "job-bell", "the bell is no trap"
-
-
-def test_the_focus_stays_when_what_had_it_goes_away(bell: Bell, stage: Stage, stack: Stack) -> None:
-    page, press = bell.page, bell.page.keyboard.press
-    failed = stage.put(bell.user_id, "failed", error={"type": "E", "message": "line\n" * 9})
-    done = stage.put(bell.user_id, "succeeded", request={"prefix": "", "name": "done"})
-    expect(bell.rows).to_have_count(2)
-    expect(bell.panel.get_by_role("heading")).to_be_focused()
-    press("ArrowDown")
-    expect(bell.rows.nth(0)).to_be_focused()
-    press("ArrowDown")
-    expect(bell.rows.nth(1)).to_be_focused()
-    bell.row("Zip of done").get_by_role("button", name="Download zip").focus()
-    stage.change(done, result=None, expired_at=datetime.now(UTC))
-    expect(bell.row("The result has expired")).to_be_focused()
-    bell.row("line").get_by_text("Details").click()
-    bell.row("line").get_by_role("region", name="Details").focus()
-    stage.change(failed, "running", error=None, finished_at=None)
-    expect(bell.row("Running")).to_be_focused()
-    bell.panel.get_by_role("button", name="Clear finished").focus()
-    with Person.of(stack.page_url, bell.session()) as person:
-        person.call("POST", "/api/jobs/clear-finished")
-    expect(bell.rows).to_have_count(1)
-    expect(bell.panel.get_by_role("heading")).to_be_focused()
-    press("Escape")
-    expect(bell.button).to_be_focused()
-    assert page.locator("job-bell").count() == 1
-
-
-def test_a_screen_reader_hears_ends_once_and_many_as_one(bell: Bell, stage: Stage) -> None:
-    said = bell.page.evaluate_handle(
-        """() => {
-            const said = [];
-            const region = document.querySelector('job-bell').shadowRoot.querySelector('[role=status]');
-            new MutationObserver(() => said.push(region.textContent)).observe(region, { childList: true });
-            return said;
-        }"""
-    )
-    close(bell)
-    user_id = bell.user_id
-    stage.put_many(user_id, 2, "succeeded", finished_at=datetime.now(UTC))
-    job = stage.put(user_id, "running", progress=0.1)
-    bell.expect_name("Background jobs, 1 running")
-    for percent in range(2, 10):
-        stage.change(job, progress=percent / 10)
-    stage.change(job, "succeeded")
-    expect(bell.said).to_have_text("Zip of reports succeeded", timeout=PATIENCE)
-    bell.open()
-    bell.page.wait_for_timeout(2 * SECONDS)
-    assert said.json_value() == ["Zip of reports succeeded"], "neither progress nor the opening is told"
-    close(bell)
-    for number in range(20):
-        stage.put(user_id, "failed" if number < 5 else "succeeded")
-    expect(bell.said).to_have_text("20 jobs have ended: 15 succeeded, 5 failed", timeout=PATIENCE)
-    assert len(said.json_value()) == 2
-
-
-def test_what_a_screen_reader_finds_in_the_panel(bell: Bell, stage: Stage) -> None:
-    stage.put(bell.user_id, "failed")
-    stage.put(bell.user_id, "succeeded")
-    stage.put(bell.user_id, "running", progress=0.42, progress_message="5 of 12 files")
-    expect(bell.rows).to_have_count(3)
-    expected = (HERE / "panel.aria.yml").read_text()
-    expect(bell.panel).to_match_aria_snapshot(expected, timeout=PATIENCE)
-
-
-def test_clear_finished_leaves_the_running_and_can_be_undone(bell: Bell, stage: Stage) -> None:
-    page = bell.page
-    stage.put(bell.user_id, "running")
-    for status in ("succeeded", "failed", "cancelled"):
-        stage.put(bell.user_id, status)
-    expect(bell.rows).to_have_count(4)
-    bell.panel.get_by_role("button", name="Clear finished").click()
-    expect(bell.rows).to_have_count(1)
-    expect(bell.rows).to_contain_text("Running")
-    expect(bell.panel).to_contain_text("3 jobs cleared")
-    bell.picture("undo")
-    bell.panel.get_by_role("button", name="Undo").click()
-    expect(bell.rows).to_have_count(4)
-    shown = bell.rows.locator(".status").all_inner_texts()
-    page.reload()
-    bell.open()
-    expect(bell.rows).to_have_count(4, timeout=PATIENCE)
-    assert bell.rows.locator(".status").all_inner_texts() == shown
-    bell.panel.get_by_role("button", name="Clear finished").click()
-    expect(bell.rows).to_have_count(1)
-    page.reload()
-    bell.open()
-    expect(bell.rows).to_have_count(1, timeout=PATIENCE)
-
-
 def test_a_renderer_that_throws_harms_only_its_own_rows(bell: Bell, stage: Stage, noise: Noise) -> None:
     noise.expect(r"^The renderer of mail-merge failed:")
     bell.page.evaluate(
@@ -366,69 +196,6 @@ def test_a_renderer_that_throws_harms_only_its_own_rows(bell: Bell, stage: Stage
     expect(bell.row("thumbnail").get_by_text("Result", exact=True)).to_be_visible()
     expect(bell.row("Zip of")).to_contain_text("12 files")
     assert [text.split(":")[0] for text in noise.heard] == ["The renderer of mail-merge failed"]
-
-
-def test_a_long_list_comes_in_pages(bell: Bell, stage: Stage, noise: Noise) -> None:
-    noise.expect("ERR_FAILED")
-    close(bell)
-    stage.put_many(bell.user_id, 130, "succeeded")
-    stage.put(bell.user_id, "running")
-    bell.page.reload()
-    bell.expect_name("Background jobs, 1 running, 130 new")
-    expect(bell.host.locator(".badge.unseen")).to_have_text("99+")
-    bell.open()
-    expect(bell.rows).to_have_count(50)
-    more = bell.panel.get_by_role("button", name="Show more")
-    bell.page.route("**/api/jobs/mine?*before=*", lambda route: route.abort())
-    more.click()
-    expect(bell.panel).to_contain_text("Could not show more. Try again. The server cannot be reached.")
-    expect(bell.said).to_contain_text("Could not show more")
-    bell.page.unroute_all(behavior="wait")
-    more.click()
-    expect(bell.rows).to_have_count(100)
-    expect(bell.rows.nth(50)).to_be_focused()
-    more.click()
-    expect(bell.rows).to_have_count(131)
-    expect(more).to_be_hidden()
-    bell.page.wait_for_timeout(1.5 * SECONDS)  # longer than a digest waits
-    expect(bell.said).to_contain_text("Could not show more")  # and not the end of what ended long ago
-
-
-def test_clear_finished_counts_what_is_not_listed_too(bell: Bell, stage: Stage) -> None:
-    stage.put_many(bell.user_id, 120, "failed")
-    stage.put(bell.user_id, "running")
-    bell.page.reload()
-    bell.open()
-    bell.expect_live()
-    bell.expect_name("Background jobs, 1 running, 71 new")
-    bell.panel.get_by_role("button", name="Clear finished").click()
-    expect(bell.panel).to_contain_text("120 jobs cleared")
-    expect(bell.rows).to_have_count(1)
-    bell.expect_name("Background jobs, 1 running")
-    expect(bell.panel.get_by_role("button", name="Show more")).to_be_hidden()
-
-
-def test_the_undo_is_offered_until_its_answer_is_there(bell: Bell, stage: Stage, noise: Noise) -> None:
-    noise.expect("ERR_FAILED")
-    page = bell.page
-    page.clock.install()
-    stage.put(bell.user_id, "failed")
-    bell.panel.get_by_role("button", name="Clear finished").click()
-    held: list[Route] = []
-    page.route("**/api/jobs/undo-clear", lambda route: held.append(route))
-    undo = bell.panel.get_by_role("button", name="Undo")
-    undo.click()
-    expect(undo).to_have_attribute("aria-busy", "true")
-    bell.panel.get_by_role("heading").focus()
-    page.mouse.move(2, 700)
-    page.clock.run_for(9_000)
-    held[0].abort()
-    expect(bell.panel).to_contain_text("Could not undo. Try again")
-    page.unroute_all()
-    undo.click()
-    expect(bell.rows).to_have_count(1)
-    page.clock.run_for(9_000)
-    expect(undo).to_be_hidden()
 
 
 def test_expired_and_missing_results_are_told(bell: Bell, stage: Stage, noise: Noise) -> None:
@@ -450,7 +217,7 @@ def test_several_bells_share_a_connection_and_come_and_go(bell: Bell, stage: Sta
         listed = control(stack.hub, "connections", method="GET")["connections"]
         return sum(each["user"] == bell.user_id for each in listed)
 
-    close(bell)
+    bell.close()
     bell.page.evaluate("document.querySelector('main').append(document.createElement('job-bell'))")
     stage.put(bell.user_id, "running")
     buttons = bell.page.get_by_role("button", name="Background jobs, 1 running")

@@ -23,8 +23,8 @@ from scripts.dashboard_states import STATES, show
 from scripts.generate_jobs import add_jobs, count_jobs
 from scripts.local.stack import Stack
 from tests.e2e.conftest import Noise
-from tests.e2e.test_story import picture
 from tests.support.axe import violations
+from tests.support.bell import picture
 from tests.support.stored_jobs import ERROR, store
 
 Visitor = Callable[..., Page]

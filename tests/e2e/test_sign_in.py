@@ -21,7 +21,8 @@ from scripts.local.process import Command
 from scripts.local.programs import HostServer
 from scripts.local.server import Server
 from scripts.local.stack import Stack
-from tests.e2e.conftest import PICTURES, Noise
+from tests.e2e.conftest import Noise
+from tests.support.bell import picture
 from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -136,15 +137,14 @@ def test_in_and_out(site: Site, arrive: Visitor, visitor: Visitor) -> None:
     page.on("request", lambda request: addresses.append(request.url))
     tokens = remember_tokens(page)
     expect(page.get_by_text("Sign in to see your jobs")).to_be_visible()
-    PICTURES.mkdir(exist_ok=True)
-    page.screenshot(path=PICTURES / "oidc-needed.png")
+    picture(page, "oidc-needed")
     sign_in(page, "ann")
     expect(page).to_have_url(site.page_url)
     page.get_by_role("button", name="Use sample files").click()
     page.get_by_role("button", name="Zip ").click()
     bell = page.get_by_role("button", name="Background jobs")
     expect(bell).to_have_accessible_name("Background jobs, 1 new", timeout=60 * SECONDS)
-    page.screenshot(path=PICTURES / "oidc-signed-in.png")
+    picture(page, "oidc-signed-in")
     stored = page.evaluate("JSON.stringify(sessionStorage) + JSON.stringify(localStorage) + document.cookie")
     assert tokens
     assert not any(token in stored for token in tokens), "the access token is kept in memory only"

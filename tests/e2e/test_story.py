@@ -15,7 +15,8 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from scripts.local.stack import Stack
-from tests.e2e.conftest import PICTURES, Noise
+from tests.e2e.conftest import Noise
+from tests.support.bell import picture
 
 Visitor = Callable[..., Page]
 
@@ -58,11 +59,6 @@ def watch(page: Page) -> None:
 def watched(page: Page) -> list[dict[str, Any]]:
     states: list[dict[str, Any]] = page.evaluate("seen")
     return states
-
-
-def picture(page: Page, name: str) -> None:
-    PICTURES.mkdir(exist_ok=True)
-    page.screenshot(path=PICTURES / f"{name}.png")
 
 
 def test_fifty_files_from_the_click_to_the_download(

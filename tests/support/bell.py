@@ -14,6 +14,11 @@ SECONDS = 1_000.0
 PATIENCE = 30 * SECONDS
 
 
+def picture(page: Page, name: str) -> None:
+    PICTURES.mkdir(exist_ok=True)
+    page.screenshot(path=PICTURES / f"{name}.png")
+
+
 class Bell:
     """The first bell of a page: its button, its panel, its rows."""
 
@@ -32,6 +37,10 @@ class Bell:
         self.button.click()
         expect(self.panel).to_be_visible()
         return self.rows
+
+    def close(self) -> None:
+        self.page.keyboard.press("Escape")
+        expect(self.panel).to_be_hidden()
 
     def row(self, text: str) -> Locator:
         return self.rows.filter(has_text=text)
@@ -71,5 +80,4 @@ class Bell:
         return states
 
     def picture(self, name: str) -> None:
-        PICTURES.mkdir(exist_ok=True)
-        self.page.screenshot(path=PICTURES / f"{name}.png")
+        picture(self.page, name)

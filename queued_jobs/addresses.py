@@ -33,9 +33,9 @@ def is_safe(address: str) -> bool:
     return found is not None and (found["scheme"] == "https" or found["host"] in _LOOPBACK)
 
 
-def is_safe_origin(address: str) -> bool:
-    """Tell whether it is safe and has no path."""
-    return is_safe(address) and "/" not in address.partition("://")[2]
+def is_origin(text: str) -> bool:
+    """Tell whether it is an address without a path."""
+    return is_address(text) and "/" not in text.partition("://")[2]
 
 
 def names_no_tenant(issuer: str) -> bool:

@@ -1,0 +1,143 @@
+"""The bell by keyboard, and as a screen reader tells it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+from playwright.sync_api import expect
+
+from scripts.local.stack import Stack
+from scripts.staged_jobs import Stage
+from tests.support.bell import PATIENCE, SECONDS, Bell
+from tests.support.client import Person
+
+HERE = Path(__file__).parent
+
+
+def test_a_long_error_opens_and_can_be_scrolled_by_keyboard(bell: Bell, stage: Stage) -> None:
+    message = "First line\n" + "\n".join(f"line {number} of the rest" for number in range(60))
+    stage.put(bell.user_id, "failed", error={"type": "ValueError", "message": message})
+    row = bell.rows.first
+    expect(row.locator(".error p")).to_have_text("ValueError: First line")
+    row.get_by_text("Details").click()
+    region = row.get_by_role("region", name="Details")
+    expect(region).to_contain_text("line 59")
+    region.focus()
+    bell.page.keyboard.press("End")
+    scrolled = "(region) => new Promise((done) => setTimeout(() => done(region.scrollTop), 500))"
+    assert region.evaluate(scrolled) > 0
+    bell.picture("error-open")
+
+
+def test_the_whole_panel_works_by_keyboard(bell: Bell, stage: Stage) -> None:
+    page, press = bell.page, bell.page.keyboard.press
+    for name in ("one", "two", "three"):
+        stage.put(bell.user_id, "failed", request={"prefix": "", "name": name})
+    expect(bell.rows).to_have_count(3)
+    bell.close()
+    expect(bell.button).to_be_focused()
+    page.locator("body").click(position={"x": 2, "y": 400})
+    page.locator("a.skip").focus()
+    press("Tab")
+    expect(bell.button).to_be_focused()
+    assert bell.button.evaluate("(button) => getComputedStyle(button).outlineStyle") == "solid"
+    press("Enter")
+    expect(bell.panel.get_by_role("heading")).to_be_focused()
+    press("Tab")
+    expect(bell.panel.get_by_role("button", name="Clear finished")).to_be_focused()
+    order = []
+    for _ in range(6):
+        press("Tab")
+        order.append(
+            page.evaluate(
+                "document.activeElement.shadowRoot.activeElement.getAttribute('aria-label') ?? "
+                "document.activeElement.shadowRoot.activeElement.textContent"
+            )
+        )
+    assert order == ["Retry", "Clear Zip of three", "Retry", "Clear Zip of two", "Retry", "Clear Zip of one"]
+    press("ArrowUp")
+    expect(bell.rows.nth(1)).to_be_focused()
+    press("ArrowUp")
+    expect(bell.rows.nth(0)).to_be_focused()
+    press("Tab")
+    press("Tab")
+    press("Enter")  # clears three
+    expect(bell.rows).to_have_count(2)
+    expect(bell.rows.nth(0)).to_be_focused()
+    expect(bell.rows.nth(0)).to_contain_text("two")
+    for _ in range(2):
+        press("Tab")
+        press("Tab")
+        press("Enter")
+    expect(bell.rows).to_have_count(0)
+    expect(bell.panel.get_by_role("heading")).to_be_focused()
+    press("Escape")
+    expect(bell.panel).to_be_hidden()
+    expect(bell.button).to_be_focused()
+    press("Tab")
+    assert page.evaluate("document.activeElement.localName") != "job-bell", "the bell is no trap"
+
+
+def test_the_focus_stays_when_what_had_it_goes_away(bell: Bell, stage: Stage, stack: Stack) -> None:
+    page, press = bell.page, bell.page.keyboard.press
+    failed = stage.put(bell.user_id, "failed", error={"type": "E", "message": "line\n" * 9})
+    done = stage.put(bell.user_id, "succeeded", request={"prefix": "", "name": "done"})
+    expect(bell.rows).to_have_count(2)
+    expect(bell.panel.get_by_role("heading")).to_be_focused()
+    press("ArrowDown")
+    expect(bell.rows.nth(0)).to_be_focused()
+    press("ArrowDown")
+    expect(bell.rows.nth(1)).to_be_focused()
+    bell.row("Zip of done").get_by_role("button", name="Download zip").focus()
+    stage.change(done, result=None, expired_at=datetime.now(UTC))
+    expect(bell.row("The result has expired")).to_be_focused()
+    bell.row("line").get_by_text("Details").click()
+    bell.row("line").get_by_role("region", name="Details").focus()
+    stage.change(failed, "running", error=None, finished_at=None)
+    expect(bell.row("Running")).to_be_focused()
+    bell.panel.get_by_role("button", name="Clear finished").focus()
+    with Person.of(stack.page_url, bell.session()) as person:
+        person.call("POST", "/api/jobs/clear-finished")
+    expect(bell.rows).to_have_count(1)
+    expect(bell.panel.get_by_role("heading")).to_be_focused()
+    press("Escape")
+    expect(bell.button).to_be_focused()
+    assert page.locator("job-bell").count() == 1
+
+
+def test_a_screen_reader_hears_ends_once_and_many_as_one(bell: Bell, stage: Stage) -> None:
+    said = bell.page.evaluate_handle(
+        """() => {
+            const said = [];
+            const region = document.querySelector('job-bell').shadowRoot.querySelector('[role=status]');
+            new MutationObserver(() => said.push(region.textContent)).observe(region, { childList: true });
+            return said;
+        }"""
+    )
+    bell.close()
+    user_id = bell.user_id
+    stage.put_many(user_id, 2, "succeeded", finished_at=datetime.now(UTC))
+    job = stage.put(user_id, "running", progress=0.1)
+    bell.expect_name("Background jobs, 1 running")
+    for percent in range(2, 10):
+        stage.change(job, progress=percent / 10)
+    stage.change(job, "succeeded")
+    expect(bell.said).to_have_text("Zip of reports succeeded", timeout=PATIENCE)
+    bell.open()
+    bell.page.wait_for_timeout(2 * SECONDS)
+    assert said.json_value() == ["Zip of reports succeeded"], "neither progress nor the opening is told"
+    bell.close()
+    for number in range(20):
+        stage.put(user_id, "failed" if number < 5 else "succeeded")
+    expect(bell.said).to_have_text("20 jobs have ended: 15 succeeded, 5 failed", timeout=PATIENCE)
+    assert len(said.json_value()) == 2
+
+
+def test_what_a_screen_reader_finds_in_the_panel(bell: Bell, stage: Stage) -> None:
+    stage.put(bell.user_id, "failed")
+    stage.put(bell.user_id, "succeeded")
+    stage.put(bell.user_id, "running", progress=0.42, progress_message="5 of 12 files")
+    expect(bell.rows).to_have_count(3)
+    expected = (HERE / "panel.aria.yml").read_text()
+    expect(bell.panel).to_match_aria_snapshot(expected, timeout=PATIENCE)
