@@ -290,15 +290,15 @@ class TestLive:
         expect(fresh).to_have_text("Show 1 new job", timeout=PATIENCE)
         expect(rows(page)).to_have_count(2)
         assert page.get_by_label(f"Select job {first}").bounding_box() == place
+        fresh.click()
+        expect(rows(page)).to_have_count(3)
+        expect(page.get_by_label(f"Select job {first}")).to_be_checked()
+        # last, because a job that runs again is no failed one until it ends, and leaves this list meanwhile
         rows(page).filter(has=page.get_by_label(f"Select job {second}")).locator("a").click()
         dialog = page.get_by_role("dialog")
         expect(dialog.locator(".attempts li")).to_have_count(1)
         ann.call("POST", f"/api/jobs/{second}/retry")
         expect(dialog.locator(".attempts li")).to_have_count(2, timeout=PATIENCE)
-        page.keyboard.press("Escape")
-        fresh.click()
-        expect(rows(page)).to_have_count(3)
-        expect(page.get_by_label(f"Select job {first}")).to_be_checked()
 
     def test_a_break_in_the_connection_is_told_and_made_up_for(
         self, stack: Stack, admin: Admin, ann: Person, noise: Noise
