@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Dialog, Error, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Dialog, Error, Page, expect, sync_playwright
 
 from scripts.chromium import find_or_install
 from scripts.local.stack import Stack, StackOptions
@@ -16,6 +16,9 @@ from scripts.local.state import State, temporary_folder
 from scripts.staged_jobs import Stage
 from tests.support.bell import Bell
 from tests.support.client import Person
+
+#: The machine may be busy: how many milliseconds to wait for what must come at all.
+expect.set_options(timeout=30_000)
 
 _ARGUMENTS = ["--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from playwright.sync_api import expect
 
 from scripts.local.stack import Stack
 from scripts.staged_jobs import Stage
-from tests.support.bell import PATIENCE, SECONDS, Bell
+from tests.support.bell import SECONDS, Bell, wait_on
 from tests.support.client import Person
 
 HERE = Path(__file__).parent
@@ -25,8 +25,7 @@ def test_a_long_error_opens_and_can_be_scrolled_by_keyboard(bell: Bell, stage: S
     expect(region).to_contain_text("line 59")
     region.focus()
     bell.page.keyboard.press("End")
-    scrolled = "(region) => new Promise((done) => setTimeout(() => done(region.scrollTop), 500))"
-    assert region.evaluate(scrolled) > 0
+    bell.page.wait_for_function("(region) => region.scrollTop > 0", arg=region.element_handle())
     bell.picture("error-open")
 
 
@@ -107,6 +106,11 @@ def test_the_focus_stays_when_what_had_it_goes_away(bell: Bell, stage: Stage, st
 
 
 def test_a_screen_reader_hears_ends_once_and_many_as_one(bell: Bell, stage: Stage) -> None:
+    bell.close()
+    user_id = bell.user_id
+    stage.put_many(user_id, 2, "succeeded", finished_at=datetime.now(UTC))
+    bell.page.reload()
+    bell.expect_name("Background jobs, 2 new")
     said = bell.page.evaluate_handle(
         """() => {
             const said = [];
@@ -115,22 +119,24 @@ def test_a_screen_reader_hears_ends_once_and_many_as_one(bell: Bell, stage: Stag
             return said;
         }"""
     )
-    bell.close()
-    user_id = bell.user_id
-    stage.put_many(user_id, 2, "succeeded", finished_at=datetime.now(UTC))
     job = stage.put(user_id, "running", progress=0.1)
-    bell.expect_name("Background jobs, 1 running")
+    bell.expect_name("Background jobs, 1 running, 2 new")
     for percent in range(2, 10):
         stage.change(job, progress=percent / 10)
     stage.change(job, "succeeded")
-    expect(bell.said).to_have_text("Zip of reports succeeded", timeout=PATIENCE)
+    expect(bell.said).to_have_text("Zip of reports succeeded")
     bell.open()
     bell.page.wait_for_timeout(2 * SECONDS)
     assert said.json_value() == ["Zip of reports succeeded"], "neither progress nor the opening is told"
     bell.close()
+    bell.watch()
+    bell.page.clock.install()
+    bell.page.clock.pause_at(datetime.now(UTC) + timedelta(seconds=1))  # or a pause between two would end the digest
     for number in range(20):
         stage.put(user_id, "failed" if number < 5 else "succeeded")
-    expect(bell.said).to_have_text("20 jobs have ended: 15 succeeded, 5 failed", timeout=PATIENCE)
+    wait_on(bell.page, lambda: len(bell.watched()) == 20, "the page knows all of them")
+    bell.page.clock.run_for(1_100)
+    expect(bell.said).to_have_text("20 jobs have ended: 15 succeeded, 5 failed")
     assert len(said.json_value()) == 2
 
 
@@ -140,4 +146,4 @@ def test_what_a_screen_reader_finds_in_the_panel(bell: Bell, stage: Stage) -> No
     stage.put(bell.user_id, "running", progress=0.42, progress_message="5 of 12 files")
     expect(bell.rows).to_have_count(3)
     expected = (HERE / "panel.aria.yml").read_text()
-    expect(bell.panel).to_match_aria_snapshot(expected, timeout=PATIENCE)
+    expect(bell.panel).to_match_aria_snapshot(expected)

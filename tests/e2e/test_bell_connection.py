@@ -17,7 +17,7 @@ from queued_jobs.signalr import ConnectionString
 from scripts.local.stack import Stack
 from scripts.staged_jobs import Stage
 from tests.e2e.conftest import Noise
-from tests.support.bell import PATIENCE, SECONDS, Bell
+from tests.support.bell import SECONDS, Bell
 from tests.support.hub import control
 from tests.support.waiting import wait_until
 
@@ -71,9 +71,9 @@ def test_a_job_that_ends_during_a_gap_is_told_once(stack: Stack, stage: Stage, v
     control(stack.hub, "drop")
     expect(bell.connection).to_have_text("Reconnecting", timeout=1 * SECONDS)
     stage.change(job, "succeeded")
-    expect(bell.rows).to_contain_text("Succeeded", timeout=PATIENCE)
+    expect(bell.rows).to_contain_text("Succeeded")
     bell.expect_live()
-    expect(bell.said).to_have_text("Zip of reports succeeded", timeout=PATIENCE)
+    expect(bell.said).to_have_text("Zip of reports succeeded")
     bell.page.evaluate("new Promise((resolve) => setTimeout(resolve, 1500))")  # longer than a digest waits
     assert said.json_value() == ["Zip of reports succeeded"]
     assert bell.rows.count() == 1
@@ -99,7 +99,23 @@ def test_a_lost_push_is_made_good_on_return_and_after_five_minutes(
     stage.put(bell.user_id, "succeeded")
     expect(bell.rows).to_have_count(1)
     page.clock.fast_forward("05:01")
-    expect(bell.rows).to_have_count(2, timeout=PATIENCE)
+    expect(bell.rows).to_have_count(2)
+
+
+def test_messages_about_what_one_read_brings_come_oldest_first(bell: Bell, stack: Stack, stage: Stage) -> None:
+    bell.close()
+    names = [f"number {number}" for number in range(5)]
+    keys = [stage.put(bell.user_id, "running", request={"prefix": "", "name": name}) for name in names]
+    bell.expect_name("Background jobs, 5 running")
+    for key in keys:
+        bell.page.evaluate("(job) => document.querySelector('job-bell').track(job)", stage.view(key))
+    control(stack.hub, "pause")
+    for key in keys:
+        stage.change(key, "failed")
+    bell.page.evaluate(HIDE, True)
+    bell.page.evaluate(HIDE, False)
+    expect(bell.toasts).to_have_count(3)
+    expect(bell.toasts).to_contain_text([f"Zip of {name}" for name in names[2:]])
 
 
 def test_doubled_and_reordered_pushes_change_nothing(stack: Stack, stage: Stage, visitor: Visitor) -> None:
@@ -135,7 +151,7 @@ def test_without_a_hub_the_list_is_read_and_the_hub_asked_for_ever(
         page.goto(stack.guest_url)
         bell = Bell(page)
         bell.open()
-        expect(bell.connection).to_have_text("Live updates off, checking every 30 s", timeout=PATIENCE)
+        expect(bell.connection).to_have_text("Live updates off, checking every 30 s")
         expect(page.get_by_text("No jobs")).to_be_visible()
         began = len(tries)
         for _ in range(20):  # ten minutes, in steps that let the network answer
@@ -211,8 +227,8 @@ def test_without_a_server_nothing_is_lost_from_the_screen(
     stack.postgres.stop()
     try:
         clear.click()
-        expect(bell.rows.locator(".note")).to_contain_text("Could not clear. Try again", timeout=PATIENCE)
-        expect(bell.connection).to_contain_text("Not up to date, last update", timeout=PATIENCE)
+        expect(bell.rows.locator(".note")).to_contain_text("Could not clear. Try again")
+        expect(bell.connection).to_contain_text("Not up to date, last update")
         expect(bell.rows).to_have_count(1)
         bell.picture("stale")
     finally:
@@ -220,7 +236,7 @@ def test_without_a_server_nothing_is_lost_from_the_screen(
     stage.connect()
     bell.expect_live()
     clear.click()
-    expect(bell.rows).to_have_count(0, timeout=PATIENCE)
+    expect(bell.rows).to_have_count(0)
 
 
 def test_a_host_that_hangs_is_not_waited_for_for_ever(
@@ -235,7 +251,7 @@ def test_a_host_that_hangs_is_not_waited_for_for_ever(
         bell.rows.get_by_role("button", name="Clear Zip of reports").click()
         expect(bell.rows).to_have_count(0)
         note = bell.host.locator(".row .note")
-        expect(note).to_contain_text("Could not clear. Try again. The server did not answer in time", timeout=PATIENCE)
+        expect(note).to_contain_text("Could not clear. Try again. The server did not answer in time")
         expect(bell.rows).to_have_count(1)
     finally:
         os.kill(stack.host.pid, signal.SIGCONT)
@@ -280,7 +296,7 @@ def test_two_tabs_agree_and_a_hidden_one_lets_go_of_its_socket(
     expect(second.rows).to_have_count(0)
     expect(first.rows).to_have_count(2)
     page.evaluate(HIDE, False)
-    expect(first.rows).to_have_count(0, timeout=PATIENCE)
+    expect(first.rows).to_have_count(0)
     first.expect_live()
 
 
@@ -299,7 +315,7 @@ def test_a_wrong_clock_makes_no_wrong_times(stack: Stack, stage: Stage, visitor:
     expect(bell.rows.nth(1)).to_contain_text("2 min ago")
     ticking = bell.rows.nth(0).locator(".time")
     expect(ticking).to_have_text(re.compile(r"^\d s$"))
-    expect(ticking).to_have_text(re.compile(r"^[1-9]\d? s$"), timeout=PATIENCE)
+    expect(ticking).to_have_text(re.compile(r"^[1-9]\d? s$"))
 
 
 def test_a_clock_that_is_set_is_noticed(stack: Stack, stage: Stage, visitor: Visitor) -> None:
@@ -314,7 +330,7 @@ def test_a_clock_that_is_set_is_noticed(stack: Stack, stage: Stage, visitor: Vis
     for hours in (3, -3):
         with page.expect_response("**/api/jobs/mine?*"):
             page.clock.set_system_time(time.time() + hours * 3600)
-        expect(ticking).to_have_text(re.compile(r"^[1-9]\d? s$"), timeout=PATIENCE)
+        expect(ticking).to_have_text(re.compile(r"^[1-9]\d? s$"))
 
 
 def test_a_browser_that_stores_nothing_is_enough(stack: Stack, stage: Stage, visitor: Visitor) -> None:
@@ -345,7 +361,7 @@ def test_somebody_else_in_the_same_tab_sees_nothing_of_the_one_before(
     expect(bell.rows).to_have_count(1)
     page.route("**/api/jobs/mine?*", lambda route: route.abort())
     page.evaluate("(hash) => { location.hash = hash; }", then)
-    expect(page.locator("#user")).to_contain_text(name, timeout=PATIENCE)
+    expect(page.locator("#user")).to_contain_text(name)
     expect(bell.rows).to_have_count(0)
     bell.expect_name("Background jobs")
     if path:
@@ -363,7 +379,7 @@ def test_it_is_right_and_live_after_back(stack: Stack, stage: Stage, visitor: Vi
     bell.page.go_back()
     if not bell.panel.is_visible():  # it was, where the browser has kept the page
         bell.open()
-    expect(bell.rows).to_contain_text("Failed", timeout=PATIENCE)
+    expect(bell.rows).to_contain_text("Failed")
     bell.expect_live()
     stage.put(user_id, "running")
     expect(bell.rows).to_have_count(2)
@@ -380,7 +396,7 @@ def test_sign_in_again_and_the_jobs_stay(stack: Stack, stage: Stage, visitor: Vi
         "() => { const told = []; addEventListener('job-bell-auth', () => told.push(1)); return told; }"
     )
     bell.page.evaluate("document.querySelector('job-bell').getToken = async () => 'forged'")
-    expect(bell.connection).to_have_text("Sign in again", timeout=PATIENCE)
+    expect(bell.connection).to_have_text("Sign in again")
     expect(bell.rows).to_have_count(1)
     assert events.json_value() == [1]
     tries = negotiations(bell.page)

@@ -6,7 +6,7 @@ from playwright.sync_api import Route, expect
 
 from scripts.staged_jobs import Stage
 from tests.e2e.conftest import Noise
-from tests.support.bell import PATIENCE, SECONDS, Bell
+from tests.support.bell import SECONDS, Bell, wait_on
 
 
 def test_a_long_list_comes_in_pages(bell: Bell, stage: Stage, noise: Noise) -> None:
@@ -51,16 +51,17 @@ def test_clear_finished_leaves_the_running_and_can_be_undone(bell: Bell, stage: 
     shown = bell.rows.locator(".status").all_inner_texts()
     page.reload()
     bell.open()
-    expect(bell.rows).to_have_count(4, timeout=PATIENCE)
+    expect(bell.rows).to_have_count(4)
     assert bell.rows.locator(".status").all_inner_texts() == shown
     bell.panel.get_by_role("button", name="Clear finished").click()
     expect(bell.rows).to_have_count(1)
     page.reload()
     bell.open()
-    expect(bell.rows).to_have_count(1, timeout=PATIENCE)
+    expect(bell.rows).to_have_count(1)
 
 
 def test_clear_finished_counts_what_is_not_listed_too(bell: Bell, stage: Stage) -> None:
+    bell.close()
     stage.put_many(bell.user_id, 120, "failed")
     stage.put(bell.user_id, "running")
     bell.page.reload()
@@ -84,6 +85,7 @@ def test_the_undo_is_offered_until_its_answer_is_there(bell: Bell, stage: Stage,
     page.route("**/api/jobs/undo-clear", lambda route: held.append(route))
     undo = bell.panel.get_by_role("button", name="Undo")
     undo.click()
+    wait_on(page, lambda: len(held) == 1, "it is asked for")
     expect(undo).to_have_attribute("aria-busy", "true")
     bell.panel.get_by_role("heading").focus()
     page.mouse.move(2, 700)

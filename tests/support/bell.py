@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from playwright.sync_api import Locator, Page, expect
 
+from tests.support.waiting import wait_until
+
 #: Where pictures of each state are left to be looked at.
 PICTURES = Path(__file__).resolve().parents[2] / "test-results"
 SECONDS = 1_000.0
-#: The machine may be busy: how long to wait for what must come at all.
-PATIENCE = 30 * SECONDS
 
 
 def picture(page: Page, name: str) -> None:
     PICTURES.mkdir(exist_ok=True)
     page.screenshot(path=PICTURES / f"{name}.png")
+
+
+def wait_on(page: Page, condition: Callable[[], bool], what: str) -> None:
+    """Wait while the page goes on: its events reach us only while something of it is waited for."""
+
+    def after_a_moment() -> bool:
+        page.wait_for_timeout(50)
+        return condition()
+
+    wait_until(after_a_moment, what, seconds=90)
 
 
 class Bell:
@@ -47,11 +58,11 @@ class Bell:
 
     def expect_live(self) -> None:
         """Wait until pushes arrive; the panel must be open."""
-        expect(self.connection).to_have_text("Live", timeout=2 * PATIENCE)
+        expect(self.connection).to_have_text("Live", timeout=60 * SECONDS)
 
     def expect_name(self, name: str) -> None:
         """Wait until the button is called so: the counts are part of its name."""
-        expect(self.button).to_have_accessible_name(name, timeout=PATIENCE)
+        expect(self.button).to_have_accessible_name(name)
 
     @property
     def user_id(self) -> str:
@@ -61,7 +72,7 @@ class Bell:
 
     def session(self) -> dict[str, Any]:
         """The session that the page keeps for this tab; waits until there is one."""
-        expect(self.page.locator("#user")).not_to_be_empty(timeout=PATIENCE)
+        expect(self.page.locator("#user")).not_to_be_empty()
         session: dict[str, Any] = self.page.evaluate("JSON.parse(sessionStorage.getItem('queued-jobs.session'))")
         return session
 

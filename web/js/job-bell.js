@@ -12,6 +12,7 @@ import { h, icon, keepFocus, setAttribute, setText, sheetOf } from './dom.js';
 import { badge } from './format.js';
 import { JobPanel, titleOf } from './job-panel.js';
 import { feedOf } from './page-feed.js';
+import { newestFirst } from './store.js';
 import { strings } from './strings.en.js';
 import { Toasts } from './toasts.js';
 
@@ -115,7 +116,10 @@ export class JobBell extends HTMLElement {
     const mine = [...ended, ...early];
     const titled = (jobs) => jobs.map((job) => ({ title: titleOf(job), status: job.status }));
     if (this.#feed.isNews(change)) this.#announcer.ended(titled(ended));
-    if (this.hasAttribute('toasts') && mine.length > 0) this.#toast(titled(this.#feed.takeStarted(mine)));
+    if (this.hasAttribute('toasts') && mine.length > 0) {
+      // A read lists the newest first; the newest message comes last, and stays when there are too many.
+      this.#toast(titled(this.#feed.takeStarted(mine).sort((a, b) => newestFirst(b, a))));
+    }
     for (const job of updated) this.#tell('job-updated', { job });
     const { refused } = this.#feed;
     if (refused && !this.#refused) this.#tell('job-bell-auth', {});

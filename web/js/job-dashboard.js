@@ -261,12 +261,15 @@ export class JobDashboard extends HTMLElement {
 
   async #read(work) {
     if (document.hidden) return;
+    const turn = this.#turn;
     try {
       await work();
+      if (turn !== this.#turn) return;
       this.#failing = false;
       this.#readAt = Date.now();
     } catch (error) {
       if (error.name !== 'ApiError') throw error;
+      if (turn !== this.#turn) return;
       if (error.status === FORBIDDEN) return this.#forbid();
       this.#failing = true;
     }
@@ -274,9 +277,10 @@ export class JobDashboard extends HTMLElement {
   }
 
   async #readCards() {
+    const turn = this.#turn;
     const { window } = this.#state;
     const { total } = await this.#context.api.stats(WINDOWS[window]);
-    if (window === this.#state.window) this.#cards.show(total);
+    if (turn === this.#turn && window === this.#state.window) this.#cards.show(total);
   }
 
   #tick() {

@@ -99,7 +99,7 @@ export class BulkDialog {
     this.#stop = () => (stopped = true);
     const offeredAt = performance.now();
     // The second click of a double one lands here, where the button to confirm was.
-    const stop = button(null, texts.stop, () => performance.now() - offeredAt > DOUBLE_CLICK && this.#stop?.());
+    const stop = button(null, texts.stop, (event) => event.timeStamp - offeredAt > DOUBLE_CLICK && this.#stop?.());
     this.#offer(stop);
     stop.focus();
     this.#body.replaceChildren(this.#bar, this.#said);

@@ -15,7 +15,7 @@ export class JobTable {
   #context;
   #handlers;
   #rows = new Map();
-  #all = h('input', { type: 'checkbox', 'aria-label': texts.selectAll, onchange: () => this.#selectAll() });
+  #all = h('input', { type: 'checkbox', 'aria-label': texts.selectAll, onchange: () => this.selectAll(this.#all.checked) });
   #body = h('tbody', { role: 'rowgroup', onchange: () => this.#selectionChanged() });
 
   /**
@@ -75,13 +75,8 @@ export class JobTable {
     return rows.map((row) => row.job);
   }
 
-  unselect() {
-    for (const row of this.#rows.values()) row.selected = false;
-    this.#selectionChanged();
-  }
-
-  #selectAll() {
-    for (const row of this.#rows.values()) row.selected = this.#all.checked;
+  selectAll(selected) {
+    for (const row of this.#rows.values()) row.selected = selected;
     this.#selectionChanged();
   }
 

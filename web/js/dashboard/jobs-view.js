@@ -23,7 +23,6 @@ export class JobsView {
   #next = null;
   #pending = null;
   #turn = 0;
-  #shownPlace = null;
   #ignored = [];
   #countedAt = -Infinity;
   #bar;
@@ -58,14 +57,15 @@ export class JobsView {
     this.#loading = new Loading(() => context.changed());
     if (context.options.canAct) {
       for (const action of ['retry', 'cancel']) {
-        const open = () => this.#bulk.open(matching(context.api, action, this.#state.filters));
-        this.#all[action] = button(null, texts.all(action), open);
-        this.#some[action] = button(null, '', () => this.#bulkSome(action));
+        const openAll = () => this.#bulk.open(matching(context.api, action, this.#state.filters));
+        this.#all[action] = button(null, texts.all(action), openAll);
+        const openSome = () => this.#bulk.open(those(context.api, action, this.#table.selectedFor(action)));
+        this.#some[action] = button(null, '', openSome);
       }
       this.#tools.append(...Object.values(this.#all));
     }
     this.#tools.append(this.#csv);
-    const unselect = button('quiet', texts.unselect, () => this.#table.unselect());
+    const unselect = button('quiet', texts.unselect, () => this.#table.selectAll(false));
     this.#selection.append(this.#selectionText, ...Object.values(this.#some), unselect);
     this.element = h(
       'section',
@@ -87,20 +87,18 @@ export class JobsView {
 
   /** @param {import('../types.d.ts').DashboardState} state @param {string[]} ignored */
   show(state, ignored) {
-    const place = JSON.stringify([state.filters, state.before]);
-    const moved = place !== this.#shownPlace;
-    const narrowed = JSON.stringify(this.#state?.filters) !== JSON.stringify(state.filters);
+    const narrowed = !same(this.#state?.filters, state.filters);
+    const moved = narrowed || this.#state.before !== state.before;
     this.#state = state;
     this.#bar.show(state.filters);
     this.#ignored = ignored;
     this.#ignoredNote.hidden = ignored.length === 0;
     setText(this.#ignoredNote, ignored.length > 0 ? format.plain(words.ignored(ignored)) : '');
     if (!moved) return;
-    this.#shownPlace = place;
     this.#turn += 1;
     this.#pending = null;
     this.#note.hide();
-    this.#table.unselect();
+    this.#table.selectAll(false);
     if (narrowed) {
       this.#countedAt = -Infinity;
       setText(this.#count, '');
@@ -121,7 +119,7 @@ export class JobsView {
       this.#take(page);
     });
     // Not in the way of the list.
-    this.#readCount(turn, filters).catch(() => {});
+    this.#readCount(filters).catch(() => {});
   }
 
   tick() {
@@ -190,12 +188,12 @@ export class JobsView {
     this.#older.hidden = !this.#next || this.#items.length === 0;
   }
 
-  async #readCount(turn, filters) {
-    if (turn !== this.#turn || performance.now() - this.#countedAt < COUNT_EVERY) return;
+  async #readCount(filters) {
+    const wanted = () => same(filters, this.#state.filters);
+    if (!wanted() || performance.now() - this.#countedAt < COUNT_EVERY) return;
     this.#countedAt = performance.now();
     const { number, exact } = await this.#context.api.count(filters);
-    if (turn !== this.#turn && filters !== this.#state.filters) return;
-    setText(this.#count, texts.counted(number, exact));
+    if (wanted()) setText(this.#count, texts.counted(number, exact));
   }
 
   #filter(filters, ignored) {
@@ -232,10 +230,6 @@ export class JobsView {
     }
   }
 
-  #bulkSome(action) {
-    this.#bulk.open(those(this.#context.api, action, this.#table.selectedFor(action)));
-  }
-
   #act(action, job, pressed) {
     const { api, announce, changed } = this.#context;
     return act(pressed, this.#note, words.job.failed(action), announce, async () => {
@@ -262,6 +256,8 @@ export class JobsView {
     }).finally(() => setText(this.#csv, texts.csv));
   }
 }
+
+const same = (filters, others) => JSON.stringify(filters) === JSON.stringify(others);
 
 /** Where the newer pages begin that led here. */
 const trail = () => history.state?.trail ?? [];
