@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -87,9 +87,8 @@ class Sweeper:
         followed_up = await self._repository.follow_ups(limit=self._limit)
         resent = await self._repository.resend_silent(limit=self._limit)
         dispatcher = Dispatcher(self._repository, self._queues)
-        sent = await self._send(dispatcher)
-        if changed := [*rescued, *followed_up]:
-            await announce(self._notifier.job_changed(*changed), f"rescue of {len(changed)} jobs")
+        # side by side, so that a worker's own push seldom comes first, and pushes that take long delay no job
+        sent, _ = await asyncio.gather(self._send(dispatcher), self._tell([*rescued, *followed_up]))
         await wake_successors(*rescued, dispatcher=dispatcher, notifier=self._notifier)
         await self._measure()
         tallied = await self._tally()  # before the pruning, so that no job goes uncounted
@@ -118,6 +117,10 @@ class Sweeper:
             if len(due) < self._limit:
                 break
         return sent
+
+    async def _tell(self, changed: Sequence[QueuedJob]) -> None:
+        if changed:
+            await announce(self._notifier.job_changed(*changed), f"rescue of {len(changed)} jobs")
 
     async def _measure(self) -> None:
         """Record how long the queues keep their jobs waiting, and say so where it is long."""
