@@ -71,14 +71,14 @@ class Server(ABC):
 
     def stop(self) -> None:
         """Stop it in an orderly way; nothing when it does not run."""
-        if self._process is not None:
-            self._process.stop()
+        if (process := self._process) is not None:
+            process.stop()
             self._process = None
 
     def kill(self) -> None:
         """End it without giving it a chance to tidy up (SIGKILL); nothing when it does not run."""
-        if self._process is not None:
-            self._process.kill()
+        if (process := self._process) is not None:
+            process.kill()
             self._process = None
 
     @abstractmethod

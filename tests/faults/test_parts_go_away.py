@@ -14,6 +14,7 @@ from azure.storage.queue import QueueClient, TextBase64EncodePolicy
 
 from scripts.local.stack import Stack
 from tests.support.client import Person
+from tests.support.waiting import wait_until
 
 Database = psycopg.Connection[tuple[object, ...]]
 
@@ -101,6 +102,7 @@ def test_postgres_crashes_during_a_job(stack: Stack, ann: Person, large_files: d
     ann.wait(key, running)
     stack.postgres.kill()
     stack.postgres.start()
+    wait_until(lambda: ann.status("GET", "/api/health") == 200, "the app has its database again")
     job = ann.wait_for_end(key)
     assert job["status"] == "succeeded"
     assert len(results(stack, key)) == 1

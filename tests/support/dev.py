@@ -44,10 +44,19 @@ class DevRun:
 
     def wait_until_ready(self) -> dict[str, Any]:
         """Return what the ready file says."""
-        wait_until(lambda: self.ready_file.exists() or self.process.poll() is not None, "ready", seconds=60)
+        wait_until(lambda: self._described() is not None or self.process.poll() is not None, "ready", seconds=60)
         assert self.process.poll() is None, self.output
-        description: dict[str, Any] = json.loads(self.ready_file.read_text())
-        return description
+        described = self._described()
+        assert described is not None
+        return described
+
+    def _described(self) -> dict[str, Any] | None:
+        """What the ready file says of this very run: one that was killed has left its own behind."""
+        try:
+            described: dict[str, Any] = json.loads(self.ready_file.read_text())
+        except FileNotFoundError:
+            return None
+        return described if described["pids"]["dev"] == self.process.pid else None
 
     def wait_for_exit(self) -> int:
         return self.process.wait(timeout=30)

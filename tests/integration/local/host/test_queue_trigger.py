@@ -17,6 +17,7 @@ from scripts.local.azurite import AzuriteServer
 from scripts.local.host import queues
 from scripts.local.host.queues import MessageLease
 from scripts.local.host.storage import QueueStorage
+from scripts.local.host.waiting import is_set_within
 from tests.integration.local.host.conftest import Listen
 from tests.integration.local.host.harness import BrokenService, Queue, queue_name, wait_until
 
@@ -164,7 +165,7 @@ async def test_a_long_run_keeps_its_message_and_deletes_it_with_the_newest_recei
         await asyncio.sleep(5)
 
     await queue.send("long")
-    listening = listen(queue, body, lease=2)
+    listening = listen(queue, body, lease=3)
 
     async def deleted() -> bool:
         return await queue.count() == 0
@@ -173,17 +174,24 @@ async def test_a_long_run_keeps_its_message_and_deletes_it_with_the_newest_recei
     assert listening.dequeue_counts == [1]
 
 
-async def test_a_failed_renewal_is_repeated_sooner(broken_service: BrokenService) -> None:
+async def test_a_failed_renewal_is_repeated_sooner(
+    broken_service: BrokenService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def wait_shortly(event: asyncio.Event, delay: timedelta) -> bool:
+        delays.append(delay.total_seconds())
+        return await is_set_within(event, delay / 20)
+
+    delays: list[float] = []
+    monkeypatch.setattr(queues, "is_set_within", wait_shortly)
     storage = QueueStorage(base64_messages=True)
     connection = storage.connection("QueuesConn")
     message = StoredMessage()
     message.id, message.pop_receipt = "id", "receipt"
-    began = asyncio.get_running_loop().time()
     async with MessageLease(connection.queue("q"), message, duration=timedelta(seconds=4), connection=connection):
-        await wait_until(lambda: len(broken_service.requests) == 4, "four tries to renew")
+        await wait_until(lambda: len(broken_service.requests) >= 4, "four tries to renew")
     await storage.close()
     # half of the lease, then half of that and so on, down to a tenth of the lease
-    assert [time - began for time in broken_service.requests] == pytest.approx([2, 3, 3.5, 3.9], abs=0.35)
+    assert delays[:4] == [2, 1, 0.5, 0.4]
 
 
 async def test_a_message_that_somebody_else_took_over_is_let_go(
@@ -220,7 +228,7 @@ async def test_a_queue_without_a_poison_queue_keeps_a_failed_message_for_the_lea
     await wait_until(lambda: len(listening.calls) == 2, "it is called again")
     assert listening.times[1] - listening.times[0] > 0.5
     # over the maximum it is not called any more, and stays until its time to live ends
-    await wait_until(lambda: caplog.text.count("has no poison queue") == 4, "it is received twice more")
+    await wait_until(lambda: caplog.text.count("has no poison queue") >= 4, "it is received twice more")
     assert listening.dequeue_counts == [1, 2]
     assert await queue.count() == 1
     assert [found.name async for found in service.list_queues(name_starts_with=queue.name)] == [queue.name]
