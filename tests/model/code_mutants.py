@@ -129,8 +129,8 @@ CODE_MUTANTS: dict[str, CodeMutant] = {
     # the sweeper, people, pushes
     "a rescue is not shown": CodeMutant(
         "sweeper:Sweeper.run_once",
-        "if changed := [*rescued, *followed_up]:",
-        "if changed := [*followed_up]:",
+        "self._tell([*rescued, *followed_up])",
+        "self._tell(followed_up)",
         lambda: test_sweeper.test_a_lost_worker_is_rescued_sent_and_shown_in_one_sweep(World()),
     ),
     "what is owed is not sent": CodeMutant(
