@@ -111,14 +111,7 @@ def test_a_screen_reader_hears_ends_once_and_many_as_one(bell: Bell, stage: Stag
     stage.put_many(user_id, 2, "succeeded", finished_at=datetime.now(UTC))
     bell.page.reload()
     bell.expect_name("Background jobs, 2 new")
-    said = bell.page.evaluate_handle(
-        """() => {
-            const said = [];
-            const region = document.querySelector('job-bell').shadowRoot.querySelector('[role=status]');
-            new MutationObserver(() => said.push(region.textContent)).observe(region, { childList: true });
-            return said;
-        }"""
-    )
+    said = bell.listen()
     job = stage.put(user_id, "running", progress=0.1)
     bell.expect_name("Background jobs, 1 running, 2 new")
     for percent in range(2, 10):

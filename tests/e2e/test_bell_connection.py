@@ -41,13 +41,6 @@ def quiet_hub(stack: Stack) -> Iterator[None]:
     control(stack.hub, "reset")
 
 
-def live_bell(visitor: Visitor, url: str) -> Bell:
-    bell = Bell(visitor(url))
-    bell.open()
-    bell.expect_live()
-    return bell
-
-
 def negotiations(page: Page) -> list[Request]:
     """Every request for a place on the hub, from here on."""
     requests: list[Request] = []
@@ -55,19 +48,11 @@ def negotiations(page: Page) -> list[Request]:
     return requests
 
 
-def test_a_job_that_ends_during_a_gap_is_told_once(stack: Stack, stage: Stage, visitor: Visitor, noise: Noise) -> None:
+def test_a_job_that_ends_during_a_gap_is_told_once(stack: Stack, stage: Stage, bell: Bell, noise: Noise) -> None:
     noise.expect(DROPPED)
-    bell = live_bell(visitor, stack.guest_url)
     job = stage.put(bell.user_id, "running", progress=0.4)
     expect(bell.rows).to_contain_text("Running")
-    said = bell.page.evaluate_handle(
-        """() => {
-            const said = [];
-            const region = document.querySelector('job-bell').shadowRoot.querySelector('[role=status]');
-            new MutationObserver(() => said.push(region.textContent)).observe(region, { childList: true });
-            return said;
-        }"""
-    )
+    said = bell.listen()
     control(stack.hub, "drop")
     expect(bell.connection).to_have_text("Reconnecting", timeout=1 * SECONDS)
     stage.change(job, "succeeded")
@@ -118,8 +103,7 @@ def test_messages_about_what_one_read_brings_come_oldest_first(bell: Bell, stack
     expect(bell.toasts).to_contain_text([f"Zip of {name}" for name in names[2:]])
 
 
-def test_doubled_and_reordered_pushes_change_nothing(stack: Stack, stage: Stage, visitor: Visitor) -> None:
-    bell = live_bell(visitor, stack.guest_url)
+def test_doubled_and_reordered_pushes_change_nothing(stack: Stack, stage: Stage, bell: Bell) -> None:
     bell.watch()
     job = stage.put(bell.user_id, "running", progress=0.1)
     expect(bell.rows).to_contain_text("10%")
@@ -215,11 +199,8 @@ def test_a_token_that_has_expired_is_renewed(
     assert [each["transport"] for each in open_now if each["user"] == bell.user_id] == [transport]
 
 
-def test_without_a_server_nothing_is_lost_from_the_screen(
-    stack: Stack, stage: Stage, visitor: Visitor, noise: Noise
-) -> None:
+def test_without_a_server_nothing_is_lost_from_the_screen(stack: Stack, stage: Stage, bell: Bell, noise: Noise) -> None:
     noise.expect(SERVER_AWAY)
-    bell = live_bell(visitor, stack.guest_url)
     stage.put(bell.user_id, "succeeded")
     clear = bell.rows.get_by_role("button", name="Clear Zip of reports")
     expect(clear).to_be_visible()
@@ -239,11 +220,8 @@ def test_without_a_server_nothing_is_lost_from_the_screen(
     expect(bell.rows).to_have_count(0)
 
 
-def test_a_host_that_hangs_is_not_waited_for_for_ever(
-    stack: Stack, stage: Stage, visitor: Visitor, noise: Noise
-) -> None:
+def test_a_host_that_hangs_is_not_waited_for_for_ever(stack: Stack, stage: Stage, bell: Bell, noise: Noise) -> None:
     noise.expect(SERVER_AWAY)
-    bell = live_bell(visitor, stack.guest_url)
     stage.put(bell.user_id, "succeeded")
     assert stack.host.pid is not None
     os.kill(stack.host.pid, signal.SIGSTOP)
@@ -355,8 +333,10 @@ def test_somebody_else_in_the_same_tab_sees_nothing_of_the_one_before(
     noise.expect("ERR_FAILED|status of 403")
     guest, admin = stack.guest_url.partition("#")[2], stack.admin_url.partition("#")[2]
     first, then, name = (admin, guest, "Guest") if path else (guest, admin, "Admin")
-    bell = live_bell(visitor, f"{stack.page_url}{path}#{first}")
-    page = bell.page
+    page = visitor(f"{stack.page_url}{path}#{first}")
+    bell = Bell(page)
+    bell.open()
+    bell.expect_live()
     stage.put(bell.user_id, "running")
     expect(bell.rows).to_have_count(1)
     page.route("**/api/jobs/mine?*", lambda route: route.abort())
@@ -369,8 +349,7 @@ def test_somebody_else_in_the_same_tab_sees_nothing_of_the_one_before(
         expect(page.locator("job-dashboard").get_by_role("table")).to_have_count(0)
 
 
-def test_it_is_right_and_live_after_back(stack: Stack, stage: Stage, visitor: Visitor) -> None:
-    bell = live_bell(visitor, stack.guest_url)
+def test_it_is_right_and_live_after_back(stack: Stack, stage: Stage, bell: Bell) -> None:
     job = stage.put(bell.user_id, "running")
     user_id = bell.user_id
     expect(bell.rows).to_contain_text("Running")
@@ -385,10 +364,9 @@ def test_it_is_right_and_live_after_back(stack: Stack, stage: Stage, visitor: Vi
     expect(bell.rows).to_have_count(2)
 
 
-def test_sign_in_again_and_the_jobs_stay(stack: Stack, stage: Stage, visitor: Visitor, noise: Noise) -> None:
+def test_sign_in_again_and_the_jobs_stay(stack: Stack, stage: Stage, bell: Bell, noise: Noise) -> None:
     """The server refuses the token while the page is open; then the page has a good one again."""
     noise.expect("status of 401|Failed to (start|complete)")
-    bell = live_bell(visitor, stack.guest_url)
     token = bell.session()["token"]
     stage.put(bell.user_id, "succeeded")
     expect(bell.rows).to_have_count(1)

@@ -84,6 +84,20 @@ def test_who_is_no_admin_any_more_sees_nothing_more(stack: Stack, admin: Admin, 
     expect(page.get_by_role("dialog")).to_have_count(0)
 
 
+def test_the_count_comes_also_where_the_page_was_turned_meanwhile(stack: Stack, admin: Admin) -> None:
+    store(stack.database_url, 60, user_id="counted", since=datetime.now(UTC) - timedelta(days=1))
+    page = admin("?user=counted")
+    expect(page.locator(".count")).to_have_text("60 jobs")
+    held: list[Route] = []
+    page.route("**/api/admin/jobs/count?*", lambda route: held.append(route))
+    page.get_by_role("checkbox", name="Failed").check()
+    wait_on(page, lambda: len(held) == 1, "the count is asked for")
+    page.get_by_role("button", name="Older").click()
+    expect(rows(page)).to_have_count(10)
+    held[0].continue_()
+    expect(page.locator(".count")).to_have_text("60 jobs")
+
+
 def test_an_answer_that_is_late_says_nothing_about_who_comes_next(admin: Admin, noise: Noise) -> None:
     noise.expect("403")
     page = admin()

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import JSHandle, Locator, Page, expect
 
 from tests.support.waiting import wait_until
 
@@ -89,6 +89,17 @@ class Bell:
     def watched(self) -> list[dict[str, Any]]:
         states: list[dict[str, Any]] = self.page.evaluate("seen")
         return states
+
+    def listen(self) -> JSHandle:
+        """What a screen reader is told from here on, each text once: `json_value()` is the list."""
+        return self.page.evaluate_handle(
+            """() => {
+                const said = [];
+                const region = document.querySelector('job-bell').shadowRoot.querySelector('[role=status]');
+                new MutationObserver(() => said.push(region.textContent)).observe(region, { childList: true });
+                return said;
+            }"""
+        )
 
     def picture(self, name: str) -> None:
         picture(self.page, name)
