@@ -14,7 +14,7 @@ import psycopg
 import pytest
 
 from queued_jobs.errors import JobsError, StoreRefused
-from queued_jobs.statements import statement
+from queued_jobs.statements import rendered, source
 from tests.model.drivers import WalkFailed, walks
 from tests.model.store import Store
 
@@ -32,10 +32,10 @@ class NotAMutant(Exception):
 @contextmanager
 def broken_statement(store: Store, name: str, old: str, new: str) -> Iterator[None]:
     """Let the store run another text of a statement, with all places replaced."""
-    text = statement(name).decode()
+    text = source(name).decode()
     if old not in text:
         raise NotAMutant(f"{name}.sql does not hold {old!r}")
-    store.database.mutants = {name: text.replace(old, new).encode()}
+    store.database.mutants = {name: rendered(text.replace(old, new).encode())}
     try:
         yield
     finally:

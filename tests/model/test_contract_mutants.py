@@ -8,7 +8,7 @@ from typing import NamedTuple
 import pytest
 
 from queued_jobs import Database, Tables
-from queued_jobs.statements import statement
+from queued_jobs.statements import rendered, source, statement
 from tests.contract import test_batches, test_line, test_retention
 from tests.contract.conftest import Helpers, PostgresStore
 from tests.model.mutation import NotAMutant, found_by_check
@@ -137,10 +137,10 @@ async def jobs(jobs_url: str) -> AsyncIterator[Helpers]:
 @pytest.mark.parametrize("fault", MUTANTS)
 async def test_a_broken_statement_is_noticed(jobs: Helpers, fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
     mutant = MUTANTS[fault]
-    text = statement(mutant.name).decode()
+    text = source(mutant.name).decode()
     if mutant.old not in text:
         raise NotAMutant(f"{mutant.name}.sql does not hold {mutant.old!r}")
-    broken = text.replace(mutant.old, mutant.new).encode()
+    broken = rendered(text.replace(mutant.old, mutant.new).encode())
 
     def broken_or_not(name: str, tables: Tables) -> bytes:
         return broken if name == mutant.name else statement(name, tables)

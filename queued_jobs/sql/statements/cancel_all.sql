@@ -5,4 +5,4 @@ set cancel_requested = true,
     finished_at = case when status in ('pending','retrying') then clock_timestamp() end,
     version = version + 1
 where id = any(%(ids)s) and status in ('pending','retrying','running') and not cancel_requested
-returning *
+returning job_columns

@@ -11,4 +11,4 @@ from jsonb_to_recordset(%(jobs)s) as new (
   id job_key, kind text, schema_version int, queue text, user_id text, idempotency_key text, unique_key text, concurrency_key text,
   batch_id uuid, after_batch uuid, parent_id job_key, traceparent text, request jsonb, max_attempts int, delay float8, held boolean)
 on conflict do nothing
-returning *
+returning job_columns

@@ -2,4 +2,4 @@
 update queued_jobs.job
 set result = null, expired_at = clock_timestamp(), version = version + 1
 where id = any(%(ids)s) and status = 'succeeded' and result is not null
-returning *
+returning job_columns

@@ -21,4 +21,4 @@ due as (
 update queued_jobs.job j
 set next_send_at = clock_timestamp() + interval '1 hour'
 from due where j.id = due.id
-returning j.*
+returning j.job_columns

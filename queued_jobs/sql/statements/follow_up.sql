@@ -9,4 +9,4 @@ with ready as (
 update queued_jobs.job j
 set available_at = clock_timestamp(), next_send_at = clock_timestamp() + make_interval(secs => %(hold)s), version = version + 1
 from ready where j.id = ready.id
-returning j.*
+returning j.job_columns

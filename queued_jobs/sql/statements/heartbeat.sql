@@ -5,4 +5,4 @@ set lease_until = clock_timestamp() + make_interval(secs => %(lease)s),
     version = version + case when (coalesce(%(progress)s, progress), coalesce(%(message)s, progress_message))
                                   is distinct from (progress, progress_message) then 1 else 0 end
 where id = %(id)s and lease_token = %(token)s and status = 'running'
-returning *
+returning job_columns

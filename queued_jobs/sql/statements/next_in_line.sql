@@ -14,4 +14,4 @@ next as (
 update queued_jobs.job j
 set next_send_at = clock_timestamp() + make_interval(secs => %(hold)s), parked_at = null
 from next where j.id = next.id
-returning j.*
+returning j.job_columns

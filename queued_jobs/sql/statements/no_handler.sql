@@ -11,4 +11,4 @@ set status = case when resend_count >= %(give_up)s then 'aborted' else status en
 where id = %(id)s and dispatch_gen = %(gen)s and status in ('pending','retrying')
   and available_at <= clock_timestamp() + interval '1 second'
   and not (kind = %(kind)s and schema_version <= %(schema_version)s)
-returning *
+returning job_columns

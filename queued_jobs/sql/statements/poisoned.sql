@@ -9,4 +9,4 @@ set status = case when resend_count >= %(max_resend)s then 'aborted' else status
     sent_gen = dispatch_gen - 1, resend_count = resend_count + 1, next_send_at = clock_timestamp() + interval '30 seconds',
     parked_at = clock_timestamp(), version = version + 1
 where id = %(id)s and dispatch_gen = %(gen)s and status in ('pending','retrying')
-returning *
+returning job_columns

@@ -8,4 +8,4 @@ set status = 'pending', attempt = 0, lost_count = 0, resend_count = 0, error = n
                                where member.batch_id = job.after_batch and member.finished_at is null)
                   then '9999-12-31Z' else clock_timestamp() end as moment) again)
 where id = any(%(ids)s) and status in ('failed','aborted','cancelled') and finished_at < %(as_of)s
-returning *
+returning job_columns

@@ -23,9 +23,9 @@ done as (
       version = j.version + 1
   from lost
   where j.id = lost.id and j.status = 'running' and j.lease_token = lost.lease_token
-  returning j.*),
+  returning j.job_columns),
 history as (
   update queued_jobs.attempt a
   set outcome = case when lost.worker_lost then 'lost' else 'timeout' end, ended_at = clock_timestamp()
   from lost where a.job_id = lost.id and a.gen = lost.dispatch_gen and a.lease_token = lost.lease_token)
-select * from done
+select job_columns from done

@@ -5,7 +5,8 @@ select id, kind, queue, user_id, status, version, attempt, max_attempts, cancel_
        created_at, available_at, started_at, finished_at,
        error->>'type' as error_type, left(error->>'message', 300) as error_message, matches, place = %(examined)s as is_last
 from (
-  select *, row_number() over (order by created_at desc, id desc) as place,
+  select id, kind, queue, user_id, status, version, attempt, max_attempts, cancel_requested, progress, progress_message,
+         created_at, available_at, started_at, finished_at, error, row_number() over (order by created_at desc, id desc) as place,
          (%(queue)s::text is null or queue = %(queue)s)
          and (%(text)s::text is null or strpos(lower(request::text), lower(%(text)s)) > 0
               or strpos(lower(error::text), lower(%(text)s)) > 0) is true as matches

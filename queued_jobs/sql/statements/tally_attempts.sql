@@ -10,7 +10,8 @@ marked as (
   where a.job_id = batch.job_id and a.gen = batch.gen and not a.tallied
   returning a.job_id, a.gen),
 ended as materialized (
-  select e.* from marked join queued_jobs.ended_attempt e on e.job_id = marked.job_id and e.gen = marked.gen),
+  select e.job_id, e.kind, e.ended_at, e.verdict, e.wait, e.run, e.error_type, e.error_message
+  from marked join queued_jobs.ended_attempt e on e.job_id = marked.job_id and e.gen = marked.gen),
 counted as (
   insert into queued_jobs.tally as t (grain, at, kind, succeeded, failed, retried)
   select grain, date_trunc(grain, ended_at, 'UTC'), kind, count(*) filter (where verdict = 'succeeded'),

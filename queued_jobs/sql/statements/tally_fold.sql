@@ -14,7 +14,7 @@ failure_gone as (
 tallies as (
   delete from queued_jobs.tally where (grain, at, kind) in (
     select t.grain, t.at, t.kind from queued_jobs.tally t, old where t.grain = 'hour' and t.at < old.before limit %(n)s)
-  returning *),
+  returning at, kind, created, succeeded, failed, retried),
 tally_days as (
   insert into queued_jobs.tally as t (grain, at, kind, created, succeeded, failed, retried)
   select 'day', date_trunc('day', at, 'UTC'), kind, sum(created), sum(succeeded), sum(failed), sum(retried)
@@ -24,7 +24,7 @@ tally_days as (
 latencies as (
   delete from queued_jobs.latency where (grain, at, kind, step) in (
     select l.grain, l.at, l.kind, l.step from queued_jobs.latency l, old where l.grain = 'hour' and l.at < old.before limit %(n)s)
-  returning *),
+  returning at, kind, step, waits, runs),
 latency_days as (
   insert into queued_jobs.latency as t (grain, at, kind, step, waits, runs)
   select 'day', date_trunc('day', at, 'UTC'), kind, step, sum(waits), sum(runs)
@@ -34,7 +34,7 @@ failures as (
   delete from queued_jobs.failure where (grain, at, kind, fingerprint) in (
     select f.grain, f.at, f.kind, f.fingerprint from queued_jobs.failure f, old
     where f.grain = 'hour' and f.at < old.before limit %(n)s)
-  returning *),
+  returning at, kind, fingerprint, type, message, failures, first_at, last_at, example),
 failure_days as (
   insert into queued_jobs.failure as t (grain, at, kind, fingerprint, type, message, failures, first_at, last_at, example)
   select 'day', date_trunc('day', at, 'UTC'), kind, fingerprint, min(type), min(message), sum(failures), min(first_at),
