@@ -19,6 +19,8 @@ from scripts.local.state import State, temporary_folder
 from tests.support.hub import ControlledHub
 from tests.support.own_database import own_database
 
+pytest_plugins = ("tests.plugins.findings", "tests.plugins.progress", "tests.plugins.workers")
+
 _database_numbers = itertools.count(1)
 
 # a slow machine is no fault of an example

@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -44,6 +45,18 @@ class Engine:
 
 def find_or_build(say: Say, environment: Mapping[str, str] = os.environ) -> Engine:
     """Return the engine. Building takes minutes, once for each version of it. Raises EngineMissing."""
+    found = find(say, environment)
+    if found is not None:
+        return found
+    folder = cache_folder(environment)
+    with _only_one(folder, say):
+        if not (folder / "pulumi").exists():
+            _build(folder, say, environment)
+    return _built(folder)
+
+
+def find(say: Say, environment: Mapping[str, str] = os.environ) -> Engine | None:
+    """Return the engine that is on PATH or was built before; None where it would have to be built."""
     installed = shutil.which("pulumi", path=environment.get("PATH"))
     if installed is not None:
         version = _version(Path(installed))
@@ -51,9 +64,10 @@ def find_or_build(say: Say, environment: Mapping[str, str] = os.environ) -> Engi
             return Engine(program=Path(installed), version=version, path=(Path(installed).parent, LANGUAGE_HOST))
         say(f"passes over {installed}: it is {version}, and {'.'.join(map(str, OLDEST_ENGINE))} is needed")
     folder = cache_folder(environment)
-    with _only_one(folder, say):
-        if not (folder / "pulumi").exists():
-            _build(folder, say, environment)
+    return _built(folder) if (folder / "pulumi").exists() else None
+
+
+def _built(folder: Path) -> Engine:
     program = folder / "pulumi"
     return Engine(program=program, version=_version(program), path=(folder, LANGUAGE_HOST))
 
@@ -161,3 +175,15 @@ def _only_one(folder: Path, say: Say) -> Iterator[None]:
             say("waits for another run that builds the engine")
             fcntl.flock(lock, fcntl.LOCK_EX)
         yield
+
+
+def _print(line: str) -> None:
+    print(f"engine   | {line}", flush=True)
+
+
+if __name__ == "__main__":
+    try:
+        find_or_build(_print)
+    except EngineMissing as missing:
+        _print(str(missing))
+        sys.exit(2)

@@ -1,4 +1,4 @@
-"""One database for the whole model, and a table of what each mutant was caught by (`-v` shows it)."""
+"""One database for the whole model."""
 
 from __future__ import annotations
 
@@ -29,12 +29,3 @@ def _quiet() -> Iterator[None]:
     logger.setLevel(logging.CRITICAL + 1)
     yield
     logger.setLevel(before)
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    if config.get_verbosity() < 1:
-        return
-    for report in terminalreporter.stats.get("passed", []):
-        for name, value in report.user_properties:
-            if name == "caught":
-                terminalreporter.write_line(f"{report.head_line or report.nodeid}: {value}")

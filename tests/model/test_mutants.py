@@ -16,7 +16,7 @@ from tests.model.mutation import broken_function, broken_statement, found_by_che
 from tests.model.sql_mutants import SQL_MUTANTS
 from tests.model.store import Store
 
-Note = Callable[[str, object], None]
+Note = Callable[[str], None]
 
 _SQL = [(statement, fault) for statement, faults in SQL_MUTANTS.items() for fault in faults]
 
@@ -26,16 +26,16 @@ def test_without_a_mutant_the_same_walks_find_nothing(store: Store) -> None:
 
 
 @pytest.mark.parametrize(("statement", "fault"), _SQL, ids=[f"{name} {fault}" for name, fault in _SQL])
-def test_a_broken_statement_is_noticed(store: Store, statement: str, fault: str, record_property: Note) -> None:
+def test_a_broken_statement_is_noticed(store: Store, statement: str, fault: str, note_catch: Note) -> None:
     with broken_statement(store, statement, *SQL_MUTANTS[statement][fault]):
         started = time.monotonic()
         found = found_by_walks(store)
     assert found is not None, "nobody noticed"
-    record_property("caught", f"{time.monotonic() - started:.2f} s, {found}")
+    note_catch(f"{time.monotonic() - started:.2f} s, {found}")
 
 
 @pytest.mark.parametrize("fault", CODE_MUTANTS)
-def test_broken_code_is_noticed(store: Store, fault: str, record_property: Note) -> None:
+def test_broken_code_is_noticed(store: Store, fault: str, note_catch: Note) -> None:
     mutant = CODE_MUTANTS[fault]
     if mutant.check is not None:
         assert asyncio.run(found_by_check(mutant.check)) is None, "the check fails without the mutant"
@@ -43,4 +43,4 @@ def test_broken_code_is_noticed(store: Store, fault: str, record_property: Note)
         started = time.monotonic()
         found = found_by_walks(store) if mutant.check is None else asyncio.run(found_by_check(mutant.check))
     assert found is not None, "nobody noticed"
-    record_property("caught", f"{time.monotonic() - started:.2f} s, {found}")
+    note_catch(f"{time.monotonic() - started:.2f} s, {found}")

@@ -161,12 +161,19 @@ async def found(tracker: JobTracker, query: JobQuery, *, limit: int = 500) -> li
             return keys
 
 
+def in_words(filters: dict[str, Any]) -> str:
+    """The same in every process, which a set is not."""
+    return ", ".join(
+        f"{name} {sorted(value) if isinstance(value, frozenset) else value}" for name, value in filters.items()
+    )
+
+
 class TestFilters:
     def test_every_filter_is_tried(self) -> None:
         assert set(MEANING) == set(VALUES) == set(JobQuery.__dataclass_fields__)
         assert len(PAIRS) > 45 * 4
 
-    @pytest.mark.parametrize("filters", SINGLE, ids=str)
+    @pytest.mark.parametrize("filters", SINGLE, ids=in_words)
     async def test_each_filter(self, tracker: JobTracker, rows: list[Row], filters: dict[str, Any]) -> None:
         query = JobQuery(**filters)
         assert await found(tracker, query) == expected(rows, filters)

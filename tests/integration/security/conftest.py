@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,49 +14,12 @@ import pytest
 from scripts.local.programs import HostServer
 from scripts.local.stack import Stack, StackOptions
 from scripts.local.state import State, temporary_folder
+from tests.plugins.findings import Attacks as Attacks
 from tests.support.issuer import Issuer
 
 ROOT = Path(__file__).resolve().parents[3]
-WRITTEN = ROOT / "test-results" / "attacks.md"
-_KEY = pytest.StashKey["Attacks"]()
 #: Attacks are many in a minute; the limits have tests of their own, with hosts of their own.
 ROOM = {"MAX_WRITES_A_MINUTE": "100000", "MAX_ACTIVE_JOBS": "100000", "MAX_JOBS_A_DAY": "100000"}
-
-
-@dataclass
-class Attacks:
-    """What was tried and what was answered, row by row of the table of attacks."""
-
-    rows: dict[str, list[tuple[str, int, str]]] = field(default_factory=dict)
-
-    def note(self, row: str, tried: str, answers: Sequence[object]) -> None:
-        kinds = ", ".join(sorted({str(answer) for answer in answers}))
-        self.rows.setdefault(row, []).append((tried, len(answers), kinds))
-
-    def lines(self) -> list[str]:
-        ordered = sorted(self.rows, key=lambda row: int(row[1:]))
-        return [f"| {row} | {tried} | {count} | {kinds} |" for row in ordered for tried, count, kinds in self.rows[row]]
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    config.stash[_KEY] = Attacks()
-
-
-def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    """Print the table, and leave it where results lie."""
-    lines = config.stash[_KEY].lines() if _KEY in config.stash else []
-    if lines:
-        table = ["| row | tried | inputs | answers |", "|---|---|---|---|", *lines]
-        WRITTEN.parent.mkdir(exist_ok=True)
-        WRITTEN.write_text("\n".join(table) + "\n")
-        terminalreporter.section("attacks")
-        for line in table:
-            terminalreporter.write_line(line)
-
-
-@pytest.fixture(scope="session")
-def attacks(request: pytest.FixtureRequest) -> Attacks:
-    return request.config.stash.setdefault(_KEY, Attacks())
 
 
 class Site:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from datetime import timedelta
 from typing import Any
 
 import jwt
@@ -39,9 +40,14 @@ async def test_a_wrong_invite_is_refused(invite: str) -> None:
 
 
 def claims(**changes: Any) -> dict[str, Any]:
+    """Good claims with some changed: None leaves one out, and a timedelta is that long from now."""
     now = int(time.time())
     good = {"iss": "qj-guest", "aud": "queued-jobs", "sub": "guest:1", "role": "guest", "iat": now, "exp": now + 60}
-    return {name: value for name, value in (good | changes).items() if value is not None}
+    changed = {
+        name: now + int(value.total_seconds()) if isinstance(value, timedelta) else value
+        for name, value in changes.items()
+    }
+    return {name: value for name, value in (good | changed).items() if value is not None}
 
 
 def signed(**changes: Any) -> str:
@@ -57,9 +63,9 @@ async def test_the_claims_of_the_table_below_would_do() -> None:
     [
         {"exp": 1},
         {"exp": None},
-        {"iat": int(time.time()) + 3600},
+        {"iat": timedelta(hours=1)},
         {"iat": None},
-        {"nbf": int(time.time()) + 3600},
+        {"nbf": timedelta(hours=1)},
         {"iss": "qj-guest/"},
         {"iss": None},
         {"aud": "other"},
