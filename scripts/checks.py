@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
@@ -19,6 +19,7 @@ from typing import IO, NoReturn
 from scripts.chromium import find_or_install
 from scripts.local.errors import LocalRunError
 from scripts.local.process import GUARD
+from scripts.reach import NoMainBranch, Tree, changed_files
 from scripts.rehearsal.pulumi_engine import find
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -31,7 +32,10 @@ INTERRUPTED = 130
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run the checks, or with arguments pytest alone; return 0, or the exit code of the first that failed."""
+    """Run the checks, or with arguments pytest alone; return 0, or the exit code of the first that failed.
+
+    With `--changed` as the only argument, the checks run with the tests that the change against main can touch.
+    """
     os.chdir(ROOT)
     try:
         # found once and handed on, so that no test has to skip for want of a browser
@@ -39,9 +43,33 @@ def main(arguments: Sequence[str]) -> int:
     except LocalRunError as error:
         _say(str(error))
         return 1
+    if list(arguments) == ["--changed"]:
+        return _run_changed()
     if arguments:
         os.execv(sys.executable, [sys.executable, *PYTEST, *arguments])  # noqa: S606 - as if it had been called instead
     return run([[Check("tests", *PYTEST)], *_beside_the_tests()])
+
+
+def _run_changed() -> int:
+    """Run the checks with those tests alone that the change against main can touch, and say what is left out."""
+    try:
+        changed = changed_files(ROOT)
+    except NoMainBranch as error:
+        _say(str(error))
+        return 1
+    if not changed:
+        _say("nothing differs from main")
+        return 0
+    reach = Tree.of_checkout(ROOT).reach(changed)
+    _say(f"{len(changed)} files differ from main: {', '.join(changed[:5])}{' ...' if len(changed) > 5 else ''}")
+    if reach.reason is not None:
+        _say(f"runs everything: {reach.reason}")
+    else:
+        _say(f"runs {len(reach.tests)} test files")
+        left_out = Counter(name.rpartition("/")[0] for name in reach.left_out)
+        folders = ", ".join(f"{count} in {folder}" for folder, count in sorted(left_out.items()))
+        _say(f"leaves out {len(reach.left_out)}, which lead to nothing that changed: {folders or 'none'}")
+    return run([[Check("tests", *PYTEST, *reach.tests)], *_beside_the_tests()])
 
 
 class Check:

@@ -15,15 +15,17 @@ from tests.plugins.times import expected_times
 
 #: Most tests wait for servers and browsers more than they compute; more than this many need too much memory.
 MAX_WORKERS = 10
+#: That many files are run sooner than workers have started.
+FEW = 3
 #: Needs the engine, which may still be being built.
 REHEARSAL = "tests/infra/test_rehearse.py"
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """Return how many workers `-n auto` means: none where single files or tests were asked for."""
+    """Return how many workers `-n auto` means: none where a few files or single tests were asked for."""
     asked = [argument.partition("::") for argument in config.args]
-    if all(node or Path(path).is_file() for path, _, node in asked):
+    if len(asked) <= FEW and all(node or Path(path).is_file() for path, _, node in asked):
         return 0
     return min(2 * (os.cpu_count() or 1) + 1, MAX_WORKERS)
 
