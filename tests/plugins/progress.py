@@ -45,10 +45,12 @@ class Progress:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str] | None:
-        """Print nothing for a test that passed, since the progress counts it."""
-        if self._total and report.passed and not hasattr(report, "wasxfail"):
-            return ("passed" if report.when == "call" else ""), "", ""
-        return None
+        """Print no letters: the progress counts what passed, and names what failed."""
+        if not self._total or report.skipped or hasattr(report, "wasxfail"):
+            return None
+        if report.failed:
+            return ("failed" if report.when == "call" else "error"), "", ""
+        return ("passed" if report.when == "call" else ""), "", ""
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         self._seconds[_file(report.nodeid)] += report.duration
