@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from xdist.remote import Producer
-from xdist.scheduler import LoadFileScheduling
 
 from scripts.rehearsal.pulumi_engine import find
 from tests.plugins.times import expected_times
@@ -31,7 +29,9 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Any:
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    from xdist.scheduler import LoadFileScheduling
+
     config.option.loadscopereorder = False  # the order of the collection is the order of the work
     return LoadFileScheduling(config, log)
 
