@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Page, expect
 
-from scripts.local.stack import Stack, StackOptions
-from scripts.local.state import State, temporary_folder
+from scripts.local.stack import Stack
 from scripts.staged_jobs import Stage
 from tests.e2e.conftest import Noise
 from tests.support.bell import Bell
 from tests.support.client import Person
+from tests.support.site import Site, stack_for
 
 Visitor = Callable[..., Page]
 
@@ -39,61 +37,6 @@ var module = { exports: {} }, exports = module.exports, signalR = 'own';
 OWN = "document.querySelector('job-bell').getToken = async () => globalThis.token ?? null;"
 
 
-class Site:
-    """A small site of an origin of its own, whose policy allows only what the documentation asks for."""
-
-    def __init__(self) -> None:
-        site = self
-        self.app = self.hub = self.loader = ""
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                site.answer(self)
-
-            def log_message(self, format: str, *args: object) -> None:
-                """The tests look at the browser's side."""
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
-        self._thread.start()
-
-    @property
-    def origin(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_port}"
-
-    def answer(self, request: BaseHTTPRequestHandler) -> None:
-        files = {
-            "/": ("text/html", PAGE.format(app=self.app)),
-            "/site.css": ("text/css", SHEET),
-            "/own.js": ("text/javascript", OWN),
-            "/loader.js": ("text/javascript", self.loader),
-        }
-        kind, text = files.get(request.path, ("text/plain", ""))
-        policy = (
-            f"default-src 'none'; script-src 'self' {self.app}; style-src 'self'; img-src data:; "
-            f"connect-src {self.app} {self.hub} {self.hub.replace('http', 'ws', 1)}; require-trusted-types-for 'script'"
-        )
-        request.send_response(200 if request.path in files else 404)
-        request.send_header("Content-Type", f"{kind}; charset=utf-8")
-        request.send_header("Content-Security-Policy", policy)
-        request.end_headers()
-        request.wfile.write(text.encode())
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
-
-
-class OpenStack(Stack):
-    """A system that lets pages of some other origins in."""
-
-    allowed_origins = ""
-
-    def settings_without_secrets(self) -> dict[str, str]:
-        return super().settings_without_secrets() | {"ALLOWED_ORIGINS": self.allowed_origins}
-
-
 @pytest.fixture(scope="module")
 def site() -> Iterator[Site]:
     site = Site()
@@ -103,17 +46,18 @@ def site() -> Iterator[Site]:
 
 @pytest.fixture(scope="module")
 def stack(site: Site) -> Iterator[Stack]:
-    with temporary_folder() as folder:
-        stack = OpenStack(State(folder), StackOptions(durable=False))
-        stack.allowed_origins = site.origin
-        try:
-            stack.start()
-            site.app = stack.page_url.rstrip("/")
-            site.hub = stack.hub.endpoint
-            yield stack
-        finally:
-            stack.stop()
-            stack.delete_data()
+    with stack_for(site) as stack:
+        put_files(site)
+        yield stack
+
+
+def put_files(site: Site) -> None:
+    site.files |= {
+        "/index.html": PAGE.format(app=site.app),
+        "/site.css": SHEET,
+        "/own.js": OWN,
+        "/loader.js": "",
+    }
 
 
 def test_one_script_tag_on_a_foreign_page(
@@ -156,11 +100,11 @@ def test_one_script_tag_on_a_foreign_page(
 def test_a_page_keeps_its_globals_and_leaves_the_bell_its_own(
     stack: Stack, stage: Stage, visitor: Visitor, site: Site, noise: Noise
 ) -> None:
-    site.loader = LOADER
+    site.files["/loader.js"] = LOADER
     try:
         page = visitor(site.origin)
     finally:
-        site.loader = ""
+        site.files["/loader.js"] = ""
     bell = Bell(page)
     with Person(stack.page_url, stack.invite) as person:
         page.evaluate("(token) => { document.querySelector('job-bell').getToken = () => token; }", person.token)
@@ -187,6 +131,7 @@ def test_a_page_of_an_origin_that_is_not_listed_gets_nothing(
     noise.expect("blocked by CORS policy|ERR_FAILED")
     other = Site()
     other.app, other.hub = site.app, site.hub
+    put_files(other)
     try:
         page = visitor(other.origin)
         expect(page.get_by_text("Its own text")).to_be_visible()

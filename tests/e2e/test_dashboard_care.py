@@ -98,14 +98,15 @@ def test_the_count_comes_also_where_the_page_was_turned_meanwhile(stack: Stack, 
     expect(page.locator(".count")).to_have_text("60 jobs")
 
 
-def test_an_answer_that_is_late_says_nothing_about_who_comes_next(admin: Admin, noise: Noise) -> None:
+def test_an_answer_that_is_late_says_nothing_about_who_comes_next(stack: Stack, admin: Admin, noise: Noise) -> None:
     noise.expect("403")
     page = admin()
     held: list[Route] = []
     page.route("**/api/admin/stats?*", lambda route: route.continue_() if held else held.append(route))
     page.evaluate(SEEN_AGAIN)
     wait_on(page, lambda: len(held) == 1, "the figures are asked for")
-    page.evaluate("(globalThis.board = document.querySelector('job-dashboard')), (board.getToken = board.getToken)")
+    with Person(stack.page_url, stack.settings()["ADMIN_INVITE_SECRET"]) as other:
+        page.evaluate("(token) => { document.querySelector('job-dashboard').getToken = () => token; }", other.token)
     expect(page.locator("job-dashboard .cards")).to_be_visible()
     with page.expect_response(lambda answer: answer.status == 403):
         held[0].fulfill(status=403, json={})
@@ -194,8 +195,7 @@ def test_bell_and_dashboard_share_what_they_know_of_the_person(
     page.on("request", lambda request: asked.append(request.url.partition("/api/")[2].partition("?")[0]))
     page.evaluate(MOVED_TWICE)
     expect(page.locator("job-dashboard .cards")).to_be_visible()
-    expect(page.locator("job-dashboard .loading")).to_be_empty()
-    assert asked.count("admin/jobs") == 1, "the first of the two moves is over"
+    assert {"admin/options", "negotiate"}.isdisjoint(asked), "what is moved goes on"
     page.evaluate("Object.assign(board, { parent: board.parentNode }).remove(), (board.getToken = null)")
     bell.expect_name("Background jobs, 1 running")
     page.evaluate("board.parent.append(board), (board.getToken = document.querySelector('job-bell').getToken)")

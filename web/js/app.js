@@ -5,7 +5,7 @@ import { takeInvite } from './session.js';
 
 import { config } from '../config.js';
 import { createApi } from './api.js';
-import { bdi, h } from './dom.js';
+import { bdi, button } from './dom.js';
 import './job-bell.js';
 import { signInNotice } from './sign-in-notice.js';
 import { openSession } from './sign-in.js';
@@ -16,30 +16,28 @@ const words = strings.session;
 
 const base = new URL(config.api, location.href).href;
 const session = await openSession(base);
-const getToken = () => session.getToken();
-const api = createApi({ base, getToken, onRefused: (token) => session.refuse(token) });
+const api = createApi({ base, getToken: () => session.getToken(), onRefused: (token) => session.refuse(token) });
 const bell = document.querySelector('job-bell');
 const place = document.querySelector('#start');
 const user = document.querySelector('#user');
 const card = new StartCard({ api, onStarted: (job) => bell.track(job) });
-let announced;
-let shown;
+let shown = null;
 
 function sessionChanged() {
-  const { state, identity } = session;
+  const { state } = session;
   place.replaceChildren(state === 'signed-in' ? card.element : signInNotice(session));
-  const leave = session.signOut && h('button', { type: 'button', onclick: () => session.signOut() }, words.signOut);
+  const leave = session.signOut && button(null, words.signOut, () => session.signOut());
   user.replaceChildren(...(session.user ? [bdi(session.user.display), leave || ''] : []));
   if (state === 'checking') return;
   const id = session.user?.id ?? (state === 'needed' ? null : shown);
   // Somebody else, or signed out: the jobs go. Of a session that has merely ended they stay.
   if (id !== shown) bell.getToken = null;
-  // A function of its own for each session tells the bell that it is a new one.
-  if (id !== null && identity !== announced) bell.getToken = () => getToken();
+  // A function of its own for each session: the bell looks whose it is.
+  if (id !== null) bell.getToken = () => session.getToken();
   shown = id;
-  announced = identity;
 }
 
+bell.getToken = null;
 session.subscribe(sessionChanged);
 bell.addEventListener('job-bell-auth', () => session.refuse(session.token));
 addEventListener('hashchange', () => {

@@ -33,6 +33,10 @@ export function h(tag, attributes = {}, ...children) {
   return fill(document.createElement(tag), attributes, children);
 }
 
+/** @param {string|null} look its classes @param {Node|string|null} content @param {(event: Event) => void} onclick */
+export const button = (look, content, onclick, attributes) =>
+  h('button', { type: 'button', class: look, onclick, ...attributes }, content);
+
 /** A text from outside, kept apart from the direction of the text around it. @param {unknown} text */
 export const bdi = (text) => h('bdi', {}, plain(text));
 

@@ -7,13 +7,13 @@ import { PAGE, SnapshotReader, createApi } from './api.js';
 import { Connection, browserPage } from './connection.js';
 import { JobActions } from './job-actions.js';
 import { JobStore, hasEnded } from './store.js';
+import { TokenSource } from './token-source.js';
 
 const POLL_ACTIVE = 1500;
 const POLL_IDLE = 30_000;
 const POLL_LIVE = 5 * 60_000;
 const PAUSE_AFTER = 2 * 60_000;
 const RECONNECTING_TRIES = 3;
-const TOKEN_WITHIN = 15_000;
 const CLOCK_JUMP = 5000;
 const NOTHING = Object.freeze({ updated: [], ended: [] });
 
@@ -23,20 +23,21 @@ export class JobFeed {
   readAt = null;
   /** How many reads have failed since then. */
   failures = 0;
+  /** Another number whenever it is, or may be, somebody else whose jobs these are. */
+  whose = 0;
   api;
   actions = new JobActions(this);
 
   #page;
   #connection;
   #reader;
-  #getToken;
+  #source = new TokenSource((change) => this.#tokenChanged(change));
   #listeners = new Set();
   #told = new WeakSet();
   #running = false;
   #signedOut = false;
   #paused = false;
   #refused = null;
-  #issued = new Set();
   #started = new Set();
   #identity = 0;
   #knownIdentity = 0;
@@ -58,7 +59,7 @@ export class JobFeed {
    */
   constructor({ base, openHub, page = browserPage }) {
     this.#page = page;
-    const access = { base, getToken: () => this.#token(), onRefused: (token) => this.#onRefused(token) };
+    const access = { base, getToken: () => this.#source.get(), onRefused: (token) => this.#onRefused(token) };
     this.api = createApi(access);
     this.#reader = new SnapshotReader(this.api, this.store);
     const handlers = {
@@ -74,7 +75,7 @@ export class JobFeed {
 
   /** @returns {import('./types.d.ts').FeedState} */
   get state() {
-    if (this.#signedOut || this.#getToken === null) return 'signed-out';
+    if (this.#signedOut || !this.#source.getToken) return 'signed-out';
     if (this.#paused) return 'paused';
     const { live, wasLive, tries } = this.#connection;
     if (live) return 'live';
@@ -85,6 +86,11 @@ export class JobFeed {
   /** Whether the server wants another sign-in; a page that signs out itself need not be told. */
   get refused() {
     return this.#signedOut;
+  }
+
+  /** Whether a page has said who it is, be it nobody. */
+  get isTold() {
+    return this.#source.getToken !== undefined;
   }
 
   /** Milliseconds between two reads in the present state. */
@@ -107,7 +113,7 @@ export class JobFeed {
    */
   subscribe(listener) {
     this.#listeners.add(listener);
-    if (this.#getToken && !this.#running) this.#start();
+    if (this.#source.getToken && !this.#running) this.#start();
     return () => {
       this.#listeners.delete(listener);
       if (this.#listeners.size === 0) this.#stop();
@@ -122,15 +128,23 @@ export class JobFeed {
   }
 
   /**
-   * Begin, or begin anew as somebody else.
+   * Begin. A further function takes the place of the one before; all starts over when it yields a token for somebody
+   * else.
    * @param {import('./types.d.ts').GetToken|null} getToken asked before each request; null forgets who it was, and the
    *   jobs
    */
   signIn(getToken) {
-    if (getToken && getToken === this.#getToken && this.#running && !this.#signedOut) return;
-    this.#getToken = getToken || null;
+    const source = this.#source;
+    const isNew = getToken !== source.getToken;
+    source.getToken = getToken || null;
     if (!getToken) this.#leave();
-    else if (this.#listeners.size > 0) this.#start();
+    else if (this.#running) {
+      if (isNew || this.#signedOut) this.#look();
+    } else {
+      // What is left from before may be somebody else's.
+      if (isNew) this.#forget();
+      if (this.#listeners.size > 0) this.#start();
+    }
   }
 
   /** Read the list; once more when asked during a read. */
@@ -232,31 +246,36 @@ export class JobFeed {
     this.#running = true;
     this.#unwatch = this.#page?.watch((event) => this.#onPage(event));
     if (this.#page?.hidden()) this.#onPage('hidden');
-    this.changed();
-    this.#open(this.#identity);
+    this.changed({ ...NOTHING, renewed: true });
+    this.#look();
   }
 
-  /** Nobody needs no connection, and who it is may be known only after a moment. */
-  async #open(identity) {
-    const nobody = await this.#token().then((token) => !token, () => false);
-    if (!this.#running || identity !== this.#identity) return;
-    if (nobody) this.#onRefused(null);
-    else this.#connection.start();
-    this.sync();
+  #tokenChanged(change) {
+    if (change === 'renewed') return this.changed({ ...NOTHING, renewed: true });
+    // Those who may be somebody else see their own list in a moment, and until then what is there.
+    if (change === 'other') this.#forget();
+    this.whose += 1;
+    this.#start();
   }
 
   #leave() {
+    this.#forget();
     this.#stop();
+    this.changed();
+  }
+
+  #forget() {
+    this.whose += 1;
+    this.#source.forget();
     this.store.forget();
     this.#started.clear();
     this.readAt = null;
-    this.changed();
   }
 
   #stop() {
     this.#running = false;
     this.#identity += 1;
-    this.#issued.clear();
+    this.#source.reset();
     // A read that still runs, or hangs, is of no interest to whoever comes next.
     this.#reading = null;
     this.#reader = new SnapshotReader(this.api, this.store, this.#reader.pages);
@@ -286,16 +305,9 @@ export class JobFeed {
     return jumped;
   }
 
-  async #token() {
-    const identity = this.#identity;
-    const token = (await inTime(this.#getToken)) || null;
-    if (identity === this.#identity) this.#issued.add(token);
-    return token;
-  }
-
   #onRefused(token) {
     // A late answer to a request of whoever was signed in before says nothing about now.
-    if (!this.#running || this.#signedOut || !this.#issued.has(token)) return;
+    if (!this.#running || this.#signedOut || !this.#source.hasIssued(token)) return;
     this.#refused = token;
     this.#signedOut = true;
     this.#connection.stop();
@@ -311,7 +323,7 @@ export class JobFeed {
     }
     if (event === 'visible') clearTimeout(this.#pauseTimer);
     if (this.#signedOut) {
-      this.#lookForToken();
+      this.#look();
     } else if (event === 'visible' || !this.#paused) {
       this.#paused = false;
       this.#connection.start();
@@ -328,28 +340,27 @@ export class JobFeed {
     this.changed();
   }
 
-  async #lookForToken() {
+  /** Ask for a token before anything is sent: it may be for somebody else by now, or for nobody. */
+  async #look() {
     const identity = this.#identity;
-    const token = await this.#token().catch(() => null);
-    if (!this.#signedOut || identity !== this.#identity) return;
-    if (token && token !== this.#refused) this.#start();
-    else this.#plan();
+    const token = await this.#source.get().catch(() => undefined);
+    if (identity !== this.#identity || !this.#running) return;
+    if (this.#signedOut) {
+      if (token && token !== this.#refused) this.#start();
+      else this.#plan();
+    } else if (token === null) this.#onRefused(null);
+    else if (!this.#paused) {
+      this.#connection.start();
+      const isUnread = identity !== this.#knownIdentity;
+      if ((isUnread || !token) && !this.#reading && !this.failures) this.sync();
+    }
   }
 
   #plan() {
     clearTimeout(this.#timer);
     if (!this.#running || this.#paused) return;
     this.#timer = this.#signedOut
-      ? setTimeout(() => this.#lookForToken(), POLL_IDLE)
+      ? setTimeout(() => this.#look(), POLL_IDLE)
       : setTimeout(() => this.sync(), this.pollEvery);
   }
-}
-
-/** What a page's own function yields, which may take for ever or fail in any way. */
-function inTime(getToken) {
-  return new Promise((resolve, reject) => {
-    const timer = setTimeout(reject, TOKEN_WITHIN, new Error('getToken did not answer in time'));
-    const end = () => clearTimeout(timer);
-    Promise.resolve().then(getToken).finally(end).then(resolve, reject);
-  });
 }

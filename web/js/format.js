@@ -8,6 +8,7 @@ const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
 const YEAR = 365 * DAY;
 const ABSURD = 100 * YEAR;
+const STEPS = Object.entries({ year: YEAR, day: DAY, hour: HOUR, minute: MINUTE, second: SECOND });
 const TOO_MANY = 429;
 
 const whole = new Intl.NumberFormat(strings.locale, { maximumFractionDigits: 0 });
@@ -31,13 +32,17 @@ export function plain(text) {
  */
 export function duration(milliseconds) {
   if (typeof milliseconds !== 'number' || !(milliseconds >= 0 && milliseconds < ABSURD)) return strings.none;
-  const { second, minute, hour, day, year } = strings.units;
-  if (milliseconds < 9.95 * SECOND) return `${short.format(milliseconds / SECOND)} ${second}`;
-  const rounded = Math.round(milliseconds / SECOND) * SECOND;
-  if (rounded < HOUR) return pair(rounded, MINUTE, minute, SECOND, second);
-  if (rounded < DAY) return pair(rounded, HOUR, hour, MINUTE, minute);
-  if (rounded < YEAR) return pair(rounded, DAY, day, HOUR, hour);
-  return `${whole.format(Math.floor(rounded / YEAR))} ${year}`;
+  const { units } = strings;
+  if (milliseconds < 9.95 * SECOND) return `${short.format(milliseconds / SECOND)} ${units.second}`;
+  let left = Math.round(milliseconds / SECOND) * SECOND;
+  const largest = STEPS.findIndex(([, length]) => left >= length);
+  // Two units, and of years only these.
+  const parts = STEPS.slice(largest, largest ? largest + 2 : 1).map(([unit, length]) => {
+    const whole = Math.floor(left / length);
+    left %= length;
+    return whole && `${whole} ${units[unit]}`;
+  });
+  return parts.filter(Boolean).join(' ');
 }
 
 /** As `duration`, in whole seconds: for what ticks. @param {number} milliseconds */
@@ -50,10 +55,8 @@ export function ticking(milliseconds) {
 export function ago(milliseconds) {
   if (!Number.isFinite(milliseconds)) return strings.none;
   if (milliseconds < 10 * SECOND) return strings.justNow;
-  const { second, minute, hour, day, year } = strings.units;
-  const steps = [[YEAR, year], [DAY, day], [HOUR, hour], [MINUTE, minute], [SECOND, second]];
-  const [size, unit] = steps.find(([length]) => milliseconds >= length);
-  return strings.ago(`${whole.format(Math.floor(milliseconds / size))} ${unit}`);
+  const [unit, length] = STEPS.find((step) => milliseconds >= step[1]);
+  return strings.ago(`${whole.format(Math.floor(milliseconds / length))} ${strings.units[unit]}`);
 }
 
 /** "512 B", "1.5 MB"; thousands, not 1024s. @param {number|null|undefined} count */
@@ -91,9 +94,3 @@ export function failure(what, error) {
 
 /** "99+" above 99. @param {number} count */
 export const badge = (count) => (count > 99 ? strings.bell.many : String(count));
-
-function pair(time, large, largeUnit, small, smallUnit) {
-  const [first, second] = [Math.floor(time / large), Math.floor((time % large) / small)];
-  const parts = [first && `${first} ${largeUnit}`, second && `${second} ${smallUnit}`];
-  return parts.filter(Boolean).join(' ');
-}

@@ -55,11 +55,11 @@ export class JobActions {
   }
 
   async cancel(job) {
-    this.#feed.push(await this.#orSync(this.#feed.api.cancel(job.id)));
+    await this.#shown(this.#feed.api.cancel(job.id), (answer) => this.#feed.push(answer));
   }
 
   async retry(job) {
-    this.#feed.track(await this.#orSync(this.#feed.api.retry(job.id)));
+    await this.#shown(this.#feed.api.retry(job.id), (answer) => this.#feed.track(answer));
   }
 
   /** A link that works for some minutes. @returns {Promise<string>} */
@@ -78,6 +78,13 @@ export class JobActions {
       store.unhide(ids);
       this.#feed.changed();
     }
+  }
+
+  /** Show what was answered, unless it is somebody else who looks by now. */
+  async #shown(request, show) {
+    const { whose } = this.#feed;
+    const answer = await this.#orSync(request);
+    if (whose === this.#feed.whose) show(answer);
   }
 
   async #orSync(request) {

@@ -9,9 +9,10 @@
 import { config } from '../config.js';
 import { Announcer } from './announcer.js';
 import { h, icon, keepFocus, setAttribute, setText, sheetOf } from './dom.js';
+import { FeedElement, define } from './feed-element.js';
 import { badge } from './format.js';
-import { JobPanel, titleOf } from './job-panel.js';
-import { feedOf } from './page-feed.js';
+import { JobPanel } from './job-panel.js';
+import { titleOf } from './job-row.js';
 import { newestFirst } from './store.js';
 import { strings } from './strings.en.js';
 import { Toasts } from './toasts.js';
@@ -23,11 +24,9 @@ const TICK = 1000;
 const GAP = 8;
 const BELOW = 12;
 
-export class JobBell extends HTMLElement {
-  #feed = null;
-  #unsubscribe = null;
-  #getToken;
+export class JobBell extends FeedElement {
   #refused = false;
+  #whose;
   #frame = null;
   #ticking = null;
   #following = null;
@@ -51,77 +50,57 @@ export class JobBell extends HTMLElement {
     keepFocus(this.shadowRoot);
   }
 
-  /**
-   * Asked before each request: the bearer token, or null for nobody. Setting it anew starts over as whoever it is for;
-   * setting it to null takes the jobs off the screen too.
-   * @type {import('./types.d.ts').GetToken|null}
-   */
-  get getToken() {
-    return this.#getToken ?? null;
-  }
-
-  set getToken(getToken) {
-    this.#getToken = getToken;
-    if (!getToken) this.#toasts.clear();
-    // An element that was taken away has no say in a connection that others may use.
-    if (this.#unsubscribe) this.#feed.signIn(getToken);
-  }
-
   /** Show a job that this page has just started, before the hub tells. @param {import('./types.d.ts').Job} job */
   track(job) {
-    this.#feed?.track(job);
+    this.feed?.track(job);
   }
 
-  async connectedCallback() {
-    // A page may have set the property before this class was there.
-    if (Object.hasOwn(this, 'getToken')) {
-      const early = this.getToken;
-      delete this.getToken;
-      this.getToken = early;
-    }
-    this.#feed = feedOf(this);
+  async attach() {
     const announce = (text) => this.#announcer.say(text);
-    this.#panel = new JobPanel(this.#feed, { origins: config.blobOrigins, announce });
+    this.#panel = new JobPanel(this.feed, { origins: config.blobOrigins, announce });
     this.#panel.element.addEventListener('toggle', (event) => this.#toggled(event.newState === 'open'));
     this.#panel.element.addEventListener('beforetoggle', (event) => this.#toggling(event.newState === 'open'));
     this.#button.popoverTargetElement = this.#panel.element;
     const inner = [this.#button, this.#toasts.element, this.#panel.element, this.#announcer.element];
     this.shadowRoot.replaceChildren(h('div', { class: 'root' }, ...inner));
     this.#render();
-    await this.#loadRenderers();
-    if (!this.isConnected || this.#unsubscribe) return;
-    this.#unsubscribe = this.#feed.subscribe((change) => this.#changed(change));
-    if (this.#getToken !== undefined) this.#feed.signIn(this.#getToken);
+    if (this.hasAttribute('renderers')) await this.#loadRenderers();
+    this.listen();
   }
 
   disconnectedCallback() {
+    super.disconnectedCallback();
+    // The browser has closed what was open.
     this.#toggled(false);
     this.#toasts.clear();
+  }
+
+  detach() {
     cancelAnimationFrame(this.#frame);
     this.#frame = null;
-    this.#unsubscribe?.();
-    this.#unsubscribe = null;
   }
 
   async #loadRenderers() {
-    const names = this.getAttribute('renderers')?.split(/\s+/).filter(Boolean) ?? [];
+    const names = this.getAttribute('renderers').split(/\s+/).filter(Boolean);
     const loads = names.map((name) => import(new URL(name, document.baseURI)));
     for (const { reason } of await Promise.allSettled(loads)) {
       if (reason) console.warn('A renderer is missing:', reason);
     }
   }
 
-  #changed(change) {
+  changed(change) {
     const { updated, ended, early = [] } = change;
+    const { refused, whose } = this.feed;
+    if (whose !== this.#whose) this.#toasts.clear();
+    this.#whose = whose;
     const mine = [...ended, ...early];
     const titled = (jobs) => jobs.map((job) => ({ title: titleOf(job), status: job.status }));
-    if (this.#feed.isNews(change)) this.#announcer.ended(titled(ended));
+    if (this.feed.isNews(change)) this.#announcer.ended(titled(ended));
     if (this.hasAttribute('toasts') && mine.length > 0) {
       // A read lists the newest first; the newest message comes last, and stays when there are too many.
-      this.#toast(titled(this.#feed.takeStarted(mine).sort((a, b) => newestFirst(b, a))));
+      this.#toast(titled(this.feed.takeStarted(mine).sort((a, b) => newestFirst(b, a))));
     }
     for (const job of updated) this.#tell('job-updated', { job });
-    const { refused } = this.#feed;
     if (refused && !this.#refused) this.#tell('job-bell-auth', {});
     this.#refused = refused;
     // Many changes at once are painted once; a hidden page paints nothing, but its counts must be right.
@@ -148,7 +127,7 @@ export class JobBell extends HTMLElement {
 
   #render() {
     this.#frame = null;
-    const { running, unseen } = this.#feed.store.counts;
+    const { running, unseen } = this.feed.store.counts;
     setAttribute(this.#button, 'aria-label', words.name(running, unseen));
     this.#button.dataset.running = String(running > 0);
     for (const [element, count] of [[this.#running, running], [this.#unseen, unseen]]) {
@@ -209,4 +188,4 @@ function measureInOwnUnit() {
   }
 }
 
-customElements.define('job-bell', JobBell);
+define('job-bell', JobBell);

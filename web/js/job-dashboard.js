@@ -18,8 +18,8 @@ import { Refresher } from './dashboard/refresher.js';
 import { StatsView } from './dashboard/stats-view.js';
 import { words } from './dashboard/strings.en.js';
 import { h, keepFocus, setAttribute, setText, sheetOf } from './dom.js';
+import { FeedElement, define } from './feed-element.js';
 import { duration, reason, timeOfDay } from './format.js';
-import { feedOf } from './page-feed.js';
 import { strings } from './strings.en.js';
 
 const LOOKS = ['tokens', 'dashboard', 'dashboard-filters', 'dashboard-tables', 'dashboard-charts', 'dashboard-dialogs'];
@@ -30,9 +30,8 @@ const POLL_LIVE = 60_000;
 const POLL_OFF = 15_000;
 const FORBIDDEN = 403;
 
-export class JobDashboard extends HTMLElement {
-  #feed = null;
-  #getToken = null;
+export class JobDashboard extends FeedElement {
+  #whose = null;
   #leave = null;
   #ticking = null;
   #context = null;
@@ -66,28 +65,7 @@ export class JobDashboard extends HTMLElement {
     }
   }
 
-  /**
-   * Asked before each request: the bearer token, or null for nobody. Setting it anew starts over as whoever it is for;
-   * setting it to null takes the jobs off the screen too.
-   * @type {import('./types.d.ts').GetToken|null}
-   */
-  get getToken() {
-    return this.#getToken;
-  }
-
-  set getToken(getToken) {
-    this.#getToken = getToken;
-    // An element that was taken away has no say in a connection that others use.
-    if (this.isConnected) this.#begin();
-  }
-
-  connectedCallback() {
-    if (Object.hasOwn(this, 'getToken')) {
-      const early = this.getToken;
-      delete this.getToken;
-      this.#getToken = early;
-    }
-    this.#feed = feedOf(this);
+  attach() {
     const head = h(
       'div',
       { class: 'head' },
@@ -100,31 +78,40 @@ export class JobDashboard extends HTMLElement {
     const leave = new AbortController();
     const { signal } = leave;
     this.#leave = leave;
-    signal.addEventListener('abort', this.#feed.subscribe((change) => this.#heard(change)));
     addEventListener('popstate', () => this.#fromAddress(), { signal });
     document.addEventListener('visibilitychange', () => this.#wake(), { signal });
     this.#ticking = setInterval(() => this.#tick(), TICK);
     this.#renderConnection();
-    if (this.#getToken) this.#begin();
+    this.listen();
   }
 
-  disconnectedCallback() {
+  detach() {
     this.#stop();
+    this.#whose = null;
     clearInterval(this.#ticking);
     this.#leave.abort();
   }
 
+  connectedCallback() {
+    super.connectedCallback();
+    this.#fromAddress();
+  }
+
+  disconnectedCallback() {
+    super.disconnectedCallback();
+    this.#dialog?.show(null);
+  }
+
   /** As somebody new: ask what they may do, and show them that. */
   async #begin() {
-    const getToken = this.#getToken;
     this.#stop();
+    this.#whose = this.feed.whose;
     const turn = (this.#turn = {});
     this.#context = null;
     this.#state = null;
     this.#readAt = null;
-    this.#feed.signIn(getToken);
-    if (!getToken) return this.#message(words.signIn);
-    const api = new AdminApi(this.#feed.api);
+    if (!this.getToken) return this.#message(words.signIn);
+    const api = new AdminApi(this.feed.api);
     this.#message(words.loading);
     try {
       const options = await api.options();
@@ -154,7 +141,7 @@ export class JobDashboard extends HTMLElement {
     this.#context = {
       api,
       options,
-      now: () => this.#feed.now(),
+      now: () => this.feed.now(),
       announce: (text) => this.#announcer.say(text),
       navigate: (change, how) => this.#navigate(change, how),
       address: (change) => this.#address(change),
@@ -168,7 +155,7 @@ export class JobDashboard extends HTMLElement {
     const nav = h('nav', { 'aria-label': words.viewsLabel }, ...Object.values(this.#links));
     this.#content = h('div', { class: 'content' });
     this.#place.replaceChildren(this.#cards.element, nav, this.#content, this.#dialog.element);
-    const every = () => (this.#feed.state === 'live' && !this.#failing ? POLL_LIVE : POLL_OFF);
+    const every = () => (this.feed.state === 'live' && !this.#failing ? POLL_LIVE : POLL_OFF);
     this.#readers = [
       new Refresher(() => this.#read(() => this.#views[this.#state.view].refresh()), { atLeast: 500, every }),
       new Refresher(() => this.#read(() => this.#readCards()), { atLeast: 5000, every }),
@@ -229,13 +216,18 @@ export class JobDashboard extends HTMLElement {
     if (before?.window !== state.window) this.#readers[1].now();
   }
 
-  #heard({ nudge }) {
-    const { state, refused } = this.#feed;
+  changed({ nudge, renewed }) {
+    const { state, refused, whose } = this.feed;
+    // A bell of the page has signed out.
+    if (state === 'signed-out' && !refused && this.getToken) {
+      this.getToken = null;
+      return;
+    }
+    // Somebody else; or what was refused to one token may be allowed to the next.
+    if (whose !== this.#whose || (renewed && !this.#context)) this.#begin();
     const before = this.#heardState;
     this.#heardState = state;
     if (state === 'signed-out') {
-      // A bell of the page has signed out.
-      if (!refused && this.#getToken) this.getToken = null;
       for (const reader of this.#readers) reader.stop();
       const init = { bubbles: true, composed: true };
       if (refused && before !== state) this.dispatchEvent(new CustomEvent('job-dashboard-auth', init));
@@ -249,7 +241,7 @@ export class JobDashboard extends HTMLElement {
 
   /** Something may have been missed. */
   #wake() {
-    if (document.hidden || this.#feed.state === 'signed-out') return;
+    if (document.hidden || this.feed.state === 'signed-out') return;
     for (const reader of this.#readers) reader.start();
     this.#dialog?.changed();
   }
@@ -293,7 +285,7 @@ export class JobDashboard extends HTMLElement {
   #renderConnection() {
     this.#frame = null;
     const texts = strings.connection;
-    const { state } = this.#feed;
+    const { state } = this.feed;
     let text = texts[state];
     if (state === 'signed-out') text = this.#readAt ? texts.signedOut : texts.neverSignedIn;
     else if (this.#failing) text = this.#readAt ? texts.stale(timeOfDay(this.#readAt)) : texts.unreachable;
@@ -303,4 +295,4 @@ export class JobDashboard extends HTMLElement {
   }
 }
 
-customElements.define('job-dashboard', JobDashboard);
+define('job-dashboard', JobDashboard);

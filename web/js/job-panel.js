@@ -1,9 +1,8 @@
 /** What the bell opens: the connection in words, the list of jobs, clearing and its undo. */
 
-import { h, isBusy, patchChildren, setBusy, setText } from './dom.js';
-import { duration, failure, plain, timeOfDay } from './format.js';
+import { button, h, isBusy, patchChildren, setBusy, setText } from './dom.js';
+import { duration, failure, timeOfDay } from './format.js';
 import { JobRow } from './job-row.js';
-import { render } from './renderers/index.js';
 import { hasEnded } from './store.js';
 import { strings } from './strings.en.js';
 
@@ -155,9 +154,9 @@ export class JobPanel {
     }, strings.failure.more);
   }
 
-  async #busy(button, work, complaint) {
-    if (isBusy(button)) return;
-    setBusy(button, true);
+  async #busy(pressed, work, complaint) {
+    if (isBusy(pressed)) return;
+    setBusy(pressed, true);
     this.#note.hidden = true;
     try {
       await work();
@@ -167,7 +166,7 @@ export class JobPanel {
       this.#note.hidden = false;
       this.#context.announce(text);
     } finally {
-      setBusy(button, false);
+      setBusy(pressed, false);
     }
   }
 
@@ -199,11 +198,6 @@ export class JobPanel {
     event.preventDefault();
   }
 }
-
-const button = (look, text, onclick) => h('button', { type: 'button', class: look, onclick }, text);
-
-/** A job's name for an announcement. */
-export const titleOf = (job) => plain(render(job, 'title', { strings }));
 
 function connectionText({ state, failures, readAt, pollEvery, store }) {
   const texts = strings.connection;

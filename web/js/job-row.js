@@ -1,6 +1,6 @@
 /** One job in the bell's list. Its elements are made once and changed in place, so that focus in them stays. */
 
-import { allowedUrl, bdi, h, icon, isBusy, setAttribute, setBusy, setText } from './dom.js';
+import { allowedUrl, bdi, button, h, icon, isBusy, setAttribute, setBusy, setText } from './dom.js';
 import * as format from './format.js';
 import { render } from './renderers/index.js';
 import { hasEnded } from './store.js';
@@ -22,15 +22,14 @@ export class JobRow {
   #result = h('div', { class: 'result' });
   #error = h('div', { class: 'error' });
   #note = h('p', { class: 'note', hidden: true });
-  #clear = h('button', { type: 'button', class: 'quiet clear', onclick: (event) => this.#act('clear', event) });
-  #cancel = h('button', { type: 'button', onclick: (event) => this.#act('cancel', event) }, words.cancel);
-  #retry = h('button', { type: 'button', onclick: (event) => this.#act('retry', event) }, words.retry);
+  #clear = button('quiet clear', icon('close'), (event) => this.#act('clear', event));
+  #cancel = button(null, words.cancel, (event) => this.#act('cancel', event));
+  #retry = button(null, words.retry, (event) => this.#act('retry', event));
   #buttons = h('div', { class: 'buttons' }, this.#cancel, this.#retry);
 
   /** @param {import('./types.d.ts').RowContext} context */
   constructor(context) {
     this.#context = context;
-    this.#clear.append(icon('close'));
     const meta = h('p', { class: 'meta' }, this.#status, this.#time, this.#step, this.#unseen);
     const body = h('div', { class: 'body' }, this.#title, meta);
     body.append(this.#bar, this.#result, this.#error, this.#note, this.#buttons);
@@ -57,7 +56,7 @@ export class JobRow {
 
   #rebuild(job) {
     this.element.dataset.status = job.status;
-    const title = this.#titleOf(job);
+    const title = titleOf(job);
     this.#once('title', title, () => this.#title.replaceChildren(bdi(title)));
     this.#once('icon', job.status, () => this.#icon.replaceChildren(icon(job.status)));
     setText(this.#status, statusOf(job));
@@ -76,10 +75,6 @@ export class JobRow {
     if (this.#job?.status !== job.status) this.#note.hidden = true;
   }
 
-  #titleOf(job) {
-    return format.plain(render(job, 'title', { strings }));
-  }
-
   #part(job, part) {
     const link = (target, text) => this.#link(target, text);
     return render(job, part, { h, bdi, link, strings, format });
@@ -93,8 +88,9 @@ export class JobRow {
   /** A button that fetches a link when it is clicked: a link that lies in the list would be dead after minutes. */
   #link(job, text) {
     if (!job.actions.includes('open')) return null;
-    const click = (event) => this.#act('download', event);
-    return h('button', { type: 'button', class: 'primary', onclick: click }, icon('download'), text);
+    const download = button('primary', icon('download'), (event) => this.#act('download', event));
+    download.append(text);
+    return download;
   }
 
   #showProgress(job, title) {
@@ -117,9 +113,9 @@ export class JobRow {
   }
 
   async #act(action, event) {
-    const button = event.currentTarget;
-    if (isBusy(button)) return;
-    setBusy(button, true);
+    const { currentTarget } = event;
+    if (isBusy(currentTarget)) return;
+    setBusy(currentTarget, true);
     this.#note.hidden = true;
     try {
       const answer = await this.#context.actions[action](this.#job);
@@ -127,7 +123,7 @@ export class JobRow {
     } catch (error) {
       this.complain(format.failure(strings.failure[action], error));
     } finally {
-      setBusy(button, false);
+      setBusy(currentTarget, false);
     }
   }
 
@@ -152,6 +148,9 @@ export class JobRow {
     work();
   }
 }
+
+/** A job's name. */
+export const titleOf = (job) => format.plain(render(job, 'title', { strings }));
 
 function statusOf({ status, cancelRequested }) {
   if (cancelRequested && !hasEnded({ status })) return words.cancelling;

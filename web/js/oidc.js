@@ -46,8 +46,6 @@ export class OidcSession {
   state = 'checking';
   /** Why signing in failed. @type {{status: number, detail: string}|null} */
   error = null;
-  /** Changes when the bell has to begin anew, and not when a token is renewed. */
-  identity = null;
 
   #config;
   #client;
@@ -157,7 +155,6 @@ export class OidcSession {
     this.#refusedAt = Date.now();
     while (this.#data && !this.#token) await this.#renew().catch(() => new Promise((wait) => setTimeout(wait, 5000)));
     if (!this.#token) return;
-    this.identity = Symbol('after a refusal');
     this.#become('signed-in');
   }
 
@@ -215,13 +212,12 @@ export class OidcSession {
     this.#data.refreshToken = tokens.refresh_token ?? this.#data.refreshToken;
     this.#data.idToken = tokens.id_token ?? this.#data.idToken;
     sessionStorage.setItem(KEY, JSON.stringify(this.#data));
-    this.identity ??= Symbol('signed in');
     if (this.state !== 'signed-in') this.#become('signed-in');
   }
 
   #forget(state) {
     sessionStorage.removeItem(KEY);
-    this.#data = this.#token = this.identity = null;
+    this.#data = this.#token = null;
     this.#become(state);
   }
 

@@ -82,11 +82,6 @@ export class InviteSession {
     return this.token;
   }
 
-  /** Another one for each session: what the bell shows is about whoever is signed in. */
-  get identity() {
-    return this.token;
-  }
-
   /** @param {() => void} listener called after every change @returns {() => void} ends it */
   subscribe(listener) {
     this.#listeners.add(listener);
@@ -189,6 +184,5 @@ export class InviteSession {
 /** Tells links apart without keeping them. Null where the browser has no digest: then links are not told apart. */
 async function digest(text) {
   if (!globalThis.crypto?.subtle) return null;
-  const hash = new Uint8Array(await crypto.subtle.digest('SHA-256', new TextEncoder().encode(text)));
-  return [...hash].map((byte) => byte.toString(16).padStart(2, '0')).join('');
+  return new Uint8Array(await crypto.subtle.digest('SHA-256', new TextEncoder().encode(text))).join();
 }

@@ -1,6 +1,6 @@
 /** What a page says to somebody who is not signed in. */
 
-import { h, icon } from './dom.js';
+import { button, h, icon } from './dom.js';
 import { reason } from './format.js';
 import { strings } from './strings.en.js';
 
@@ -20,7 +20,7 @@ export function signInNotice(session) {
   const ways = { needed: [words.oidcNeeded], ended: [words.ended, words.oidcEnded] };
   const [title, ...lines] = (session.signIn && ways[state]) || texts[state];
   const enter = session.signIn && ways[state];
-  const again = h('button', { type: 'button', class: 'primary', onclick: () => session.start() }, words.tryAgain);
+  const again = button('primary', words.tryAgain, () => session.start());
   return h(
     'div',
     { class: 'notice', role: 'status', 'data-state': state },
@@ -28,6 +28,6 @@ export function signInNotice(session) {
     h('h2', {}, title),
     ...lines.map((line) => h('p', {}, line)),
     state === 'failed' && again,
-    enter && h('button', { type: 'button', class: 'primary', onclick: () => session.signIn() }, words.signIn),
+    enter && button('primary', words.signIn, () => session.signIn()),
   );
 }

@@ -3,34 +3,28 @@
 import { restoreGlobals } from './own-globals.js';
 import '../vendor/signalr-10.0.11.min.js';
 
-const { DefaultHttpClient, HttpClient, HttpTransportType, HubConnectionBuilder, LogLevel, NullLogger } =
-  globalThis.signalR;
+const { DefaultHttpClient, HttpTransportType, HubConnectionBuilder, LogLevel, NullLogger } = globalThis.signalR;
 restoreGlobals();
 
 /** The client hides the status of a failed negotiate in a text; this looks at the answer itself. */
-class NegotiateWatch extends HttpClient {
-  #inner = new DefaultHttpClient(NullLogger.instance);
+class NegotiateWatch extends DefaultHttpClient {
   #url;
   #onRefused;
 
   constructor(url, onRefused) {
-    super();
+    super(NullLogger.instance);
     this.#url = url;
     this.#onRefused = onRefused;
   }
 
   async send(request) {
     try {
-      return await this.#inner.send(request);
+      return await super.send(request);
     } catch (error) {
       // The hub refuses too, when its own token has expired; the next negotiate brings a new one.
       if ([401, 403].includes(error.statusCode) && request.url?.startsWith(this.#url)) this.#onRefused();
       throw error;
     }
-  }
-
-  getCookieString(url) {
-    return this.#inner.getCookieString(url);
   }
 }
 

@@ -1,6 +1,6 @@
 /** The card that starts a job: choose files, upload them, start. */
 
-import { bdi, h, icon, patchChildren, setAttribute, setBusy, setText } from './dom.js';
+import { bdi, button, h, icon, patchChildren, setAttribute, setBusy, setText } from './dom.js';
 import { bytes, failure } from './format.js';
 import { strings } from './strings.en.js';
 import { Upload, freeName } from './uploads.js';
@@ -8,6 +8,7 @@ import { Upload, freeName } from './uploads.js';
 const words = strings.start;
 const ZIP = 'zip-builder';
 const IMPORT = 'csv-import';
+const SAME = ['name', 'size', 'lastModified'];
 
 export class StartCard {
   /** @type {HTMLElement} */
@@ -24,18 +25,18 @@ export class StartCard {
   #busy = false;
   #frame = null;
   #input = h('input', { type: 'file', multiple: true, hidden: true, onchange: () => this.#take(this.#input.files) });
-  #choose = h('button', { type: 'button', onclick: () => this.#input.click() }, words.choose);
-  #sample = h('button', { type: 'button', class: 'quiet', onclick: () => this.#takeSample() }, words.sample);
+  #choose = button(null, words.choose, () => this.#input.click());
+  #sample = button('quiet', words.sample, () => this.#takeSample());
   #zone = h('div', { class: 'drop' });
   #list = h('ul', { class: 'files', tabindex: '0', 'aria-label': words.files });
   #summary = h('span', { class: 'chosen' });
-  #removeAll = h('button', { type: 'button', class: 'quiet', onclick: () => this.#reset() }, words.removeAll);
+  #removeAll = button('quiet', words.removeAll, () => this.#reset());
   #chosen = h('div', { class: 'chosen-head' }, this.#summary, this.#removeAll);
   #name = h('input', { id: 'zip-name', maxlength: '80', autocomplete: 'off' });
   #field = h('p', { class: 'field' }, h('label', { for: 'zip-name' }, words.name), this.#name);
-  #start = h('button', { type: 'button', class: 'primary large', onclick: () => this.#go(ZIP) });
-  #import = h('button', { type: 'button', class: 'large', onclick: () => this.#go(IMPORT) });
-  #stop = h('button', { type: 'button', onclick: () => this.#upload?.stop() }, words.stop);
+  #start = button('primary large', null, () => this.#go(ZIP));
+  #import = button('large', null, () => this.#go(IMPORT));
+  #stop = button(null, words.stop, () => this.#upload?.stop());
   #action = h('div', { class: 'action' }, this.#start, this.#import, this.#stop);
   #bar = h('div', { class: 'bar', role: 'progressbar', 'aria-label': words.progress }, h('div', {}));
   #progress = h('p', { class: 'progress' });
@@ -76,8 +77,7 @@ export class StartCard {
     if (this.#busy) return;
     const taken = new Set(this.#files.map(({ name }) => name));
     for (const file of files) {
-      const again = this.#files.some(({ file: known }) =>
-        known.name === file.name && known.size === file.size && known.lastModified === file.lastModified);
+      const again = this.#files.some(({ file: known }) => SAME.every((name) => known[name] === file[name]));
       if (again) continue;
       const name = freeName(file.name, taken);
       taken.add(name);
@@ -108,7 +108,7 @@ export class StartCard {
     this.#upload = null;
     this.#render();
     const next = this.#files[index] ?? this.#files.at(-1);
-    (next ? this.#rows.get(next).button : this.#choose).focus();
+    (next ? this.#rows.get(next).remove : this.#choose).focus();
   }
 
   #reset() {
@@ -196,9 +196,9 @@ export class StartCard {
     this.#renderFiles();
     this.#renderProgress();
     const again = this.#upload && !this.#busy;
-    for (const [button, kind, text] of [[this.#start, ZIP, words.start], [this.#import, IMPORT, words.import]]) {
-      setText(button, again && this.#kind === kind ? words.again : text(count));
-      setBusy(button, this.#busy);
+    for (const [node, kind, text] of [[this.#start, ZIP, words.start], [this.#import, IMPORT, words.import]]) {
+      setText(node, again && this.#kind === kind ? words.again : text(count));
+      setBusy(node, this.#busy);
     }
     this.#import.hidden = !this.#files.every(({ name }) => /\.csv$/i.test(name));
   }
@@ -208,11 +208,11 @@ export class StartCard {
     const items = new Map(this.#upload?.items.map((item) => [item.file, item]));
     const elements = this.#files.map((file) => {
       if (!this.#rows.has(file)) this.#rows.set(file, this.#makeRow(file));
-      const { element, state, button } = this.#rows.get(file);
+      const { element, state, remove } = this.#rows.get(file);
       const item = items.get(file.file);
       setText(state, item ? stateText(item) : '');
       element.dataset.state = item?.state ?? '';
-      button.hidden = this.#busy;
+      remove.hidden = this.#busy;
       return element;
     });
     patchChildren(this.#list, elements);
@@ -220,12 +220,11 @@ export class StartCard {
 
   #makeRow(file) {
     const label = words.remove(file.name);
-    const onclick = () => this.#remove(file);
-    const button = h('button', { type: 'button', class: 'quiet', 'aria-label': label, onclick }, icon('close'));
+    const remove = button('quiet', icon('close'), () => this.#remove(file), { 'aria-label': label });
     const name = h('span', { class: 'name' }, bdi(file.name));
     const state = h('span', { class: 'state' });
     const size = h('span', { class: 'size' }, bytes(file.file.size));
-    return { element: h('li', {}, name, state, size, button), state, button };
+    return { element: h('li', {}, name, state, size, remove), state, remove };
   }
 
   #renderProgress() {

@@ -34,7 +34,6 @@ export const strings = {
     cleared: (n) => `${count(n, 'job', 'jobs')} cleared`,
     undo: 'Undo',
     showMore: 'Show more',
-    close: 'Close',
   },
   connection: {
     connecting: 'Connecting',

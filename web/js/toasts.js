@@ -1,6 +1,6 @@
 /** Short messages about jobs that have ended, where the page asks for them. What they say is also in the panel. */
 
-import { bdi, h, icon } from './dom.js';
+import { bdi, button, h, icon } from './dom.js';
 import { strings } from './strings.en.js';
 
 const words = strings.toast;
@@ -50,12 +50,8 @@ export class Toasts {
       { class: 'toast', part: 'toast', 'data-status': status },
       h('span', { class: 'status-icon' }, icon(status)),
       h('p', {}, h('strong', {}, bdi(title)), h('span', { class: 'status' }, strings.status[status])),
-      h('button', { type: 'button', onclick: () => this.#onShow() }, words.show),
-      h(
-        'button',
-        { type: 'button', class: 'quiet clear', 'aria-label': dismiss, onclick: () => this.#dismiss(toast, true) },
-        icon('close'),
-      ),
+      button(null, words.show, () => this.#onShow()),
+      button('quiet clear', icon('close'), () => this.#dismiss(toast, true), { 'aria-label': dismiss }),
     );
     this.element.append(toast);
     if (!this.element.matches(':popover-open')) this.element.showPopover();

@@ -140,8 +140,6 @@ export interface Session {
   readonly state: SessionState;
   readonly token: string | null;
   readonly user: SessionData['user'] | null;
-  /** Changes whenever a bell has to begin anew; null when nobody is signed in. */
-  readonly identity: unknown;
   /** The token to send now, renewed where that is needed. */
   getToken: GetToken;
   start(): Promise<void>;

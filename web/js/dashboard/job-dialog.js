@@ -94,6 +94,8 @@ export class JobDialog {
   }
 
   #closed() {
+    // It was moved with the page, and is shown again.
+    if (this.element.open) return;
     refocus(this.element, `tr a[href*="${this.#job?.id}"]`);
     if (this.#id === null) return;
     this.#id = null;

@@ -4,7 +4,7 @@
 import { takeInvite } from '../session.js';
 
 import { config } from '../../config.js';
-import { bdi, h } from '../dom.js';
+import { bdi, button } from '../dom.js';
 import '../job-bell.js';
 import '../job-dashboard.js';
 import { signInNotice } from '../sign-in-notice.js';
@@ -16,28 +16,26 @@ const bell = document.querySelector('job-bell');
 const dashboard = document.querySelector('job-dashboard');
 const place = document.querySelector('#notice');
 const user = document.querySelector('#user');
-let announced;
-let shown;
+let shown = null;
 
 function sessionChanged() {
-  const { state, identity } = session;
+  const { state } = session;
   const signedIn = state === 'signed-in';
   place.replaceChildren(...(signedIn || state === 'checking' ? [] : [signInNotice(session)]));
   // What was read before stays on screen when a session ends.
   dashboard.hidden = !signedIn && !(state === 'ended' && shown);
-  const { signOut } = strings.session;
-  const leave = session.signOut && h('button', { type: 'button', onclick: () => session.signOut() }, signOut);
+  const leave = session.signOut && button(null, strings.session.signOut, () => session.signOut());
   user.replaceChildren(...(session.user ? [bdi(session.user.display), leave || ''] : []));
   if (state === 'checking') return;
   const id = session.user?.id ?? (state === 'needed' ? null : shown);
   // Somebody else, or signed out: the jobs go. Of a session that has merely ended they stay.
   if (id !== shown) bell.getToken = dashboard.getToken = null;
-  // A function of its own for each session tells both that it is a new one; the same one, that they can share it.
-  if (identity && identity !== announced) bell.getToken = dashboard.getToken = () => session.getToken();
+  // A function of its own for each session, shared by both: they look whose it is.
+  if (id !== null) bell.getToken = dashboard.getToken = () => session.getToken();
   shown = id;
-  announced = identity;
 }
 
+bell.getToken = dashboard.getToken = null;
 session.subscribe(sessionChanged);
 for (const event of ['job-bell-auth', 'job-dashboard-auth']) {
   addEventListener(event, () => session.refuse(session.token));

@@ -1,13 +1,12 @@
 /** Small elements that several parts of the dashboard have. */
 
-import { h, icon, setBusy, setText } from '../dom.js';
+import { button, h, icon, setBusy, setText } from '../dom.js';
 import * as format from '../format.js';
 import { strings } from '../strings.en.js';
 import { words } from './strings.en.js';
 
 /** @param {string|null} look a class @param {string} text @param {(event: Event) => void} onclick */
-export const button = (look, text, onclick, attributes = {}) =>
-  h('button', { type: 'button', class: look, onclick, ...attributes }, text);
+export { button };
 
 /** Parts of a table that small screens lay out as cards: the roles stay, which that would remove. */
 export const heading = (look, ...content) => h('th', { scope: 'col', role: 'columnheader', class: look }, ...content);

@@ -1,0 +1,228 @@
+"""The bell in pages made with a framework, by the components that the documentation shows."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import jwt
+import pytest
+from playwright.sync_api import Page, Request, WebSocket, expect
+
+from api.invite import InviteAuthenticator
+from scripts.local.node import find_node
+from scripts.local.stack import Stack
+from scripts.staged_jobs import Stage
+from settings import InviteSettings
+from tests.e2e.conftest import Noise
+from tests.support.bell import Bell
+from tests.support.client import Person
+from tests.support.hub import control
+from tests.support.site import Site, stack_for
+from tests.support.waiting import wait_until
+
+Visitor = Callable[..., Page]
+
+HERE = Path(__file__).parent / "frameworks"
+GUIDE = Path(__file__).resolve().parents[2] / "docs/how-to/embed-the-bell.md"
+EXAMPLE = re.compile(r"^```(?:jsx|vue)\n(?:// |<!-- )(?P<name>\S+)(?: -->)?\n(?P<code>.*?)^```$", re.M | re.S)
+
+PAGE = """<!doctype html>
+<html lang="en"><title>A page of a framework</title><link rel="icon" href="data:,">
+<main id="app"></main>
+{scripts}
+</html>
+"""
+SCRIPT = '<script type="module" src="{}"></script>\n'
+RENDERS = 20
+
+#: Renders the same again and again, each time in a task of its own and with a function of its own.
+RENDER_AGAIN = """async ([api, token, times]) => {
+    const functions = new Set();
+    for (let time = 0; time < times; time += 1) {
+        await show({ key: 'a', api, user: { token } });
+        functions.add(document.querySelector('job-bell').getToken);
+        await new Promise((resolve) => setTimeout(resolve));
+    }
+    return functions.size;
+}"""
+
+
+class Traffic:
+    """What a page asks of the system."""
+
+    def __init__(self, page: Page) -> None:
+        self.negotiations = 0
+        self.sockets = 0
+        self.reads = 0
+        page.on("request", self._hear)
+        page.on("websocket", self._hear_socket)
+
+    def _hear(self, request: Request) -> None:
+        if request.method == "OPTIONS":
+            return
+        self.negotiations += "/api/negotiate" in request.url
+        self.reads += "/api/jobs/mine" in request.url
+
+    def _hear_socket(self, _socket: WebSocket) -> None:
+        self.sockets += 1
+
+    @property
+    def counts(self) -> tuple[int, int, int]:
+        return self.negotiations, self.sockets, self.reads
+
+
+@pytest.fixture(scope="module")
+def site() -> Iterator[Site]:
+    site = Site()
+    yield site
+    site.close()
+
+
+@pytest.fixture(scope="module")
+def stack(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    folder = tmp_path_factory.mktemp("frameworks")
+    examples = {found["name"]: found["code"] for found in EXAMPLE.finditer(GUIDE.read_text())}
+    assert set(examples) == {"Bell.jsx", "BellByRef.jsx", "Bell.vue"}
+    for name, text in examples.items():
+        (folder / name).write_text(text)
+    with stack_for(site) as stack:
+        bell = SCRIPT.format(f"{site.app}/js/job-bell.js")
+        for entry in ("react.jsx", "vue.js"):
+            name = entry.partition(".")[0]
+            (folder / entry).write_text((HERE / entry).read_text())
+            command = [find_node(), str(HERE / "bundle.mjs"), str(folder), entry, f"{name}.bundle.js"]
+            subprocess.run(command, check=True, timeout=120)
+            site.files[f"/{name}.js"] = (folder / f"{name}.bundle.js").read_text()
+            app = SCRIPT.format(f"/{name}.js")
+            site.files[f"/{name}.html"] = PAGE.format(scripts=bell + app)
+            site.files[f"/{name}-alone.html"] = PAGE.format(scripts=app)
+        yield stack
+
+
+@pytest.fixture(params=["react", "vue"])
+def page(request: pytest.FixtureRequest, visitor: Visitor, site: Site, stack: Stack) -> Page:
+    page = visitor("about:blank")
+    page.goto(f"{site.origin}/{request.param}.html")
+    return page
+
+
+@pytest.fixture
+def bob(stack: Stack) -> Iterator[Person]:
+    with Person(stack.page_url, stack.invite) as person:
+        yield person
+
+
+def show(page: Page, site: Site, *bells: dict[str, Any]) -> None:
+    page.evaluate("(bells) => show(...bells)", [{"key": "a", "api": f"{site.app}/api", **bell} for bell in bells])
+
+
+def test_rendering_again_costs_nothing(page: Page, site: Site, stage: Stage, ann: Person, noise: Noise) -> None:
+    traffic = Traffic(page)
+    options = [f"{site.app}/api", ann.token, RENDERS]
+    assert page.evaluate(RENDER_AGAIN, options) == RENDERS, "each time another function"
+    bell = Bell(page)
+    bell.open()
+    bell.expect_live()
+    # the list is read at once, and compared once more when pushes arrive: what happened in between
+    assert traffic.counts == (1, 1, 2)
+    stage.put(ann.user_id, "running")
+    expect(bell.rows).to_contain_text("Running")
+    assert page.evaluate(RENDER_AGAIN, options) == RENDERS
+    stage.put(ann.user_id, "failed")
+    expect(bell.rows).to_have_count(2)
+    assert traffic.counts == (1, 1, 2)
+    assert noise.heard == []
+
+
+def test_a_renewed_token_of_the_same_person_goes_on(
+    page: Page, site: Site, stack: Stack, stage: Stage, ann: Person, noise: Noise
+) -> None:
+    traffic = Traffic(page)
+    show(page, site, {"user": {"token": ann.token}})
+    bell = Bell(page)
+    bell.open()
+    bell.expect_live()
+    before = traffic.counts
+    renewed = renewed_token(stack, ann.token)
+    assert renewed != ann.token
+    show(page, site, {"user": {"token": renewed}})
+    with page.expect_request("**/api/jobs/*/retry") as retrying:
+        stage.put(ann.user_id, "failed")
+        bell.rows.get_by_role("button", name="Retry").click()
+    assert retrying.value.headers["authorization"] == f"Bearer {renewed}"
+    assert traffic.counts == before
+
+
+def renewed_token(stack: Stack, token: str) -> str:
+    """Return another token of the same person."""
+    names = {"INVITE_SECRET", "ADMIN_INVITE_SECRET", "SESSION_SECRET"}
+    secrets = {name.lower(): value for name, value in stack.settings().items() if name in names}
+    key = InviteAuthenticator(InviteSettings(**secrets))._key
+    claims = jwt.decode(token, options={"verify_signature": False})
+    return jwt.encode({**claims, "jti": "another"}, key, algorithm="HS256")
+
+
+def test_somebody_else_sees_nothing_of_the_one_before(
+    page: Page, site: Site, stage: Stage, ann: Person, bob: Person, noise: Noise
+) -> None:
+    noise.expect("ERR_FAILED")
+    stage.put(ann.user_id, "running")
+    show(page, site, {"user": {"token": ann.token}})
+    bell = Bell(page)
+    bell.open()
+    bell.expect_live()
+    expect(bell.rows).to_have_count(1)
+    page.route("**/api/jobs/mine?*", lambda route: route.abort())
+    show(page, site, {"user": {"token": bob.token}})
+    expect(bell.rows).to_have_count(0)
+    bell.expect_name("Background jobs")
+    page.unroute("**/api/jobs/mine?*")
+    stage.put(bob.user_id, "failed")
+    bell.expect_live()
+    expect(bell.rows).to_contain_text("Failed")
+    stage.put(ann.user_id, "running")
+    stage.put(bob.user_id, "succeeded")
+    expect(bell.rows).to_have_count(2)
+    expect(bell.row("Running")).to_have_count(0)
+    show(page, site, {"user": None})
+    expect(bell.connection).to_have_text("Not signed in")
+    expect(bell.rows).to_have_count(0)
+
+
+def sockets_of(stack: Stack, user_id: str) -> int:
+    listed = control(stack.hub, "connections", method="GET")["connections"]
+    return sum(each["user"] == user_id for each in listed)
+
+
+def test_a_bell_that_moves_or_takes_the_place_of_another_keeps_the_connection(
+    page: Page, site: Site, stack: Stack, stage: Stage, ann: Person, noise: Noise
+) -> None:
+    traffic = Traffic(page)
+    user = {"token": ann.token}
+    show(page, site, {"key": "a", "user": user}, {"key": "b", "user": user})
+    bell = Bell(page)
+    bell.open()
+    bell.expect_live()
+    bell.close()
+    before = traffic.counts
+    show(page, site, {"key": "b", "user": user}, {"key": "a", "user": user})
+    show(page, site, {"key": "c", "user": user})
+    page.evaluate(
+        """() => {
+            const bell = document.querySelector('job-bell');
+            const places = ['header', 'footer'].map((name) => document.body.appendChild(document.createElement(name)));
+            for (let time = 0; time < 20; time += 1) places[time % 2].append(bell);
+            places[0].moveBefore?.(bell, null);
+        }"""
+    )
+    bell.open()
+    stage.put(ann.user_id, "failed")
+    expect(bell.rows).to_contain_text("Failed")
+    bell.expect_live()
+    assert traffic.counts == before
+    page.evaluate("document.querySelector('job-bell').remove()")
+    wait_until(lambda: sockets_of(stack, ann.user_id) == 0, "the last bell has taken its connection along")

@@ -1,0 +1,109 @@
+"""Whom the dashboard is for: functions that are set again and again, tokens that change, and places that do."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from functools import partial
+
+import pytest
+from playwright.sync_api import Page, Request, expect
+
+from scripts.local.stack import Stack
+from tests.e2e.conftest import Noise
+from tests.e2e.test_dashboard import open_dashboard, recent, rows
+from tests.support.bell import Bell
+from tests.support.client import Person
+from tests.support.stored_jobs import store
+
+Admin = Callable[..., Page]
+
+#: As a framework renders: time and again, in tasks of their own, with a function of its own for each element.
+SET_AGAIN = """async (token) => {
+    for (let time = 0; time < 20; time += 1) {
+        for (const element of document.querySelectorAll('job-dashboard, job-bell')) {
+            element.getToken = async () => token;
+            for (const { name, value } of [...element.attributes]) element.setAttribute(name, value);
+            element.setAttribute('api', 'api/');
+        }
+        await new Promise((resolve) => setTimeout(resolve));
+    }
+}"""
+MOVE = """() => {
+    const board = document.querySelector('job-dashboard');
+    for (let time = 0; time < 20; time += 1) {
+        board.remove();
+        document.querySelector('main').append(board);
+    }
+}"""
+
+
+@pytest.fixture
+def admin(stack: Stack, visitor: Callable[..., Page]) -> Admin:
+    """Open the dashboard at an address as an admin of their own."""
+    return partial(open_dashboard, stack, visitor)
+
+
+def count_requests(page: Page) -> Counter[str]:
+    """Count what the page asks from here on: by the last part of each path."""
+    asked: Counter[str] = Counter()
+
+    def hear(request: Request) -> None:
+        if "/api/" in request.url:
+            asked[request.url.partition("?")[0].rpartition("/")[2]] += 1
+
+    page.on("request", hear)
+    page.on("websocket", lambda _socket: asked.update(["socket"]))
+    return asked
+
+
+def live(page: Page) -> Bell:
+    bell = Bell(page)
+    bell.open()
+    bell.expect_live()
+    bell.close()
+    return bell
+
+
+def test_a_function_that_is_set_again_costs_nothing(stack: Stack, admin: Admin, noise: Noise) -> None:
+    (key,) = store(stack.database_url, user_id="again", since=recent())
+    page = admin(f"?user=again&job={key}")
+    expect(page.get_by_role("dialog").get_by_text("line 3 is bad").first).to_be_visible()
+    page.keyboard.press("Escape")
+    bell = live(page)
+    asked = count_requests(page)
+    page.evaluate(SET_AGAIN, bell.session()["token"])
+    expect(rows(page)).to_have_count(1)
+    assert {"negotiate", "socket", "options", "mine"}.isdisjoint(asked), asked
+    assert noise.heard == []
+
+
+def test_a_dashboard_that_is_moved_goes_on(stack: Stack, admin: Admin, noise: Noise) -> None:
+    (key,) = store(stack.database_url, user_id="moved", since=recent())
+    page = admin(f"?user=moved&job={key}")
+    expect(page.get_by_role("dialog").get_by_text("line 3 is bad").first).to_be_visible()
+    asked = count_requests(page)
+    page.evaluate(MOVE)
+    expect(page.get_by_role("dialog").get_by_text("line 3 is bad").first).to_be_visible()
+    page.keyboard.press("Escape")
+    live(page)
+    expect(rows(page)).to_have_count(1)
+    assert {"negotiate", "socket", "options", "mine"}.isdisjoint(asked), asked
+
+
+def test_who_may_not_see_it_is_asked_once_and_sees_it_once_they_may(stack: Stack, admin: Admin, noise: Noise) -> None:
+    noise.expect("status of 403")
+    store(stack.database_url, user_id="rights", since=recent())
+    page = admin("?user=rights")
+    token = live(page).session()["token"]
+    with Person(stack.page_url, stack.invite) as guest:
+        asked = count_requests(page)
+        page.evaluate(SET_AGAIN, guest.token)
+        expect(page.get_by_text("This page is for admins")).to_be_visible()
+        expect(rows(page)).to_have_count(0)
+        page.evaluate(SET_AGAIN, guest.token)
+        live(page)
+        assert (asked["options"], asked["negotiate"]) == (1, 1)
+        page.evaluate(SET_AGAIN, token)
+        expect(rows(page)).to_have_count(1)
+        assert (asked["options"], asked["negotiate"]) == (2, 2)
