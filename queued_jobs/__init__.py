@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from queued_jobs.announcements import flush_pushes
 from queued_jobs.batch import Batch, FollowUp, queue_jobs
 from queued_jobs.bulk import BulkReport
 from queued_jobs.context import JobContext
@@ -67,6 +68,7 @@ __all__ = [
     "SweepReport",
     "Sweeper",
     "Tables",
+    "flush_pushes",
     "migrate",
     "queue_due",
     "queue_job",

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ValidationError
 
 from queued_jobs import telemetry
 from queued_jobs._described import described
+from queued_jobs.announcements import flush_pushes, tell, tell_hook
 from queued_jobs.context import JobContext
 from queued_jobs.dispatch import Dispatcher
 from queued_jobs.errors import (
@@ -29,7 +30,6 @@ from queued_jobs.errors import (
 )
 from queued_jobs.message import Due, JobMessage
 from queued_jobs.model import QueuedJob
-from queued_jobs.notifier import announce
 from queued_jobs.results import dumped
 from queued_jobs.succession import wake_successors
 
@@ -45,8 +45,12 @@ Runner: TypeAlias = "JobRunner[Any, Any]"
 Finish: TypeAlias = Callable[[], Awaitable[QueuedJob | None]]
 
 
-async def tell(runner: Runner, job: QueuedJob) -> None:
-    await announce(runner.on_status_updated(job), f"job {job.id} ({job.kind}) {job.status}")
+def tell_of(runner: Runner, job: QueuedJob) -> None:
+    """Have a change told, off the attempt's path: a slot is free once the row is stored."""
+    if runner._has_status_hook:
+        tell_hook(runner, job)
+    else:
+        tell(runner.notifier, job)
 
 
 async def wake(runner: Runner, job: QueuedJob) -> None:
@@ -82,7 +86,7 @@ async def execute(runner: Runner, message: JobMessage) -> None:
         runner.logger.warning(
             "job %s: nobody here runs version %d of kind %s", waiting.id, waiting.schema_version, waiting.kind
         )
-        await tell(runner, waiting)
+        tell_of(runner, waiting)
         if waiting.status.is_final:
             await wake(runner, waiting)
 
@@ -101,17 +105,17 @@ class _Attempt:
         self._result: BaseModel | None = None
         self._ended = asyncio.Event()
         self._thread: Future[Any] | None = None
-        self._untold: list[QueuedJob] = []
-        self._telling: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
-        self._tell(self._job)
+        tell_of(self._runner, self._job)
         self._body = asyncio.create_task(self._run_body())
         beats = asyncio.create_task(self._beat())
+        leaving = False
         try:
             done = await self._finish(await self._outcome())
         except asyncio.CancelledError:
             # The host is going away. It catches Exception only, so this must not pass on.
+            leaving = True
             done = await self._release()
         finally:
             self._ended.set()
@@ -119,13 +123,15 @@ class _Attempt:
         if done is not None:
             self._log(done.status)
             telemetry.ended(done, timedelta(seconds=time.monotonic() - self._started))
-            self._tell(done)
+            tell_of(self._runner, done)
             if not done.status.is_final:
                 due = Due(message=JobMessage.of(done), queue=done.queue, delay=self._retry_in)
                 await Dispatcher(self._repository, self._runner.queues).send([due])
             await wake(self._runner, done)
-        if self._telling is not None:
-            await self._telling
+        if leaving:
+            await flush_pushes()
+        else:
+            await asyncio.sleep(0)  # the push begins, also where a program ends here
 
     async def _run_body(self) -> BaseModel | None:
         runner = self._runner
@@ -316,7 +322,7 @@ class _Attempt:
             if report is not None:
                 last_report = now
                 self._ctx.wrote(report)
-                self._tell(row)
+                tell_of(self._runner, row)
             if row.cancel_requested:
                 self._ctx.stop(JobCancelled())
 
@@ -328,18 +334,6 @@ class _Attempt:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._ended.wait(), seconds)
         return self._ended.is_set()
-
-    def _tell(self, job: QueuedJob) -> None:
-        """Announce in the order of the versions, off the body's path; progress that newer one overtook is left out."""
-        if self._untold and self._untold[-1].status == job.status:
-            self._untold.pop()
-        self._untold.append(job)
-        if self._telling is None or self._telling.done():
-            self._telling = asyncio.create_task(self._tell_all())
-
-    async def _tell_all(self) -> None:
-        while self._untold:
-            await tell(self._runner, self._untold.pop(0))
 
     def _log(self, text: str, *args: object) -> None:
         job = self._job

@@ -9,11 +9,12 @@ from datetime import datetime, timedelta
 
 import psycopg
 
+from queued_jobs.announcements import announce
 from queued_jobs.database import Database, Row
 from queued_jobs.dispatch import Dispatcher
 from queued_jobs.message import Due, JobMessage
 from queued_jobs.model import JobKey, JobStatus, QueuedJob
-from queued_jobs.notifier import Notifier, announce
+from queued_jobs.notifier import Notifier
 from queued_jobs.queues import Queues
 from queued_jobs.repository import Repository
 from queued_jobs.search import Cursor, JobQuery, find_jobs
@@ -87,8 +88,7 @@ class BulkActions:
             jobs, refused = await self._change(name, [job.id for job in page.jobs], as_of)
             await dispatcher.send(_owed(jobs))
             if jobs:
-                by_owner = sorted(jobs, key=lambda job: job.user_id)
-                await announce(self._notifier.job_changed(*by_owner), f"a change of {len(jobs)} jobs")
+                await announce(self._notifier, *jobs)
                 ended = [job for job in jobs if job.status.is_final]
                 await wake_successors(*ended, dispatcher=dispatcher, notifier=self._notifier)
             changed += len(jobs)

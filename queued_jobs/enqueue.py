@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -12,11 +11,12 @@ from psycopg import AsyncConnection
 from pydantic import BaseModel
 
 from queued_jobs import telemetry
+from queued_jobs.announcements import announce
 from queued_jobs.dispatch import Dispatcher
 from queued_jobs.errors import InvalidRequest, StoreRefused
 from queued_jobs.message import Due, JobMessage
 from queued_jobs.model import JobKey, NewJob, QueuedJob
-from queued_jobs.notifier import Notifier, NullNotifier, announce
+from queued_jobs.notifier import Notifier, NullNotifier
 from queued_jobs.queues import Queues
 from queued_jobs.repository import Repository
 from queued_jobs.runner import JobRunner
@@ -207,12 +207,10 @@ async def send_all(handles: Sequence[JobHandle[Any]]) -> None:
         for handle in new
         if not handle.job.is_held
     ]
-    first, jobs = new[0], [handle.job for handle in new]
-    what = f"job {first.id} ({first.job.kind}) pending" if len(new) == 1 else f"{len(new)} new jobs"
-    sent, _ = await asyncio.gather(
-        Dispatcher(first.repository, first.queues).send(due),
-        announce(first.notifier.job_changed(*jobs), what),
-    )
+    first = new[0]
+    # before the sending, so that a worker's own push seldom comes first
+    await announce(first.notifier, *(handle.job for handle in new))
+    sent = await Dispatcher(first.repository, first.queues).send(due)
     for handle in new:
         handle.sent = JobMessage.of(handle.job) in sent
 

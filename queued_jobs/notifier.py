@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Awaitable, Sequence
-from typing import Protocol
+from collections.abc import Sequence
+from typing import ClassVar, Protocol
 
-from queued_jobs.errors import JobsError
 from queued_jobs.model import Changed, QueuedJob
-
-logger = logging.getLogger(__name__)
 
 
 class Notifier(Protocol):
     """Pushes after the commit. A push is a hint that may be lost: readers compare versions and read again.
 
-    Implementations may raise; callers log that and go on, since a push never changes what became of a job.
+    Implementations may raise and may take their time, up to half a minute: nobody waits for them. Changes go through an
+    outbox (`queued_jobs.outbox`), which logs what is raised, pauses while pushes keep failing, and calls an
+    implementation for several owners at once, but for one owner only after the last call for that owner.
+
+    One that awaits nothing, such as a list in a test, may have an attribute `immediate = True`: it is called at once,
+    with every change.
     """
 
     async def job_changed(self, *jobs: QueuedJob) -> None:
@@ -28,18 +29,10 @@ class Notifier(Protocol):
 class NullNotifier:
     """Pushes nothing: the switch for "no notifications"."""
 
+    immediate: ClassVar[bool] = True
+
     async def job_changed(self, *jobs: QueuedJob) -> None:
         return None
 
     async def jobs_removed(self, user_id: str, changes: Sequence[Changed]) -> None:
         return None
-
-
-async def announce(push: Awaitable[None], what: str) -> None:
-    """Await a push. Whatever it raises is logged and changes nothing: what became of the job stands in its row."""
-    try:
-        await push
-    except JobsError as exc:
-        logger.warning("%s was not announced: %s", what, exc)
-    except Exception:
-        logger.exception("%s was not announced", what)

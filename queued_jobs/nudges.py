@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import Awaitable, Callable, Iterable
 from datetime import timedelta
 
-from queued_jobs.notifier import announce
+from queued_jobs.outbox import LAST_CALL, PAUSE, log_failure
 
 #: The least time between two nudges of one process.
 EVERY = timedelta(seconds=1)
@@ -27,6 +27,7 @@ class Nudges:
         self._ids: dict[str, None] = {}
         self._closing = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._away = False
 
     def add(self, ids: Iterable[str]) -> None:
         self._ids |= dict.fromkeys(ids)
@@ -34,15 +35,27 @@ class Nudges:
             self._task = asyncio.create_task(self._send_all())
 
     async def close(self) -> None:
-        """Send what is left."""
+        """Send what is left, as far as that takes no longer than a few seconds."""
         self._closing.set()
         if self._task is not None:
-            await self._task
+            _, late = await asyncio.wait({self._task}, timeout=LAST_CALL.total_seconds())
+            for task in late:
+                task.cancel()
+                await asyncio.wait({task})
 
     async def _send_all(self) -> None:
         while self._ids:
             ids = list(self._ids)[:MOST_IDS]
             self._ids.clear()
-            await announce(self._send(ids), f"nudge about {len(ids)} jobs")
+            await self._try(ids)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._closing.wait(), self._every)
+                await asyncio.wait_for(self._closing.wait(), PAUSE.total_seconds() if self._away else self._every)
+
+    async def _try(self, ids: list[str]) -> None:
+        try:
+            await self._send(ids)
+            self._away = False
+        except Exception as exc:  # noqa: BLE001 (a hint that is lost changes nothing)
+            if not self._away:
+                log_failure(exc, "nudges about changed jobs do not get through for now")
+            self._away = True

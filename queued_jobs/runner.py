@@ -65,12 +65,15 @@ class JobRunner(abc.ABC, Generic[RequestT, ResultT]):
     #: How long a result stays, and what it refers to; None: as long as the job.
     keep_result: ClassVar[timedelta | None] = None
 
+    _has_status_hook: ClassVar[bool] = False
+
     #: Read from the type arguments of the base class.
     request_type: ClassVar[type[BaseModel]]
     result_type: ClassVar[type[BaseModel] | None]
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        cls._has_status_hook = cls.on_status_updated is not JobRunner.on_status_updated
         for base in getattr(cls, "__orig_bases__", ()):
             if get_origin(base) is JobRunner:
                 request_type, result_type = get_args(base)
@@ -158,8 +161,9 @@ class JobRunner(abc.ABC, Generic[RequestT, ResultT]):
     async def on_status_updated(self, job: QueuedJob) -> None:
         """Called after each stored change of an attempt, in their order. By default it notifies the owner.
 
-        Progress that newer progress has overtaken is left out. May raise, and may be skipped by a crash: neither
-        changes the job.
+        Nobody waits for it: it runs beside the jobs, for half a minute at most; `queued_jobs.flush_pushes` waits for
+        those under way. Progress that newer progress has overtaken is left out. May raise, and may be skipped by a
+        crash, or where a thousand changes of the kind wait: nothing of that changes the job.
         """
         await self.notifier.job_changed(job)
 
@@ -242,6 +246,6 @@ class JobRunner(abc.ABC, Generic[RequestT, ResultT]):
             return
         job = await self.repository.poisoned(message)
         if job is not None:
-            await _executor.tell(self, job)
+            _executor.tell_of(self, job)
             if job.status.is_final:
                 await _executor.wake(self, job)

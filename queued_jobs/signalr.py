@@ -10,12 +10,14 @@ from datetime import timedelta
 from typing import Any, Self
 from urllib.parse import quote
 
+import aiohttp
 import httpx
 import jwt
 from httpx_aiohttp import AiohttpTransport
 
 from queued_jobs import telemetry
 from queued_jobs.addresses import is_origin, is_port
+from queued_jobs.announcements import close_outbox
 from queued_jobs.entra import SIGNALR_SCOPE, Keyless, NoToken
 from queued_jobs.errors import JobsError
 from queued_jobs.loops import PerLoop
@@ -147,6 +149,8 @@ class SignalRNotifier:
         await self._call("HEAD", "/api/health")
 
     async def close(self) -> None:
+        """Push what waits, for a few seconds at most, and close this event loop's connections."""
+        await close_outbox(self)
         nudges = self._nudges.pop()
         if nudges is not None:
             await nudges.close()
@@ -168,19 +172,25 @@ class SignalRNotifier:
         answer = await self._call(
             "POST", f"/api/hubs/{self._hub}/:generateToken", userId=user_id, minutesToExpire=str(minutes)
         )
-        token: str = answer.json()["token"]
+        try:
+            token: str = answer.json()["token"]
+        except (ValueError, KeyError, TypeError) as exc:
+            raise PushFailed(f"The hub answered with something else than a token: {_reason(exc)}") from exc
         return token
 
     async def _call(self, method: str, path: str, body: dict[str, Any] | None = None, **query: str) -> httpx.Response:
         url = f"{self._connection.endpoint}{path}"
         headers = {"Authorization": f"Bearer {await self._bearer(url)}"}
         try:
-            response = await self._clients.get().request(
-                method, url, params={"api-version": API_VERSION, **query}, json=body, headers=headers
-            )
-        except httpx.HTTPError as exc:
-            raise PushFailed(f"The hub did not answer: {type(exc).__name__}: {exc}") from exc
-        if response.is_error:
+            # the client's own timeout is for each read: an answer that trickles in would never end
+            async with asyncio.timeout(_PUSH_TIMEOUT):
+                response = await self._clients.get().request(
+                    method, url, params={"api-version": API_VERSION, **query}, json=body, headers=headers
+                )
+        except (httpx.HTTPError, aiohttp.ClientError, OSError, TimeoutError, ValueError) as exc:
+            # the transport passes on what aiohttp raises for answers that are no HTTP
+            raise PushFailed(f"The hub did not answer: {_reason(exc)}") from exc
+        if not response.is_success:
             raise PushFailed(f"The hub answered {response.status_code}.")
         return response
 
@@ -194,6 +204,12 @@ class SignalRNotifier:
             raise PushFailed(str(exc)) from exc
         except TimeoutError as exc:
             raise PushFailed("Entra did not answer, so there is no token for the hub.") from exc
+
+
+def _reason(exc: Exception) -> str:
+    """Return what went wrong in a line; the rest may be whatever the other side has sent."""
+    first, *_ = str(exc).splitlines() or [""]
+    return f"{type(exc).__name__}: {first}" if first else type(exc).__name__
 
 
 def _signed(connection: ConnectionString, audience: str, expires: int, **claims: str) -> str:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 from datetime import timedelta
 
+from queued_jobs.announcements import announce
 from queued_jobs.dispatch import Dispatcher
 from queued_jobs.errors import StoreUnavailable
 from queued_jobs.message import Due, JobMessage
 from queued_jobs.model import QueuedJob
-from queued_jobs.notifier import Notifier, announce
+from queued_jobs.notifier import Notifier
 
 logger = logging.getLogger(__name__)
 
@@ -32,5 +33,5 @@ async def wake_successors(*jobs: QueuedJob, dispatcher: Dispatcher, notifier: No
     if found:
         due = [Due(message=JobMessage.of(job), queue=job.queue, delay=timedelta()) for job in found]
         await dispatcher.send(due)
-        await announce(notifier.job_changed(*found), f"{len(found)} jobs that waited for others")
+        await announce(notifier, *found)
     return found

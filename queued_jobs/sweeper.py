@@ -12,9 +12,10 @@ from typing import Any
 from pydantic import ValidationError
 
 from queued_jobs import telemetry
+from queued_jobs.announcements import announce
 from queued_jobs.dispatch import Dispatcher
 from queued_jobs.model import JobKey, QueuedJob
-from queued_jobs.notifier import Notifier, announce
+from queued_jobs.notifier import Notifier
 from queued_jobs.queues import Queues
 from queued_jobs.repository import Repository
 from queued_jobs.runner import JobRunner
@@ -120,7 +121,7 @@ class Sweeper:
 
     async def _tell(self, changed: Sequence[QueuedJob]) -> None:
         if changed:
-            await announce(self._notifier.job_changed(*changed), f"rescue of {len(changed)} jobs")
+            await announce(self._notifier, *changed)
 
     async def _measure(self) -> None:
         """Record how long the queues keep their jobs waiting, and say so where it is long."""
@@ -152,7 +153,7 @@ class Sweeper:
         if not removed:
             return 0
         expired = await self._repository.expire(removed)
-        await announce(self._notifier.job_changed(*expired), f"expiry of {len(expired)} results")
+        await announce(self._notifier, *expired)
         return len(expired)
 
     async def _remove_what_it_refers_to(self, job: QueuedJob) -> bool:

@@ -9,13 +9,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
-from opentelemetry import metrics, trace
+from opentelemetry import context, metrics, trace
+from opentelemetry.context import Context
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 if TYPE_CHECKING:
     from queued_jobs.model import QueuedJob
+
+Trace: TypeAlias = Context
 
 _NAME = "queued_jobs"
 _tracer = trace.get_tracer(_NAME)
@@ -75,6 +78,21 @@ def ended(job: QueuedJob, ran_for: timedelta) -> None:
         span.set_attribute("error.type", job.error.type)
         if job.status.is_final:
             span.set_status(trace.StatusCode.ERROR, job.error.type)
+
+
+def current_trace() -> Trace:
+    """Return where the caller is in its trace, for what is done for it later."""
+    return context.get_current()
+
+
+@contextmanager
+def continuing(trace: Trace) -> Iterator[None]:
+    """Do something as a part of a trace that was left."""
+    token = context.attach(trace)
+    try:
+        yield
+    finally:
+        context.detach(token)
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from typing import Any, Final
 import psycopg
 from psycopg import AsyncConnection
 
+from queued_jobs.announcements import announce, announce_removed
 from queued_jobs.bulk import BulkActions, BulkReport
 from queued_jobs.database import Database, Row
 from queued_jobs.dispatch import Dispatcher
@@ -18,7 +19,7 @@ from queued_jobs.errors import JobConflict, JobNotFound
 from queued_jobs.failures import Failures, read_failures
 from queued_jobs.message import Due, JobMessage
 from queued_jobs.model import Attempt, Changed, JobKey, QueuedJob
-from queued_jobs.notifier import Notifier, announce
+from queued_jobs.notifier import Notifier
 from queued_jobs.postgres import PostgresRepository
 from queued_jobs.queues import Queues
 from queued_jobs.search import START, JobCount, JobQuery, Page, count_jobs, find_jobs
@@ -140,7 +141,7 @@ class JobTracker:
                 raise JobConflict(f"The job has ended already: it is {job.status}.")
             return job
         job = QueuedJob.from_row(row)
-        await announce(self._notifier.job_changed(job), f"job {job.id} ({job.kind}) {job.status}")
+        await announce(self._notifier, job)
         if job.status.is_final:
             dispatcher = Dispatcher(self._repository, self._queues)
             await wake_successors(job, dispatcher=dispatcher, notifier=self._notifier)
@@ -171,7 +172,7 @@ class JobTracker:
         if not job.is_held:
             due = Due(message=JobMessage.of(job), queue=job.queue, delay=timedelta())
             await Dispatcher(self._repository, self._queues).send([due])
-        await announce(self._notifier.job_changed(job), f"job {job.id} ({job.kind}) {job.status}")
+        await announce(self._notifier, job)
         return job
 
     async def search(self, query: JobQuery, *, before: Cursor | None = None, limit: int = 50) -> Page:
@@ -222,13 +223,13 @@ class JobTracker:
     async def _shown(self, name: str, params: dict[str, Any]) -> list[Changed]:
         jobs = [QueuedJob.from_row(row) for row in await self._database.rows(name, params)]
         if jobs:
-            await announce(self._notifier.job_changed(*jobs), f"{name} of {len(jobs)} jobs")
+            await announce(self._notifier, *jobs)
         return [Changed(id=job.id, version=job.version) for job in jobs]
 
     async def _removed(self, user_id: str, rows: Sequence[Row]) -> list[Changed]:
         changes = [Changed(id=row["id"], version=row["version"]) for row in rows]
         if changes:
-            await announce(self._notifier.jobs_removed(user_id, changes), f"removal of {len(changes)} jobs")
+            await announce_removed(self._notifier, user_id, changes)
         return changes
 
 

@@ -12,6 +12,7 @@ from datetime import timedelta
 
 import httpx
 
+from queued_jobs.announcements import flush_pushes
 from queued_jobs.errors import JobsError
 from queued_jobs.loops import PerLoop
 from queued_jobs.model import QueuedJob
@@ -71,8 +72,10 @@ class Webhook:
                 await asyncio.sleep(self._wait * 2 ** (number - 1))
             try:
                 headers = self._headers(message_id, body)
-                answer = await self._clients.get().post(self._url, content=body, headers=headers)
-            except httpx.HTTPError as exc:
+                # the client's own timeout is for each read: an answer that trickles in would never end
+                async with asyncio.timeout(_TIMEOUT):
+                    answer = await self._clients.get().post(self._url, content=body, headers=headers)
+            except (httpx.HTTPError, OSError, TimeoutError, ValueError) as exc:
                 reason = type(exc).__name__
                 continue
             if answer.is_success:
@@ -83,6 +86,8 @@ class Webhook:
         raise WebhookFailed(f"The webhook did not take version {job.version} of job {job.id}: {reason}.")
 
     async def close(self) -> None:
+        """Post what waits, for a few seconds at most, and close this event loop's connections."""
+        await flush_pushes()
         client = self._clients.pop()
         if client is not None:
             await client.aclose()

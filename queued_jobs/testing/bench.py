@@ -9,6 +9,7 @@ from typing import Any, TypeVar, cast
 
 from pydantic import BaseModel
 
+from queued_jobs.announcements import flush_pushes
 from queued_jobs.context import JobContext
 from queued_jobs.enqueue import JobHandle, queue_job
 from queued_jobs.message import JobMessage
@@ -82,6 +83,7 @@ class JobBench:
             await self._sweeper.run_once()
             due = self.queues.take()
             if not due:
+                await flush_pushes()
                 return delivered
             for one in due:
                 await self._runners[one.queue].execute(one.message)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from typing import ClassVar
 
 from queued_jobs.errors import SendFailed
 from queued_jobs.message import Due, JobMessage
@@ -42,7 +43,9 @@ class FakeQueues:
 
 
 class RecordingNotifier:
-    """`Notifier` that keeps every push. While `away` is true every push raises."""
+    """`Notifier` that keeps every push, at the moment of the change. While `away` is true every push raises."""
+
+    immediate: ClassVar[bool] = True
 
     def __init__(self) -> None:
         self.pushed: list[QueuedJob] = []

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple, TypeAlias
 
-from tests.unit.queued_jobs import test_outages, test_outcomes, test_sweeper
+from queued_jobs import QueuedJob
+from tests.unit.queued_jobs import test_outages, test_outbox, test_outcomes, test_sweeper
 from tests.unit.queued_jobs.conftest import World
 
 Check: TypeAlias = Callable[[], Awaitable[None]]
@@ -29,6 +30,15 @@ class CodeMutant(NamedTuple):
 
 
 _success, _failure, _away = test_outcomes.TestSuccess(), test_outcomes.TestFailure(), test_outages.TestStoreAway()
+_order, _hangs = test_outbox.TestOrder(), test_outbox.TestAHubThatHangs()
+
+
+def _with_a_row(test: Callable[[QueuedJob], Awaitable[None]]) -> Check:
+    async def check() -> None:
+        await test(await World().queued())
+
+    return check
+
 
 CODE_MUTANTS: dict[str, CodeMutant] = {
     # the runner
@@ -51,13 +61,34 @@ CODE_MUTANTS: dict[str, CodeMutant] = {
         lambda: _away.test_when_the_lease_is_over_the_host_gets_to_know(World()),
     ),
     "a push that fails is raised": CodeMutant(
-        "notifier:announce",
-        'logger.exception("%s was not announced", what)',
+        "announcements:_push_now",
+        'logger.exception("%s: a push failed", type(notifier).__name__)',
         "raise",
         lambda: _success.test_a_notifier_that_always_raises_changes_nothing(World()),
     ),
-    "a hub that is away is raised": CodeMutant(
-        "notifier:announce", 'logger.warning("%s was not announced: %s", what, exc)', "raise"
+    "of two changes the older one is pushed": CodeMutant(
+        "outbox:Newest.add",
+        "known.version <= change.version",
+        "known.version >= change.version",
+        _with_a_row(_order.test_what_waits_is_pushed_once_in_its_newest_version),
+    ),
+    "an owner has two pushes under way": CodeMutant(
+        "outbox:Outbox._send_all",
+        "self._busy.add(key)",
+        "self._busy",
+        _with_a_row(_order.test_versions_of_one_owner_never_fall_however_long_pushes_take),
+    ),
+    "what waits has no bound": CodeMutant(
+        "outbox:Outbox._drop_down_to",
+        "while self._count > most:",
+        "while self._count > 9 * most:",
+        _with_a_row(_hangs.test_ten_thousand_changes_and_more_take_bounded_memory),
+    ),
+    "one push is what a hub that is away costs for ever": CodeMutant(
+        "outbox:Outbox._resume",
+        "self._start()",
+        "pass",
+        _with_a_row(_hangs.test_a_pause_has_an_end),
     ),
     "a cancel that nobody asked for is honoured": CodeMutant(
         "_executor:_Attempt._outcome", "if not self._ctx.cancel_requested:", "if self._ctx.cancel_requested:"
@@ -139,6 +170,9 @@ CODE_MUTANTS: dict[str, CodeMutant] = {
     "everybody is an admin": CodeMutant("tracker:_whose", '"any_user": anybody', '"any_user": True'),
     "a retry leaves the message to the sweeper": CodeMutant("tracker:JobTracker.retry", ".send([due])", ".send([])"),
     "a push carries other users' jobs": CodeMutant(
-        "signalr:SignalRNotifier.job_changed", "if job.user_id == user_id", "if job.user_id"
+        "signalr:SignalRNotifier.job_changed",
+        "if job.user_id == user_id",
+        "if job.user_id",
+        _with_a_row(test_outbox.test_of_several_owners_each_is_told_of_its_own),
     ),
 }

@@ -1,0 +1,144 @@
+"""Tells notifiers and hooks what changed, without making anybody wait for them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
+from functools import partial
+from typing import TYPE_CHECKING, Any, cast
+
+from queued_jobs.loops import PerLoop
+from queued_jobs.model import Changed, QueuedJob
+from queued_jobs.notifier import Notifier
+from queued_jobs.outbox import Change, Outbox, Steps
+
+if TYPE_CHECKING:
+    from queued_jobs.runner import JobRunner
+
+logger = logging.getLogger(__name__)
+
+#: Hooks of one kind that may run at once: as many as an instance runs jobs of it, with the host's settings as they are.
+MAX_HOOKS = 6
+#: Changes of one kind that may wait for its hook.
+MAX_WAITING_FOR_HOOK = 1_000
+
+# by the identity of the receiver, which lives as long as its outbox
+_outboxes: PerLoop[dict[int, Outbox]] = PerLoop(dict)
+
+
+async def announce(notifier: Notifier, *jobs: QueuedJob) -> None:
+    """Have these changes pushed to the jobs' owners, soon. Never waits for the hub, and never raises.
+
+    Of several changes of one job that wait, the newest is pushed; nobody is told an older version after a newer one.
+    A crash loses what waits: a push is a hint, the row has the truth.
+    """
+    tell(notifier, *jobs)
+    await asyncio.sleep(0)  # the push begins, so that it is on its way even where the event loop ends here
+
+
+async def announce_removed(notifier: Notifier, user_id: str, changes: Sequence[Changed]) -> None:
+    """Have it pushed to the owner that these jobs left the bell; otherwise as `announce`."""
+    if _is_immediate(notifier):
+        _push_now(notifier.jobs_removed(user_id, changes), notifier)
+        return
+    outbox = _outbox_of(notifier)
+    for change in changes:
+        outbox.put(user_id, change)
+    await asyncio.sleep(0)
+
+
+def tell(notifier: Notifier, *jobs: QueuedJob) -> None:
+    """`announce`, for callers that await something else afterwards."""
+    if not jobs:
+        return
+    if _is_immediate(notifier):
+        _push_now(notifier.job_changed(*jobs), notifier)
+        return
+    outbox = _outbox_of(notifier)
+    for job in jobs:
+        outbox.put(job.user_id, job)
+
+
+def tell_hook(runner: JobRunner[Any, Any], job: QueuedJob) -> None:
+    """Have `on_status_updated` called, after the calls for earlier changes of the job. Never waits and never raises."""
+    _outbox(runner, lambda: _make_hooks(runner)).put(str(job.id), job)
+
+
+async def close_outbox(notifier: Notifier) -> None:
+    """Flush, and forget what is left for this notifier, whose connections are closed next."""
+    await flush_pushes()
+    outbox = _outboxes.get().pop(id(notifier), None)
+    if outbox is not None:
+        await outbox.close()
+
+
+async def flush_pushes(*, within: timedelta = timedelta(seconds=3)) -> bool:
+    """Wait until everything is pushed that this event loop's jobs had to tell; False if that took longer than `within`.
+
+    For tests and for programs that end. What waits for a receiver that is away is not waited for.
+    """
+    outboxes = _outboxes.get()
+    until = asyncio.get_running_loop().time() + within.total_seconds()
+    while tasks := {task for outbox in outboxes.values() for task in outbox.tasks} - {asyncio.current_task()}:
+        _, late = await asyncio.wait(tasks, timeout=until - asyncio.get_running_loop().time())
+        if late:
+            return False
+    return not any(map(len, outboxes.values()))
+
+
+def _outbox_of(notifier: Notifier) -> Outbox:
+    return _outbox(notifier, lambda: Outbox(type(notifier).__name__, partial(_push, notifier)))
+
+
+def _make_hooks(runner: JobRunner[Any, Any]) -> Outbox:
+    return Outbox(
+        f"on_status_updated of {runner.kind}",
+        partial(_call_hook, runner),
+        parcel=Steps,
+        senders=MAX_HOOKS,
+        pauses=False,
+        max_waiting=MAX_WAITING_FOR_HOOK,
+    )
+
+
+def _outbox(receiver: object, make: Callable[[], Outbox]) -> Outbox:
+    outboxes = _outboxes.get()
+    found = outboxes.get(id(receiver))
+    if found is None:
+        for key in [key for key, outbox in outboxes.items() if outbox.is_forgettable]:
+            del outboxes[key]
+        found = outboxes[id(receiver)] = make()
+    return found
+
+
+async def _push(notifier: Notifier, user_id: str, changes: Sequence[Change]) -> None:
+    jobs = [change for change in changes if isinstance(change, QueuedJob)]
+    removed = [change for change in changes if isinstance(change, Changed)]
+    if jobs:
+        await notifier.job_changed(*jobs)
+    if removed:
+        await notifier.jobs_removed(user_id, removed)
+
+
+async def _call_hook(runner: JobRunner[Any, Any], job_id: str, changes: Sequence[Change]) -> None:
+    for change in changes:
+        await runner.on_status_updated(cast("QueuedJob", change))
+
+
+def _is_immediate(notifier: Notifier) -> bool:
+    return bool(getattr(notifier, "immediate", False))
+
+
+def _push_now(push: Awaitable[None], notifier: Notifier) -> None:
+    """Run a push that awaits nothing."""
+    steps = push.__await__()
+    try:
+        next(steps)
+    except StopIteration:
+        return
+    except Exception:
+        logger.exception("%s: a push failed", type(notifier).__name__)
+    else:
+        logger.error("%s is marked as immediate, but awaits something: that push is lost", type(notifier).__name__)

@@ -1,0 +1,281 @@
+"""Changes that wait to be pushed: off everybody's path, few at a time, and never more than fit."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
+from typing import Protocol, TypeAlias
+
+from queued_jobs import telemetry
+from queued_jobs.errors import JobsError
+from queued_jobs.model import Changed, JobKey, QueuedJob
+
+logger = logging.getLogger(__name__)
+
+Change: TypeAlias = QueuedJob | Changed
+
+#: Changes in one push, so that one owner's many do not keep the next owner waiting for long.
+MAX_CHANGES_A_PUSH = 200
+#: Changes that may wait. Beyond that the oldest are dropped: readers read again by themselves.
+MAX_WAITING = 10_000
+#: The same while pushes pause, since then rows are kept for longer than an instant.
+MAX_WAITING_IN_PAUSE = 1_000
+#: Pushes that may fail in a row before all of them pause.
+MAX_FAILURES = 3
+#: The first pause, and the longest: each further one is longer by the first.
+PAUSE, MAX_PAUSE = timedelta(seconds=5), timedelta(seconds=15)
+#: A push that takes longer is given up, whatever its notifier thinks of it.
+DEADLINE = timedelta(seconds=30)
+#: What a closing event loop is held up for, so that a script that ends still tells what it did.
+LAST_CALL = timedelta(seconds=3)
+
+
+class Parcel(Protocol):
+    """The changes that wait for one key."""
+
+    def __len__(self) -> int: ...
+
+    def add(self, change: Change) -> None: ...
+
+    def take(self, limit: int) -> list[Change]:
+        """Take the oldest out, as many as go into one push."""
+
+
+class Newest:
+    """For readers who look at states: of each job the change with the highest version."""
+
+    def __init__(self) -> None:
+        self._changes: dict[JobKey, Change] = {}
+
+    def __len__(self) -> int:
+        return len(self._changes)
+
+    def add(self, change: Change) -> None:
+        known = self._changes.get(change.id)
+        if known is None or known.version <= change.version:
+            self._changes[change.id] = change
+
+    def take(self, limit: int) -> list[Change]:
+        keys = list(self._changes)[:limit]
+        return [self._changes.pop(key) for key in keys]
+
+
+class Steps:
+    """For readers who follow one job: each status in its order, and of each the newest change."""
+
+    def __init__(self) -> None:
+        self._jobs: list[QueuedJob] = []
+
+    def __len__(self) -> int:
+        return len(self._jobs)
+
+    def add(self, change: Change) -> None:
+        if not isinstance(change, QueuedJob):
+            raise TypeError("Steps are rows of jobs.")
+        if self._jobs and self._jobs[-1].status == change.status:
+            self._jobs.pop()
+        self._jobs.append(change)
+
+    def take(self, limit: int) -> list[Change]:
+        return [self._jobs.pop(0)] if self._jobs else []
+
+
+class Outbox:
+    """Pushes changes to one receiver. `put` never waits, and what a push raises is logged and changes nothing.
+
+    Of one key at most one push is under way, so nobody is told an older version after a newer one; meanwhile further
+    changes gather in the key's parcel. After `MAX_FAILURES` failed pushes in a row all pause, with one line in the log
+    for each pause, and one push at a time finds out whether the receiver is back. A failed push is not tried again: the
+    row has the truth, and readers read it by themselves. A crash loses what waits.
+
+    Belongs to one event loop. When `asyncio.run` ends it, what waits is pushed within `LAST_CALL`.
+
+    Parameters
+    ----------
+    name
+        What the log calls the receiver.
+    push
+        Called with a key and changes of it, at most `MAX_CHANGES_A_PUSH`.
+    parcel
+        `Newest` or `Steps`.
+    senders
+        Pushes that may be under way at once.
+    pauses
+        Whether failures lead to pauses.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        push: Callable[[str, Sequence[Change]], Awaitable[None]],
+        *,
+        parcel: Callable[[], Parcel] = Newest,
+        senders: int = 4,
+        pauses: bool = True,
+        max_waiting: int = MAX_WAITING,
+    ) -> None:
+        self._name = name
+        self._push = push
+        self._make_parcel = parcel
+        self._senders = senders
+        self._pauses = pauses
+        self._max_waiting = max_waiting
+        self._waiting: dict[str, tuple[Parcel, telemetry.Trace]] = {}
+        self._busy: set[str] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._count = 0
+        self._dropped = 0
+        self._failures = 0
+        self._pause: asyncio.TimerHandle | None = None
+        self._closed = False
+
+    def __len__(self) -> int:
+        """Changes that wait, without those under way."""
+        return self._count
+
+    @property
+    def tasks(self) -> frozenset[asyncio.Task[None]]:
+        """The senders at work. They end when nothing waits any more."""
+        return frozenset(self._tasks)
+
+    @property
+    def is_forgettable(self) -> bool:
+        """Whether nothing waits, nothing is under way, and nothing is known about the receiver."""
+        return not (self._waiting or self._tasks or self._failures)
+
+    def put(self, key: str, change: Change) -> None:
+        """Have a change pushed, after those of this key that are under way. Needs a running event loop."""
+        found = self._waiting.get(key)
+        parcel = self._make_parcel() if found is None else found[0]
+        before = len(parcel)
+        parcel.add(change)
+        self._count += len(parcel) - before
+        self._waiting[key] = parcel, telemetry.current_trace()
+        self._drop_down_to(self._max_waiting if self._pause is None else MAX_WAITING_IN_PAUSE)
+        self._start()
+
+    async def close(self) -> None:
+        """Drop what waits and break off what is under way."""
+        self._closed = True
+        self._waiting.clear()
+        self._count = 0
+        if self._pause is not None:
+            self._pause.cancel()
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+
+    def _drop_down_to(self, most: int) -> None:
+        while self._count > most:
+            self._dropped += len(self._take(next(iter(self._waiting)), self._count - most))
+
+    def _take(self, key: str, limit: int) -> list[Change]:
+        parcel, trace = self._waiting.pop(key)
+        changes = parcel.take(limit)
+        self._count -= len(changes)
+        if parcel:
+            self._waiting[key] = parcel, trace  # at the end: others have waited for longer now
+        return changes
+
+    def _start(self) -> None:
+        """Have as many senders at work as there is work for."""
+        if self._pause is None and len(self._tasks) < self._allowed and self._next() is not None:
+            task = asyncio.get_running_loop().create_task(self._send_all())
+            self._tasks.add(task)
+            task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled():
+            self._start()
+
+    @property
+    def _allowed(self) -> int:
+        return self._senders if self._failures == 0 else 1
+
+    def _next(self) -> str | None:
+        """Return the key that has waited longest, of those that no sender is busy with."""
+        return next((key for key in self._waiting if key not in self._busy), None)
+
+    async def _send_all(self) -> None:
+        key = ""
+        changes: Sequence[Change] = ()
+        try:
+            while self._pause is None and len(self._tasks) <= self._allowed and (found := self._next()) is not None:
+                key = found
+                _, trace = self._waiting[key]
+                changes = self._take(key, MAX_CHANGES_A_PUSH)
+                self._busy.add(key)
+                self._start()
+                await self._send(key, changes, trace)
+                self._busy.discard(key)
+        except asyncio.CancelledError:
+            if not self._closed:
+                await self._call_last(key, changes)
+            raise
+
+    async def _send(self, key: str, changes: Sequence[Change], trace: telemetry.Trace) -> None:
+        try:
+            async with asyncio.timeout(DEADLINE.total_seconds()):
+                with telemetry.continuing(trace):
+                    await self._push(key, changes)
+            self._succeeded()
+        except asyncio.CancelledError as exc:
+            if _being_cancelled():
+                raise
+            self._failed(RuntimeError(f"The push let a cancellation of its own escape: {exc!r}"))
+        except Exception as exc:  # noqa: BLE001 (whatever a notifier raises is logged)
+            self._failed(exc)
+
+    async def _call_last(self, key: str, changes: Sequence[Change]) -> None:
+        """The event loop is being closed: push once more what was cut off, and then what waits."""
+        try:
+            async with asyncio.timeout(LAST_CALL.total_seconds()):
+                await self._push(key, changes)
+                self._busy.discard(key)
+                while self._pause is None and (found := self._next()) is not None:
+                    self._busy.add(found)
+                    await self._push(found, self._take(found, MAX_CHANGES_A_PUSH))
+                    self._busy.discard(found)
+        except Exception as exc:  # noqa: BLE001 (as above)
+            log_failure(exc, "%s: %d changes were not pushed before the end", self._name, len(changes) + self._count)
+
+    def _succeeded(self) -> None:
+        if self._failures >= MAX_FAILURES:
+            logger.info("%s: pushes go again; %d changes were dropped meanwhile", self._name, self._dropped)
+        self._failures = self._dropped = 0
+
+    def _failed(self, exc: Exception) -> None:
+        if not self._pauses:
+            log_failure(exc, "%s: a push failed", self._name)
+            return
+        self._failures += 1
+        if self._failures < MAX_FAILURES:
+            log_failure(exc, "%s: a push failed", self._name)
+        elif self._pause is None:
+            pause = min((self._failures - MAX_FAILURES + 1) * PAUSE, MAX_PAUSE)
+            self._drop_down_to(MAX_WAITING_IN_PAUSE)
+            log_failure(
+                exc, "%s: pushes pause for %g s after %d failures", self._name, pause.total_seconds(), self._failures
+            )
+            self._pause = asyncio.get_running_loop().call_later(pause.total_seconds(), self._resume)
+
+    def _resume(self) -> None:
+        self._pause = None
+        self._start()
+
+
+def log_failure(exc: Exception, text: str, *args: object) -> None:
+    """Log what a receiver raised: with its trace where it is none of our errors."""
+    if isinstance(exc, (JobsError, TimeoutError)):
+        logger.warning(f"{text}: %s", *args, str(exc) or type(exc).__name__)
+    else:
+        logger.warning(text, *args, exc_info=exc)
+
+
+def _being_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
