@@ -141,7 +141,8 @@ class Check:
 def run(rows: Sequence[Sequence[Check]]) -> int:
     """Run the rows side by side, each one's checks in order; return the first exit code that is not 0."""
     waiting, ended = [deque(row) for row in rows], list[Check]()
-    signal.signal(signal.SIGTERM, _raise_interrupt)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _raise_interrupt)
     try:
         for row in waiting:
             row[0].start()

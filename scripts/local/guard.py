@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import signal
 import sys
 
 PR_SET_PDEATHSIG = 1
@@ -27,6 +28,8 @@ def main() -> None:
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, death_signal)
         if os.getppid() != parent:
             sys.exit("the process that started this one has ended")
+    # A shell without job control has it ignored in what it starts in the background, and programs take that over.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:
         os.execv(program[0], program)  # noqa: S606 - becoming another program is the purpose
     except OSError as error:

@@ -14,6 +14,8 @@ import pytest
 from tests.plugins.times import expected_times, keep
 
 EVERY_SECONDS = 30.0
+#: A test that takes longer is named meanwhile.
+LONG_SECONDS = 90.0
 SHOWN = 10
 
 
@@ -31,6 +33,7 @@ class Progress:
         self._total: Counter[str] = Counter()
         self._finished: Counter[str] = Counter()
         self._seconds: defaultdict[str, float] = defaultdict(float)
+        self._running: dict[str, float] = {}
         self._failed = 0
         self._started = time.monotonic()
         self._over = threading.Event()
@@ -51,6 +54,12 @@ class Progress:
         if report.failed:
             return ("failed" if report.when == "call" else "error"), "", ""
         return ("passed" if report.when == "call" else ""), "", ""
+
+    def pytest_runtest_logstart(self, nodeid: str) -> None:
+        self._running[nodeid] = time.monotonic()
+
+    def pytest_runtest_logfinish(self, nodeid: str) -> None:
+        self._running.pop(nodeid, None)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         self._seconds[_file(report.nodeid)] += report.duration
@@ -74,6 +83,9 @@ class Progress:
     def _report_regularly(self) -> None:
         while not self._over.wait(EVERY_SECONDS):
             self._write(self._progress())
+            for nodeid, since in dict(self._running).items():
+                if (seconds := time.monotonic() - since) > LONG_SECONDS:
+                    self._write(f"runs since {seconds:.0f} s: {nodeid}")
 
     def _progress(self) -> str:
         total, finished = self._total.total(), self._finished.total()

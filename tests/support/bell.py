@@ -27,7 +27,7 @@ def wait_on(page: Page, condition: Callable[[], bool], what: str) -> None:
         page.wait_for_timeout(50)
         return condition()
 
-    wait_until(after_a_moment, what, seconds=90)
+    wait_until(after_a_moment, what)
 
 
 class Bell:

@@ -11,6 +11,8 @@ from typing import Any, Self
 
 import httpx
 
+from tests.support.waiting import PATIENCE_SECONDS
+
 FINAL = ("succeeded", "failed", "cancelled", "aborted")
 
 
@@ -18,8 +20,8 @@ class Person:
     """One guest or admin with a session of their own. Use it as a context manager."""
 
     def __init__(self, page_url: str, invite: str, *, session: dict[str, Any] | None = None) -> None:
-        self._api = httpx.Client(base_url=page_url, trust_env=False, timeout=30)
-        self._storage = httpx.Client(trust_env=False, timeout=120)
+        self._api = httpx.Client(base_url=page_url, trust_env=False, timeout=PATIENCE_SECONDS)
+        self._storage = httpx.Client(trust_env=False, timeout=PATIENCE_SECONDS)
         session = session or self.call("POST", "/api/session", json={"invite": invite}).json()
         self.token: str = session["token"]
         self.user_id: str = session["user"]["id"]
@@ -66,9 +68,9 @@ class Person:
         job: dict[str, Any] = self.call("GET", f"/api/jobs/{key}").json()
         return job
 
-    def wait(self, key: str, until: Callable[[dict[str, Any]], bool], *, within: float = 30) -> dict[str, Any]:
-        """Read the job until the condition holds; fails with its last state after `within` seconds."""
-        deadline = time.monotonic() + within
+    def wait(self, key: str, until: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+        """Read the job until the condition holds; fails with its last state when it does not."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
         job = self.job(key)
         while not until(job):
             assert time.monotonic() < deadline, f"still {job}"
@@ -76,8 +78,8 @@ class Person:
             job = self.job(key)
         return job
 
-    def wait_for_end(self, key: str, *, within: float = 60) -> dict[str, Any]:
-        return self.wait(key, lambda job: job["status"] in FINAL, within=within)
+    def wait_for_end(self, key: str) -> dict[str, Any]:
+        return self.wait(key, lambda job: job["status"] in FINAL)
 
     def download(self, key: str) -> dict[str, bytes]:
         """Return the files of the job's zip."""

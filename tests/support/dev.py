@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from scripts.local.programs import ROOT
-from tests.support.waiting import wait_until
+from tests.support.waiting import PATIENCE_SECONDS, wait_until
 
 START = """
 import sys
@@ -44,7 +44,7 @@ class DevRun:
 
     def wait_until_ready(self) -> dict[str, Any]:
         """Return what the ready file says."""
-        wait_until(lambda: self._described() is not None or self.process.poll() is not None, "ready", seconds=60)
+        wait_until(lambda: self._described() is not None or self.process.poll() is not None, "ready")
         assert self.process.poll() is None, self.output
         described = self._described()
         assert described is not None
@@ -59,10 +59,10 @@ class DevRun:
         return described if described["pids"]["dev"] == self.process.pid else None
 
     def wait_for_exit(self) -> int:
-        return self.process.wait(timeout=30)
+        return self.process.wait(timeout=PATIENCE_SECONDS)
 
     def end(self) -> None:
         """Leave nothing behind, whatever the test did."""
         if self.process.poll() is None:
             self.process.terminate()
-            self.process.wait(timeout=30)
+            self.process.wait(timeout=PATIENCE_SECONDS)

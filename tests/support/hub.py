@@ -8,6 +8,7 @@ from typing import Any
 
 from scripts.local import ports
 from scripts.local.programs import HubServer
+from tests.support.waiting import PATIENCE_SECONDS
 
 
 class ControlledHub(HubServer):
@@ -20,7 +21,7 @@ class ControlledHub(HubServer):
 
 def control(hub: HubServer, path: str, *, method: str = "POST") -> Any:
     """Call /_control/<path> of a running stand-in and return the JSON it answers. Raises OSError on a refusal."""
-    connection = http.client.HTTPConnection(ports.LOOPBACK, hub.ports[0], timeout=10)
+    connection = http.client.HTTPConnection(ports.LOOPBACK, hub.ports[0], timeout=PATIENCE_SECONDS)
     try:
         connection.request(method, f"/_control/{path}")
         response = connection.getresponse()

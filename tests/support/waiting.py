@@ -6,8 +6,11 @@ import os
 import time
 from collections.abc import Callable
 
+#: How long to wait for what must come: no measure of anything, since the machine may be busy with other things.
+PATIENCE_SECONDS = 180.0
 
-def wait_until(condition: Callable[[], bool], what: str, *, seconds: float = 30) -> None:
+
+def wait_until(condition: Callable[[], bool], what: str, *, seconds: float = PATIENCE_SECONDS) -> None:
     """Return as soon as the condition holds. Raises AssertionError with `what` when it does not within that time."""
     deadline = time.monotonic() + seconds
     while not condition():

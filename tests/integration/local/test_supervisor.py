@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from scripts.local.programs import ROOT
-from tests.support.waiting import is_alive, wait_until
+from tests.support.waiting import PATIENCE_SECONDS, is_alive, wait_until
 
 PROGRAM = """
-import sys
+import signal, sys
+# whoever runs the tests may have a hangup ignored, and started programs take that over
+signal.signal(signal.SIGHUP, signal.SIG_IGN if "nohup" in sys.argv else signal.SIG_DFL)
 from scripts.local.errors import LocalRunError
 from scripts.local.signals import stop_on_signals
 from scripts.local.supervisor import Supervisor
@@ -80,8 +84,19 @@ def _end(supervised: Supervised) -> None:
 def test_a_signal_stops_all(supervised: Supervised, number: signal.Signals) -> None:
     supervised.process.send_signal(number)
     assert [supervised.read_line() for _ in range(3)] == ["told to stop", "stopping", "stopped None None"]
-    assert supervised.process.wait(timeout=20) == 0
+    assert supervised.process.wait(timeout=PATIENCE_SECONDS) == 0
     assert supervised.all_gone()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_a_hangup_that_nohup_has_ignored_stays_ignored() -> None:
+    supervised = Supervised("nohup")
+    try:
+        status = Path(f"/proc/{supervised.process.pid}/status").read_text()
+        ignored = int(re.findall(r"^SigIgn:\s+(\w+)", status, re.MULTILINE)[0], 16)
+        assert ignored & 1 << (signal.SIGHUP - 1)
+    finally:
+        _end(supervised)
 
 
 def test_the_end_of_one_stops_all_and_is_named(supervised: Supervised) -> None:
@@ -97,7 +112,7 @@ def test_a_second_signal_ends_by_force_what_does_not_stop(stubborn: Supervised) 
     assert [stubborn.read_line() for _ in range(2)] == ["told to stop", "stopping"]
     stubborn.process.send_signal(signal.SIGINT)
     assert stubborn.read_line() == "stopped None None"
-    assert stubborn.process.wait(timeout=5) == 0
+    assert stubborn.process.wait(timeout=PATIENCE_SECONDS) == 0
     assert stubborn.all_gone()
 
 

@@ -15,7 +15,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from queued_jobs.signalr import ConnectionString
 from tests.integration.security.conftest import Attacks, Site
-from tests.support.waiting import wait_until
+from tests.support.waiting import PATIENCE_SECONDS, wait_until
 
 END = "\x1e"
 
@@ -32,13 +32,14 @@ def listening(site: Site, who: str) -> Iterator[list[str]]:
             if '"type":6' in frames[-1]:  # a client that never pings is taken for gone
                 socket.send(json.dumps({"type": 6}) + END)
 
-    with connect(f"{socket_of(access['url'])}&access_token={access['accessToken']}", proxy=None) as socket:
+    url = f"{socket_of(access['url'])}&access_token={access['accessToken']}"
+    with connect(url, proxy=None, ping_interval=None) as socket:  # a late answer to a ping says nothing here
         socket.send(json.dumps({"protocol": "json", "version": 1}) + END)
-        assert socket.recv(timeout=60) == "{}" + END
+        assert socket.recv(timeout=PATIENCE_SECONDS) == "{}" + END
         listener = threading.Thread(target=listen, args=(socket,))
         listener.start()
         yield frames
-    listener.join(60)
+    listener.join(PATIENCE_SECONDS)
 
 
 def socket_of(url: str) -> str:
@@ -49,10 +50,8 @@ def test_a18_nobody_hears_of_anothers_jobs(signed: Site, attacks: Attacks) -> No
     with listening(signed, "bob-listens") as bobs, listening(signed, "ann-works") as anns:
         jobs = [signed.start("ann-works", prefix=f"of-ann-{number}")["id"] for number in range(100)]
         own = signed.start("bob-listens", prefix="of-bob")["id"]
-        wait_until(
-            lambda: any(own in frame and '"failed"' in frame for frame in bobs), "Bob hears of his own", seconds=180
-        )
-        wait_until(lambda: all(any(key in frame for frame in anns) for key in jobs), "Ann hears of hers", seconds=180)
+        wait_until(lambda: any(own in frame and '"failed"' in frame for frame in bobs), "Bob hears of his own")
+        wait_until(lambda: all(any(key in frame for frame in anns) for key in jobs), "Ann hears of hers")
         heard = "".join(bobs)
     assert not any(key in heard for key in jobs)
     assert "of-ann" not in heard
@@ -90,7 +89,7 @@ def test_a17_a_client_that_speaks_is_cut_off(signed: Site, attacks: Attacks) -> 
     access = signed.call("ann", "POST", "/api/negotiate").json()
     with connect(f"{socket_of(access['url'])}&access_token={access['accessToken']}", proxy=None) as socket:
         socket.send(json.dumps({"protocol": "json", "version": 1}) + END)
-        assert socket.recv(timeout=60) == "{}" + END
+        assert socket.recv(timeout=PATIENCE_SECONDS) == "{}" + END
         call = {"type": 1, "target": "job", "arguments": [{"id": "x"}]}
         socket.send(json.dumps(call) + END)
         last = "".join(str(frame) for frame in socket)

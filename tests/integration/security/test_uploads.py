@@ -65,7 +65,7 @@ def wait_for_end(site: Site, who: str, key: str) -> dict[str, Any]:
         found: dict[str, Any] = site.call(who, "GET", f"/api/jobs/{key}").json()
         return found
 
-    wait_until(lambda: read()["finishedAt"] is not None, "it ends", seconds=60)
+    wait_until(lambda: read()["finishedAt"] is not None, "it ends")
     return read()
 
 

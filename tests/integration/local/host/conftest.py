@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -9,8 +10,18 @@ import pytest
 from azure.storage.queue.aio import QueueServiceClient
 
 from scripts.local.azurite import AzuriteServer
+from scripts.local.host import queues
 from scripts.local.host.settings import QueueSettings
-from tests.integration.local.host.harness import Body, BrokenService, HostProcess, Listening, Queue, queue_name
+from scripts.local.host.waiting import is_set_within
+from tests.integration.local.host.harness import (
+    Body,
+    BrokenService,
+    HostProcess,
+    Listening,
+    Queue,
+    queue_name,
+    wait_until,
+)
 
 MakeQueue = Callable[..., Awaitable[Queue]]
 Listen = Callable[..., Listening]
@@ -74,6 +85,34 @@ async def listen(storage: str) -> AsyncIterator[Listen]:
     yield start
     for listening in started:
         await listening.stop()
+
+
+class Pauses:
+    """Every wait of listeners and leases in this process: how long each was to be, and how many are under way."""
+
+    def __init__(self) -> None:
+        self.delays: list[timedelta] = []
+        self.under_way = 0
+
+    async def is_set_within(self, event: asyncio.Event, delay: timedelta) -> bool:
+        self.delays.append(delay)
+        self.under_way += 1
+        try:
+            return await is_set_within(event, delay)
+        finally:
+            self.under_way -= 1
+
+    async def some_more(self) -> None:
+        """Return after several further polls."""
+        wanted = len(self.delays) + 3
+        await wait_until(lambda: len(self.delays) >= wanted, "three more waits")
+
+
+@pytest.fixture
+def pauses(monkeypatch: pytest.MonkeyPatch) -> Pauses:
+    pauses = Pauses()
+    monkeypatch.setattr(queues, "is_set_within", pauses.is_set_within)
+    return pauses
 
 
 @pytest.fixture

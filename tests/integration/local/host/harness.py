@@ -25,9 +25,10 @@ from scripts.local.host.queues import QueueListener
 from scripts.local.host.settings import QueueSettings
 from scripts.local.host.storage import QueueStorage
 from scripts.local.process import ChildProcess, Command
+from tests.support.waiting import PATIENCE_SECONDS
 
 ROOT = Path(__file__).parents[4]
-DEADLINE = timedelta(seconds=20)
+DEADLINE = timedelta(seconds=PATIENCE_SECONDS)
 
 Body = Callable[[QueueMessage], Awaitable[Any]]
 

@@ -8,7 +8,6 @@ import re
 import shutil
 import signal
 import socket
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -120,28 +119,24 @@ async def test_at_the_deadline_invocations_are_cancelled_and_threads_left(
 ) -> None:
     host = start_host(SAMPLE_APP, "--drain-seconds", "0.5")
     await host.ready()
-    await queue.send('{"n": 1, "sleep": 60, "block": true}')
+    await queue.send('{"n": 1, "sleep": 3600, "block": true}')
     await _wait_for(events, "started 1 try 1")
-    began = time.monotonic()
     host.request_stop()
     assert await host.ended() == 0
-    assert time.monotonic() - began < 30, "and not after the 60 s of the body"
     assert events() == ["started 1 try 1", "released 1"]
     assert "cancelling 1 running invocations" in host.output
     assert await queue.count() == 0  # it returned after its clean-up, so its message is done
 
 
 async def test_a_stalled_client_does_not_hold_the_end_up(events: Events, start_host: StartHost) -> None:
-    host = start_host(SAMPLE_APP)
+    host = start_host(SAMPLE_APP, "--drain-seconds", "3600")
     url = httpx.URL(await host.ready())
     with socket.create_connection((url.host, url.port)) as stalled:
         stalled.sendall(b"POST /api/health HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nhalf")
         async with httpx.AsyncClient(base_url=url) as client:
             await client.get("/api/health")  # so that the half request was read
-        began = time.monotonic()
         host.request_stop()
         assert await host.ended() == 0
-    assert time.monotonic() - began < 3
 
 
 async def test_a_second_signal_ends_it_at_once(queue: Queue, events: Events, start_host: StartHost) -> None:
@@ -163,11 +158,10 @@ async def test_many_requests_at_once_and_slow_clients(events: Events, start_host
     try:
         for half_sent in stalled[:25]:
             half_sent.sendall(b"POST /api/health HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nhalf")
-        async with httpx.AsyncClient(base_url=url, limits=httpx.Limits(max_connections=None)) as client:
-            began = time.monotonic()
-            answers = await asyncio.gather(*(client.get("/api/slow") for _ in range(60)))
+        async with httpx.AsyncClient(base_url=url, limits=httpx.Limits(max_connections=None), timeout=180) as client:
+            # each is answered when all have come: one after the other they would wait for ever
+            answers = await asyncio.gather(*(client.get("/api/together?count=60") for _ in range(60)))
             assert {answer.status_code for answer in answers} == {200}
-            assert time.monotonic() - began < 5  # one after the other: 30 s
     finally:
         for client_socket in stalled:
             client_socket.close()

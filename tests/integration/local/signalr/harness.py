@@ -8,7 +8,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -22,6 +22,7 @@ import jwt
 from scripts.local.node import find_node
 from scripts.local.process import Command
 from tests.support.hub import ControlledHub
+from tests.support.waiting import PATIENCE_SECONDS, wait_until
 
 ROOT = Path(__file__).parents[4]
 CLIENT_FILE = ROOT / "web" / "vendor" / "signalr-10.0.11.min.js"
@@ -29,15 +30,6 @@ KEY = "a-key-of-the-tests-that-is-long-enough-for-hs256"
 API_VERSION = "api-version=2022-06-01"
 Event = dict[str, Any]
 Claims = Mapping[str, object]
-
-
-def wait_until(condition: Callable[[], bool], what: str, seconds: float = 30) -> None:
-    """Return as soon as the condition holds; fail after the time, saying what did not happen."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            raise AssertionError(f"not within {seconds} s: {what}")
-        time.sleep(0.01)
 
 
 def sign(audience: str, claims: Claims | None = None, *, lifetime: float = 600, key: str = KEY) -> str:
@@ -50,19 +42,16 @@ class StandIn(ControlledHub):
 
     def __init__(self, *options: str) -> None:
         self.output: list[str] = []
-        self.http = httpx.Client(timeout=10)
+        self.http = httpx.Client(timeout=PATIENCE_SECONDS)
         self._options = options
         super().__init__(KEY, emit=lambda _name, line: self.output.append(line))
 
-    def end(self, how: signal.Signals) -> float:
-        """End it with a signal; returns the seconds that it took."""
+    def end(self, how: signal.Signals) -> None:
+        """End it with a signal, and wait until it has ended."""
         assert self.pid is not None
-        began = time.monotonic()
         os.kill(self.pid, how)
         wait_until(lambda: self.exit_code is not None, f"the end by {how.name}")
-        duration = time.monotonic() - began
         self.stop()
-        return duration
 
     def close(self) -> None:
         """Stop it if it still runs."""
@@ -182,9 +171,9 @@ class HubClients:
         """The client's events of this name, in order."""
         return [each for each in list(self.events) if (each.get("client"), each["event"]) == (client, event)]
 
-    def wait_for(self, client: str, event: str, *, count: int = 1, seconds: float = 30) -> Event:
+    def wait_for(self, client: str, event: str, *, count: int = 1) -> Event:
         """Wait until the event has happened `count` times to the client; returns the last of these."""
-        wait_until(lambda: len(self.of(client, event)) >= count, f"{count} x {event!r} of {client}", seconds)
+        wait_until(lambda: len(self.of(client, event)) >= count, f"{count} x {event!r} of {client}")
         return self.of(client, event)[count - 1]
 
     def wait_for_push(self, client: str, argument: object) -> None:
@@ -198,7 +187,7 @@ class HubClients:
     def close(self) -> None:
         """End all clients."""
         self._commands.close()
-        self._process.wait(5)
+        self._process.wait(PATIENCE_SECONDS)
         self._reading.join()
         if self._process.stdout is not None:
             self._process.stdout.close()

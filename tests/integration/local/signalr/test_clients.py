@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.integration.local.signalr.harness import API_VERSION, AppServer, HubClients, StandIn, wait_until
+from tests.integration.local.signalr.harness import API_VERSION, AppServer, HubClients, StandIn
+from tests.support.waiting import wait_until
 
 MESSAGE = {"target": "job", "arguments": [{"id": "1"}]}
 

@@ -15,6 +15,7 @@ from fastapi.responses import HTMLResponse, JSONResponse
 
 log = logging.getLogger("sample")
 api = FastAPI()
+_together: dict[int, asyncio.Barrier] = {}
 
 
 def note(event: str) -> None:
@@ -35,6 +36,12 @@ async def health() -> dict[str, str]:
 @api.get("/api/slow")
 async def slow() -> dict[str, str]:
     await asyncio.sleep(0.5)
+    return {"status": "ok"}
+
+
+@api.get("/api/together")
+async def together(count: int) -> dict[str, str]:
+    await _together.setdefault(count, asyncio.Barrier(count)).wait()
     return {"status": "ok"}
 
 
@@ -66,7 +73,7 @@ async def run(msg: func.QueueMessage, context: func.Context) -> None:
     if job.get("fail"):
         raise RuntimeError("on purpose")
     if job.get("block"):  # a thread that nobody can stop
-        asyncio.get_running_loop().run_in_executor(None, time.sleep, 60)
+        asyncio.get_running_loop().run_in_executor(None, time.sleep, 3600)
     try:
         await asyncio.sleep(job.get("sleep", 0))
     except asyncio.CancelledError:
