@@ -16,9 +16,11 @@ from scripts.local.state import State, temporary_folder
 from scripts.staged_jobs import Stage
 from tests.support.bell import Bell
 from tests.support.client import Person
+from tests.support.waiting import PATIENCE_SECONDS
 
-#: The machine may be busy: how many milliseconds to wait for what must come at all.
-expect.set_options(timeout=30_000)
+#: Milliseconds to wait for what must come at all.
+_PATIENCE = PATIENCE_SECONDS * 1_000
+expect.set_options(timeout=_PATIENCE)
 
 _ARGUMENTS = ["--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
 
@@ -90,6 +92,7 @@ def visitor(browser: Browser, noise: Noise) -> Iterator[Callable[..., Page]]:
     def open_page(url: str, *, like: Page | None = None, **options: Any) -> Page:
         if like is None:
             context = browser.new_context(viewport={"width": 1280, "height": 800}, **options)
+            context.set_default_timeout(_PATIENCE)
             contexts.append(context)
         else:
             context = like.context

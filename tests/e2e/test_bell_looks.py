@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import sys
-import time
 from collections.abc import Callable
 
 import pytest
@@ -25,8 +24,8 @@ LOOKS: dict[str, dict[str, str]] = {
     "forced": {"forced_colors": "active"},
 }
 WIDTHS = (1280, 640, 320)
-OPENS_WITHIN = 300
-SLOW_WITHIN = 5.0
+#: What a page may load before the bell is usable: with a slow line that is what takes the time.
+MAX_BYTES = 150_000
 
 #: Elements that stick out of the page or of the panel, and controls that a finger would miss.
 TOO_WIDE = "document.documentElement.scrollWidth > document.documentElement.clientWidth"
@@ -156,14 +155,13 @@ def test_on_a_slow_line_it_is_usable_soon_and_does_nothing_twice(stack: Stack, s
     slow = {"offline": False, "latency": 400, "downloadThroughput": 50_000, "uploadThroughput": 50_000}
     network.send("Network.enable")
     network.send("Network.emulateNetworkConditions", slow)
-    started = time.monotonic()
     page.goto(stack.guest_url, wait_until="commit")
     bell = Bell(page)
     bell.button.click()
     expect(bell.panel).to_contain_text(re.compile("Loading your jobs|No jobs"))
-    usable = time.monotonic() - started
-    sys.stdout.write(f"on a slow line (400 ms, 50 kB/s) the bell is usable after {usable:.1f} s\n")
-    assert usable < SLOW_WITHIN
+    loaded = page.evaluate(LOADED)
+    sys.stdout.write(f"the bell is usable after {loaded:,} bytes\n")
+    assert 10_000 < loaded < MAX_BYTES
     expect(bell.panel).to_contain_text("No jobs")
     before = bell.panel.bounding_box()
     stage.put(bell.user_id, "failed")
@@ -189,29 +187,47 @@ def test_on_a_slow_line_it_is_usable_soon_and_does_nothing_twice(stack: Stack, s
     assert requests == ["POST"]
 
 
-def test_500_jobs_open_at_once(stack: Stack, stage: Stage, visitor: Visitor) -> None:
-    """All of them have been shown, page by page, before the panel is opened once more."""
+#: All that came over the line so far, headers included.
+LOADED = """() => ['navigation', 'resource'].flatMap((type) => performance.getEntriesByType(type))
+    .reduce((sum, entry) => sum + entry.transferSize, 0)"""
+
+
+def test_500_jobs_open_as_easily_as_50(stack: Stack, stage: Stage, visitor: Visitor) -> None:
+    """All of them have been shown, page by page, before the panel is opened once more.
+
+    What is measured is the processor's time in the page, not how long a busy machine takes for it.
+    """
     bell = Bell(visitor(stack.guest_url))
     stage.put_many(bell.user_id, 500, "succeeded")
     bell.page.reload()
     bell.expect_name("Background jobs, 500 new")
-    measure = """() => new Promise((done) => {
-        const bell = document.querySelector('job-bell').shadowRoot.querySelector('.bell');
-        const began = performance.now();
-        bell.click();
-        requestAnimationFrame(() => setTimeout(() => done(performance.now() - began)));
+    click = """() => new Promise((done) => {
+        document.querySelector('job-bell').shadowRoot.querySelector('.bell').click();
+        requestAnimationFrame(() => setTimeout(done));
     })"""
-    first = bell.page.evaluate(measure)
+    devtools = bell.page.context.new_cdp_session(bell.page)
+    devtools.send("Performance.enable", {"timeDomain": "threadTicks"})
+
+    def computed() -> float:
+        metrics = devtools.send("Performance.getMetrics")["metrics"]
+        return float(next(metric["value"] for metric in metrics if metric["name"] == "TaskDuration"))
+
+    def opening() -> float:
+        before = computed()
+        bell.page.evaluate(click)
+        return computed() - before
+
+    first = opening()
     expect(bell.rows).to_have_count(50)
     more = bell.panel.get_by_role("button", name="Show more")
     for page in range(2, 11):
         more.click()
         expect(bell.rows).to_have_count(page * 50)
     bell.page.keyboard.press("Escape")
-    again = bell.page.evaluate(measure)
+    again = opening()
     expect(bell.rows).to_have_count(500)
-    sys.stdout.write(f"with 500 jobs the panel opens in {first:.0f} ms with 50 rows, in {again:.0f} ms with all rows\n")
-    assert max(first, again) < OPENS_WITHIN
+    sys.stdout.write(f"opening the panel takes {first * 1e3:.0f} ms with 50 rows, {again * 1e3:.0f} ms with 500\n")
+    assert again < 5 * first
 
 
 def test_every_status_has_a_word_and_an_icon_besides_its_colour(stack: Stack, stage: Stage, visitor: Visitor) -> None:

@@ -224,7 +224,7 @@ class TestActing:
         told = []
         for page in pages:
             said = page.get_by_role("dialog").get_by_text(re.compile(r"^[\d,]+ jobs? retried$"))
-            expect(said).to_be_visible(timeout=120 * SECONDS)
+            expect(said).to_be_visible()
             told.append(int(said.inner_text().split()[0].replace(",", "")))
         assert sum(told) == 1_200
         with psycopg.connect(stack.database_url) as connection:
@@ -236,7 +236,7 @@ class TestActing:
         page.get_by_role("dialog").get_by_role("button", name="Close").click()
         page.get_by_role("button", name="Cancel all that match").click()
         page.get_by_role("button", name="Cancel 1,200 jobs").click()
-        expect(page.get_by_text("1,200 jobs cancelled", exact=True)).to_be_visible(timeout=120 * SECONDS)
+        expect(page.get_by_text("1,200 jobs cancelled", exact=True)).to_be_visible()
 
     def test_what_is_left_alone_is_told_with_its_reason(self, stack: Stack, admin: Admin) -> None:
         store(stack.database_url, user_id="refused", status="pending", unique_key="only-one", since=recent(), **PARKED)
@@ -314,8 +314,8 @@ class TestLive:
         key = ann.start("nowhere/again/")
         ann.wait_for_end(key)
         stack.hub.start()
-        expect(page.get_by_label(f"Select job {key}")).to_be_attached(timeout=45 * SECONDS)
-        expect(page.get_by_text("Live", exact=True)).to_be_visible(timeout=45 * SECONDS)
+        expect(page.get_by_label(f"Select job {key}")).to_be_attached()
+        expect(page.get_by_text("Live", exact=True)).to_be_visible()
 
 
 class TestPeople:

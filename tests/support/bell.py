@@ -58,7 +58,7 @@ class Bell:
 
     def expect_live(self) -> None:
         """Wait until pushes arrive; the panel must be open."""
-        expect(self.connection).to_have_text("Live", timeout=60 * SECONDS)
+        expect(self.connection).to_have_text("Live")
 
     def expect_name(self, name: str) -> None:
         """Wait until the button is called so: the counts are part of its name."""
