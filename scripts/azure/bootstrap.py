@@ -15,6 +15,7 @@ from infra.naming import Names
 from scripts.azure.arguments import region, stack_name
 from scripts.azure.cli import AzureCli, AzureError
 from scripts.azure.directory import ensure_application, ensure_federation, ensure_group
+from scripts.azure.github import ENVIRONMENT, ISSUER, GitHubError, Repository, Subjects, find_subjects
 from scripts.azure.sign_in import SCOPE, ensure_api, ensure_page, ensure_trust, ensure_user_role
 
 PROJECT: Final = "queued-jobs"
@@ -34,6 +35,8 @@ PROVIDERS: Final = (
 )
 _MAY_GRANT: Final = "Role Based Access Control Administrator"
 _KEY_API: Final = "2023-07-01"
+#: Characters that the directory takes.
+_MAX_SUBJECT: Final = 600
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         azure = AzureCli(dry_run=options.dry_run)
         account = azure.ask("account", "show")
         me = azure.ask("ad", "signed-in-user", "show")
+        subjects = options.subject or find_subjects(options.repository)
         names = Names(project=PROJECT, stack=options.stack, subscription_id=account["id"])
         _register_providers(azure)
         store = _ensure_state_store(azure, account["id"], options.location)
@@ -61,8 +65,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         deploy_client, deploy = ensure_application(azure, f"{prefix}-deploy")
         api_client, api_principal = ensure_application(azure, f"{prefix}-api")
         page_client, _ = ensure_application(azure, f"{prefix}-page")
-        ensure_federation(azure, preview_client, repository=options.repository, environment="preview")
-        ensure_federation(azure, deploy_client, repository=options.repository, environment="prod")
+        for client, environment in ((preview_client, "preview"), (deploy_client, "prod")):
+            ensure_federation(azure, client, issuer=options.issuer, subjects=subjects.of(environment))
         _grant_all(azure, account["id"], store, preview=preview, deploy=deploy, me=me["id"])
         group = f"{prefix}-database-admins"
         group_id = ensure_group(azure, group, {f"{prefix}-deploy": deploy, me["userPrincipalName"]: me["id"]})
@@ -70,7 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         ensure_page(azure, page_client, site=names.site, api=api)
         ensure_trust(azure, api, page=page_client)
         ensure_user_role(azure, api, application=api_principal, principal=deploy)
-    except AzureError as error:
+    except (AzureError, GitHubError) as error:
         print(f"bootstrap: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -111,14 +115,51 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--location", required=True, type=region, metavar="REGION", help="a region's short name, as westeurope"
     )
-    parser.add_argument("--repository", required=True, type=_repository, metavar="OWNER/NAME", help="on GitHub")
+    parser.add_argument(
+        "--repository",
+        required=True,
+        type=_repository,
+        metavar="OWNER/NAME",
+        help="on GitHub; its ids are asked for with gh, or given as OWNER@OWNER_ID/NAME@ID",
+    )
+    parser.add_argument(
+        "--subject",
+        type=_subject,
+        metavar="SUBJECT",
+        help=f"what the tokens of its jobs have as subject, with {ENVIRONMENT} in the place of the environment: for a "
+        "customised subject",
+    )
+    parser.add_argument(
+        "--issuer",
+        type=_issuer,
+        default=ISSUER,
+        metavar="URL",
+        help=f"who makes the tokens, for enterprises with an issuer of their own (default: {ISSUER})",
+    )
     parser.add_argument("--dry-run", action="store_true", help="change nothing, print the commands")
     return parser
 
 
-def _repository(text: str) -> str:
-    if not re.fullmatch(r"[\w.-]+/[\w.-]+", text):
-        raise argparse.ArgumentTypeError(f"{text!r} is no repository: write OWNER/NAME")
+def _repository(text: str) -> Repository:
+    repository = Repository.parse(text)
+    if repository is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is no repository: write OWNER/NAME, or OWNER@OWNER_ID/NAME@ID")
+    return repository
+
+
+def _subject(text: str) -> Subjects:
+    if text.count(ENVIRONMENT) != 1 or text != text.strip() or not 3 <= len(text) <= _MAX_SUBJECT or "*" in text:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} cannot be a subject: write it in full, with {ENVIRONMENT} once, in the place of the environment"
+        )
+    return Subjects(patterns={"": text})
+
+
+def _issuer(text: str) -> str:
+    if not re.fullmatch(r"https://[a-z0-9.-]+(/[\w-]+)*", text):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no issuer: write an address with https, without a slash at its end"
+        )
     return text
 
 

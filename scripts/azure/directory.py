@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+import shlex
+from collections.abc import Mapping
 from typing import Any, Final
 
-from scripts.azure.cli import AzureCli
+from scripts.azure.cli import AzureCli, AzureError
+from scripts.azure.github import ISSUER
 
-_GITHUB: Final = "https://token.actions.githubusercontent.com"
+_AUDIENCE: Final = "api://AzureADTokenExchange"
+#: Of one application, says the directory.
+_MAX_CREDENTIALS: Final = 20
 GRAPH: Final = "https://graph.microsoft.com/v1.0"
 
 
@@ -28,31 +33,44 @@ def ensure_application(azure: AzureCli, name: str) -> tuple[str, str]:
     return client_id, made["id"] if made else f"<object id of {name}>"
 
 
-def ensure_federation(azure: AzureCli, client_id: str, *, repository: str, environment: str) -> None:
-    """Let jobs of that repository's environment sign in as the application, without a secret."""
-    name = f"github-{environment}"
-    wanted = {
-        "name": name,
-        "issuer": _GITHUB,
-        "subject": f"repo:{repository}:environment:{environment}",
-        "audiences": ["api://AzureADTokenExchange"],
+def ensure_federation(azure: AzureCli, client_id: str, *, issuer: str, subjects: Mapping[str, str]) -> None:
+    """Let jobs with these subjects (by the name of the credential) sign in as the application, without a secret.
+
+    A credential with one of the names that trusts something else is changed. Others are left as they are, and told.
+    Raises `AzureError` where the application would have more than the directory allows.
+    """
+    command = ("ad", "app", "federated-credential")
+    known = azure.ask(*command, "list", "--id", client_id) if is_known(client_id) else []
+    trusted = {
+        one.get("subject"): one["name"] for one in known if one["issuer"] == issuer and _AUDIENCE in one["audiences"]
     }
-    known = azure.ask("ad", "app", "federated-credential", "list", "--id", client_id) if is_known(client_id) else []
-    command, credential = ("ad", "app", "federated-credential"), ("--parameters", json.dumps(wanted))
-    found = next((one for one in known if one["name"] == name), None)
-    if found is None:
-        azure.do(f"trust {wanted['subject']}", *command, "create", "--id", client_id, *credential)
-    elif found["subject"] != wanted["subject"]:
-        azure.do(
-            f"trust {wanted['subject']} instead of {found['subject']}",
-            *command,
-            "update",
-            "--id",
-            client_id,
-            "--federated-credential-id",
-            name,
-            *credential,
+    by_name = {one["name"]: one for one in known}
+    missing = {name: subject for name, subject in subjects.items() if subject not in trusted}
+    if len(known) + len(missing.keys() - by_name.keys()) > _MAX_CREDENTIALS:
+        raise AzureError(
+            f"The application {client_id} would have more than {_MAX_CREDENTIALS} federated credentials. Remove some: "
+            f"az ad app federated-credential list --id {client_id}"
         )
+    for name, subject in missing.items():
+        wanted = {"name": name, "issuer": issuer, "subject": subject, "audiences": [_AUDIENCE]}
+        credential = ("--id", client_id, "--parameters", json.dumps(wanted))
+        former = by_name.get(name)
+        if former is None:
+            azure.do(f"trust {subject}", *command, "create", *credential)
+        else:
+            what = f"trust {subject} instead of {_told(former)}"
+            azure.do(what, *command, "update", "--federated-credential-id", name, *credential)
+    ours = {*missing, *(name for subject, name in trusted.items() if subject in subjects.values())}
+    for name in by_name.keys() - ours:
+        print(f"azure    | NOTE: {client_id} also trusts {_told(by_name[name])}. If nothing signs in so any more:")
+        remove = ("az", *command, "delete", "--id", client_id, "--federated-credential-id", name)
+        print(f"         |   {shlex.join(remove)}", flush=True)
+
+
+def _told(credential: Mapping[str, Any]) -> str:
+    subject = credential.get("subject") or credential.get("claimsMatchingExpression")
+    issuer = "" if credential["issuer"] == ISSUER else f" of {credential['issuer']}"
+    return f"{subject}{issuer}"
 
 
 def ensure_group(azure: AzureCli, name: str, members: dict[str, str]) -> str:

@@ -6,8 +6,10 @@ know it refuses, as Azure would.
 
 from __future__ import annotations
 
+import base64
 import json
 import os
+import re
 import sys
 import uuid
 from collections import defaultdict
@@ -112,11 +114,60 @@ class Azure:
         return self.cloud["federations"].get(options["--id"], [])
 
     def ad_app_federated_credential_create(self, options: Options) -> None:
-        wanted = json.loads(options["--parameters"])
-        known = self.cloud["federations"].setdefault(options["--id"], [])
-        known[:] = [*(one for one in known if one["name"] != wanted["name"]), wanted]
+        self._trust(options["--id"], json.loads(options["--parameters"]))
 
-    ad_app_federated_credential_update = ad_app_federated_credential_create
+    def ad_app_federated_credential_update(self, options: Options) -> None:
+        wanted = json.loads(options["--parameters"])
+        known = self.cloud["federations"].get(options["--id"], [])
+        former = next((one for one in known if one["name"] == options["--federated-credential-id"]), None)
+        if former is None or wanted["name"] != former["name"]:
+            sys.exit("fake az: there is no such federated credential, or it would get another name")
+        known.remove(former)
+        self._trust(options["--id"], wanted)
+
+    def ad_app_federated_credential_delete(self, options: Options) -> None:
+        known = self.cloud["federations"][options["--id"]]
+        known[:] = [one for one in known if one["name"] != options["--federated-credential-id"]]
+
+    def _trust(self, client_id: str, wanted: dict[str, Any]) -> None:
+        """Take a credential in, within the bounds that the directory documents."""
+        known = self.cloud["federations"].setdefault(client_id, [])
+        if client_id not in {app["appId"] for app in self.cloud["apps"]}:
+            sys.exit(f"fake az: Resource '{client_id}' does not exist")
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{2,119}", wanted["name"]):
+            sys.exit(f"fake az: Invalid value specified for property 'name': {wanted['name']}")
+        if not all(0 < len(text) <= 600 for text in (wanted["issuer"], wanted["subject"], *wanted["audiences"])):
+            sys.exit("fake az: a property is empty or too long")
+        for one in known:
+            if one["name"] == wanted["name"] or (one["issuer"], one["subject"]) == (
+                wanted["issuer"],
+                wanted["subject"],
+            ):
+                sys.exit("fake az: FederatedIdentityCredential exists already: by its name, or by issuer and subject")
+        if len(known) >= 20:
+            sys.exit("fake az: The number of federated identity credentials exceeds the maximum of 20")
+        known.append(wanted)
+
+    def login(self, options: Options) -> Any:
+        """Exchange the token of another issuer: the trust must match to the letter."""
+        payload = options["--federated-token"].split(".")[1]
+        claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+        known = self.cloud["federations"].get(options["--username"], [])
+        issued = [one for one in known if one["issuer"] == claims["iss"]]
+        if not issued:
+            sys.exit(
+                "fake az: AADSTS700211: No matching federated identity record found for presented assertion issuer"
+            )
+        subject = f"for presented assertion subject '{claims['sub']}'"
+        if not any(one["subject"] == claims["sub"] for one in issued):
+            if any(one["subject"].lower() == claims["sub"].lower() for one in issued):
+                sys.exit(
+                    f"fake az: AADSTS7002138: No matching federated identity record found {subject}. Case-sensitive"
+                )
+            sys.exit(f"fake az: AADSTS700213: No matching federated identity record found {subject}")
+        if not any(one["subject"] == claims["sub"] and claims["aud"] in one["audiences"] for one in issued):
+            sys.exit("fake az: AADSTS700212: No matching federated identity record found for presented audience")
+        return [{"id": SUBSCRIPTION, "user": {"name": options["--username"], "type": "servicePrincipal"}}]
 
     def ad_group_list(self, options: Options) -> Any:
         return self._starting(self.cloud["teams"], options)
