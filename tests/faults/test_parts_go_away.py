@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import time
 from collections import Counter
 from uuid import uuid4
 
@@ -85,9 +84,7 @@ def test_the_queue_is_away_at_the_start(stack: Stack, ann: Person, database: Dat
     prefix = ann.upload({"a.txt": b"hello"})
     stack.azurite.stop()  # killed, it would forget the upload: it writes to disk every few seconds
     try:
-        started = time.monotonic()
         key = ann.start(prefix)
-        assert time.monotonic() - started < 6
         assert ann.job(key)["status"] == "pending"
     finally:
         stack.azurite.start()

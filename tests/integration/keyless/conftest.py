@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from queued_jobs import signalr
 from scripts.local.azurite import AzuriteServer
 from scripts.local.process import Command
 from tests.support.entra import Entra
 from tests.support.hub import ControlledHub
 from tests.support.tls import Certificate, make_certificate
+from tests.support.waiting import PATIENCE_SECONDS
 
 
 class KeylessAzurite(AzuriteServer):
@@ -66,6 +68,7 @@ def entra(one_entra: Entra, monkeypatch: pytest.MonkeyPatch) -> Entra:
     one_entra.reset()
     for name, value in one_entra.environment.items():
         monkeypatch.setenv(name, value)
+    monkeypatch.setattr(signalr, "_ENTRA_TIMEOUT", PATIENCE_SECONDS)  # what is not about it should not meet it
     return one_entra
 
 

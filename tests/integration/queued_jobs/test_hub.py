@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import time
 
 import pytest
 
@@ -34,12 +33,9 @@ async def test_a_hub_that_hangs_costs_three_pushes_however_many_owners_there_are
         port = hole.sockets[0].getsockname()[1]
         connection = ConnectionString(endpoint=f"http://127.0.0.1:{port}", access_key="k" * 44)
         notifier = SignalRNotifier(connection, JobRegistry([Demo]))
-        started = time.monotonic()
         with pytest.raises(PushFailed, match="did not answer"):
             await notifier.job_changed(*jobs)
-        took = time.monotonic() - started
         await notifier.close()
         for writer in writers:
             writer.close()
-    assert owners == [b"user-0", b"user-1", b"user-2"]
-    assert took < 50, "half a second for each owner would be a hundred"
+    assert owners == [b"user-0", b"user-1", b"user-2"], "half a second for each owner would be a hundred"

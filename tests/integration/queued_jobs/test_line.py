@@ -24,6 +24,7 @@ from queued_jobs import (
 from queued_jobs.errors import JobsError
 from queued_jobs.model import JobKey
 from tests.integration.queued_jobs.conftest import Shop
+from tests.support.waiting import PATIENCE_SECONDS
 
 WORKERS = 8
 OWNERS = ("ann", "bob", "cleo")
@@ -41,6 +42,7 @@ class Export(JobRunner[Step, Step]):
     running: ClassVar[Counter[str]] = Counter()
     most: ClassVar[Counter[str]] = Counter()
     started: ClassVar[dict[str, list[JobKey]]] = defaultdict(list)
+    all_places_taken: ClassVar[dict[str, asyncio.Event]] = defaultdict(asyncio.Event)
     dice: ClassVar[random.Random] = random.Random(1)
 
     @classmethod
@@ -54,12 +56,20 @@ class Export(JobRunner[Step, Step]):
         if ctx.job.attempt == 1:
             self.started[owner].append(ctx.job.id)
         try:
-            await asyncio.sleep(0.02)  # long enough for others to try
+            await self._together(owner)
+            await asyncio.sleep(0.02)  # others may try meanwhile
             if self.dice.random() < 0.2:
                 raise OSError("not now")
             return request
         finally:
             self.running[owner] -= 1
+
+    async def _together(self, owner: str) -> None:
+        """Stay until as many have run at once as may, however slow this machine is."""
+        if self.most[owner] == self.concurrency:
+            self.all_places_taken[owner].set()
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            await self.all_places_taken[owner].wait()
 
 
 class Report(JobRunner[Step, Step]):

@@ -58,21 +58,28 @@ def test_a42_methods(site: Site, attacks: Attacks) -> None:
         assert is_problem(answer, 405)
 
 
+def quickest(site: Site) -> float:
+    """Return how many seconds the quickest of some requests took."""
+    times = []
+    for _ in range(10):
+        started = time.monotonic()
+        assert site.call("ann", "GET", "/api/jobs/mine").status_code == 200
+        times.append(time.monotonic() - started)
+    return min(times)
+
+
 def test_a45_two_hundred_slow_sockets(signed: Site, attacks: Attacks) -> None:
+    alone = quickest(signed)
     parts = urlsplit(signed.host.page_url)
     sockets = [socket.create_connection((str(parts.hostname), int(parts.port or 0)), timeout=30) for _ in range(200)]
     try:
         for slow in sockets:
             slow.sendall(b"POST /api/jobs/zip-builder HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n")
-        times = []
-        for _ in range(5):
-            started = time.monotonic()
-            assert signed.call("ann", "GET", "/api/jobs/mine").status_code == 200
-            times.append(time.monotonic() - started)
-        assert min(times) < 1
+        slowed = quickest(signed)
     finally:
         for slow in sockets:
             slow.close()
+    assert slowed < 20 * alone
     attacks.note("A45", "200 sockets that never end their request; others are served", [200])
 
 

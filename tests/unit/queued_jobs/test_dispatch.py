@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections import Counter
 from collections.abc import Callable
 from datetime import timedelta
@@ -71,10 +70,8 @@ class TestAQueueThatHangs:
         self, world: World, caplog: pytest.LogCaptureFixture
     ) -> None:
         world.queues = FaultyQueues(lambda queue, message: False, lasts=0.5)
-        started = time.monotonic()
         batch = await many(world, 1_000)
-        assert time.monotonic() - started < 30, "eight at a time they would take a minute"
-        assert world.queues.tried == {"demo": 8}
+        assert world.queues.tried == {"demo": 8}, "all of them, eight at a time, would take a minute"
         assert not any(handle.sent for handle in batch.handles)
         assert owed(world) == len(world.repository.jobs) == 1_000
         assert "992 messages are left to the sweeper" in caplog.text
