@@ -74,6 +74,8 @@ class Archive:
         self._folders: dict[str, str] = {}
         #: Files and folders: one set, since to put two together for each file would take long with many.
         self._taken: set[str] = set()
+        #: The last number behind each name, so that a thousand files of one name are not all counted for each further.
+        self._numbers: dict[str, int] = {}
 
     @classmethod
     @contextmanager
@@ -101,12 +103,12 @@ class Archive:
         for folder in folders:
             wanted = parent + folder
             if wanted.casefold() not in self._folders:
-                actual = unused_name(wanted, self._files)
+                actual = unused_name(wanted, self._files, self._numbers)
                 self._folders[wanted.casefold()] = actual
                 self._taken.add(actual.casefold())
             # folders that differ in case only are one
             parent = f"{self._folders[wanted.casefold()]}/"
-        placed = unused_name(parent + last, self._taken)
+        placed = unused_name(parent + last, self._taken, self._numbers)
         self._files.add(placed.casefold())
         self._taken.add(placed.casefold())
         return placed
@@ -125,14 +127,17 @@ def safe_name(name: str) -> str:
     return _shortened("/".join(parts) or "unnamed", _MAX_NAME_BYTES)
 
 
-def unused_name(name: str, used: set[str]) -> str:
-    """Return the name, or with `~2`, `~3` before its suffix while it differs from a used one in case only, or not."""
+def unused_name(name: str, used: set[str], numbers: dict[str, int]) -> str:
+    """Return the name, or with `~2`, `~3` before its suffix while it differs from a used one in case only, or not.
+
+    `numbers` remembers how far the counting came, for the next call with the same name.
+    """
     stem, dot, suffix = name.rpartition(".")
     if not stem or "/" in suffix:
         stem, dot, suffix = name, "", ""
-    candidate, number = name, 1
+    candidate = name
     while candidate.casefold() in used:
-        number += 1
+        number = numbers[name.casefold()] = numbers.get(name.casefold(), 1) + 1
         tail = f"~{number}{dot}{suffix}"
         candidate = _shortened(stem, _MAX_NAME_BYTES - len(tail.encode())) + tail
     return candidate

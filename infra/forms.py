@@ -12,7 +12,7 @@ NOBODY: Final = "00000000-0000-0000-0000-000000000000"
 _LONGEST_STACK_NAME: Final = 40
 _STACK_NAME: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _REGION: Final = re.compile(r"[a-z0-9]+")
-_EMAIL: Final = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
+_EMAIL: Final = re.compile(r"[^@\s]+@[^@\s.]+(\.[^@\s.]+)+")
 #: Addresses that nobody on the internet has; in rules of a firewall the first stands for all of Azure.
 _INSIDE: Final = tuple(
     ipaddress.IPv4Network(network)

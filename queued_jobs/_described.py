@@ -7,12 +7,15 @@ import traceback
 
 from queued_jobs.errors import InvalidRequest, JobTimeout, ResultTooLarge, StoreRefused
 from queued_jobs.model import JobError
-from queued_jobs.redact import masked, storable
+from queued_jobs.redact import storable
 
 logger = logging.getLogger(__name__)
 
+_MAX_TYPE = 200
 _MAX_MESSAGE = 2_000
 _MAX_TRACEBACK = 20_000
+#: Of one frame, or of one of the messages.
+_MAX_ENTRY = 4_000
 
 #: Errors of the library's own have names on the wire that do not follow a class being renamed.
 _TYPES: dict[type[Exception], str] = {
@@ -24,19 +27,32 @@ _TYPES: dict[type[Exception], str] = {
 
 
 def described(exc: Exception) -> JobError:
-    """Return type, message with its causes, and traceback as bounded text without credentials."""
+    """Return type, message with its causes, and traceback as bounded text without credentials.
+
+    What an error says may be of any length, and its frames are read from files, so call it off the event loop.
+    """
     texts: list[str] = []
     link: BaseException | None = exc
     while link is not None and len(texts) < 5:
         texts.append(_text(link))
         link = link.__cause__ or (None if link.__suppress_context__ else link.__context__)
-    # masked before the cut, which could part a credential from its name; the end names the place
-    trace = masked("".join(traceback.format_exception(exc)))[-_MAX_TRACEBACK:]
     return JobError(
-        type=_TYPES.get(type(exc), type(exc).__name__),
+        type=_TYPES.get(type(exc)) or storable(type(exc).__name__, _MAX_TYPE),
         message=storable("\nCaused by: ".join(texts), _MAX_MESSAGE),
-        traceback=storable(trace, _MAX_TRACEBACK),
+        traceback=_trace(exc),
     )
+
+
+def _trace(exc: Exception) -> str:
+    """Return the last entries of the traceback: its end names the place."""
+    entries: list[str] = []
+    length = 0
+    for entry in reversed(traceback.format_exception(exc)):
+        entries.append(storable(entry, _MAX_ENTRY))
+        length += len(entries[-1])
+        if length >= _MAX_TRACEBACK:
+            break
+    return "".join(reversed(entries))[-_MAX_TRACEBACK:]
 
 
 def _text(exc: BaseException) -> str:

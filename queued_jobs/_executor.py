@@ -30,6 +30,7 @@ from queued_jobs.errors import (
 )
 from queued_jobs.message import Due, JobMessage
 from queued_jobs.model import QueuedJob
+from queued_jobs.offload import offload
 from queued_jobs.results import dumped
 from queued_jobs.succession import wake_successors
 
@@ -188,37 +189,38 @@ class _Attempt:
             return None
         except JobCancelled as exc:
             if not self._ctx.cancel_requested:
-                return self._failing(exc)  # the body made it up
+                return await self._failing(exc)  # the body made it up
             return lambda: repository.finish_cancelled(job)
         except asyncio.CancelledError as exc:
             if _being_cancelled():
                 raise
             if not self._ctx.lease_lost:
-                return self._failing(RuntimeError(f"The body let a cancellation of its own escape: {exc!r}"))
+                return await self._failing(RuntimeError(f"The body let a cancellation of its own escape: {exc!r}"))
             self._discard_when_it_comes()
             self._log("stopped: %s", LeaseLost())
             return None
         except Exception as exc:  # noqa: BLE001 (whatever a body raises becomes the row's error)
             if not limit.expired():
-                return self._failing(exc)
+                return await self._failing(exc)
             late = JobTimeout(f"The attempt took longer than {self._runner.timeout}.")
             self._ctx.stop(late)
             self._discard_when_it_comes()
-            return self._failing(late)
+            return await self._failing(late)
         return lambda: self._succeed(data)
 
     async def _rolled_back(self) -> QueuedJob | None:
-        return await self._failing(RuntimeError("ctx.complete was called, but its transaction was rolled back."))()
+        error = RuntimeError("ctx.complete was called, but its transaction was rolled back.")
+        return await (await self._failing(error))()
 
     async def _succeed(self, data: dict[str, Any] | None) -> QueuedJob | None:
         try:
             return await self._repository.succeed(self._job, data)
         except StoreRefused as exc:
-            return await self._failing(exc)()
+            return await (await self._failing(exc))()
 
-    def _failing(self, exc: Exception) -> Finish:
+    async def _failing(self, exc: Exception) -> Finish:
         job, repository = self._job, self._repository
-        error = described(exc)
+        error = await offload(described, exc)
         retry_in = self._runner.retry.retry_in(exc, job.attempt)
         self._retry_in = retry_in or timedelta()
         self._log("failing: %s: %s", error.type, error.message.replace("\n", " "))

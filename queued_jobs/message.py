@@ -36,8 +36,8 @@ class JobMessage:
         """Read a message; raises `RejectedMessage` for anything else that can lie on a queue."""
         try:
             data = json.loads(body)
-            if data["v"] != 1:
-                raise ValueError(f"version {data['v']!r} is not 1")
+            if data["v"] != 1:  # not repeated: it may be of any length
+                raise ValueError("its version is not 1")
             gen, key = data["gen"], data["id"]
             if not _is_positive(gen):
                 raise ValueError("gen is not a positive integer")

@@ -3,33 +3,97 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from typing import Any
 
-_SECRETS = re.compile(
-    r"""(?ix)
-    (?P<name>
-        (?:\bsig|AccountKey|AccessKey|SharedAccessKey|SharedAccessSignature|password|passwd|pwd|secret|token
-           |api[_-]?key|functions-key)
-        ["']?\s*[=:]\s*
-      | \b(?:Bearer|Basic|SharedKey)\s+
-      | ://[^/\s:@]*:(?=[^/\s]+@)
-      | (?=\beyJ[\w-]{8,}\.[\w-]+\.)
-    )
-    (?P<value>"[^"]*" | '[^']*' | [^\s"'&;,<>]+(?=@[\w.-]+(?:[:/?\s]|$)) | [^\s"'&;,<>@]+)
-    """
-)
+_HIDDEN = "***"
+#: So much of a long text is looked at beyond the part that is kept, for the name of a credential to be whole.
+_MARGIN = 1_024
+#: No longer is the name of a credential, and no shorter is one with its name.
+_MAX_NAME, _MIN_SECRET = 64, 5
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 
+def _credentials(*, cut: bool) -> re.Pattern[str]:
+    """Compile a pattern whose first group is what stays of a credential; with `cut`, the text may end amid one.
+
+    It reads each character a bounded number of times: what is repeated is possessive, and whatever begins a match is
+    not part of what is scanned before it. Names are sorted by their first letter, to pass over others in one step.
+    """
+    at, rest = (r"(?:@|\Z)", r"[\s\S]*+") if cut else ("@", r"[^\n]*+")
+    value = rf"""
+        (?: (?: "[^"\\]*+ (?: \\[\s\S] [^"\\]*+ )*+" )++ (?: " {rest} )?
+          | (?: '[^'\\]*+ (?: \\[\s\S] [^'\\]*+ )*+' )++ (?: ' {rest} )?
+          | \\++ (?: "[^"]*+" | '[^']*+' )
+          | \\*+ ["'] {rest}
+          | [^\s"'&;,<>]++ )
+    """
+    assigned = r"""\\*+ ["']? \s*+ [=:] \s*+"""
+    # "token: Bearer ..." and "Bearer token: ...": the value of the one is the name of the next
+    scheme = _ends("bearer", "basic", "sharedkey")
+    names = ("sig", "signature", "key", "pwd", "passwd", "password", "passphrase", "secret", "token")
+    return re.compile(
+        rf"""(?x)
+        (   (?: [sS] (?i: (?<![^\W_]s) ig | ecret | hared[_-]?access[_-]?(?:key|signature) )
+              | [aA] (?i: (?:ccount|ccess|pi) [_-]?key )
+              | [pP] (?i: ass(?:word|wd|phrase) | wd | rivate[_-]?key )
+              | [tT] (?i: oken )
+              | [fF] (?i: unctions[_-]?key ) ) {assigned}
+          | (?: [bB] (?i: (?<!\w.) (?: earer | asic ) ) | [sS] (?i: (?<!\w.) haredkey ) ) \s++
+          | (?<![^\W_]) (?= [eE][yY][jJ] [\w-]{{8}} )
+          | ( :// [^/\s:@]*+ : ) (?= [^/\s@]*+ {at} )
+        )
+        (?(2) [^/\s@]*+ (?: @ (?= [^\s"'<>@]*+ {at} ) [^\s"'<>@]*+ )*+
+            | {value} (?: (?: {scheme} \s++
+                            | {_ends(*names)} {assigned}
+                            | {_ends(*(f"{name}[=:]" for name in names))} \s++ ) {value} )*+ )
+        """
+    )
+
+
+def _ends(*words: str) -> str:
+    return f"(?i: {' | '.join(f'(?<={word})' for word in words)} )"
+
+
+_WHOLE, _CUT = _credentials(cut=False), _credentials(cut=True)
+
+
 def masked(text: str) -> str:
-    """Replace what looks like a credential with `***`."""
-    return _SECRETS.sub(lambda found: f"{found['name']}***", text)
+    """Replace what looks like a credential with `***`, in time that grows as the text does."""
+    return _hidden(_WHOLE, text)
 
 
 def storable(text: str, limit: int) -> str:
     """Return text that Postgres takes and a terminal survives, at most `limit` characters, credentials masked.
 
-    Control and bidirectional-override characters and lone surrogates become U+FFFD; line breaks and tabs stay.
+    Control and bidirectional-override characters become U+FFFD, lone surrogates `?`; line breaks and tabs stay. A long
+    text takes no longer: it is cut first, and a credential that the cut has parted is masked too.
     """
-    clean = _CONTROL.sub("\ufffd", text.replace("\r\n", "\n"))
-    clean = masked(clean.encode("utf-8", "replace").decode("utf-8"))
-    return clean if len(clean) <= limit else clean[: limit - 1] + "\u2026"
+    most = limit + _MARGIN
+    clean = text[: 2 * most].replace("\r\n", "\n")
+    cut = len(text) > 2 * most or len(clean) > most
+    clean = _CONTROL.sub("\ufffd", clean[:most]).encode("utf-8", "replace").decode("utf-8")
+    clean = _hidden(_CUT if cut else _WHOLE, clean)
+    return clean if len(clean) <= limit and not cut else clean[: limit - 1] + "\u2026"
+
+
+def without_secrets(value: Any) -> Any:
+    """Return the same JSON value with `***` for what looks like a credential, by its name or by its text."""
+    if isinstance(value, str):
+        return masked(value) if len(value) >= _MIN_SECRET else value
+    if isinstance(value, (list, tuple)):
+        return [without_secrets(item) for item in value]
+    if isinstance(value, Mapping):
+        return {masked(key): _HIDDEN if _is_secret(key, item) else without_secrets(item) for key, item in value.items()}
+    return value
+
+
+def _hidden(credentials: re.Pattern[str], text: str) -> str:
+    # by split, because a callback for each of many thousand credentials takes longer than to find them
+    parts = credentials.split(text)
+    parts[2::3] = [_HIDDEN] * (len(parts) // 3)
+    return "".join(parts)
+
+
+def _is_secret(name: str, value: object) -> bool:
+    return value not in (None, "") and _WHOLE.search(f"{name[-_MAX_NAME:]}=x") is not None

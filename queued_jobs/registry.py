@@ -19,6 +19,8 @@ logger = logging.getLogger(__name__)
 RunnerType: TypeAlias = type[JobRunner[Any, Any]]
 
 _MAX_LABEL = 120
+#: Of what a kind returns as its label: blanks may be much of it.
+_MAX_READ = 4_000
 
 
 class JobRegistry:
@@ -77,7 +79,7 @@ class JobRegistry:
         if runner is None:
             return job.kind
         try:
-            text = runner.label(runner.request_type.model_validate(job.request))
+            text = runner.label(runner.request_type.model_validate(job.request))[:_MAX_READ]
         except Exception:
             # one kind's mistake must not hide the others in the bell
             logger.exception("job %s: kind %s gives it no label", job.id, job.kind)

@@ -21,7 +21,7 @@ from api.admin_models import (
     CountView,
     OptionsView,
 )
-from api.admin_payload import json_bytes, without_secrets
+from api.admin_payload import json_bytes
 from api.admin_stats_models import (
     FailureGroupView,
     FailuresView,
@@ -36,6 +36,8 @@ from api.dependencies import App
 from api.identity import Administering, Viewing
 from api.problems import Problem
 from queued_jobs.errors import JobNotFound, SendFailed
+from queued_jobs.offload import offload
+from queued_jobs.redact import without_secrets
 from queued_jobs.tracker import ANYBODY
 
 _MOST_MINUTES = 400 * 24 * 60
@@ -102,12 +104,8 @@ async def bulk(body: BulkBody, caller: Administering, app: App) -> BulkView:
 async def get(job_id: UUID, caller: Viewing, app: App) -> AdminJobDetailView:
     """Return all that is known of a job. Secrets are masked, and what is larger than 100 KiB is cut."""
     job = await app.tracker.get(job_id, user_id=ANYBODY)
-    return AdminJobDetailView.of_job(
-        job,
-        await app.tracker.attempts(job_id, user_id=ANYBODY),
-        label=app.registry.label(job),
-        can_act=caller.is_admin,
-    )
+    attempts = await app.tracker.attempts(job_id, user_id=ANYBODY)
+    return await offload(AdminJobDetailView.of_job, job, attempts, app.registry, can_act=caller.is_admin)
 
 
 @routes.get("/jobs/{job_id}/payload/{part}")
@@ -118,7 +116,8 @@ async def payload(job_id: UUID, part: Literal["request", "result"], caller: View
     if content is None:
         raise JobNotFound("This job has no result.")
     headers = {"Content-Disposition": f'attachment; filename="{job_id}-{part}.json"'}
-    return Response(json_bytes(without_secrets(content)), media_type="application/json", headers=headers)
+    shown = await offload(lambda: json_bytes(without_secrets(content)))
+    return Response(shown, media_type="application/json", headers=headers)
 
 
 @routes.get("/failures")

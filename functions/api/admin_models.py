@@ -14,6 +14,7 @@ from api.admin_payload import PayloadView
 from api.models import Body, Moment
 from queued_jobs.bulk import BulkReport
 from queued_jobs.model import Attempt, JobError, JobKey, JobStatus, QueuedJob
+from queued_jobs.registry import JobRegistry
 from queued_jobs.search import JobSummary
 from queued_jobs.view import ErrorView, Public
 
@@ -123,10 +124,10 @@ class AdminJobDetailView(AdminJobView):
     cleared_at: datetime | None
 
     @classmethod
-    def of_job(cls, job: QueuedJob, attempts: list[Attempt], *, label: str, can_act: bool) -> Self:
+    def of_job(cls, job: QueuedJob, attempts: list[Attempt], registry: JobRegistry, *, can_act: bool) -> Self:
         return cls(
             **_shared(job, can_act),
-            label=label,
+            label=registry.label(job),
             error=TracedErrorView.of(job.error, with_traceback=can_act),
             request=PayloadView.of(job.request),
             result=None if job.result is None else PayloadView.of(job.result),

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from queued_jobs.redact import masked
+from queued_jobs.redact import without_secrets
 from queued_jobs.view import Public
 
 #: In bytes of JSON; also how many characters of a larger one are shown.
@@ -27,23 +27,19 @@ class PayloadView(Public):
         size = len(json_bytes(safe))
         if size <= MOST_SHOWN:
             return cls(bytes=size, value=safe)
-        return cls(bytes=size, beginning=json.dumps(safe, ensure_ascii=False, indent=2)[:MOST_SHOWN])
+        return cls(bytes=size, beginning=_beginning(safe))
 
 
 def json_bytes(value: Any) -> bytes:
     return json.dumps(value, ensure_ascii=False).encode()
 
 
-def without_secrets(value: Any) -> Any:
-    """Return the same JSON value with `***` for what looks like a credential, by its name or by its text."""
-    if isinstance(value, str):
-        return masked(value)
-    if isinstance(value, list):
-        return [without_secrets(item) for item in value]
-    if isinstance(value, Mapping):
-        return {key: "***" if _names_a_secret(key, item) else without_secrets(item) for key, item in value.items()}
-    return value
-
-
-def _names_a_secret(key: str, item: Any) -> bool:
-    return item not in (None, "") and masked(f"{key}: x") != f"{key}: x"
+def _beginning(value: Any) -> str:
+    """Return the beginning of the indented JSON text; the rest is never made."""
+    pieces, length = [], 0
+    for piece in json.JSONEncoder(ensure_ascii=False, indent=2).iterencode(value):
+        pieces.append(piece)
+        length += len(piece)
+        if length >= MOST_SHOWN:
+            break
+    return "".join(pieces)[:MOST_SHOWN]

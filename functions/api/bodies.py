@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Callable, Coroutine
 from typing import Any, NoReturn
 
@@ -12,10 +13,14 @@ from fastapi.routing import APIRoute
 
 from api.identity import Principal, policy_of
 from api.problems import Problem
+from queued_jobs.offload import offload
 from queued_jobs.sealed import SEAL_MARK
 
 _MAX_DEPTH = 64
 _MAX_DIGITS = 100
+#: In bytes; a larger body is read off the event loop.
+_MAX_READ_AT_ONCE = 16 * 1024
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
 class StrictRequest(Request):
@@ -38,7 +43,8 @@ class StrictRequest(Request):
         return self._checked
 
     async def json(self) -> Any:
-        return parsed(await self.body())
+        body = await self.body()
+        return parsed(body) if len(body) <= _MAX_READ_AT_ONCE else await offload(parsed, body)
 
     def check_declared_size(self) -> None:
         """Raise `Problem` 413 for a body that says beforehand that it is too large."""
@@ -141,7 +147,7 @@ def _integer(text: str) -> int:
 
 def _walk(value: Any, depth: int) -> None:
     if isinstance(value, str):
-        if "\0" in value or any("\ud800" <= character <= "\udfff" for character in value):
+        if _UNSTORABLE.search(value):
             raise Problem(422, "A text holds a NUL character or half a surrogate pair.")
         if value.startswith(SEAL_MARK):
             raise Problem(422, f"A text begins with {SEAL_MARK!r}, as only stored secrets do.")

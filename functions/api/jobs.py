@@ -14,7 +14,6 @@ from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
 
-from api.admin_payload import without_secrets
 from api.bodies import LimitedRoute
 from api.cursors import cursor_of, cursor_text
 from api.dependencies import App
@@ -34,8 +33,11 @@ from api.models import (
 from api.problems import Problem
 from queued_jobs import JobRegistry, JobView, QueuedJob, queue_job
 from queued_jobs.errors import JobConflict
+from queued_jobs.model import Attempt
+from queued_jobs.offload import offload
+from queued_jobs.redact import without_secrets
 from queued_jobs.registry import RunnerType
-from queued_jobs.tracker import ANYBODY, Cursor
+from queued_jobs.tracker import ANYBODY, BellPage, Cursor
 from storage import blob_service, download_link
 
 IdempotencyKey = Annotated[
@@ -57,18 +59,8 @@ async def mine(
 ) -> Response:
     """Return what the caller's bell shows, newest first. Answers 304 to the ETag of an unchanged page."""
     page = await app.tracker.for_user(caller.user_id, before=cursor_of(before), limit=limit)
-    view = BellView(
-        items=tuple(JobView.of(job, app.registry) for job in page.jobs),
-        unseen=page.unseen,
-        running=page.running,
-        more=page.more,
-        next_before=cursor_text(Cursor.after(page.jobs[-1])) if page.more else None,
-        server_time=page.now,
-    )
-    headers = {"ETag": _etag(view, caller), "Vary": "Authorization"}
-    if request.headers.get("if-none-match") == headers["ETag"]:
-        return Response(status_code=304, headers=headers)
-    return JSONResponse(view.model_dump(mode="json", by_alias=True), headers=headers)
+    # the results of a hundred jobs may be large
+    return await offload(_bell_answer, page, caller, app.registry, request.headers.get("if-none-match"))
 
 
 @routes.post("/seen")
@@ -96,12 +88,7 @@ async def get(job_id: UUID, caller: SignedIn, app: App) -> JobDetailView:
     """Return a job with its request and the history of its attempts."""
     job = await app.tracker.get(job_id, user_id=_whose(caller))
     attempts = await app.tracker.attempts(job_id, user_id=_whose(caller))
-    own = job.user_id == caller.user_id
-    return JobDetailView(
-        **dict(_seen_by(caller, job, JobView.of(job, app.registry))),
-        request=job.request if own else without_secrets(job.request),
-        attempts=tuple(AttemptView.of(attempt) for attempt in attempts),
-    )
+    return await offload(_detail, caller, job, attempts, app.registry)
 
 
 @routes.delete("/{job_id}", status_code=204)
@@ -114,7 +101,7 @@ async def clear(job_id: UUID, caller: SignedIn, app: App) -> None:
 async def cancel(job_id: UUID, caller: SignedIn, app: App) -> JobView:
     """Cancel a waiting job, or ask a running one to stop."""
     job = await app.tracker.cancel(job_id, user_id=_whose(caller))
-    return _seen_by(caller, job, JobView.of(job, app.registry))
+    return await offload(_seen_by, caller, job, app.registry)
 
 
 @routes.post("/{job_id}/retry", status_code=202)
@@ -122,7 +109,7 @@ async def retry(job_id: UUID, caller: SignedIn, app: App) -> JobView:
     """Run a failed, aborted or cancelled job afresh."""
     transaction = None if caller.is_admin else app.quotas.restarting(caller.user_id)
     job = await app.tracker.retry(job_id, user_id=_whose(caller), transaction=transaction)
-    return _seen_by(caller, job, JobView.of(job, app.registry))
+    return await offload(_seen_by, caller, job, app.registry)
 
 
 @routes.get("/{job_id}/download")
@@ -208,8 +195,32 @@ def _whose(caller: Principal) -> Any:
     return ANYBODY if caller.is_admin else caller.user_id
 
 
-def _seen_by(caller: Principal, job: QueuedJob, view: JobView) -> JobView:
+def _bell_answer(page: BellPage, caller: Principal, registry: JobRegistry, known: str | None) -> Response:
+    view = BellView(
+        items=tuple(JobView.of(job, registry) for job in page.jobs),
+        unseen=page.unseen,
+        running=page.running,
+        more=page.more,
+        next_before=cursor_text(Cursor.after(page.jobs[-1])) if page.more else None,
+        server_time=page.now,
+    )
+    headers = {"ETag": _etag(view, caller), "Vary": "Authorization"}
+    if known == headers["ETag"]:
+        return Response(status_code=304, headers=headers)
+    return JSONResponse(view.model_dump(mode="json", by_alias=True), headers=headers)
+
+
+def _detail(caller: Principal, job: QueuedJob, attempts: list[Attempt], registry: JobRegistry) -> JobDetailView:
+    return JobDetailView(
+        **dict(_seen_by(caller, job, registry)),
+        request=job.request if job.user_id == caller.user_id else without_secrets(job.request),
+        attempts=tuple(AttemptView.of(attempt) for attempt in attempts),
+    )
+
+
+def _seen_by(caller: Principal, job: QueuedJob, registry: JobRegistry) -> JobView:
     """Return what this caller may see: an admin sees nothing that looks like a secret in what others sent or got."""
+    view = JobView.of(job, registry)
     if job.user_id == caller.user_id or view.result is None:
         return view
     return view.model_copy(update={"result": without_secrets(view.result)})

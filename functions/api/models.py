@@ -11,6 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstr
 
 from queued_jobs.model import Attempt, Changed, JobKey
 from queued_jobs.view import ErrorView, JobView, Public
+from storage import MAX_FILES
 
 _EXAMPLE = "2026-01-31T08:00:00Z"
 
@@ -50,7 +51,7 @@ class UploadFile(Body):
 
 
 class UploadBody(Body):
-    files: Annotated[list[UploadFile], Field(min_length=1)]
+    files: Annotated[list[UploadFile], Field(min_length=1, max_length=MAX_FILES)]
 
 
 class UploadTarget(Public):

@@ -41,6 +41,8 @@ _STATUS: dict[type[JobsError], int] = {
     TooBusy: 503,
 }
 _RETRY_AFTER = "5"
+#: Of what is wrong with a request; a list of many values may have as many mistakes.
+_MAX_ERRORS = 100
 
 
 class Problem(HTTPException):
@@ -66,7 +68,9 @@ def install(app: FastAPI) -> None:
         if any(error["loc"][0] == "path" for error in errors):
             return _response(request.scope, 404, "There is nothing here.")
         # the input itself is left out: it may hold what should not be repeated
-        fields = [{"field": ".".join(map(str, error["loc"][1:])), "message": error["msg"]} for error in errors]
+        fields = [
+            {"field": ".".join(map(str, error["loc"][1:])), "message": error["msg"]} for error in errors[:_MAX_ERRORS]
+        ]
         return _response(request.scope, 422, "The request is not valid.", errors=fields)
 
     @app.exception_handler(JobsError)

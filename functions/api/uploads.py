@@ -13,7 +13,7 @@ from api.bodies import LimitedRoute, StrictRequest
 from api.identity import SignedIn
 from api.models import UploadBody, UploadTarget, UploadView
 from api.problems import Problem
-from storage import MAX_BYTES, MAX_FILE_BYTES, MAX_FILES, UPLOADS, Link, upload_link
+from storage import MAX_BYTES, MAX_FILE_BYTES, UPLOADS, Link, upload_link
 
 
 class _ManyNames(StrictRequest):
@@ -50,8 +50,6 @@ def _signed(blobs: list[str]) -> list[Link]:
 
 
 def _check_sizes(body: UploadBody) -> None:
-    if len(body.files) > MAX_FILES:
-        raise Problem(422, f"{len(body.files):,} files are too many: {MAX_FILES:,} at most.")
     for file in body.files:
         if file.size > MAX_FILE_BYTES:
             raise Problem(422, f"A file is larger than {MAX_FILE_BYTES // 1024**2} MiB.")

@@ -139,15 +139,20 @@ class CsvImport(JobRunner[CsvImportRequest, CsvImportResult]):
 def lines(pieces: Iterable[bytes], file: str) -> Iterator[str]:
     """Yield the lines with their ends; bytes that are not UTF-8 become U+FFFD. Raises `NotCsv` for an endless line."""
     decoder = codecs.getincrementaldecoder("utf-8-sig")(errors="replace")
-    rest = ""
+    begun: list[str] = []  # of a line whose end is in a later piece
+    length = 0
     for piece in pieces:
-        *whole, rest = (rest + decoder.decode(piece)).split("\n")
-        if len(rest) > _LONGEST_LINE:
+        *ends, rest = decoder.decode(piece).split("\n")
+        for end in ends:
+            yield f"{''.join(begun)}{end}\n"
+            begun, length = [], 0
+        begun.append(rest)
+        length += len(rest)
+        if length > _LONGEST_LINE:
             raise NotCsv(f"{file} has a line of more than {_LONGEST_LINE:,} characters.")
-        yield from (f"{line}\n" for line in whole)
-    rest += decoder.decode(b"", final=True)
-    if rest:
-        yield rest
+    last = "".join([*begun, decoder.decode(b"", final=True)])
+    if last:
+        yield last
 
 
 class Records:

@@ -15,7 +15,8 @@ from queued_jobs.cli.options import AsJson, Filters, Store, command
 from queued_jobs.cli.problems import WrongUsage
 from queued_jobs.cli.system import connected
 from queued_jobs.cli.tables import make_console, print_job, print_jobs, print_stats
-from queued_jobs.cli.values import parse_duration, parse_id, safe_json
+from queued_jobs.cli.values import parse_duration, parse_id
+from queued_jobs.redact import without_secrets
 from queued_jobs.search import Cursor
 from queued_jobs.tracker import ANYBODY
 
@@ -97,5 +98,5 @@ def _bucket(window: timedelta) -> timedelta:
 
 
 def _print_json(value: Any) -> None:
-    plain = safe_json(_ANY.dump_python(value, mode="json"))
+    plain = without_secrets(_ANY.dump_python(value, mode="json"))
     sys.stdout.write(json.dumps(plain, indent=2) + "\n")

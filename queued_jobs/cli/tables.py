@@ -12,10 +12,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from queued_jobs.cli.values import brief, exact, safe, safe_json
+from queued_jobs.cli.values import brief, exact, safe
 from queued_jobs.failures import FailureGroup
 from queued_jobs.histogram import Percentiles
 from queued_jobs.model import Attempt, JobError, JobStatus, QueuedJob
+from queued_jobs.redact import without_secrets
 from queued_jobs.search import JobSummary
 from queued_jobs.stats import KindStats, Stats
 
@@ -89,7 +90,7 @@ def print_job(console: Console, job: QueuedJob, attempts: Sequence[Attempt]) -> 
     for title, body in (("Request", job.request), ("Result", job.result)):
         if body is not None:
             _heading(console, title)
-            console.print(Text(safe(json.dumps(safe_json(body), indent=2, ensure_ascii=False), 20_000)))
+            console.print(Text(safe(json.dumps(without_secrets(body), indent=2, ensure_ascii=False), 20_000)))
     if attempts:
         _heading(console, "Attempts")
         table = _table()

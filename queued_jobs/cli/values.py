@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any
 from uuid import UUID
 
 import typer
 
 from queued_jobs.model import JobKey
-from queued_jobs.redact import masked, storable
+from queued_jobs.redact import storable
 
 _UNITS = {"s": timedelta(seconds=1), "m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
 _DURATION = re.compile(r"(\d{1,6})([smhd])")
-_HIDDEN = "***"
 
 
 def parse_duration(text: str) -> timedelta:
@@ -76,16 +73,3 @@ def exact(moment: datetime | None) -> str:
 def safe(text: object, limit: int = 2_000) -> str:
     """Print stored text without what would take over a terminal, and without credentials."""
     return storable(str(text), limit)
-
-
-def safe_json(value: Any) -> Any:
-    """Return stored JSON with its credentials hidden: in texts, and behind names such as `password`."""
-    if isinstance(value, Mapping):
-        return {key: _HIDDEN if _is_secret(key, inner) else safe_json(inner) for key, inner in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [safe_json(inner) for inner in value]
-    return masked(value) if isinstance(value, str) else value
-
-
-def _is_secret(name: object, value: object) -> bool:
-    return isinstance(value, (str, int)) and masked(f"{name}=x") != f"{name}=x"

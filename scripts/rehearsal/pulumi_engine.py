@@ -153,7 +153,7 @@ def _version(program: Path) -> str:
 
 
 def _numbers(version: str) -> tuple[int, ...]:
-    match = re.search(r"(\d+)\.(\d+)", version)
+    match = re.search(r"(?<!\d)(\d+)\.(\d+)", version)
     return (int(match[1]), int(match[2])) if match else (0, 0)
 
 

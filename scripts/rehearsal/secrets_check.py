@@ -10,7 +10,7 @@ _ENCRYPTED = "4dabf18193072939515e22adb298388d"  # how the engine marks a value 
 _NAMES = re.compile(r"(?i)(password|passwd|secret|(access|account|shared|primary|secondary|master)_?key|sas_?token)$")
 _VALUES = re.compile(
     r"(?i)(account|access|sharedaccess)key=|sharedaccesssignature|[?&]sig=|password=|-----BEGIN [A-Z ]*PRIVATE KEY"
-    r"|\beyJ[\w-]{10,}\.[\w-]{10,}\.|postgres(ql)?://[^\s/@]+:[^\s/@]+@|[A-Za-z0-9+/]{86}=="
+    r"|(?<![\w-])eyJ[\w-]{10,}\.[\w-]{10,}\.|postgres(ql)?://[^\s/@:]+:[^\s/@]+@|[A-Za-z0-9+/]{86}=="
 )
 _CONNECTION = re.compile(r"(?i)connection_?string$")
 #: The one connection string there is. Its key opens nothing where local authentication is off.

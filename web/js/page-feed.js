@@ -16,7 +16,7 @@ const openHub = async (options) => (await import('./signalr.js')).openHub(option
 export function feedOf(element) {
   const own = new URL(config.api, new URL('..', import.meta.url));
   const url = element.hasAttribute('api') ? new URL(element.getAttribute('api'), document.baseURI) : own;
-  const base = url.href.replace(/\/+$/, '');
+  const base = url.href.replace(/(?<!\/)\/+$/, '');
   if (!feeds.has(base)) feeds.set(base, new JobFeed({ base, openHub }));
   return feeds.get(base);
 }

@@ -58,11 +58,29 @@ def test_a_long_name_keeps_its_suffix() -> None:
 
 def test_names_that_differ_in_case_only_are_told_apart() -> None:
     used: set[str] = set()
+    numbers: dict[str, int] = {}
     names = []
     for name in ["a.txt", "A.TXT", "a.txt", "d.x/a", "D.X/A"]:
-        names.append(unused_name(name, used))
+        names.append(unused_name(name, used, numbers))
         used.add(names[-1].casefold())
     assert names == ["a.txt", "A~2.TXT", "a~3.txt", "d.x/a", "D.X/A~2"]
+
+
+def test_many_files_of_one_name_are_counted_once() -> None:
+    """Not each of them from the first number on."""
+    looks = 0
+
+    class Used(set[str]):
+        def __contains__(self, name: object) -> bool:
+            nonlocal looks
+            looks += 1
+            return super().__contains__(name)
+
+    used, numbers = Used(), dict[str, int]()
+    for _ in range(1_000):
+        used.add(unused_name("a.txt", used, numbers).casefold())
+    assert (len(used), "a~1000.txt" in used) == (1_000, True)
+    assert looks <= 2_100
 
 
 class Blob:

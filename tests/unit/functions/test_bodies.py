@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import json
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.bodies import parsed
+from api import bodies
+from api.bodies import StrictRequest, parsed
 from api.problems import Problem
+from tests.support.turns import counted_turns
 
 PLAIN = st.recursive(
     st.none()
@@ -68,3 +71,19 @@ def test_depth_64_is_allowed() -> None:
 def test_no_bytes_raise_anything_else(body: bytes) -> None:
     with contextlib.suppress(Problem):
         parsed(body)
+
+
+async def test_a_large_body_is_read_beside_the_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    body = json.dumps(["x"] * 10_000).encode()
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    scope = {"type": "http", "headers": [(b"content-type", b"application/json")]}
+    async with counted_turns() as turns:
+        monkeypatch.setattr(bodies, "parsed", turns.watched(parsed))
+        assert len(await StrictRequest(scope, receive).json()) == 10_000
+        body = b"[" * 20_000
+        with pytest.raises(Problem):
+            await StrictRequest(scope, receive).json()
+    assert turns.went_on == [True, True]

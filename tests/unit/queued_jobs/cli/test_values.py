@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import typer
 
-from queued_jobs.cli.values import brief, exact, parse_duration, parse_id, parse_moment, safe_json
+from queued_jobs.cli.values import brief, exact, parse_duration, parse_id, parse_moment
+from queued_jobs.redact import without_secrets
 
 
 @pytest.mark.parametrize(
@@ -94,7 +95,7 @@ def test_no_secret_of_a_request_is_printed() -> None:
         "links": ["https://a.example/b?sig=abc%3D&x=1"],
         "nested": {"apiKey": 12345, "name": "Ada", "tokens": 3, "none": None},
     }
-    shown = safe_json(stored)
+    shown = without_secrets(stored)
     for secret in ("hunter2", "aGVsbG8", "abc%3D", "12345"):
         assert secret not in str(shown)
     assert shown["nested"]["name"] == "Ada"

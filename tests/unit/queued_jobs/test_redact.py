@@ -1,0 +1,189 @@
+"""Credentials in texts: what is hidden, and what stays."""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from queued_jobs.redact import masked, storable, without_secrets
+
+CREDENTIALS = [
+    "https://a.blob.example/c/b?se=2026&sig=SECRET%2Babc&sp=r",
+    "AccountName=x;AccountKey=SECRET==;EndpointSuffix=y",
+    "AccessKey=SECRET;Version=1.0",
+    "password=SECRET host=db",
+    'password: "SECRET"',
+    "Authorization: Bearer SECRET.abc-def",
+    "postgresql://me:SECRET@host/db",
+    '{"client_secret": "SECRET"}',
+    "MY_API_KEY=SECRET",
+    "PGPASSWORD=SECRET psql",
+    "db_password: SECRET",
+    "refresh_token=SECRET",
+    "postgresql://:SECRET@host/db",
+    "postgresql://me:x@SECRET@host/db",
+    "password='a SECRET b'",
+    "x-functions-key: SECRET",
+    "got eyJhbGciOiJIUzI1NiJ9.SECRET.abc back",
+]
+#: Those that an earlier pattern let through, all or a part of them.
+HARDER = [
+    "password=x@SECRET host=db",
+    "postgresql://me:a&SECRET@host/db",
+    "postgresql://me:x@a/SECRET@host/db",
+    '{"password": "a\\"SECRET"}',
+    "{'password': 'it\\'s SECRET'}",
+    "password='it''s SECRET'",
+    '{"body": "{\\"password\\": \\"SECRET\\"}"}',
+    '{"body": "{\\\\\\"token\\\\\\": \\\\\\"SECRET\\\\\\"}"}',
+    'password="SECRET',
+    "account_key=SECRET",
+    "access-key: SECRET",
+    "private_key=SECRET",
+    "passphrase: SECRET",
+    "Bearer token: SECRET",
+    "token: Bearer SECRET",
+    "got eyJhbGciOiJIUzI1NiJ9SECRET back",
+]
+#: The pattern of earlier versions, which took a time that grew as the square of the text.
+EARLIER = re.compile(
+    r"""(?ix)
+    (?P<name>
+        (?:\bsig|AccountKey|AccessKey|SharedAccessKey|SharedAccessSignature|password|passwd|pwd|secret|token
+           |api[_-]?key|functions-key)
+        ["']?\s*[=:]\s*
+      | \b(?:Bearer|Basic|SharedKey)\s+
+      | ://[^/\s:@]*:(?=[^/\s]+@)
+      | (?=\beyJ[\w-]{8,}\.[\w-]+\.)
+    )
+    (?P<value>"[^"]*" | '[^']*' | [^\s"'&;,<>]+(?=@[\w.-]+(?:[:/?\s]|$)) | [^\s"'&;,<>@]+)
+    """
+)
+AROUND = ["{}", "Error: {} (409)", "[{}]", "a\n{}\nb", "{}, then more", "  File 'x.py', line 3\n    call({})\n", "‑{}‑"]
+#: What may stand in a secret.
+TEXTS = [
+    "Zx9%2Fq",
+    "a-b_c.d~e",
+    "p4$$w0rd!",
+    "AAAAB3NzaC1yc2E/+8=",
+    "correct:horse",
+    "ünïcødé",
+    "x" * 90,
+    "1#2|3",
+    "(a)[b]{c}",
+]
+
+
+class TestCredentials:
+    @pytest.mark.parametrize("text", CREDENTIALS + HARDER)
+    def test_they_are_masked(self, text: str) -> None:
+        assert "SECRET" not in masked(text)
+        assert "***" in masked(text)
+
+    @pytest.mark.parametrize("text", CREDENTIALS + HARDER)
+    def test_they_are_masked_wherever_the_text_is_cut(self, text: str) -> None:
+        text = text.replace("SECRET", "S" * 3_000)
+        for before in range(0, 60, 7):
+            shown = storable("x" * before + text, 50 + len(text) - 3_000)
+            assert "SSSS" not in shown
+            assert len(shown) <= 50 + len(text) - 3_000
+
+    @pytest.mark.parametrize("template", CREDENTIALS)
+    def test_none_shows_that_an_earlier_pattern_hid(self, template: str) -> None:
+        for secret in TEXTS:
+            for around in AROUND:
+                text = around.format(template.replace("SECRET", secret))
+                earlier = EARLIER.sub(lambda found: f"{found['name']}***", text)
+                assert _left(secret, masked(text)) <= _left(secret, earlier), text
+
+    def test_none_shows_among_others(self) -> None:
+        dice = random.Random(1)
+        for _ in range(3_000):
+            parts = [
+                template.replace("SECRET", f"Q{number}Q")
+                for number, template in enumerate(dice.choices(CREDENTIALS, k=dice.randint(2, 6)))
+            ]
+            text = dice.choice(["\n", "  ", ", ", " and "]).join(parts)
+            earlier = EARLIER.sub(lambda found: f"{found['name']}***", text)
+            shown = {*re.findall(r"Q\d+Q", masked(text))}
+            assert shown <= {*re.findall(r"Q\d+Q", earlier)}, text
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "a signal came",
+            "design=flat",
+            "passwords are fine",
+            "5 tokens left",
+            "http://localhost:8080/a",
+            "https://me@host/a",
+            "at 12:30@noon",
+            "the key: a metaphor",
+            'File "x.py", line 3, in token',
+        ],
+    )
+    def test_ordinary_words_stay(self, text: str) -> None:
+        assert masked(text) == text
+
+    def test_the_host_of_an_address_stays(self) -> None:
+        assert masked("no answer from postgresql://me:a@b@host:5432/db?x=y") == (
+            "no answer from postgresql://me:***@host:5432/db?x=y"
+        )
+
+    def test_an_open_quote_hides_its_line_alone(self) -> None:
+        assert masked("token: 'tis missing\nline 2") == "token: ***\nline 2"
+
+
+class TestStorable:
+    def test_what_cannot_be_stored_is_replaced(self) -> None:
+        assert storable("a\0b\ud800c\x1b[31m\u202ed", 100) == "a\ufffdb?c\ufffd[31m\ufffdd"
+
+    def test_long_text_is_cut(self) -> None:
+        assert storable("x" * 11, 10) == "x" * 9 + "\u2026"
+
+    @given(st.text(max_size=50), st.integers(1, 5_000), st.integers(1, 60))
+    def test_what_was_left_out_is_marked(self, unit: str, times: int, limit: int) -> None:
+        text = unit * times
+        shown = storable(text, limit)
+        assert len(shown) <= limit
+        shown.encode()
+        assert shown.endswith("\u2026") or len(text.replace("\r\n", "\n")) <= 5_000
+
+
+class TestJson:
+    def test_it_is_masked_by_names_and_by_texts(self) -> None:
+        stored = {
+            "password": "a",
+            "n": {"apiKey": 1, "text": "sig=SECRET"},
+            "list": ["pwd=SECRET", 1, None],
+            "secret": "",
+        }
+        assert without_secrets(stored) == {
+            "password": "***",
+            "n": {"apiKey": "***", "text": "sig=***"},
+            "list": ["pwd=***", 1, None],
+            "secret": "",
+        }
+
+    def test_names_are_texts_too(self) -> None:
+        assert "SECRET" not in json.dumps(without_secrets({"https://x/?sig=SECRET": {"token=SECRET": 1}}))
+
+    def test_the_end_of_a_long_name_counts(self) -> None:
+        assert without_secrets({"x" * 100_000 + "_password": "SECRET"}).popitem()[1] == "***"
+
+
+def _left(secret: str, text: str) -> int:
+    """Return how much of the secret's beginning or end is there."""
+    return (
+        max(
+            (size for size in range(len(secret) + 1) if secret[:size] in text or (size and secret[-size:] in text)),
+            default=0,
+        )
+        if len(secret) > 3
+        else int(secret in text)
+    )

@@ -1,0 +1,50 @@
+"""No regular expression takes more than twice as long for twice the text, whatever the text repeats."""
+
+from __future__ import annotations
+
+import re
+from functools import partial
+from typing import Any
+
+import pytest
+
+from queued_jobs import redact, statements
+from scripts.local.host import routes
+from scripts.rehearsal.azure import kinds
+from tests.support.growth import Expression, attack, attacks, expressions, grows_too_fast
+
+FOLDERS = ("queued_jobs", "functions", "infra", "scripts")
+WRITTEN, DYNAMIC = expressions(FOLDERS)
+#: What is put together: as it is then.
+PUT_TOGETHER: dict[str, list[re.Pattern[Any]]] = {
+    "queued_jobs/redact.py": [redact._WHOLE, redact._CUT],
+    "queued_jobs/statements.py": [statements._PLACE],
+    "scripts/local/host/routes.py": [
+        re.compile(f"api/(?P<a>{form})/(?:b/(?P<c>.*))?") for form in routes._CONSTRAINTS.values()
+    ],
+    "scripts/rehearsal/azure/provider.py": [
+        re.compile(one.rule[0]) for one in kinds.KINDS.values() if one.rule is not None
+    ],
+}
+#: These read our own sources, and ids that our own program makes.
+OWN = ("scripts/api_reference.py", "scripts/rehearsal/azure/cloud.py")
+
+
+def test_what_is_put_together_is_listed() -> None:
+    assert DYNAMIC - {*OWN} == {*PUT_TOGETHER}
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        *(one for one in WRITTEN if not one.where.startswith(OWN)),
+        *(Expression(file, one, ("split", "fullmatch")) for file, all_ in PUT_TOGETHER.items() for one in all_),
+    ],
+    ids=lambda one: one.where,
+)
+def test_expressions(expression: Expression) -> None:
+    for method in expression.methods:
+        call = getattr(expression.pattern, method if method not in ("sub", "subn", "finditer") else "findall")
+        for beginning, unit, end in attacks(expression.pattern):
+            slow = grows_too_fast(call, partial(attack, beginning, unit, end))
+            assert not slow, (method, beginning, unit, end, slow)
