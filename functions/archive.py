@@ -10,6 +10,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, cast
+from uuid import uuid4
+
+from azure.core import MatchConditions
+from azure.core.exceptions import ResourceExistsError
 
 if TYPE_CHECKING:
     from typing import IO
@@ -24,13 +28,15 @@ _WINDOWS_DEVICES = re.compile(r"(?i)(con|prn|aux|nul|com[0-9]|lpt[0-9])(\.|$)")
 
 
 class BlockWriter:
-    """A write-only file over one blob: bytes leave in blocks of 4 MiB, and the blob appears with `commit`.
+    """A write-only file over one new blob: bytes leave in blocks of 4 MiB, and the blob appears with `commit`.
 
-    Blocks that are never committed are dropped by the service within a week.
+    Blocks that are never committed are dropped by the service within a week. Those of two writers never mix, even where
+    both write to one name: the first commit counts.
     """
 
     def __init__(self, blob: BlobClient) -> None:
         self._blob = blob
+        self._writer = uuid4().hex
         self._buffer = bytearray()
         self._blocks: list[str] = []
         self.size = 0
@@ -47,20 +53,28 @@ class BlockWriter:
         """Nothing to do: `commit` writes what is left."""
 
     def commit(self, *, content_type: str, metadata: Mapping[str, str]) -> None:
-        """Publish the blob, in place of an older one of the same name."""
+        """Publish the blob. Raises `ResourceExistsError`, and changes nothing, if somebody else has written one there."""
         from azure.storage.blob import BlobBlock, ContentSettings
 
         if self._buffer:
             self._stage(bytes(self._buffer))
             self._buffer.clear()
-        self._blob.commit_block_list(
-            [BlobBlock(block_id=block) for block in self._blocks],
-            content_settings=ContentSettings(content_type=content_type),
-            metadata=dict(metadata),
-        )
+        try:
+            self._blob.commit_block_list(
+                [BlobBlock(block_id=block) for block in self._blocks],
+                content_settings=ContentSettings(content_type=content_type),
+                metadata=dict(metadata),
+                match_condition=MatchConditions.IfMissing,
+            )
+        except ResourceExistsError:
+            # the client tries again when a reply is lost, and then meets what it wrote itself
+            committed, _ = self._blob.get_block_list("committed")
+            if [block.id for block in committed] != self._blocks:
+                raise
 
     def _stage(self, data: bytes) -> None:
-        block = base64.b64encode(f"{len(self._blocks):08}".encode()).decode()  # ids of one blob have one length
+        # ids of one blob have one length, 64 bytes at most
+        block = base64.b64encode(f"{self._writer}{len(self._blocks):08}".encode()).decode()
         self._blob.stage_block(block, data)
         self._blocks.append(block)
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 #: What users upload, each below `<user id>/`.
 UPLOADS = "uploads"
-#: What jobs make, as `<job id>/<attempt>.<suffix>`.
+#: What jobs make, as `<job id>/<claim id>.<suffix>`. What a killed attempt leaves is removed by the account's lifecycle rule.
 RESULTS = "results"
 CONTAINERS = (UPLOADS, RESULTS)
 
@@ -68,7 +68,10 @@ def blob_service() -> BlobServiceClient:
 
 
 def delete_blob(container: str, blob: str) -> None:
-    """Delete a blob; one that is gone already is fine, as after a crash between this and what follows it."""
+    """Delete a blob; one that is gone already is fine, as after a crash between this and what follows it.
+
+    Only for blobs that nobody else can have written, such as those named after a claim.
+    """
     with contextlib.suppress(ResourceNotFoundError):
         blob_service().get_blob_client(container, blob).delete_blob()
 

@@ -29,7 +29,7 @@ from queued_jobs.errors import (
     StoreUnavailable,
 )
 from queued_jobs.message import Due, JobMessage
-from queued_jobs.model import QueuedJob
+from queued_jobs.model import JobStatus, QueuedJob
 from queued_jobs.offload import offload
 from queued_jobs.results import dumped
 from queued_jobs.succession import wake_successors
@@ -78,7 +78,7 @@ async def execute(runner: Runner, message: JobMessage) -> None:
     if its_turn is not None:
         runner.logger.info("job %s: waits for others with its concurrency key", message.id)
         return
-    waiting = await repository.defer(message, kind=kind, schema_version=version)
+    waiting = await repository.defer(message, kind=kind, schema_version=version, queues=runner.queues_of_kind())
     if waiting is None:
         runner.logger.info(
             "job %s: nothing to do for generation %d", message.id, message.gen, extra={"job_phase": "claiming"}
@@ -221,7 +221,7 @@ class _Attempt:
     async def _failing(self, exc: Exception) -> Finish:
         job, repository = self._job, self._repository
         error = await offload(described, exc)
-        retry_in = self._runner.retry.retry_in(exc, job.attempt)
+        retry_in = self._runner.retry.retry_in(exc, job.tries)
         self._retry_in = retry_in or timedelta()
         self._log("failing: %s: %s", error.type, error.message.replace("\n", " "))
         return lambda: repository.fail(job, error, retry_in=retry_in)
@@ -230,12 +230,12 @@ class _Attempt:
         """Store the outcome, trying for as long as the lease lasts. Raises `StoreUnavailable` after that."""
         self._phase = "finishing"
         done = await self._stored(finish)
-        if done is None and self._result is not None:
+        if self._result is not None and (done is None or done.status is not JobStatus.SUCCEEDED):
             await self._discard(self._result)
         return done
 
     async def _discard(self, result: BaseModel) -> None:
-        self._log("its result is discarded: %s", LeaseLost())
+        self._log("its result was not stored, so what it names is removed")
         try:
             await self._runner.on_result_discarded(self._job, result)
         except Exception:
@@ -277,10 +277,17 @@ class _Attempt:
     async def _release(self) -> QueuedJob | None:
         self._ctx.stop(LeaseLost("The worker is shutting down."))
         try:
-            return await self._completed() or await self._repository.release(self._job)
+            completed = await self._completed()
+            released = None if completed else await self._repository.release(self._job)
         except StoreUnavailable as exc:
             self._log("not released, so it waits for its lease to end: %s", exc)
             return None
+        if released is not None:  # else the result may have been stored after all
+            if self._thread is not None:
+                self._discard_when_it_comes()
+            elif self._result is not None:
+                await self._discard(self._result)
+        return completed or released
 
     async def _completed(self) -> QueuedJob | None:
         """Return the row if the body stored its result in a transaction of its own; however the body ended since."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import threading
 from typing import Any, Generic, NamedTuple, TypeVar
+from uuid import uuid4
 
 from psycopg import AsyncConnection
 from pydantic import BaseModel
@@ -29,11 +30,19 @@ class JobContext(Generic[ResultT]):
     Attributes
     ----------
     job
-        The row as it was claimed; `job.attempt` is 1 in the first run.
+        The row as it was claimed; `job.attempt` is 1 in the first run. `job.id` is the same in every attempt: the key by
+        which another system can tell that it was asked before.
+    claim_id
+        32 lower-case hexadecimal digits that no other attempt of any job has, nor ever had: random, so a database that
+        was restored does not repeat them either. Name after it what this attempt leaves outside of the database, such
+        as a blob or a file. An attempt that wakes up after another one has won can then neither overwrite the winner's
+        nor remove it. It is no secret.
     """
 
     def __init__(self, job: QueuedJob, repository: Repository) -> None:
         self.job = job
+        token = job.lease_token or uuid4()  # a job that nobody claimed, as in a test, has none
+        self.claim_id = token.hex
         self._repository = repository
         self._lock = threading.Lock()
         self._latest = Report(None, None)

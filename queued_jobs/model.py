@@ -80,9 +80,12 @@ class QueuedJob:
     traceparent: str | None
     request: Mapping[str, Any]
     status: JobStatus
-    #: Claims that counted so far; the first run is attempt 1.
+    #: The number of the current or the last attempt: 1 for the first run, one higher with each claim, and never lower.
     attempt: int
+    #: The number that the last attempt may have: what the kind allows, and all that do not count.
     max_attempts: int
+    #: Attempts that do not count: released ones, and all before the last retry by hand.
+    uncounted: int
     #: How often a worker died under this job.
     lost_count: int
     #: Which wake-up is the valid one. Each retry, rescue, release and requeue makes all older messages no-ops.
@@ -90,6 +93,11 @@ class QueuedJob:
     sent_gen: int
     next_send_at: datetime
     resend_count: int
+    #: The generation whose messages the host last moved to the poison queue, how many sends of it, and until when no
+    #: further one counts.
+    poisoned_gen: int
+    poisoned_count: int
+    poisoned_until: datetime | None
     available_at: datetime
     lease_token: UUID | None
     lease_until: datetime | None
@@ -123,6 +131,11 @@ class QueuedJob:
     def is_held(self) -> bool:
         """Whether it waits for the jobs of a batch to end."""
         return self.status is JobStatus.PENDING and self.available_at == HELD
+
+    @property
+    def tries(self) -> int:
+        """How many attempts count against the limit of its kind, the current one included."""
+        return max(0, self.attempt - self.uncounted)
 
     @property
     def waited(self) -> timedelta | None:

@@ -30,7 +30,7 @@ HOLD = timedelta(seconds=15)
 STALE = timedelta(minutes=10)
 #: Workers that may die under a job before it is aborted.
 MAX_LOST = 3
-#: Re-sends after which a poisoned job is aborted: about five hours.
+#: Sends after poisoned ones, after 30 seconds and then 10 minutes doubling, before the job is aborted: 2.5 hours.
 MAX_RESEND = 5
 #: Waits of 30 seconds doubling to 10 minutes for a worker that knows the kind: about a day.
 GIVE_UP = 147
@@ -150,12 +150,15 @@ class PostgresRepository:
     async def follow_ups(self, *, limit: int) -> list[QueuedJob]:
         return await self._jobs("follow_up", batch_id=None, n=limit, hold=0)
 
-    async def defer(self, message: JobMessage, *, kind: str, schema_version: int) -> QueuedJob | None:
+    async def defer(
+        self, message: JobMessage, *, kind: str, schema_version: int, queues: Sequence[str] | None = None
+    ) -> QueuedJob | None:
         params: dict[str, Any] = {
             "id": message.id,
             "gen": message.gen,
             "kind": kind,
             "schema_version": schema_version,
+            "queues": None if queues is None else list(queues),
         }
         if await self._database.row("not_due", params) is not None:
             return None
@@ -199,8 +202,11 @@ class PostgresRepository:
     async def outcome(self, job: QueuedJob) -> QueuedJob | None:
         return await self._change("outcome", id=job.id, token=job.lease_token)
 
-    async def poisoned(self, message: JobMessage) -> QueuedJob | None:
-        return await self._change("poisoned", id=message.id, gen=message.gen, max_resend=MAX_RESEND)
+    async def poisoned(self, message: JobMessage, *, queues: Sequence[str] | None = None) -> QueuedJob | None:
+        params = {"id": message.id, "gen": message.gen, "queues": None if queues is None else list(queues)}
+        if await self._database.row("poisoned_unmarked", params) is not None:
+            return None
+        return await self._change("poisoned", max_resend=MAX_RESEND, **params)
 
     async def reject(self, queue: str, body: bytes, reason: str) -> None:
         await self._database.rows(

@@ -93,10 +93,14 @@ class Repository(Protocol):
     async def follow_ups(self, *, limit: int) -> list[QueuedJob]:
         """Let those jobs run whose batch has ended without anybody waking them. They are owed their message."""
 
-    async def defer(self, message: JobMessage, *, kind: str, schema_version: int) -> QueuedJob | None:
+    async def defer(
+        self, message: JobMessage, *, kind: str, schema_version: int, queues: Sequence[str] | None = None
+    ) -> QueuedJob | None:
         """After a lost claim: have the message sent again if it came too early, or if this worker cannot run the job.
 
-        Returns the row if the worker lacks the handler, which after about a day ends the job as aborted.
+        Returns the row if the worker lacks the handler, which after about a day ends the job as aborted. A job of none
+        of these queues is left alone: the message was forged or moved, and its own worker gets its own one. None stands
+        for any queue.
         """
 
     async def heartbeat(
@@ -119,16 +123,21 @@ class Repository(Protocol):
         """End the job as cancelled, if a cancel was asked for."""
 
     async def release(self, job: QueuedJob) -> QueuedJob | None:
-        """Give the job back at once, without counting the attempt. For shutdowns."""
+        """Give the job back at once, without counting the attempt. For shutdowns. The next one has another number."""
 
     async def outcome(self, job: QueuedJob) -> QueuedJob | None:
         """Return the row if this very attempt ended it or ended itself: for a finish whose reply was lost."""
 
-    async def poisoned(self, message: JobMessage) -> QueuedJob | None:
-        """The host gave up on this message: send it again later, or abort the job after that was tried five times."""
+    async def poisoned(self, message: JobMessage, *, queues: Sequence[str] | None = None) -> QueuedJob | None:
+        """The host gave up on this message: send it again later, or abort the job after that was tried five times.
+
+        Returns the row if that counted. Each send counts once, at least 30 seconds after the one before and then 10
+        minutes doubling, so copies and forged messages change nothing, and no number of them aborts a job within two
+        hours. A job of none of these queues is left alone; None stands for any.
+        """
 
     async def reject(self, queue: str, body: bytes, reason: str) -> None:
-        """Keep the first bytes of a message that names no job."""
+        """Keep the first bytes of a message that names no job. Copies on the same queue are counted, not kept."""
 
     async def unsent(self, *, limit: int) -> list[Due]:
         """Take messages that have yet to be sent. Each stays taken for 15 seconds, in case the sender dies."""

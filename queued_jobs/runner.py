@@ -175,10 +175,11 @@ class JobRunner(abc.ABC, Generic[RequestT, ResultT]):
         """
 
     async def on_result_discarded(self, job: QueuedJob, result: ResultT) -> None:
-        """Called with a result that was not stored because another attempt owns the job: remove what it left behind.
+        """Called with a result that was not stored, as another attempt owns the job or it cannot be: remove what it names.
 
-        Also with what a plain `def` body returns after its time is over. Skipped by a crash, so let old leftovers also
-        expire by themselves.
+        Also with what a plain `def` body returns after its time is over or its worker has given the job back. The job
+        may have another result by then, so remove only what has a name of this attempt's own: `JobContext.claim_id`.
+        Skipped by a crash, so let old leftovers also expire by themselves.
         """
 
     @classmethod
@@ -236,7 +237,7 @@ class JobRunner(abc.ABC, Generic[RequestT, ResultT]):
         """Handle what the host moved to the poison queue.
 
         The row decides: a job that still runs keeps its lease, one that waits is woken again, and one that was poisoned
-        again and again ends as aborted.
+        again and again ends as aborted. Copies and forged messages count nothing.
         """
         await self.repository.reject(f"{queue or self.queue}-poison", body, "The host gave up on this message.")
         try:
@@ -244,7 +245,7 @@ class JobRunner(abc.ABC, Generic[RequestT, ResultT]):
         except RejectedMessage as exc:
             self.logger.warning("a poison message names no job: %s", exc)
             return
-        job = await self.repository.poisoned(message)
+        job = await self.repository.poisoned(message, queues=self.queues_of_kind())
         if job is not None:
             _executor.tell_of(self, job)
             if job.status.is_final:

@@ -84,7 +84,8 @@ class CsvImport(JobRunner[CsvImportRequest, CsvImportResult]):
             raise NothingToImport(f"A file is larger than {MAX_FILE_BYTES // 1024**2} MiB.")
         if not blobs or len(blobs) > MAX_FILES or total > MAX_BYTES:
             raise NothingToImport(f"There must be 1 to {MAX_FILES:,} files of {MAX_BYTES // 1024**3} GiB together.")
-        target = BlockWriter(blob_service().get_blob_client(RESULTS, f"{ctx.job.id}/{ctx.job.attempt}.jsonl"))
+        name = f"{ctx.job.id}/{ctx.claim_id}.jsonl"  # never that of another attempt
+        target = BlockWriter(blob_service().get_blob_client(RESULTS, name))
         rejected: list[RejectedLine] = []
         columns: list[str] = []
         rows = imported = done = 0
@@ -120,7 +121,7 @@ class CsvImport(JobRunner[CsvImportRequest, CsvImportResult]):
         target.commit(content_type="application/jsonl", metadata={"queued_jobs_kind": self.kind})
         return CsvImportResult(
             container=RESULTS,
-            blob=f"{ctx.job.id}/{ctx.job.attempt}.jsonl",
+            blob=name,
             files=len(blobs),
             columns=tuple(name[:_LONGEST_NAME] for name in columns[:_MAX_COLUMNS_SHOWN]),
             rows=rows,

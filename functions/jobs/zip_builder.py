@@ -99,7 +99,8 @@ class ZipBuilder(JobRunner[ZipRequest, ZipResult]):
         folder = f"{ctx.job.user_id}/"
         blobs, skipped = self._listed(request.container, folder + request.prefix)
         total = sum(blob.size for blob in blobs)
-        target = BlockWriter(blob_service().get_blob_client(RESULTS, f"{ctx.job.id}/{ctx.job.attempt}.zip"))
+        name = f"{ctx.job.id}/{ctx.claim_id}.zip"  # never that of another attempt
+        target = BlockWriter(blob_service().get_blob_client(RESULTS, name))
         done = 0
 
         def counted(blob: BlobProperties, number: int) -> Iterator[bytes]:
@@ -121,7 +122,7 @@ class ZipBuilder(JobRunner[ZipRequest, ZipResult]):
         target.commit(content_type="application/zip", metadata={_MADE_BY: self.kind})
         return ZipResult(
             container=RESULTS,
-            blob=f"{ctx.job.id}/{ctx.job.attempt}.zip",
+            blob=name,
             file_name=safe_name(f"{request.name or 'files'}.zip".replace("/", "_")),
             files=len(blobs),
             bytes=done,

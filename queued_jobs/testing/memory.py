@@ -81,11 +81,15 @@ class InMemoryRepository(Rows):
             status=JobStatus.PENDING,
             attempt=0,
             max_attempts=job.max_attempts,
+            uncounted=0,
             lost_count=0,
             dispatch_gen=1,
             sent_gen=0,
             next_send_at=HELD if job.after_batch else now + max(GRACE, job.delay - NEAR),
             resend_count=0,
+            poisoned_gen=0,
+            poisoned_count=0,
+            poisoned_until=None,
             available_at=HELD if job.after_batch else now + job.delay,
             lease_token=None,
             lease_until=None,
@@ -164,9 +168,11 @@ class InMemoryRepository(Rows):
         if job is None or job.concurrency_key is None:
             return None
         ahead = self._ahead(job)
-        wait = timedelta(seconds=0 if ahead < at_once else min(600, 30 * ahead))
         now = self.clock()
-        self._set(job, sent_gen=job.dispatch_gen - 1, next_send_at=now + wait, parked_at=now)
+        again_at = now + timedelta(seconds=0 if ahead < at_once else min(600, 30 * ahead))
+        if job.parked_at is not None:
+            again_at = min(job.next_send_at, again_at)
+        self._set(job, sent_gen=job.dispatch_gen - 1, next_send_at=again_at, parked_at=now)
         return ahead < at_once
 
     async def wake_next(self, job: QueuedJob) -> list[QueuedJob]:
@@ -183,10 +189,12 @@ class InMemoryRepository(Rows):
     async def follow_ups(self, *, limit: int) -> list[QueuedJob]:
         return self._follow_up(lambda held: True, self.clock())
 
-    async def defer(self, message: JobMessage, *, kind: str, schema_version: int) -> QueuedJob | None:
+    async def defer(
+        self, message: JobMessage, *, kind: str, schema_version: int, queues: Sequence[str] | None = None
+    ) -> QueuedJob | None:
         job = self._waiting(message)
         now = self.clock()
-        if job is None:
+        if job is None or (queues is not None and job.queue not in queues):
             return None
         if job.available_at > now + SLACK:
             if not job.is_held and (job.sent_gen >= job.dispatch_gen or job.parked_at is None):
@@ -253,10 +261,11 @@ class InMemoryRepository(Rows):
         held = self._held(job)
         if held is None:
             return None
-        status = JobStatus.RETRYING if held.attempt > 1 else JobStatus.PENDING
+        status = JobStatus.RETRYING if held.tries > 1 else JobStatus.PENDING
         if held.cancel_requested:
             status = JobStatus.CANCELLED
-        return self._again(held, status, "released", attempt=held.attempt - 1)
+        uncounted, max_attempts = held.uncounted + 1, held.max_attempts + 1
+        return self._again(held, status, "released", uncounted=uncounted, max_attempts=max_attempts)
 
     async def outcome(self, job: QueuedJob) -> QueuedJob | None:
         if job.lease_token is None or job.lease_token not in self._tokens:
@@ -268,26 +277,36 @@ class InMemoryRepository(Rows):
         )
         return self.jobs[key] if ended else None
 
-    async def poisoned(self, message: JobMessage) -> QueuedJob | None:
+    async def poisoned(self, message: JobMessage, *, queues: Sequence[str] | None = None) -> QueuedJob | None:
         job = self._waiting(message)
-        if job is None:
-            return None
         now = self.clock()
-        gone = job.resend_count >= MAX_RESEND
+        if job is None or (queues is not None and job.queue not in queues) or job.available_at > now + SLACK:
+            return None
+        if job.sent_gen < job.dispatch_gen:
+            self._set(job, parked_at=job.parked_at or now)
+            return None
+        times = job.poisoned_count + 1 if job.poisoned_gen == job.dispatch_gen else 1
+        if times > 1 and job.poisoned_until is not None and job.poisoned_until > now:
+            return None
+        again_at = now + timedelta(seconds=30 if times == 1 else 600 * 2 ** (times - 2))
+        gone = times > MAX_RESEND
         text = f"The queue {job.queue} gave up on its message again and again."
         return self._changed(
             job,
             status=JobStatus.ABORTED if gone else job.status,
             finished_at=now if gone else None,
             error=JobError(type="poison", message=text) if gone else job.error,
+            poisoned_gen=job.dispatch_gen,
+            poisoned_count=times,
+            poisoned_until=again_at,
             sent_gen=job.dispatch_gen - 1,
-            resend_count=job.resend_count + 1,
-            next_send_at=now + timedelta(seconds=30),
+            next_send_at=again_at,
             parked_at=now,
         )
 
     async def reject(self, queue: str, body: bytes, reason: str) -> None:
-        self.rejected.append((queue, body, reason))
+        if (queue, body) not in [(kept_queue, kept) for kept_queue, kept, _ in self.rejected]:
+            self.rejected.append((queue, body, reason))
 
     async def unsent(self, *, limit: int) -> list[Due]:
         now = self.clock()

@@ -34,6 +34,8 @@ class Store(Protocol):
         """Move times of a row: `shift(key, lease_until=-hour)`."""
 
     async def set(self, key: JobKey, **values: Any) -> None: ...
+    async def rejected(self) -> int:
+        """How many messages are kept for the admin."""
 
 
 class Helpers:
@@ -43,6 +45,7 @@ class Helpers:
         self.store = store
         self.repository = store.repository
         self.row, self.attempts, self.shift, self.set = store.row, store.attempts, store.shift, store.set
+        self.rejected = store.rejected
 
     async def add(self, **changes: Any) -> Added:
         values: dict[str, Any] = {
@@ -70,6 +73,12 @@ class Helpers:
         message = JobMessage(id=job.id, gen=job.dispatch_gen if gen is None else gen)
         return await self.repository.claim(message, **(values | changes))
 
+    async def sent(self, **changes: Any) -> QueuedJob:
+        """A job whose message has gone out."""
+        job = await self.waiting(**changes)
+        await self.repository.mark_sent([JobMessage.of(job)])
+        return await self.row(job.id)
+
     async def running(self, **changes: Any) -> QueuedJob:
         claimed = await self.claim(await self.waiting(**changes))
         assert claimed is not None
@@ -93,6 +102,9 @@ class MemoryStore:
 
     async def set(self, key: JobKey, **values: Any) -> None:
         self._memory.jobs[key] = dataclasses.replace(self._memory.jobs[key], **values)
+
+    async def rejected(self) -> int:
+        return len(self._memory.rejected)
 
 
 class PostgresStore:
@@ -122,6 +134,12 @@ class PostgresStore:
             for name, value in values.items():
                 update = sql.SQL("update {} set {} = %s where id = %s").format(self._table, sql.Identifier(name))
                 await conn.execute(update, (value, key))
+
+    async def rejected(self) -> int:
+        table = sql.Identifier(self.database.tables.schema, f"{self.database.tables.prefix}rejected_message")
+        async with self.database.connection() as conn:
+            cursor = await conn.execute(sql.SQL("select id from {}").format(table))
+            return len(await cursor.fetchall())
 
 
 @pytest.fixture(scope="session")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
+from itertools import product
 from typing import Any
 
 import pytest
 
-from queued_jobs import JobMessage, JobStatus, QueuedJob
+from queued_jobs import JobContext, JobMessage, JobStatus, QueuedJob
 from queued_jobs.errors import StoreRefused
 from queued_jobs.postgres import GIVE_UP
 from tests.contract.conftest import BOOM, HOUR, Helpers
@@ -61,6 +63,16 @@ class TestClaim:
         assert waiting is not None
         assert (waiting.status, waiting.attempt, waiting.resend_count) == (JobStatus.PENDING, 0, 1)
         assert waiting.available_at - job.available_at > timedelta(seconds=29)
+
+    @pytest.mark.parametrize("delay", [timedelta(), HOUR])
+    async def test_a_message_on_another_kinds_queue_does_nothing(self, jobs: Helpers, delay: timedelta) -> None:
+        job = await jobs.waiting(delay=delay)
+        queues = ["other", "other-urgent"]
+        assert await jobs.claim(job, kind="other") is None
+        assert await jobs.repository.defer(JobMessage.of(job), kind="other", schema_version=1, queues=queues) is None
+        assert await jobs.row(job.id) == job
+        await jobs.repository.defer(JobMessage.of(job), kind="other", schema_version=1, queues=["demo"])
+        assert await jobs.row(job.id) != job, "on its own queue it would never be run"
 
     async def test_after_a_day_without_a_handler_the_job_is_aborted(self, jobs: Helpers) -> None:
         job = await jobs.waiting()
@@ -146,19 +158,61 @@ class TestEnds:
         assert ended.status is JobStatus.CANCELLED
 
     async def test_a_release_costs_no_attempt(self, jobs: Helpers) -> None:
-        job = await jobs.running()
+        job = await jobs.running(max_attempts=2)
         released = await jobs.repository.release(job)
         assert released is not None
-        assert (released.status, released.attempt, released.dispatch_gen) == (JobStatus.PENDING, 0, 2)
+        assert (released.status, released.tries, released.dispatch_gen) == (JobStatus.PENDING, 0, 2)
         again = await jobs.claim(released)
         assert again is not None
+        assert again.tries == 1
         failed = await jobs.repository.fail(again, BOOM, retry_in=timedelta())
         assert failed is not None
-        third = await jobs.claim(failed)
-        assert third is not None
-        released = await jobs.repository.release(third)
-        assert released is not None
-        assert (released.status, released.attempt) == (JobStatus.RETRYING, 1)
+        for _ in range(60):
+            again = await jobs.claim(failed)
+            assert again is not None
+            released = await jobs.repository.release(again)
+            assert released is not None
+            assert (released.status, released.tries) == (JobStatus.RETRYING, 1)
+            failed = released
+        last = await jobs.claim(failed)
+        assert last is not None
+        assert (last.tries, last.attempt, last.max_attempts) == (2, 63, 63)
+        failed = await jobs.repository.fail(last, BOOM, retry_in=timedelta())
+        assert failed is not None
+        assert failed.status is JobStatus.FAILED, "there were two tries, as it was allowed"
+
+    async def test_no_number_or_name_of_an_attempt_comes_back(self, jobs: Helpers) -> None:
+        """However three attempts of a job end, in any order."""
+
+        async def fails(job: QueuedJob) -> None:
+            assert await jobs.repository.fail(job, BOOM, retry_in=timedelta())
+
+        async def is_released(job: QueuedJob) -> None:
+            assert await jobs.repository.release(job)
+
+        async def is_lost(job: QueuedJob) -> None:
+            await jobs.shift(job.id, lease_until=-HOUR)
+            assert await jobs.repository.rescue(limit=10)
+
+        async def hangs(job: QueuedJob) -> None:
+            await jobs.shift(job.id, deadline_at=-HOUR)
+            assert await jobs.repository.rescue(limit=10)
+
+        names = set()
+        for ends in product((fails, is_released, is_lost, hangs), repeat=3):
+            job = await jobs.waiting()
+            numbers = []
+            for end in (*ends, None):
+                claimed = await jobs.claim(await jobs.row(job.id))
+                if claimed is None:
+                    break  # three lost workers abort it
+                numbers.append(claimed.attempt)
+                names.add(JobContext(claimed, jobs.repository).claim_id)
+                if end is not None:
+                    await end(claimed)
+            assert numbers == list(range(1, len(numbers) + 1))
+        assert len(names) == 4 * 4**3 - 1
+        assert all(re.fullmatch("[0-9a-f]{32}", name) for name in names)
 
     async def test_a_release_after_a_cancel_request_is_a_cancel(self, jobs: Helpers) -> None:
         job = await jobs.running()

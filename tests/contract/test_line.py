@@ -107,6 +107,16 @@ class TestWaiting:
         assert done is not None
         assert await jobs.repository.wake_next(done) == []
 
+    async def test_further_messages_put_nobody_off(self, jobs: Helpers) -> None:
+        *_, last = await in_line(jobs, 4)
+        assert await waits(jobs, last) is False
+        first = await jobs.row(last.id)
+        await jobs.shift(last.id, next_send_at=-timedelta(seconds=60))
+        for _ in range(3):
+            assert await waits(jobs, last) is False
+        row = await jobs.row(last.id)
+        assert row.next_send_at == first.next_send_at - timedelta(seconds=60)
+
     async def test_unnoticed_they_are_sent_again_by_their_place(self, jobs: Helpers) -> None:
         first, second, third = await in_line(jobs, 3)
         await jobs.claim(first)

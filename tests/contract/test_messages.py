@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
+from uuid import uuid4
+
+import pytest
 
 from queued_jobs import JobMessage, JobStatus, QueuedJob
 from queued_jobs.postgres import MAX_RESEND
@@ -71,8 +75,9 @@ class TestLateMarks:
 
     async def test_after_the_poison_queue(self, jobs: Helpers) -> None:
         job = await jobs.waiting()
-        assert await jobs.repository.poisoned(JobMessage.of(job)) is not None
-        await self.late(jobs, job)
+        assert await jobs.repository.poisoned(JobMessage.of(job)) is None
+        row = await self.late(jobs, job)
+        assert row.version == job.version
 
     async def late(self, jobs: Helpers, job: QueuedJob) -> QueuedJob:
         await jobs.repository.mark_sent([JobMessage.of(job)])
@@ -94,13 +99,50 @@ class TestLateMarks:
 
 
 class TestPoison:
-    async def test_a_waiting_job_is_woken_again_later(self, jobs: Helpers) -> None:
-        job = await jobs.waiting()
+    async def test_a_waiting_job_is_sent_again_later(self, jobs: Helpers) -> None:
+        job = await jobs.sent()
         row = await jobs.repository.poisoned(JobMessage.of(job))
         assert row is not None
-        assert (row.status, row.resend_count) == (JobStatus.PENDING, 1)
+        assert (row.status, row.poisoned_count, row.resend_count) == (JobStatus.PENDING, 1, 0)
         assert row.sent_gen < row.dispatch_gen
         assert row.next_send_at > row.created_at + timedelta(seconds=25)
+
+    @pytest.mark.parametrize("copies", [2, 7, 60])
+    async def test_however_many_copies_there_are_a_send_counts_once(self, jobs: Helpers, copies: int) -> None:
+        job = await jobs.sent()
+        first, *others = [await jobs.repository.poisoned(JobMessage.of(job)) for _ in range(copies)]
+        assert others == [None] * (copies - 1)
+        assert await jobs.row(job.id) == first
+        assert await jobs.claim(job) is not None, "the real message starts it"
+
+    async def test_what_was_not_sent_counts_nothing(self, jobs: Helpers) -> None:
+        job = await jobs.waiting()
+        for _ in range(8):
+            assert await jobs.repository.poisoned(JobMessage.of(job)) is None
+        row = await jobs.row(job.id)
+        assert (row.poisoned_count, row.next_send_at, row.version) == (0, job.next_send_at, job.version)
+
+    @pytest.mark.parametrize("gen", [0, 2, 2**62])
+    async def test_a_message_of_another_generation_counts_nothing(self, jobs: Helpers, gen: int) -> None:
+        job = await jobs.sent()
+        assert await jobs.repository.poisoned(JobMessage(id=job.id, gen=gen)) is None
+        assert await jobs.row(job.id) == job
+
+    async def test_what_the_queue_still_hides_cannot_have_been_given_up(self, jobs: Helpers) -> None:
+        job = await jobs.sent(delay=timedelta(minutes=5))
+        assert await jobs.repository.poisoned(JobMessage.of(job)) is None
+        assert await jobs.row(job.id) == job
+
+    async def test_a_job_that_waits_for_a_batch_is_left_alone(self, jobs: Helpers) -> None:
+        job = await jobs.waiting(after_batch=uuid4())
+        assert await jobs.repository.poisoned(JobMessage.of(job)) is None
+        assert await jobs.row(job.id) == job
+
+    async def test_a_message_on_another_kinds_poison_queue_counts_nothing(self, jobs: Helpers) -> None:
+        for job in (await jobs.sent(), await jobs.waiting()):
+            assert await jobs.repository.poisoned(JobMessage.of(job), queues=["other", "other-urgent"]) is None
+            assert await jobs.row(job.id) == job
+        assert await jobs.repository.poisoned(JobMessage.of(await jobs.sent()), queues=["other", "demo"]) is not None
 
     async def test_a_running_job_keeps_its_lease(self, jobs: Helpers) -> None:
         job = await jobs.running()
@@ -108,9 +150,57 @@ class TestPoison:
         assert await jobs.row(job.id) == job
 
     async def test_poisoned_again_and_again_it_is_aborted(self, jobs: Helpers) -> None:
-        job = await jobs.waiting()
-        await jobs.set(job.id, resend_count=MAX_RESEND)
-        row = await jobs.repository.poisoned(JobMessage.of(job))
+        """Sent as early as ever, and forged right after: it takes six sends and more than two hours."""
+        job = await jobs.sent()
+        message, waits = JobMessage.of(job), [30, 600, 1200, 2400, 4800]
+        for times, wait in enumerate(waits, start=1):
+            row = await jobs.repository.poisoned(message)
+            assert row is not None
+            assert (row.status, row.poisoned_count) == (JobStatus.PENDING, times)
+            waited = timedelta(seconds=wait - 5)
+            early = {"next_send_at": -waited, "parked_at": -waited, "poisoned_until": -waited}
+            await jobs.shift(job.id, **early)
+            assert await jobs.repository.unsent(limit=10) == [], "it is not sent before its time"
+            await jobs.set(job.id, parked_at=None)
+            await jobs.repository.mark_sent([message])
+            assert await jobs.repository.poisoned(message) is None, "nor would an earlier send count"
+            assert (await jobs.row(job.id)).poisoned_count == times
+            await jobs.shift(job.id, poisoned_until=-timedelta(seconds=6))
+        row = await jobs.repository.poisoned(message)
         assert row is not None
         assert row.error is not None
         assert (row.status, row.error.type) == (JobStatus.ABORTED, "poison")
+
+    async def test_sends_of_an_earlier_generation_do_not_count(self, jobs: Helpers) -> None:
+        job = await jobs.sent()
+        await jobs.set(job.id, poisoned_gen=1, poisoned_count=MAX_RESEND)
+        claimed = await jobs.claim(job)
+        assert claimed is not None
+        failed = await jobs.repository.fail(claimed, BOOM, retry_in=timedelta())
+        assert failed is not None
+        await jobs.repository.mark_sent([JobMessage.of(failed)])
+        row = await jobs.repository.poisoned(JobMessage.of(failed))
+        assert row is not None
+        assert (row.status, row.poisoned_count) == (JobStatus.RETRYING, 1)
+
+    async def test_a_long_wait_in_the_queue_is_no_step_towards_an_abort(self, jobs: Helpers) -> None:
+        """Somebody forges one message of a job that a backlog has kept waiting for days."""
+        job = await jobs.sent()
+        await jobs.set(job.id, resend_count=MAX_RESEND + 4)
+        row = await jobs.repository.poisoned(JobMessage.of(job))
+        assert row is not None
+        assert row.status is JobStatus.PENDING
+
+
+class TestRejected:
+    async def test_copies_are_kept_once(self, jobs: Helpers) -> None:
+        for _ in range(3):
+            await jobs.repository.reject("demo", b"garbage", "Not a job message.")
+        assert await jobs.rejected() == 1
+        await jobs.repository.reject("demo-poison", b"garbage", "The host gave up on this message.")
+        await jobs.repository.reject("demo", b"other garbage", "Not a job message.")
+        assert await jobs.rejected() == 3
+
+    async def test_copies_that_come_at_once_are_kept_once(self, jobs: Helpers) -> None:
+        await asyncio.gather(*(jobs.repository.reject("demo", b"garbage", "Not a job message.") for _ in range(8)))
+        assert await jobs.rejected() == 1

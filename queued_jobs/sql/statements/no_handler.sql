@@ -1,4 +1,5 @@
 -- After a claim of 0 rows: this worker cannot run the kind or its schema_version (rolling deploy). Not an attempt.
+-- 0 rows also for a job of another kind's queue: its message was forged or moved, and its own one is on its way.
 -- Waits 30 s doubling to 10 min; give_up = 147 is about 24 h.
 update queued_jobs.job
 set status = case when resend_count >= %(give_up)s then 'aborted' else status end,
@@ -9,6 +10,6 @@ set status = case when resend_count >= %(give_up)s then 'aborted' else status en
     available_at = clock_timestamp() + make_interval(secs => least(600, 30 * power(2, least(resend_count, 5)))),
     next_send_at = clock_timestamp(), parked_at = clock_timestamp(), sent_gen = dispatch_gen - 1, resend_count = resend_count + 1, version = version + 1
 where id = %(id)s and dispatch_gen = %(gen)s and status in ('pending','retrying')
-  and available_at <= clock_timestamp() + interval '1 second'
+  and (%(queues)s::text[] is null or queue = any(%(queues)s)) and available_at <= clock_timestamp() + interval '1 second'
   and not (kind = %(kind)s and schema_version <= %(schema_version)s)
 returning job_columns

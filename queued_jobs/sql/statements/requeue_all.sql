@@ -1,6 +1,6 @@
 -- requeue.sql for many jobs and an admin: those of these jobs that ended badly before as_of. One that ended again since is left out.
 update queued_jobs.job job
-set status = 'pending', attempt = 0, lost_count = 0, resend_count = 0, error = null, cancel_requested = false,
+set status = 'pending', max_attempts = attempt + max_attempts - uncounted, uncounted = attempt, lost_count = 0, resend_count = 0, error = null, cancel_requested = false,
     progress = null, progress_message = null, started_at = null, finished_at = null, seen_at = null, cleared_at = null,
     dispatch_gen = dispatch_gen + 1, version = version + 1, parked_at = null,
     (available_at, next_send_at) = (select moment, moment from (

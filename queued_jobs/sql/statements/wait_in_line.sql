@@ -1,6 +1,7 @@
 -- After a claim of 0 rows: as many jobs with its concurrency key run as may, or older ones wait for their places. It is sent again
 -- when one of them ends; should that go unnoticed, after 30 seconds for each job ahead, ten minutes at most. So more than twenty
--- of them need not be counted, nor more than `at_once`.
+-- of them need not be counted, nor more than `at_once`. Who is in line already is sent no later for that: further messages, copied or
+-- forged, put nobody off.
 with line as (
   select (select count(*) from queued_jobs.job other
           where other.kind = j.kind and other.concurrency_key = j.concurrency_key and other.status = 'running')
@@ -13,7 +14,8 @@ with line as (
   from queued_jobs.job j where j.id = %(id)s and j.concurrency_key is not null)
 update queued_jobs.job j
 set sent_gen = dispatch_gen - 1, parked_at = clock_timestamp(),
-    next_send_at = clock_timestamp() + make_interval(secs => case when line.ahead < %(at_once)s then 0 else least(600, 30 * line.ahead) end)
+    next_send_at = least(case when parked_at is not null then next_send_at end, clock_timestamp() + make_interval(secs =>
+      case when line.ahead < %(at_once)s then 0 else least(600, 30 * line.ahead) end))
 from line
 where j.id = %(id)s and j.dispatch_gen = %(gen)s and j.status in ('pending','retrying')
   and j.kind = %(kind)s and j.schema_version <= %(schema_version)s

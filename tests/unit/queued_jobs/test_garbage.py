@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from queued_jobs import JobMessage
-from tests.unit.queued_jobs.conftest import World
+from tests.unit.queued_jobs.conftest import Demo, World
 
 
 @pytest.mark.parametrize(
@@ -38,8 +38,30 @@ async def test_it_is_kept_and_acknowledged(world: World, body: bytes) -> None:
 async def test_poison_wakes_the_job_again(world: World) -> None:
     job = await world.queued()
     await world.runner().receive_poison(JobMessage.of(job).encode().encode())
-    assert world.row(job).resend_count == 1
+    row = world.row(job)
+    assert (row.poisoned_count, row.sent_gen) == (1, 0)
     assert world.repository.rejected[0][0] == "demo-poison"
+
+
+async def test_copies_of_a_poison_message_are_kept_once(world: World) -> None:
+    job = await world.queued()
+    for _ in range(8):
+        await world.runner().receive_poison(JobMessage.of(job).encode().encode())
+    assert (world.row(job).poisoned_count, len(world.repository.rejected)) == (1, 1)
+
+
+async def test_a_message_on_another_kinds_queue_touches_no_job(world: World) -> None:
+    class Other(Demo):
+        kind = "other"
+        queue = "other"
+
+    job = await world.queued()
+    body = JobMessage.of(job).encode().encode()
+    before = world.row(job)
+    other = world.runner(of=Other)
+    await other.receive(body)
+    await other.receive_poison(body)
+    assert world.row(job) == before
 
 
 async def test_poison_that_names_no_job_is_kept(world: World) -> None:

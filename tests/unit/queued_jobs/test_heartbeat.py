@@ -131,5 +131,5 @@ class TestLease:
         await started.wait()
         task.cancel()
         assert await task is None, "the host catches Exception only"  # type: ignore[func-returns-value]
-        assert (world.row(job).status, world.row(job).attempt) == (JobStatus.PENDING, 0)
+        assert (world.row(job).status, world.row(job).tries) == (JobStatus.PENDING, 0)
         assert world.queues.sent[-1].message.gen == 2, "another worker is woken at once"

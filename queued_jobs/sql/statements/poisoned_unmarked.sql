@@ -1,0 +1,7 @@
+-- The host moved a message to the poison queue whose sender has not marked it as sent, and no longer may: the job is owed one
+-- already, and a late mark would hide that. Counts nothing, see poisoned.sql.
+update queued_jobs.job set parked_at = clock_timestamp()
+where id = %(id)s and dispatch_gen = %(gen)s and status in ('pending','retrying')
+  and (%(queues)s::text[] is null or queue = any(%(queues)s))
+  and sent_gen < dispatch_gen and parked_at is null and available_at <= clock_timestamp() + interval '1 second'
+returning id
