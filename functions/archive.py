@@ -53,7 +53,7 @@ class BlockWriter:
         """Nothing to do: `commit` writes what is left."""
 
     def commit(self, *, content_type: str, metadata: Mapping[str, str]) -> None:
-        """Publish the blob. Raises `ResourceExistsError`, and changes nothing, if somebody else has written one there."""
+        """Publish the blob. Raises `ResourceExistsError`, and changes nothing, if another writer has done so there."""
         from azure.storage.blob import BlobBlock, ContentSettings
 
         if self._buffer:

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 #: What users upload, each below `<user id>/`.
 UPLOADS = "uploads"
-#: What jobs make, as `<job id>/<claim id>.<suffix>`. What a killed attempt leaves is removed by the account's lifecycle rule.
+#: What jobs make, as `<job id>/<claim id>.<suffix>`. The lifecycle rule of the account removes what a killed attempt
+#: leaves here.
 RESULTS = "results"
 CONTAINERS = (UPLOADS, RESULTS)
 

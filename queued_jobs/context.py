@@ -30,13 +30,13 @@ class JobContext(Generic[ResultT]):
     Attributes
     ----------
     job
-        The row as it was claimed; `job.attempt` is 1 in the first run. `job.id` is the same in every attempt: the key by
-        which another system can tell that it was asked before.
+        The row as it was claimed; `job.attempt` is 1 in the first run, and higher in each later one. `job.id` is the
+        same in all of them: by it another system can tell that it was asked before.
     claim_id
         32 lower-case hexadecimal digits that no other attempt of any job has, nor ever had: random, so a database that
         was restored does not repeat them either. Name after it what this attempt leaves outside of the database, such
         as a blob or a file. An attempt that wakes up after another one has won can then neither overwrite the winner's
-        nor remove it. It is no secret.
+        nor remove it.
     """
 
     def __init__(self, job: QueuedJob, repository: Repository) -> None:

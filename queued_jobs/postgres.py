@@ -203,7 +203,11 @@ class PostgresRepository:
         return await self._change("outcome", id=job.id, token=job.lease_token)
 
     async def poisoned(self, message: JobMessage, *, queues: Sequence[str] | None = None) -> QueuedJob | None:
-        params = {"id": message.id, "gen": message.gen, "queues": None if queues is None else list(queues)}
+        params: dict[str, Any] = {
+            "id": message.id,
+            "gen": message.gen,
+            "queues": None if queues is None else list(queues),
+        }
         if await self._database.row("poisoned_unmarked", params) is not None:
             return None
         return await self._change("poisoned", max_resend=MAX_RESEND, **params)

@@ -175,10 +175,11 @@ class JobRunner(abc.ABC, Generic[RequestT, ResultT]):
         """
 
     async def on_result_discarded(self, job: QueuedJob, result: ResultT) -> None:
-        """Called with a result that was not stored, as another attempt owns the job or it cannot be: remove what it names.
+        """Called with a result that was not stored: remove what it left behind.
 
-        Also with what a plain `def` body returns after its time is over or its worker has given the job back. The job
-        may have another result by then, so remove only what has a name of this attempt's own: `JobContext.claim_id`.
+        Another attempt owns the job, the result cannot be stored, or a plain `def` body returned it after its time was
+        over or its worker had given the job back. The job may have another result by then, so remove only what has a
+        name of this attempt's own, see `JobContext.claim_id`.
         Skipped by a crash, so let old leftovers also expire by themselves.
         """
 

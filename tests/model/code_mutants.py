@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import NamedTuple, TypeAlias
 
 from queued_jobs import QueuedJob
-from tests.unit.queued_jobs import test_outages, test_outbox, test_outcomes, test_sweeper
+from tests.unit.queued_jobs import test_garbage, test_outages, test_outbox, test_outcomes, test_sweeper
 from tests.unit.queued_jobs.conftest import World
 
 Check: TypeAlias = Callable[[], Awaitable[None]]
@@ -102,11 +102,33 @@ CODE_MUTANTS: dict[str, CodeMutant] = {
         "_executor:_Attempt.run", "if not done.status.is_final:", "if done.status.is_final:"
     ),
     "a result that comes too late is not cleaned up": CodeMutant(
-        "_executor:_Attempt._finish", "done is None and", "done is not None and"
+        "_executor:_Attempt._finish", "(done is None or done.status is", "(done is not None and done.status is"
+    ),
+    "a result that cannot be stored is not cleaned up": CodeMutant(
+        "_executor:_Attempt._finish", "(done is None or done.status is not JobStatus.SUCCEEDED)", "done is None"
+    ),
+    "a stored result is cleaned up": CodeMutant(
+        "_executor:_Attempt._finish", "(done is None or done.status is not JobStatus.SUCCEEDED)", "done"
+    ),
+    "the number of the attempt delays the next one, not the number of tries": CodeMutant(
+        "_executor:_Attempt._failing",
+        "job.tries",
+        "job.attempt",
+        lambda: _failure.test_a_retry_by_hand_waits_as_short_as_a_new_job(World()),
+    ),
+    "a name of an attempt comes back": CodeMutant("context:JobContext.__init__", "token.hex", "job.id.hex"),
+    "another kind counts what is poisoned": CodeMutant(
+        "runner:JobRunner.receive_poison", ", queues=self.queues_of_kind()", ""
+    ),
+    "another kind puts a job off": CodeMutant(
+        "_executor:execute",
+        ", queues=runner.queues_of_kind()",
+        "",
+        lambda: test_garbage.test_a_message_on_another_kinds_queue_touches_no_job(World()),
     ),
     "a message that came too early is dropped": CodeMutant(
         "_executor:execute",
-        "await repository.defer(message, kind=kind, schema_version=version)",
+        "await repository.defer(message, kind=kind, schema_version=version, queues=runner.queues_of_kind())",
         "None",
     ),
     "a result larger than allowed is stored": CodeMutant(
@@ -129,7 +151,9 @@ CODE_MUTANTS: dict[str, CodeMutant] = {
         "context:JobContext.complete", "if done is None:", "if done is not None:"
     ),
     "poison does not wake the job": CodeMutant(
-        "runner:JobRunner.receive_poison", "await self.repository.poisoned(message)", "None"
+        "runner:JobRunner.receive_poison",
+        "await self.repository.poisoned(message, queues=self.queues_of_kind())",
+        "None",
     ),
     # enqueue and dispatch
     "the message is sent before the commit": CodeMutant(

@@ -38,6 +38,13 @@ class Demo(JobRunner[Ask, Answer]):
         self.discarded.append(job)
 
 
+class Other(Demo):
+    """A kind with a queue of its own."""
+
+    kind = "other"
+    queue = "other"
+
+
 @cache
 def limited(max_attempts: int) -> type[Demo]:
     """Return the same kind with another limit of attempts."""

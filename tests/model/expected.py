@@ -18,7 +18,7 @@ HOLD = timedelta(seconds=15)
 NEAR = timedelta(minutes=10)
 STALE = timedelta(minutes=10)
 SLACK = timedelta(seconds=1)
-POISON_PAUSE = timedelta(seconds=30)
+POISON_PAUSES = [timedelta(seconds=30), *(timedelta(minutes=10 * 2**n) for n in range(5))]
 KEEP = timedelta(days=30, hours=12)  # no whole number of days, so that a rounding of it shows
 MAX_LOST = 3
 MAX_RESEND = 5
@@ -50,16 +50,24 @@ class ExpectedJob:
     key: JobKey
     user: str
     request: dict[str, Any]
-    max_attempts: int
+    #: How many attempts its kind allows.
+    allowed: int
     idempotency_key: str | None
     unique_key: str | None
     status: JobStatus = JobStatus.PENDING
     version: int = 0
     attempt: int = 0
+    #: Attempts that were released, or made before the last retry by hand.
+    uncounted: int = 0
     lost_count: int = 0
     gen: int = 1
     sent: int = 0
     resends: int = 0
+    #: How often senders have marked the current generation as sent.
+    marks: int = 0
+    #: How often the host gave up on messages of which generation.
+    poisonings: int = 0
+    poisoned_gen: int = 0
     #: Its last message was answered without a start, so that a late mark of it counts for nothing.
     parked: bool = False
     token: UUID | None = None
@@ -77,6 +85,10 @@ class ExpectedJob:
     @property
     def is_waiting(self) -> bool:
         return self.status in (JobStatus.PENDING, JobStatus.RETRYING)
+
+    @property
+    def tries(self) -> int:
+        return self.attempt - self.uncounted
 
     @property
     def is_owed(self) -> bool:
@@ -114,6 +126,7 @@ class ExpectedJob:
     def marked(self, gen: int) -> None:
         if self.gen == gen > self.sent and not self.parked:
             self.sent = gen
+            self.marks += 1
             self._set(next_send_at=NOW)
 
     def picked(self) -> None:
@@ -146,12 +159,25 @@ class ExpectedJob:
     def without_handler(self) -> None:
         wait = timedelta(seconds=min(600, 30 * 2 ** min(self.resends, 5)))
         self._give_up(self.resends >= GIVE_UP, "no-handler")
+        self.resends += 1
         self._set(available_at=wait, next_send_at=NOW)
         self._step("no_handler")
 
+    def came_back_unmarked(self) -> None:
+        """The poison queue has a message whose sender has not said yet that it was sent."""
+        if not self.parked:
+            self.parked = True
+            self._step("poisoned_unmarked", visible=False)
+
+    def may_be_poisoned(self, now: datetime) -> bool:
+        return self.poisoned_gen != self.gen or self.at("poisoned_until", now) <= now
+
     def poisoned(self) -> None:
-        self._give_up(self.resends >= MAX_RESEND, "poison")
-        self._set(next_send_at=POISON_PAUSE)
+        self.poisonings = self.poisonings + 1 if self.poisoned_gen == self.gen else 1
+        self.poisoned_gen = self.gen
+        self._give_up(self.poisonings > MAX_RESEND, "poison")
+        pause = POISON_PAUSES[self.poisonings - 1]
+        self._set(next_send_at=pause, poisoned_until=pause)
         self._step("poisoned")
 
     def beats(self, progress: float | None, message: str | None) -> None:
@@ -167,7 +193,7 @@ class ExpectedJob:
         self._step("succeed")
 
     def fails(self, error: str, retry_in: timedelta | None) -> None:
-        final = retry_in is None or self.attempt >= self.max_attempts
+        final = retry_in is None or self.tries >= self.allowed
         status = JobStatus.FAILED if final else JobStatus.RETRYING
         self._leave(JobStatus.CANCELLED if self.cancel_requested else status, "failed", error)
         self.error = error
@@ -180,18 +206,18 @@ class ExpectedJob:
         self._step("finish_cancelled")
 
     def released(self) -> None:
-        status = JobStatus.RETRYING if self.attempt > 1 else JobStatus.PENDING
+        status = JobStatus.RETRYING if self.tries > 1 else JobStatus.PENDING
         self._leave(JobStatus.CANCELLED if self.cancel_requested else status, "released")
-        self.attempt -= 1
+        self.uncounted += 1
         self._again(NOW, NOW)
         self._step("release")
 
     def rescued(self, *, worker_lost: bool) -> None:
         self.lost_count += worker_lost
         status = JobStatus.RETRYING
-        if worker_lost and (self.lost_count >= MAX_LOST or self.attempt >= self.max_attempts):
+        if worker_lost and (self.lost_count >= MAX_LOST or self.tries >= self.allowed):
             status = JobStatus.ABORTED
-        elif self.attempt >= self.max_attempts:
+        elif self.tries >= self.allowed:
             status = JobStatus.FAILED
         self._leave(JobStatus.CANCELLED if self.cancel_requested else status, "lost" if worker_lost else "timeout")
         self.error = "worker-lost" if worker_lost else "timeout"
@@ -206,7 +232,7 @@ class ExpectedJob:
         self._step("cancel")
 
     def requeued(self) -> None:
-        self.status, self.attempt, self.lost_count, self.resends = JobStatus.PENDING, 0, 0, 0
+        self.status, self.uncounted, self.lost_count, self.resends = JobStatus.PENDING, self.attempt, 0, 0
         self.parked = False
         self.error, self.cancel_requested, self.progress, self.message = None, False, None, None
         self._set(started_at=None, finished_at=None, seen_at=None, cleared_at=None)
@@ -231,7 +257,7 @@ class ExpectedJob:
         if gone:
             self.status, self.error = JobStatus.ABORTED, error
             self._set(finished_at=NOW)
-        self.sent, self.resends, self.parked = self.gen - 1, self.resends + 1, True
+        self.sent, self.parked = self.gen - 1, True
 
     def _leave(self, status: JobStatus, outcome: str, error: str | None = None) -> None:
         self.status, self.token = status, None
@@ -241,7 +267,7 @@ class ExpectedJob:
             self._set(finished_at=NOW)
 
     def _again(self, available_in: timedelta, send_in: timedelta) -> None:
-        self.gen += 1
+        self.gen, self.marks = self.gen + 1, 0
         self._set(next_send_at=send_in)
         if not self.status.is_final:  # else how long the last attempt waited is still to be told
             self._set(available_at=available_in)

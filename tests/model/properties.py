@@ -6,7 +6,7 @@ P3   A final row changes by requeue, seen, clear, undo and prune only; no column
 P4   What a reader sees differently has a higher version; a version never falls.
 P5   Only the holder of the lease may finish or beat.
 P6   At most one result is stored, and it is the winner's.
-P7   Attempts and lost workers stay within their bounds; a release costs no attempt.
+P7   Attempts and lost workers stay within their bounds; a release costs none. No number or name of one comes back.
 P8   What is marked as sent was due; generations never fall.
 P9   Another user's cancel, retry, clear, undo, seen or read has no effect.
 P10  Running means that somebody holds the lease; the history has one line a claim, ended with it.
@@ -15,6 +15,7 @@ P12  What is due and unsent is sent by the first sweep; nothing is marked as sen
 P13  A bell is right after any loss, doubling or disorder of pushes and one read (in `bell`).
 P14  A push to a user carries that user's jobs only.
 P15  An enqueue that is rolled back leaves nothing, and wakes nobody.
+P16  Each send counts once as poisoned, however often its message is copied or forged; none less than six abort a job.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from queued_jobs import JobMessage, JobStatus, JobView, QueuedJob
 from queued_jobs.message import Due
 from queued_jobs.model import JobKey
 from tests.model.demo import REGISTRY
-from tests.model.expected import MAX_LOST, ExpectedJob
+from tests.model.expected import MAX_LOST, MAX_RESEND, ExpectedJob
 from tests.model.store import TIMES, Snapshot
 
 _WAITING = (JobStatus.PENDING, JobStatus.RETRYING)
@@ -57,8 +58,14 @@ def row_is_as_expected(job: ExpectedJob, row: QueuedJob, before: datetime, now: 
     held = row.status is JobStatus.RUNNING
     assert held == (row.lease_token is not None), f"P10: {row.status} with the lease {row.lease_token}"
     assert 0 <= row.attempt <= row.max_attempts, f"P7: attempt {row.attempt} of {row.max_attempts}"
+    assert 0 <= row.tries <= job.allowed, f"P7: try {row.tries} of {job.allowed}"
     assert row.lost_count <= MAX_LOST, f"P7: {row.lost_count} workers were lost"
     assert row.sent_gen <= row.dispatch_gen, "P8: marked as sent before it was due"
+    poisonings = row.poisoned_count if row.poisoned_gen == row.dispatch_gen else 0
+    assert poisonings <= job.marks, f"P16: poisoned {poisonings} times, and sent {job.marks} times"
+    assert job.error != "poison" or job.marks > MAX_RESEND, f"P16: aborted after {job.marks} sends"
+    parked = row.parked_at is not None
+    assert parked == job.parked, f"P12: parked: {parked}, expected: {job.parked} {_place(job)}"
     for label, column, expected in _expected(job):
         actual = getattr(row, column)
         assert actual == expected, f"{label}: {column} is {actual!r}, expected: {expected!r} {_place(job)}"
@@ -74,16 +81,19 @@ def _expected(job: ExpectedJob) -> Iterable[tuple[str, str, object]]:
     yield "P5", "lease_token", job.token
     yield "P6", "result", job.result
     yield "P7", "attempt", job.attempt
+    yield "P7", "uncounted", job.uncounted
+    yield "P7", "max_attempts", job.allowed + job.uncounted
     yield "P7", "lost_count", job.lost_count
     yield "P8", "dispatch_gen", job.gen
     yield "P12", "sent_gen", job.sent
     yield "P12", "resend_count", job.resends
+    yield "P16", "poisoned_gen", job.poisoned_gen
+    yield "P16", "poisoned_count", job.poisonings
     yield "cancel", "cancel_requested", job.cancel_requested
     yield "progress", "progress", job.progress
     yield "progress", "progress_message", job.message
     yield "P9", "user_id", job.user
     yield "request", "request", job.request
-    yield "request", "max_attempts", job.max_attempts
     yield "P2", "idempotency_key", job.idempotency_key
     yield "P2", "unique_key", job.unique_key
 
@@ -111,6 +121,8 @@ def _place(job: ExpectedJob) -> str:
 def history_is_as_expected(job: ExpectedJob, claims: Sequence[list[Any]]) -> None:
     expected = [[claim.gen, claim.attempt, str(claim.token), claim.outcome, claim.error] for claim in job.claims]
     assert list(claims) == expected, f"P10: the history is {claims}, expected: {expected} {_place(job)}"
+    numbers = [attempt for _, attempt, *_ in claims]
+    assert numbers == sorted(set(numbers)), f"P7: a number of an attempt came back: {numbers} {_place(job)}"
 
 
 def changes_show(old: QueuedJob | None, new: QueuedJob) -> None:

@@ -46,12 +46,14 @@ SQL_MUTANTS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "not_due": {
         "does not send again": ("set sent_gen = dispatch_gen - 1", "set sent_gen = sent_gen"),
+        "answers for another kind's queue": ("and (%(queues)s::text[] is null or queue = any(%(queues)s))", ""),
         "is undone by a late mark": ("parked_at = clock_timestamp(),", "parked_at = parked_at,"),
     },
     "no_handler": {
         "never gives up": ("resend_count >= %(give_up)s", "resend_count >= 1000 * %(give_up)s"),
         "does not wait": ("least(600, 30 * power(2, least(resend_count, 5)))", "0"),
         "is not sent again": ("sent_gen = dispatch_gen - 1, resend_count", "resend_count"),
+        "answers for another kind's queue": ("and (%(queues)s::text[] is null or queue = any(%(queues)s))", ""),
         "is undone by a late mark": ("parked_at = clock_timestamp(),", ""),
     },
     "heartbeat": {
@@ -81,7 +83,12 @@ SQL_MUTANTS: dict[str, dict[str, tuple[str, str]]] = {
         "needs no request": (" and cancel_requested", ""),
     },
     "release": {
-        "counts as an attempt": ("attempt = attempt - 1, ", ""),
+        "counts as an attempt": ("max_attempts = max_attempts + 1, ", ""),
+        "is forgotten by a retry by hand": ("uncounted = uncounted + 1, ", ""),
+        "brings the number of the attempt back": (
+            "uncounted = uncounted + 1, max_attempts = max_attempts + 1",
+            "attempt = attempt - 1",
+        ),
         "keeps the generation": _SAME_GENERATION,
         "ignores the token": _TOKEN,
     },
@@ -122,8 +129,25 @@ SQL_MUTANTS: dict[str, dict[str, tuple[str, str]]] = {
     "poisoned": {
         "touches a running job": (" and status in ('pending','retrying')", ""),
         "is undone by a late mark": ("parked_at = clock_timestamp(), version", "version"),
-        "does not wake the job again": ("sent_gen = dispatch_gen - 1, resend_count", "resend_count"),
-        "never gives up": ("resend_count >= %(max_resend)s", "resend_count >= 1000 * %(max_resend)s"),
+        "does not wake the job again": ("sent_gen = dispatch_gen - 1, next_send_at", "next_send_at"),
+        "never gives up": ("times > %(max_resend)s", "times > 1000 * %(max_resend)s"),
+        "counts each copy": ("sent_gen >= dispatch_gen and ", ""),
+        "counts a send that came too soon": (
+            "(poisoned_gen < dispatch_gen or poisoned_until <= clock_timestamp())",
+            "true",
+        ),
+        "counts what is still hidden": (" and available_at <= clock_timestamp() + interval '1 second'", ""),
+        "counts what another generation met": ("case when poisoned_gen = dispatch_gen then", "case when true then"),
+        "waits no longer each time": ("600 * power(2, times - 2)", "600"),
+        "counts what lies on another kind's queue": ("and (%(queues)s::text[] is null or queue = any(%(queues)s))", ""),
+    },
+    "poisoned_unmarked": {
+        "is undone by a late mark": ("parked_at = clock_timestamp()", "parked_at = null"),
+        "touches a running job": (" and status in ('pending','retrying')", ""),
+        "believes in what is still hidden": (" and available_at <= clock_timestamp() + interval '1 second'", ""),
+    },
+    "reject": {
+        "keeps every copy": ("%(body_start)s, 1)", "%(body_start)s, null)"),
     },
     "prune": {
         "deletes what has just ended": ("coalesce(own.keep, %(keep)s)", "0 * %(keep)s"),
@@ -141,7 +165,9 @@ SQL_MUTANTS: dict[str, dict[str, tuple[str, str]]] = {
         "of a success": ("('failed','aborted','cancelled')", "('failed','aborted','cancelled','succeeded')"),
         "keeps the generation": _SAME_GENERATION,
         "by a stranger": _ANY_USER,
-        "keeps the attempts": ("attempt = 0, ", ""),
+        "leaves no attempts": ("attempt + max_attempts - uncounted", "max_attempts"),
+        "leaves more attempts each time": ("attempt + max_attempts - uncounted", "attempt + max_attempts"),
+        "brings the numbers of the attempts back": ("uncounted = attempt,", "attempt = 0,"),
     },
     "mark_seen": {"by a stranger": _OWNER, "of a running job": (" and finished_at is not null", "")},
     "clear": {"by a stranger": _OWNER, "of a running job": (" and finished_at is not null", "")},

@@ -27,6 +27,7 @@ TIMES = (
     "finished_at",
     "seen_at",
     "cleared_at",
+    "poisoned_until",
 )
 #: One statement for all, since this is asked after every move.
 _SNAPSHOT = """

@@ -29,6 +29,7 @@ TRANSITIONS = {
     "no_handler": "pending retrying aborted",
     "resend_silent": "pending retrying",
     "poisoned": "pending retrying aborted",
+    "poisoned_unmarked": "pending retrying",
     "cancel": "running cancelled",
     "requeue": "pending",
     "mark_seen": "succeeded failed cancelled aborted",

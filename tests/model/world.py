@@ -11,7 +11,7 @@ from typing import TypeVar
 from queued_jobs import JobMessage, JobTracker, PostgresRepository, QueuedJob, Sweeper
 from queued_jobs.model import JobKey
 from tests.model import properties
-from tests.model.demo import REGISTRY, Demo
+from tests.model.demo import REGISTRY, Demo, Other
 from tests.model.expected import KEEP, NEAR, ExpectedJob
 from tests.model.network import Hub, Mailbox
 from tests.model.store import Store
@@ -32,10 +32,14 @@ class World:
         The owner of every job that ever was, by the key as pushes write it.
     leases
         The row of every claim ever made: a zombie may come back with any of them.
+    names
+        What every claim ever made was called.
     unmarked
         Messages that were taken by the queue and whose sender has yet to say so.
     sent
         Every message that ever was handed to the queue.
+    rejected
+        The queue and the body of every message that is kept for the admin.
     cleared_at
         What the last "clear all finished" of each user answered for "undo".
     """
@@ -51,13 +55,15 @@ class World:
         self.tracker = JobTracker(store.database, self.mailbox, self.hub)
         self.sweeper = Sweeper(self.repository, self.mailbox, self.hub, keep=KEEP)
         self.runner = Demo(self.repository, self.mailbox, self.hub)
+        self.other = Other(self.repository, self.mailbox, self.hub)
         self.jobs: dict[JobKey, ExpectedJob] = {}
         self.owners: dict[str, str] = {}
         self.leases: list[QueuedJob] = []
+        self.names: set[str] = set()
         self.unmarked: list[JobMessage] = []
         self.sent: set[JobMessage] = set()
         self.cleared_at: dict[str, datetime] = {}
-        self.rejected = 0
+        self.rejected: set[tuple[str, bytes]] = set()
         self._marks = True
         self._foreseen: Counter[JobMessage] = Counter()
         self._pushes_checked = 0
@@ -166,7 +172,7 @@ class World:
         self.mailbox.asked.clear()
         self._foreseen.clear()
         kept = self.snapshot.rejected_count
-        assert kept == self.rejected, f"{kept} rejected messages are kept, expected: {self.rejected}"
+        assert kept == len(self.rejected), f"{kept} rejected messages are kept, expected: {self.rejected}"
 
 
 def pick(items: Sequence[T], at: int) -> T | None:

@@ -1,4 +1,4 @@
-"""A worker that was frozen, or given up, comes back after another attempt has won: it never touches the winner's file."""
+"""A worker that was frozen or given up comes back after another attempt has won, and never touches its file."""
 
 from __future__ import annotations
 

@@ -62,16 +62,18 @@ class Shop:
         )
 
     async def running(self, user_id: str = "ann", **options: Any) -> QueuedJob:
-        handle = await self.queue(user_id, **options)
-        job = await self.repository.claim(
-            JobMessage.of(handle.job),
+        return await self.claim((await self.queue(user_id, **options)).job)
+
+    async def claim(self, job: QueuedJob) -> QueuedJob:
+        claimed = await self.repository.claim(
+            JobMessage.of(job),
             kind="demo",
             schema_version=1,
             lease=timedelta(minutes=1),
             timeout=timedelta(minutes=20),
         )
-        assert job is not None
-        return job
+        assert claimed is not None
+        return claimed
 
     async def succeeded(self, user_id: str = "ann", **options: Any) -> QueuedJob:
         job = await self.repository.succeed(await self.running(user_id, **options), {"text": "done"})

@@ -132,7 +132,9 @@ class TestGroups:
     async def test_an_end_without_an_attempt_has_a_group(self, shop: Shop) -> None:
         job = (await shop.queue()).job
         async with shop.database.connection() as conn:
-            await conn.execute("update queued_jobs.job set resend_count = 5")
+            await conn.execute(
+                "update queued_jobs.job set poisoned_gen = dispatch_gen, poisoned_count = 5, poisoned_until = now()"
+            )
         await shop.repository.poisoned(JobMessage.of(job))
         (group,) = await groups(shop)
         assert (group.type, group.example) == ("poison", job.id)

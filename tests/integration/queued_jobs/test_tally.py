@@ -134,7 +134,10 @@ class TestPruning:
     async def test_those_that_ended_while_they_waited(self, shop: Shop, was_summed_up: bool) -> None:
         poisoned, unknown = await shop.queue(), await shop.queue()
         async with shop.database.connection() as conn:
-            await conn.execute("update queued_jobs.job set resend_count = 1000")
+            await conn.execute(
+                "update queued_jobs.job set resend_count = 1000,"
+                " poisoned_gen = dispatch_gen, poisoned_count = 5, poisoned_until = now()"
+            )
         assert await shop.repository.poisoned(JobMessage.of(poisoned.job)) is not None
         assert await shop.repository.defer(JobMessage.of(unknown.job), kind="other", schema_version=1) is not None
         if was_summed_up:
@@ -249,7 +252,10 @@ class TestVerdicts:
         if count_first:
             await tally(shop.database)
         async with shop.database.connection() as conn:
-            await conn.execute("update queued_jobs.job set resend_count = 5")
+            await conn.execute(
+                "update queued_jobs.job set sent_gen = dispatch_gen, available_at = now(),"
+                " poisoned_gen = dispatch_gen, poisoned_count = 5, poisoned_until = now()"
+            )
         for job in (never_tried, tried):
             ended = await shop.repository.poisoned(JobMessage.of(job))
             assert ended is not None

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from uuid_utils.compat import uuid7
 
-from queued_jobs import JobMessage, JobStatus
+from queued_jobs import JobMessage, JobQuery, JobStatus
 from queued_jobs.errors import JobConflict, JobNotFound
 from queued_jobs.model import JobError
 from queued_jobs.tracker import ANYBODY, Cursor
@@ -131,13 +131,37 @@ class TestRetry:
         job = await shop.running()
         await shop.repository.fail(job, JobError(type="Boom", message="it broke"), retry_in=None)
         again = await shop.tracker.retry(job.id, user_id="ann")
-        assert (again.status, again.attempt, again.error) == (JobStatus.PENDING, 0, None)
+        assert (again.status, again.tries, again.error) == (JobStatus.PENDING, 0, None)
         assert again.version > job.version
         assert shop.queues.sent[-1].message == JobMessage.of(again)
         assert shop.notifier.pushed[-1] == again
         (attempt,) = await shop.tracker.attempts(job.id, user_id="ann")
         assert attempt.error is not None
         assert (attempt.outcome, attempt.error.message) == ("failed", "it broke")
+
+    @pytest.mark.parametrize("by", ["its owner", "an admin"])
+    async def test_each_retry_has_all_its_attempts_under_new_numbers(self, shop: Shop, by: str) -> None:
+        """Twelve times, with a release in each: more numbers than a kind may allow at once."""
+        job, numbers = (await shop.queue()).job, []
+        for _ in range(12):
+            for outcome in ("released", *["failed"] * 5):
+                claimed = await shop.claim(job)
+                numbers.append(claimed.attempt)
+                if outcome == "released":
+                    await shop.repository.release(claimed)
+                else:
+                    await shop.repository.fail(claimed, JobError(type="Boom", message=""), retry_in=timedelta())
+                job = await shop.tracker.get(job.id, user_id="ann")
+            assert (job.status, job.tries, job.max_attempts - job.uncounted) == (JobStatus.FAILED, 5, 5)
+            if by == "its owner":
+                job = await shop.tracker.retry(job.id, user_id="ann")
+            else:
+                assert (await shop.tracker.retry_all(JobQuery(statuses=frozenset({JobStatus.FAILED})))).changed == 1
+                job = await shop.tracker.get(job.id, user_id="ann")
+            assert (job.status, job.tries, job.max_attempts - job.attempt) == (JobStatus.PENDING, 0, 5)
+        assert numbers == list(range(1, 73))
+        history = await shop.tracker.attempts(job.id, user_id="ann")
+        assert [attempt.attempt for attempt in history] == numbers
 
     async def test_a_job_that_did_not_end_badly_is_left_alone(self, shop: Shop) -> None:
         for job in (await shop.succeeded(), await shop.running(), (await shop.queue()).job):

@@ -39,7 +39,7 @@ def stored(handle: JobHandle[Answer], options: dict[str, Any]) -> ExpectedJob:
         key=handle.id,
         user=options["user"],
         request={"n": options["n"]},
-        max_attempts=options["limit"],
+        allowed=options["limit"],
         idempotency_key=options["idempotency_key"],
         unique_key=options["unique_key"],
     )

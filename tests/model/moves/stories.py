@@ -30,26 +30,48 @@ async def a_job_comes_to_a_worker(world: World, at: int, span: timedelta | None)
         await deliver(world, message)
 
 
-@move(at=AT, ends=("without a handler", "in the poison queue"))
-async def a_day_of_trouble(world: World, at: int, ends: str) -> None:
+@move(at=AT)
+async def a_day_without_a_handler(world: World, at: int) -> None:
     """The last of many tries, which random moves would never add up to."""
     job = pick([job for job in world.jobs.values() if job.is_waiting], at)
     if job is None:
         return
-    job.resends = GIVE_UP if ends == "without a handler" else MAX_RESEND
+    job.resends = GIVE_UP
     world.store.set_resend_count(job.key, job.resends)
     world.rebase()
-    message = JobMessage(id=job.key, gen=job.gen)
-    if ends == "in the poison queue":
-        await poison(world, message)
-    else:
-        await deliver(world, message, kind="other")
+    await deliver(world, JobMessage(id=job.key, gen=job.gen), kind="other")
+
+
+@move(at=AT, early=("poisoned_until", "next_send_at", None, None), runs_after=(1, 2, 9, 9))
+async def every_send_ends_in_the_poison_queue(world: World, at: int, early: str | None, runs_after: int) -> None:
+    """Somebody copies each message and sees to it that the host gives them up at once, or before they are sent again.
+
+    The job is aborted when that goes on for long enough, unless it runs once meanwhile, or is sent too early to count.
+    """
+    job = pick([job for job in world.jobs.values() if job.is_waiting], at)
+    if job is None:
+        return
+    for turn in range(1, MAX_RESEND + 3):
+        for column in {"available_at", "next_send_at", "poisoned_until"} - {early}:
+            if getattr(job.row, column) is not None:
+                world.store.move(job.key, column, timedelta(hours=3))
+        world.rebase()
+        await poison(world, JobMessage(id=job.key, gen=job.gen))
+        world.check()
+        await sweep(world)
+        world.check()
+        if turn == runs_after and (lease := await deliver(world, JobMessage(id=job.key, gen=job.gen))) is not None:
+            await act(world, lease, "retry")
+            world.check()
+        for _ in range(2):
+            await poison(world, JobMessage(id=job.key, gen=job.gen))
+            world.check()
 
 
 @move(at=AT, column=("lease_until", "lease_until", "deadline_at"))
 async def its_workers_die_one_after_another(world: World, at: int, column: str) -> None:
     """A job that kills whoever runs it."""
-    patient = [job for job in world.jobs.values() if not job.status.is_final and job.max_attempts >= MAX_LOST]
+    patient = [job for job in world.jobs.values() if not job.status.is_final and job.allowed >= MAX_LOST]
     job = pick(patient, at)
     while job is not None and not job.status.is_final:
         if job.token is None:

@@ -112,11 +112,20 @@ async def a_message_is_poisoned(world: World, at: int, hub_away: bool) -> None:
 
 
 async def poison(world: World, message: JobMessage) -> None:
+    foresee_poison(world, message)
+    body = message.encode().encode()
+    world.rejected.add(("demo-poison", body))
+    await world.runner.receive_poison(body)
+
+
+def foresee_poison(world: World, message: JobMessage) -> None:
     job = world.jobs.get(message.id)
-    if job is not None and job.is_waiting and job.gen == message.gen:
+    if job is None or not job.is_waiting or job.gen != message.gen or not job.is_due(world.now):
+        return
+    if job.sent < job.gen:
+        job.came_back_unmarked()
+    elif job.may_be_poisoned(world.now):
         job.poisoned()
-    world.rejected += 1
-    await world.runner.receive_poison(message.encode().encode())
 
 
 @move(at=AT)
@@ -133,7 +142,7 @@ async def a_job_grows_old(world: World, at: int) -> None:
 async def garbage_lies_on_the_queue(world: World, kept: bool) -> None:
     """A message that names no job is kept, or delivered again where the store is away."""
     if kept:
-        world.rejected += 1
+        world.rejected.add(("demo", b"garbage"))
         await world.runner.receive(b"garbage")
         return
     world.store.database.refused.add("reject")

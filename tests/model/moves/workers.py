@@ -5,13 +5,17 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from queued_jobs import JobError, JobMessage, QueuedJob
+from queued_jobs import JobContext, JobError, JobMessage, QueuedJob
 from tests.model.expected import ExpectedJob
 from tests.model.moves.registry import AT, move
+from tests.model.moves.timer import poison
 from tests.model.world import World, pick
 
 ACTS = ("succeed", "retry", "retry later", "give up", "stop for a cancel", "report", "beat", "release")
 HANDLERS: tuple[dict[str, Any], ...] = ({"kind": "other"}, {"schema_version": 0})
+#: A worker of another kind, as it meets a message on its own queue.
+ELSEWHERE: dict[str, Any] = {"kind": "other", "queues": ("other", "other-urgent")}
+QUEUES = ("demo", "demo-poison", "demo-poison", "other", "other-poison")
 _RETRIES = {"retry": timedelta(), "retry later": timedelta(minutes=20), "give up": None}
 _REPORTS: dict[str, tuple[float | None, str | None]] = {"report": (0.3, "a third"), "beat": (None, None)}
 
@@ -19,13 +23,15 @@ _REPORTS: dict[str, tuple[float | None, str | None]] = {"report": (0.3, "a third
 async def deliver(world: World, message: JobMessage, **handler: Any) -> QueuedJob | None:
     """Let a worker look at a message, perhaps one that cannot run the job."""
     able: dict[str, Any] = {"kind": "demo", "schema_version": 1} | handler
+    queues = able.pop("queues", ("demo", "demo-urgent"))
     job = world.jobs.get(message.id)
     claimable = job is not None and job.claimable(message.gen, world.now) and not handler
     lease = await world.repository.claim(message, **able, lease=world.runner.lease, timeout=world.runner.timeout)
     assert (lease is not None) == claimable, f"P10: claimed: {lease is not None}, expected: {claimable}"
     if lease is None:
-        foresee_deferred(world, message, able=not handler)
-        await world.repository.defer(message, **able)
+        if "demo" in queues:
+            foresee_deferred(world, message, able=not handler)
+        await world.repository.defer(message, **able, queues=queues)
     else:
         note_claim(world, lease)
     return lease
@@ -43,6 +49,9 @@ def foresee_deferred(world: World, message: JobMessage, *, able: bool) -> None:
 
 def note_claim(world: World, lease: QueuedJob) -> ExpectedJob:
     assert lease.lease_token is not None
+    name = JobContext(lease, world.repository).claim_id
+    assert name not in world.names, f"P7: the name {name} of an attempt came back"
+    world.names.add(name)
     world.leases.append(lease)
     job = world.jobs[lease.id]
     job.claimed(lease.lease_token)
@@ -93,13 +102,35 @@ async def a_message_is_delivered(world: World, at: int, which: str) -> None:
     await deliver(world, message)
 
 
-@move(at=AT, gen=range(9))
-async def a_message_is_forged(world: World, at: int, gen: int) -> None:
-    """Any generation of any job that there is or ever was."""
-    keys = [job.key for job in world.jobs.values()] + [lease.id for lease in world.leases]
-    key = pick(keys, at)
+@move(at=AT, gen=range(9), queue=QUEUES, copies=(1, 2, 8))
+async def messages_are_forged(world: World, at: int, gen: int, queue: str, copies: int) -> None:
+    """Any generation of any job that there is or ever was, on its queue or on another one, also a poison queue."""
+    key = pick([job.key for job in world.jobs.values()] + [lease.id for lease in world.leases], at)
     if key is not None:
-        await deliver(world, JobMessage(id=key, gen=gen))
+        await put(world, JobMessage(id=key, gen=gen), queue, copies)
+
+
+@move(weight=2, at=AT, queue=QUEUES, copies=(1, 2, 8))
+async def messages_are_copied(world: World, at: int, queue: str, copies: int) -> None:
+    job = pick([job for job in world.jobs.values() if job.is_waiting], at)
+    if job is not None:
+        await put(world, JobMessage(id=job.key, gen=job.gen), queue, copies)
+
+
+async def put(world: World, message: JobMessage, queue: str, copies: int) -> None:
+    """Deliver copies of a message from the queue of this kind or another, or as what the host has given up there."""
+    for _ in range(copies):
+        if queue == "demo":
+            await deliver(world, message)
+        elif queue == "other":
+            await deliver(world, message, **ELSEWHERE)
+        elif queue == "demo-poison":
+            await poison(world, message)
+        else:
+            body = message.encode().encode()
+            world.rejected.add((queue, body))
+            await world.other.receive_poison(body)
+        world.check()
 
 
 @move(at=AT, handler=HANDLERS)

@@ -79,6 +79,17 @@ class TestFailure:
         assert timedelta(seconds=2) < due.delay < timedelta(seconds=8)
         assert job.sent_gen == 2
 
+    async def test_a_retry_by_hand_waits_as_short_as_a_new_job(self, world: World) -> None:
+        async def body(request: Ask, ctx: JobContext[Answer]) -> Answer:
+            raise OSError("again")
+
+        job = await world.queued()
+        job = world.change(job, attempt=30, uncounted=30, max_attempts=33)
+        await world.runner(body).execute(JobMessage.of(job))
+        job = world.row(job)
+        assert (job.status, job.attempt, job.tries) == (JobStatus.RETRYING, 31, 1)
+        assert timedelta(seconds=2) < world.queues.sent[-1].delay < timedelta(seconds=8)
+
     async def test_attempts_end(self, world: World) -> None:
         async def body(request: Ask, ctx: JobContext[Answer]) -> Answer:
             raise OSError("again")
