@@ -175,6 +175,7 @@ function stepOf(job) {
     const share = typeof job.progress === 'number' ? format.share(job.progress) : '';
     return [share, job.progressMessage].filter(Boolean).join(' · ');
   }
+  if (job.status === 'pending') return ''; // of its last attempt, if it was retried by hand
   return job.attempt > 1 || job.status === 'retrying' ? words.attempt(job.attempt, job.maxAttempts) : '';
 }
 
