@@ -230,11 +230,13 @@ class _Attempt:
         """Store the outcome, trying for as long as the lease lasts. Raises `StoreUnavailable` after that."""
         self._phase = "finishing"
         done = await self._stored(finish)
-        if self._result is not None and (done is None or done.status is not JobStatus.SUCCEEDED):
+        if done is None or done.status is not JobStatus.SUCCEEDED:
             await self._discard(self._result)
         return done
 
-    async def _discard(self, result: BaseModel) -> None:
+    async def _discard(self, result: object) -> None:
+        if not isinstance(result, BaseModel):
+            return
         self._log("its result was not stored, so what it names is removed")
         try:
             await self._runner.on_result_discarded(self._job, result)
@@ -285,7 +287,7 @@ class _Attempt:
         if released is not None:  # else the result may have been stored after all
             if self._thread is not None:
                 self._discard_when_it_comes()
-            elif self._result is not None:
+            else:
                 await self._discard(self._result)
         return completed or released
 

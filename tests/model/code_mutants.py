@@ -102,13 +102,13 @@ CODE_MUTANTS: dict[str, CodeMutant] = {
         "_executor:_Attempt.run", "if not done.status.is_final:", "if done.status.is_final:"
     ),
     "a result that comes too late is not cleaned up": CodeMutant(
-        "_executor:_Attempt._finish", "(done is None or done.status is", "(done is not None and done.status is"
+        "_executor:_Attempt._finish", "done is None or done.status", "done is not None and done.status"
     ),
     "a result that cannot be stored is not cleaned up": CodeMutant(
-        "_executor:_Attempt._finish", "(done is None or done.status is not JobStatus.SUCCEEDED)", "done is None"
+        "_executor:_Attempt._finish", "done is None or done.status is not JobStatus.SUCCEEDED", "done is None"
     ),
     "a stored result is cleaned up": CodeMutant(
-        "_executor:_Attempt._finish", "(done is None or done.status is not JobStatus.SUCCEEDED)", "done"
+        "_executor:_Attempt._finish", "done is None or done.status is not JobStatus.SUCCEEDED", "done"
     ),
     "the number of the attempt delays the next one, not the number of tries": CodeMutant(
         "_executor:_Attempt._failing",

@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -75,6 +76,40 @@ class TestLease:
         await runner.execute(JobMessage.of(job))
         assert world.row(job).result is None
         assert runner.discarded == [Answer(text="late")]
+
+    @pytest.mark.parametrize("text", ["x" * 300_000, "\0"])
+    async def test_a_result_that_cannot_be_kept_is_discarded(self, world: World, text: str) -> None:
+        async def body(request: Ask, ctx: JobContext[Answer]) -> Answer:
+            return Answer(text=text)
+
+        runner = world.runner(body)
+        job = await world.queued()
+        await runner.execute(JobMessage.of(job))
+        assert world.row(job).status is JobStatus.FAILED
+        assert runner.discarded == [Answer(text=text)]
+
+    @pytest.mark.parametrize("stored", [True, False])
+    async def test_a_shutdown_while_a_result_is_stored(
+        self, world: World, monkeypatch: pytest.MonkeyPatch, stored: bool
+    ) -> None:
+        """The result is discarded with the job that is given back, and only then."""
+        succeed, begun = world.repository.succeed, asyncio.Event()
+
+        async def hangs(*args: Any, **options: Any) -> None:
+            if stored:
+                await succeed(*args, **options)
+            begun.set()
+            await asyncio.Event().wait()
+
+        monkeypatch.setattr(world.repository, "succeed", hangs)
+        runner = world.runner()
+        job = await world.queued()
+        task = asyncio.create_task(runner.execute(JobMessage.of(job)))
+        await begun.wait()
+        task.cancel()
+        await task
+        assert world.row(job).status is (JobStatus.SUCCEEDED if stored else JobStatus.PENDING)
+        assert runner.discarded == ([] if stored else [Answer(text="n is 1")])
 
     @pytest.mark.parametrize("ends", ["lease", "timeout"])
     async def test_what_a_thread_returns_too_late_is_discarded(self, world: World, ends: str) -> None:

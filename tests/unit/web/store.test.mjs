@@ -26,7 +26,7 @@ describe('versions', () => {
     assert.deepEqual(labels(store), ['six']);
   });
 
-  it('does not look at the attempt: a job that is retried begins at 0 again', () => {
+  it('looks at the version alone, whatever the attempt is', () => {
     const store = storeOf([job('a', { version: 5, attempt: 3, status: 'failed' })]);
     store.apply(job('a', { version: 6, attempt: 0, status: 'pending' }));
     assert.equal(store.get('a').status, 'pending');
