@@ -156,6 +156,28 @@ async def a_sender_marks_after_the_work(world: World, at: int, how: str) -> None
     await mark(world, late)
 
 
+@move(at=AT, answer=("the poison queue", "no handler"))
+async def a_sender_marks_after_the_answer(world: World, at: int, answer: str) -> None:
+    """A message is out, and nobody could start its job, before its sender says that it was sent."""
+    job = pick([job for job in world.jobs.values() if job.is_waiting and job.is_owed], at)
+    if job is None:
+        return
+    for column in ("available_at", "next_send_at"):
+        world.store.move(job.key, column, timedelta(hours=3))
+    world.rebase()
+    world.break_things(marks=False)
+    await sweep(world)
+    world.check()
+    message = JobMessage(id=job.key, gen=job.gen)
+    if answer == "no handler":
+        await deliver(world, message, kind="other")
+    else:
+        await poison(world, message)
+    world.check()
+    late, world.unmarked = world.unmarked, []
+    await mark(world, late)
+
+
 @move(at=AT, how=("succeed", "retry", "give up"), lost=("the call", "the reply"))
 async def a_finish_is_not_heard(world: World, at: int, how: str, lost: str) -> None:
     """The store goes away during a finish; the worker tries again and, refused, asks what became of the first try."""
