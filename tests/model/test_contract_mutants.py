@@ -55,6 +55,12 @@ MUTANTS = {
     "the line is asked again all the time": Mutant(
         "wait_in_line", "30 * line.ahead", "0 * line.ahead", _waiting.test_a_place_that_is_given_up_wakes_the_oldest
     ),
+    "a copy of a message puts a job off": Mutant(
+        "wait_in_line",
+        "case when parked_at is not null then next_send_at end",
+        "null::timestamptz",
+        _waiting.test_further_messages_put_nobody_off,
+    ),
     "the end of a long line waits for hours": Mutant(
         "wait_in_line", "least(600, 30 *", "least(60000, 300 *", _waiting.test_the_wait_is_ten_minutes_at_most
     ),
