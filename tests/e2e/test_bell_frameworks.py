@@ -18,7 +18,7 @@ from scripts.local.stack import Stack
 from scripts.staged_jobs import Stage
 from settings import InviteSettings
 from tests.e2e.conftest import Noise
-from tests.support.bell import Bell
+from tests.support.bell import Bell, wait_on
 from tests.support.client import Person
 from tests.support.hub import control
 from tests.support.site import Site, stack_for
@@ -38,6 +38,8 @@ PAGE = """<!doctype html>
 """
 SCRIPT = '<script type="module" src="{}"></script>\n'
 RENDERS = 20
+#: In milliseconds: longer than an element waits for its function.
+SILENT_FOR = 4_000
 
 #: Renders the same again and again, each time in a task of its own and with a function of its own.
 RENDER_AGAIN = """async ([api, token, times]) => {
@@ -226,3 +228,72 @@ def test_a_bell_that_moves_or_takes_the_place_of_another_keeps_the_connection(
     assert traffic.counts == before
     page.evaluate("document.querySelector('job-bell').remove()")
     wait_until(lambda: sockets_of(stack, ann.user_id) == 0, "the last bell has taken its connection along")
+
+
+def alone(visitor: Visitor, site: Site, framework: str) -> Page:
+    """Open a page whose framework renders before anybody has defined the element."""
+    page = visitor("about:blank")
+    page.goto(f"{site.origin}/{framework}-alone.html")
+    return page
+
+
+def define(page: Page, site: Site, query: str = "") -> None:
+    page.evaluate("async (url) => { await import(url); }", f"{site.app}/js/job-bell.js{query}")
+
+
+def test_a_function_that_never_came_is_told_once(visitor: Visitor, site: Site, ann: Person, noise: Noise) -> None:
+    """React leaves it out where the element is not defined yet."""
+    noise.expect("job-bell: set its property getToken")
+    page = alone(visitor, site, "react")
+    show(page, site, {"user": {"token": ann.token}})
+    define(page, site)
+    bell = Bell(page)
+    bell.open()
+    expect(bell.connection).to_have_text("Not signed in")
+    wait_on(page, lambda: len(noise.heard) == 1, "the console says why")
+    page.wait_for_timeout(SILENT_FOR)
+    assert len(noise.heard) == 1
+    show(page, site, {"user": {"token": ann.token}})
+    bell.expect_live()
+
+
+@pytest.mark.parametrize(("framework", "by_ref"), [("react", True), ("vue", False)])
+def test_a_function_may_come_before_the_element_is_defined(
+    visitor: Visitor, site: Site, ann: Person, noise: Noise, framework: str, by_ref: bool
+) -> None:
+    page = alone(visitor, site, framework)
+    show(page, site, {"user": {"token": ann.token}, "byRef": by_ref})
+    define(page, site)
+    bell = Bell(page)
+    bell.open()
+    bell.expect_live()
+    page.wait_for_timeout(SILENT_FOR)
+    assert noise.heard == []
+
+
+def test_nobody_is_no_reason_for_a_warning(visitor: Visitor, site: Site, stack: Stack, noise: Noise) -> None:
+    page = visitor(f"{site.origin}/react.html")
+    show(page, site, {"user": None})
+    bell = Bell(page)
+    bell.open()
+    expect(bell.connection).to_have_text("Not signed in")
+    page.wait_for_timeout(SILENT_FOR)
+    assert noise.heard == []
+
+
+def test_the_module_may_come_again_by_another_address(
+    visitor: Visitor, site: Site, stage: Stage, ann: Person, noise: Noise
+) -> None:
+    page = visitor(f"{site.origin}/react.html")
+    for query in ("?v=2", "?v=3"):
+        define(page, site, query)
+    page.evaluate(
+        "async (url) => { await import(url); await import(url + '?v=2'); }", f"{site.app}/js/job-dashboard.js"
+    )
+    show(page, site, {"user": {"token": ann.token}})
+    bell = Bell(page)
+    bell.open()
+    bell.expect_live()
+    stage.put(ann.user_id, "running")
+    expect(bell.rows).to_have_count(1)
+    assert noise.heard == []
