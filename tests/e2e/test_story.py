@@ -15,7 +15,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
 from scripts.local.stack import Stack
 from tests.e2e.conftest import Noise
@@ -149,6 +149,19 @@ def test_a_wrong_invite_is_told(stack: Stack, visitor: Visitor, noise: Noise) ->
     page = visitor(f"{stack.page_url}#invite=wrong")
     expect(page.get_by_text("This invite link does not work")).to_be_visible()
     assert "wrong" not in page.url
+
+
+def test_a_page_that_is_reloaded_while_it_signs_in_still_has_its_invite(stack: Stack, visitor: Visitor) -> None:
+    page = visitor("about:blank")
+    held: list[Route] = []
+    page.route("**/api/session", lambda route: route.continue_() if held else held.append(route))
+    page.goto(stack.guest_url)
+    wait_on(page, lambda: len(held) == 1, "the invite is on its way")
+    assert "invite" not in page.url
+    page.reload()
+    expect(page.get_by_role("button", name="Use sample files")).to_be_visible()
+    kept = page.evaluate("JSON.stringify({ ...sessionStorage })")
+    assert stack.invite not in kept
 
 
 def test_the_hub_goes_away_in_mid_job(stack: Stack, visitor: Visitor, noise: Noise, fifty_files: list[Path]) -> None:

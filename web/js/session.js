@@ -1,6 +1,7 @@
 /** Who uses this page. Now: an invite link is exchanged for a session, which the tabs of a browser share. */
 
 const KEY = 'queued-jobs.session';
+const INVITE = 'queued-jobs.invite';
 const SIBLINGS_WITHIN = 300;
 
 /**
@@ -20,15 +21,16 @@ export function takeInvite(location, history) {
   return invite || null;
 }
 
-/** Taken when this module is loaded, before any other one of the page runs. */
-let firstInvite = globalThis.location ? takeInvite(location, history) : null;
-
 let tabStorage = null;
 try {
   tabStorage = sessionStorage;
 } catch {
   // A browser may allow pages none: then a reload signs out.
 }
+
+/** Taken when this module is loaded, before any other one of the page runs, and kept for reloads until it is redeemed. */
+let firstInvite = globalThis.location ? takeInvite(location, history) : null;
+if (firstInvite) tabStorage?.setItem(INVITE, firstInvite);
 
 /** A `Session` of types.d.ts. */
 export class InviteSession {
@@ -94,7 +96,8 @@ export class InviteSession {
    */
   async start(invite = firstInvite) {
     firstInvite = null;
-    this.#invite = invite ?? this.#invite;
+    this.#invite = invite ?? this.#invite ?? this.#storage?.getItem(INVITE);
+    if (this.#invite) this.#storage?.setItem(INVITE, this.#invite);
     this.#become('checking');
     const link = this.#invite && (await digest(this.#invite));
     const mine = this.#stored();
@@ -130,13 +133,16 @@ export class InviteSession {
     } catch (error) {
       if (error.name !== 'ApiError') throw error;
       this.error = error;
-      if (error.status === 401) this.#invite = null;
-      this.#become(error.status === 401 ? 'wrong' : 'failed');
+      if (error.status !== 401) return this.#become('failed');
+      this.#invite = null;
+      this.#storage?.removeItem(INVITE);
+      this.#become('wrong');
     }
   }
 
   #accept(data) {
     this.#data = data;
+    this.#storage?.removeItem(INVITE);
     this.#storage?.setItem(KEY, JSON.stringify(data));
     this.#become('signed-in');
   }

@@ -133,6 +133,44 @@ describe('a session', () => {
     assert.equal(made, 1);
   });
 
+  it('comes of the invite after a reload too, until that is redeemed', async () => {
+    const storage = new Map();
+    const good = answer;
+    let isAsked = false;
+    answer = () => {
+      isAsked = true;
+      return new Promise(() => {});
+    };
+    tab(storage).start('good');
+    while (!isAsked) {
+      await new Promise((resolve) => setImmediate(resolve));
+      mock.timers.tick(100);
+    }
+    assert.ok([...storage.values()].includes('good'), 'the page is reloaded, and the address has it no more');
+    answer = () => {
+      throw new ApiError({ status: 503 });
+    };
+    assert.equal((await started(tab(storage))).state, 'failed');
+    answer = good;
+    assert.equal((await started(tab(storage))).state, 'signed-in');
+    assert.ok(![...storage.values()].includes('good'));
+  });
+
+  it('does not keep an invite that is wrong, and takes a newer one instead of what it kept', async () => {
+    const storage = new Map();
+    answer = () => {
+      throw new ApiError({ status: 503 });
+    };
+    await started(tab(storage), 'good');
+    const used = [];
+    answer = (invite) => {
+      used.push(invite);
+      throw new ApiError({ status: 401 });
+    };
+    assert.equal((await started(tab(storage), 'newer')).state, 'wrong');
+    assert.deepEqual([used, storage.size], [['newer'], 0]);
+  });
+
   it('is shared by tabs, with the same link or none', async () => {
     await started(tab(), 'good');
     assert.equal((await started(tab(), 'good')).token, 'token-1');
