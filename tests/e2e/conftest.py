@@ -8,7 +8,17 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Dialog, Error, Page, expect, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Dialog,
+    Error,
+    Page,
+    Playwright,
+    expect,
+    sync_playwright,
+)
 
 from scripts.chromium import find_or_install
 from scripts.local.stack import Stack, StackOptions
@@ -42,13 +52,22 @@ def stage(stack: Stack) -> Iterator[Stage]:
         yield stage
 
 
-@pytest.fixture(scope="module")  # as long as it is open, an event loop of its own keeps asynchronous tests from running
-def browser() -> Iterator[Browser]:
-    sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []
+@pytest.fixture(scope="module")
+def playwright() -> Iterator[Playwright]:
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=find_or_install(), args=[*_ARGUMENTS, *sandbox])
-        yield browser
-        browser.close()
+        yield playwright
+
+
+@pytest.fixture(scope="module")  # as long as it is open, an event loop of its own keeps asynchronous tests from running
+def browser(playwright: Playwright) -> Iterator[Browser]:
+    browser = launch(playwright)
+    yield browser
+    browser.close()
+
+
+def launch(playwright: Playwright, **options: Any) -> Browser:
+    sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []
+    return playwright.chromium.launch(executable_path=find_or_install(), args=[*_ARGUMENTS, *sandbox], **options)
 
 
 class Noise:

@@ -11,13 +11,13 @@ from datetime import UTC, datetime, timedelta
 
 import jwt
 import pytest
-from playwright.sync_api import Page, Request, Route, expect
+from playwright.sync_api import Page, Playwright, Request, Route, expect
 
 from queued_jobs.signalr import ConnectionString
 from scripts.local.stack import Stack
 from scripts.staged_jobs import Stage
-from tests.e2e.conftest import Noise
-from tests.support.bell import SECONDS, Bell
+from tests.e2e.conftest import Noise, launch
+from tests.support.bell import SECONDS, Bell, wait_on
 from tests.support.hub import control
 from tests.support.waiting import wait_until
 
@@ -364,6 +364,41 @@ def test_it_is_right_and_live_after_back(stack: Stack, stage: Stage, bell: Bell)
     bell.expect_live()
     stage.put(user_id, "running")
     expect(bell.rows).to_have_count(2)
+
+
+def test_a_page_that_the_browser_keeps_for_a_way_back_has_closed_its_socket(
+    stack: Stack, stage: Stage, playwright: Playwright, noise: Noise
+) -> None:
+    """Else the browser closes it, and writes its whole address into the console, with the token."""
+    noise.expect("status of 404")  # the other page has no icon
+    browser = launch(playwright, ignore_default_args=["--disable-back-forward-cache"])
+    try:
+        page = browser.new_page()
+        page.on("console", noise.hear_console)
+        page.goto(stack.guest_url)
+        bell = Bell(page)
+        bell.open()
+        bell.expect_live()
+        user_id = bell.user_id
+        bell.close()
+        page.evaluate("globalThis.kept = true")
+        page.goto(f"{stack.page_url}favicon.svg")
+
+        def sockets() -> int:
+            listed = control(stack.hub, "connections", method="GET")["connections"]
+            return sum(each["user"] == user_id for each in listed)
+
+        wait_on(page, lambda: sockets() == 0, "the socket is closed")
+        stage.put(user_id, "failed")
+        page.evaluate("history.back()")
+        page.wait_for_function("globalThis.kept")
+        bell.expect_name("Background jobs, 1 new")
+        bell.open()
+        bell.expect_live()
+        stage.put(user_id, "running")
+        expect(bell.rows).to_have_count(2)
+    finally:
+        browser.close()
 
 
 def test_sign_in_again_and_the_jobs_stay(stack: Stack, stage: Stage, bell: Bell, noise: Noise) -> None:

@@ -5,19 +5,16 @@ const MOST_IDS = 500;
 /** How many jobs a page of the list has. */
 export const PAGE = 50;
 
-/** A request that failed. `status` is 0 where there was no answer; `detail` is what the server says, for people. */
+/**
+ * A request that failed. `status` is 0 where there was no answer; `detail` is what the server says, for people;
+ * `retryAfter` how many milliseconds it asks to wait.
+ */
 export class ApiError extends Error {
   name = 'ApiError';
 
-  /** Milliseconds to wait before the next try, where the server says so. */
-  retryAfter;
-
   constructor({ status = 0, detail = '', timedOut = false, retryAfter = 0 }) {
     super(detail || `status ${status}`);
-    this.status = status;
-    this.detail = detail;
-    this.timedOut = timedOut;
-    this.retryAfter = retryAfter;
+    Object.assign(this, { status, detail, timedOut, retryAfter });
   }
 }
 

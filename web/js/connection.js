@@ -97,16 +97,17 @@ export class Connection {
   }
 }
 
-/** Tells when the page is hidden, shown (again), or back on the network. Null outside a browser. */
+/** Tells when the page is hidden, left, shown (again), or back on the network. Null outside a browser. */
 export const browserPage = globalThis.document
   ? {
       hidden: () => document.hidden,
-      /** @param {(event: 'hidden'|'visible'|'online') => void} callback @returns {() => void} ends it */
+      /** @param {(event: 'hidden'|'visible'|'online'|'left') => void} callback @returns {() => void} ends it */
       watch(callback) {
         const stop = new AbortController();
         const on = (target, name, listener) => target.addEventListener(name, listener, { signal: stop.signal });
         on(document, 'visibilitychange', () => callback(document.hidden ? 'hidden' : 'visible'));
         on(globalThis, 'online', () => callback('online'));
+        on(globalThis, 'pagehide', () => callback('left'));
         on(globalThis, 'pageshow', (event) => event.persisted && callback('visible'));
         return () => stop.abort();
       },

@@ -13,7 +13,6 @@ export class FeedElement extends HTMLElement {
 
   #getToken;
   #unsubscribe = null;
-  #missing = null;
 
   /**
    * Asked before each request: the bearer token, or null for nobody. A further function takes the place of the one
@@ -59,7 +58,10 @@ export class FeedElement extends HTMLElement {
     this.#signIn();
     this.#unsubscribe = this.feed.subscribe((change) => this.isConnected && this.changed(change));
     this.feed.changed();
-    this.#missing = setTimeout(() => this.#missToken(), SIGN_IN_WITHIN);
+    setTimeout(() => {
+      const isMissing = this.feed?.isTold === false;
+      if (isMissing) console.warn(`${this.localName}: set its property getToken, once its module has loaded`);
+    }, SIGN_IN_WITHIN);
   }
 
   #attach() {
@@ -75,21 +77,11 @@ export class FeedElement extends HTMLElement {
     if (this.#getToken !== undefined) this.feed.signIn(this.#getToken);
   }
 
-  #missToken() {
-    if (!this.feed.isTold) console.warn(`${this.localName}: set its property getToken, once its module has loaded`);
-  }
-
   #detach() {
     if (!this.feed) return;
-    clearTimeout(this.#missing);
     this.#unsubscribe?.();
     this.#unsubscribe = null;
     this.detach();
     this.feed = null;
   }
-}
-
-/** Define an element, unless this page has it already: from another copy, or by another address. */
-export function define(name, type) {
-  if (!customElements.get(name)) customElements.define(name, type);
 }

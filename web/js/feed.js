@@ -316,6 +316,8 @@ export class JobFeed {
   }
 
   #onPage(event) {
+    // A browser that keeps the page for a way back closes the socket, and writes its address with the token down.
+    if (event === 'left') return this.#pause();
     if (event === 'hidden') {
       clearTimeout(this.#pauseTimer);
       this.#pauseTimer = setTimeout(() => this.#pause(), PAUSE_AFTER);

@@ -9,7 +9,7 @@
 import { config } from '../config.js';
 import { Announcer } from './announcer.js';
 import { h, icon, keepFocus, setAttribute, setText, sheetOf } from './dom.js';
-import { FeedElement, define } from './feed-element.js';
+import { FeedElement } from './feed-element.js';
 import { badge } from './format.js';
 import { JobPanel } from './job-panel.js';
 import { titleOf } from './job-row.js';
@@ -188,4 +188,5 @@ function measureInOwnUnit() {
   }
 }
 
-define('job-bell', JobBell);
+// Unless the page has it already: from another copy, or by another address.
+customElements.get('job-bell') ?? customElements.define('job-bell', JobBell);

@@ -18,7 +18,7 @@ import { Refresher } from './dashboard/refresher.js';
 import { StatsView } from './dashboard/stats-view.js';
 import { words } from './dashboard/strings.en.js';
 import { h, keepFocus, setAttribute, setText, sheetOf } from './dom.js';
-import { FeedElement, define } from './feed-element.js';
+import { FeedElement } from './feed-element.js';
 import { duration, reason, timeOfDay } from './format.js';
 import { strings } from './strings.en.js';
 
@@ -295,4 +295,5 @@ export class JobDashboard extends FeedElement {
   }
 }
 
-define('job-dashboard', JobDashboard);
+// Unless the page has it already: from another copy, or by another address.
+customElements.get('job-dashboard') ?? customElements.define('job-dashboard', JobDashboard);

@@ -6,12 +6,12 @@
 const RESULT = 'signalR';
 const NAMES = ['define', 'exports', 'module', RESULT];
 // An element with such an id shows up as a global too, but it is not the page's own property.
-const kept = NAMES.map((name) => ({ name, own: Object.hasOwn(globalThis, name), value: globalThis[name] }));
-for (const { name } of kept) globalThis[name] = undefined;
+const kept = NAMES.map((name) => [name, Object.hasOwn(globalThis, name), globalThis[name]]);
+for (const name of NAMES) globalThis[name] = undefined;
 
 /** Put back what is the page's. Both imports run in one go, so the page has not missed it. */
 export function restoreGlobals() {
-  for (const { name, own, value } of kept) {
+  for (const [name, own, value] of kept) {
     if (own) globalThis[name] = value;
     else if (name !== RESULT) delete globalThis[name];
   }

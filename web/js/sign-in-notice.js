@@ -18,8 +18,8 @@ export function signInNotice(session) {
     failed: [words.failed, session.error?.status === TOO_MANY ? words.tooMany : reason(session.error)],
   };
   const ways = { needed: [words.oidcNeeded], ended: [words.ended, words.oidcEnded] };
-  const [title, ...lines] = (session.signIn && ways[state]) || texts[state];
   const enter = session.signIn && ways[state];
+  const [title, ...lines] = enter || texts[state];
   const again = button('primary', words.tryAgain, () => session.start());
   return h(
     'div',

@@ -113,7 +113,7 @@ export function putFile({ url, headers }, file, { onProgress, signal }) {
     for (const [name, value] of Object.entries(headers)) request.setRequestHeader(name, value);
     request.upload.addEventListener('progress', ({ loaded }) => onProgress(loaded));
     request.addEventListener('load', () => (request.status < 300 ? resolve() : fail()));
-    for (const event of ['error', 'abort', 'timeout']) request.addEventListener(event, fail);
+    for (const event of ['error', 'abort']) request.addEventListener(event, fail);
     signal.addEventListener('abort', () => request.abort());
     request.send(file);
   });

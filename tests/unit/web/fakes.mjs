@@ -67,7 +67,7 @@ export class FakePage {
   }
 
   tell(event) {
-    if (event !== 'online') this.#hidden = event === 'hidden';
+    if (event === 'hidden' || event === 'visible') this.#hidden = event === 'hidden';
     this.#callback(event);
   }
 }

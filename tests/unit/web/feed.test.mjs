@@ -245,6 +245,17 @@ describe('a hidden page', () => {
     assert.equal(feed.state, 'live');
   });
 
+  it('closes its connection when it is left, and opens it when somebody comes back', async () => {
+    await signedIn();
+    await live();
+    page.tell('left');
+    await settled();
+    assert.deepEqual([feed.state, hubs[0].stopped], ['paused', true]);
+    page.tell('visible');
+    await live();
+    assert.deepEqual([feed.state, hubs.length], ['live', 2]);
+  });
+
   it('keeps its connection when it is shown in time', async () => {
     await signedIn();
     await live();
