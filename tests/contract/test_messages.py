@@ -115,6 +115,13 @@ class TestPoison:
         assert await jobs.row(job.id) == first
         assert await jobs.claim(job) is not None, "the real message starts it"
 
+    async def test_copies_that_come_at_once_count_once(self, jobs: Helpers) -> None:
+        for _ in range(10):
+            message = JobMessage.of(await jobs.sent())
+            answers = await asyncio.gather(*(jobs.repository.poisoned(message) for _ in range(8)))
+            assert len([answer for answer in answers if answer is not None]) == 1
+            assert (await jobs.row(message.id)).poisoned_count == 1
+
     async def test_what_was_not_sent_counts_nothing(self, jobs: Helpers) -> None:
         job = await jobs.waiting()
         for _ in range(8):

@@ -39,6 +39,20 @@ class Silent(JobRunner[Ask, None]):
         ctx.checkpoint()
 
 
+class Name(BaseModel):
+    name: str
+
+
+class Named(JobRunner[Ask, Name]):
+    kind = "named"
+    queue = "named"
+
+    async def on_execute(self, request: Ask, ctx: JobContext[Name]) -> Name:
+        if "flaky" in request.words and ctx.job.attempt == 1:
+            raise OSError(ctx.claim_id)
+        return Name(name=ctx.claim_id)
+
+
 class TestRunInline:
     async def test_it_returns_what_the_body_returns(self) -> None:
         assert await run_inline(Counter, Ask(words=["a", "b"])) == Count(words=2)
@@ -53,8 +67,25 @@ class TestRunInline:
             await run_inline(Counter, Ask(words=["flaky"]))
         assert await run_inline(Counter, Ask(words=["flaky"]), attempt=2) == Count(words=1)
 
+    async def test_each_run_has_a_name_of_its_own(self) -> None:
+        names = [(await run_inline(Named, Ask(words=[]))).name for _ in range(3)]
+        assert len(set(names)) == 3
+
 
 class TestBench:
+    async def test_each_attempt_has_a_name_of_its_own(self) -> None:
+        bench = JobBench(Named)
+        handle = await bench.queue(Named, Ask(words=["flaky"]))
+        await bench.drain()
+        error = bench.job(handle).error
+        bench.clock.advance(timedelta(minutes=1))
+        await bench.drain()
+        result = bench.job(handle).result
+        assert error is not None
+        assert result is not None
+        assert error.message != result["name"]
+        assert len(error.message) == len(result["name"]) == 32
+
     async def test_jobs_of_several_kinds_run(self) -> None:
         bench = JobBench(Counter, Silent)
         first = await bench.queue(Counter, Ask(words=["a"]))
