@@ -12,8 +12,16 @@ from functools import partial
 from typing import Self
 from urllib.parse import urlsplit
 
-from queued_jobs.addresses import is_address, is_origin, is_port, is_safe, names_no_tenant
-from queued_jobs.database import TLS_MODES, checks_server, is_conninfo
+from queued_jobs.addresses import (
+    TLS_MODES,
+    checks_server,
+    is_address,
+    is_conninfo,
+    is_origin,
+    is_port,
+    is_safe,
+    names_no_tenant,
+)
 from queued_jobs.entra import POSTGRES_SCOPE, Identity, Keyless, passwordless
 from queued_jobs.ncrontab import Ncrontab
 from queued_jobs.quotas import Limits

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import re
 
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+
 _LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 _LAST_PORT = 65_535
 #: A scheme, a host, a port and a path at most: whoever has more, such as a password, would show it to every browser.
@@ -13,6 +16,8 @@ _ADDRESS = re.compile(
     r"(?::(?P<port>[0-9]+))?"
     r"(?P<path>/[^\s?#\\]*)?"
 )
+#: The values of `sslmode` in the address of a Postgres.
+TLS_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 #: Of these Entra tells everybody's issuer, so no token names them as its own.
 _NO_TENANT = re.compile(r"https://login\.microsoftonline\.com/(common|organizations|consumers)(/.*)?")
 
@@ -41,3 +46,18 @@ def is_origin(text: str) -> bool:
 def names_no_tenant(issuer: str) -> bool:
     """Tell whether it is an address of Entra for people of all tenants, instead of the issuer of one."""
     return _NO_TENANT.fullmatch(issuer) is not None
+
+
+def is_conninfo(text: str) -> bool:
+    """Return whether libpq can read this address of a Postgres. What it says of a wrong one may repeat the password."""
+    try:
+        parts = conninfo_to_dict(text)
+    except psycopg.ProgrammingError:
+        return False
+    ports = [port for port in str(parts.get("port", "")).split(",") if port]  # one for each of several hosts
+    return parts.get("sslmode", "prefer") in TLS_MODES and all(map(is_port, ports))
+
+
+def checks_server(conninfo: str) -> bool:
+    """Return whether a connection to this address has TLS, with a certificate that is checked against the name."""
+    return conninfo_to_dict(conninfo).get("sslmode") == "verify-full"

@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from datetime import timedelta
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import psycopg
 from psycopg import AsyncConnection
 from psycopg.conninfo import conninfo_to_dict
+from psycopg.pq import TransactionStatus
 from psycopg.rows import dict_row
-from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout, TooManyRequests
+from psycopg_pool import PoolClosed, PoolTimeout, TooManyRequests
 
-from queued_jobs.addresses import is_port
+from queued_jobs._deadlines import ANSWER, CONNECT, LONG_ANSWER, LONG_STATEMENTS, PASSWORD, SERVER, deadline
+from queued_jobs._pool import Connection, LoopPool
+from queued_jobs._pool import Row as Row
 from queued_jobs.errors import StoreRefused, StoreUnavailable
 from queued_jobs.loops import PerLoop
 from queued_jobs.statements import statement
 from queued_jobs.tables import TABLES, Tables
 
 logger = logging.getLogger(__name__)
-
-Row = dict[str, Any]
-Pool = AsyncConnectionPool[AsyncConnection[Row]]
 
 _AWAY = (
     psycopg.OperationalError,
@@ -34,7 +38,7 @@ _AWAY = (
 )
 #: A peer that is gone without a word is noticed within these seconds, and not when the kernel gives up.
 _NETWORK = {
-    "connect_timeout": 5,
+    "connect_timeout": round(CONNECT.total_seconds()),
     "keepalives_idle": 10,
     "keepalives_interval": 5,
     "keepalives_count": 3,
@@ -42,30 +46,19 @@ _NETWORK = {
 }
 #: The server has rolled back, so running the statement again is safe.
 _TRY_AGAIN = (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure)
-#: The values of `sslmode`.
-TLS_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
-
-
-def is_conninfo(text: str) -> bool:
-    """Tell whether libpq can read this address. What it says of a wrong one may repeat the password."""
-    try:
-        parts = conninfo_to_dict(text)
-    except psycopg.ProgrammingError:
-        return False
-    ports = [port for port in str(parts.get("port", "")).split(",") if port]  # one for each of several hosts
-    return parts.get("sslmode", "prefer") in TLS_MODES and all(map(is_port, ports))
-
-
-def checks_server(conninfo: str) -> bool:
-    """Tell whether a connection to this address has TLS, with a certificate that is checked against the name."""
-    return conninfo_to_dict(conninfo).get("sslmode") == "verify-full"
+#: What a server says of a prepared statement that does not fit its tables and functions any more, or is gone.
+_REFUSED = (psycopg.ProgrammingError, psycopg.NotSupportedError, psycopg.InternalError)
 
 
 class Database:
     """Runs the statements of `sql/statements/` against one Postgres.
 
     Every statement is a transaction of its own, unless the caller passes a connection. Nothing is opened before the
-    first statement, and a server that goes away and comes back needs no restart.
+    first statement, and a server that goes away and comes back needs no restart. Neither does one whose tables change:
+    a prepared statement that it refuses is forgotten, and run again where that is possible.
+
+    Nothing waits for ever, whatever the network does: a statement is answered or given up within five seconds, and a
+    connection that does not answer is closed. What belongs to an event loop is closed with it.
 
     Parameters
     ----------
@@ -91,25 +84,35 @@ class Database:
         self._conninfo = conninfo
         self._password = password
         self._max_size = max_size
-        self._pools = PerLoop(self._make_pool)
+        self._pools = PerLoop(self._make_pool, close=LoopPool.close, abandon=LoopPool.abandon)
+        #: How often this connection has refused a statement.
+        self._refusals: WeakKeyDictionary[AsyncConnection[Any], int] = WeakKeyDictionary()
         # what the caller set in the address, such as a search_path, stays; ours is only added
         options = conninfo_to_dict(conninfo).get("options") or ""
-        self._options = (
-            f"{options} -c timezone=UTC -c statement_timeout=10s -c idle_in_transaction_session_timeout=30s".strip()
-        )
+        limits = " ".join(f"-c {name}={limit // timedelta(milliseconds=1)}" for name, limit in SERVER.items())
+        self._options = f"{options} -c timezone=UTC {limits}".strip()
 
     async def rows(
-        self, name: str, params: Mapping[str, Any], *, conn: AsyncConnection[Any] | None = None
+        self,
+        name: str,
+        params: Mapping[str, Any],
+        *,
+        conn: AsyncConnection[Any] | None = None,
+        within: timedelta | None = None,
     ) -> list[Row]:
         """Run a statement and return its rows.
 
-        Raises `StoreUnavailable` if the server did not answer: whether the statement was carried out is then unknown.
-        Raises `StoreRefused` for a value that the server cannot keep. Errors in a caller's own transaction
-        (`conn`) are raised as psycopg raises them, since only the caller can start it again.
+        Raises `StoreUnavailable` if the server did not answer `within` this time (None: 4 seconds, or 12 for what only
+        the sweeper runs): whether the statement was carried out is then unknown. Raises `StoreRefused` for a value that
+        the server cannot keep. Errors in a caller's own transaction (`conn`) are raised as psycopg raises them, since
+        only the caller can start it again; an answer that is late is an `OperationalError`, and closes that connection.
         """
-        if conn is not None:
+        if within is None:
+            within = LONG_ANSWER if name in LONG_STATEMENTS else ANSWER
+        if conn is None:
+            return await self._run_alone(name, params, within)
+        with deadline(conn, within):
             return await self._run(conn, name, params)
-        return await self._run_alone(name, params)
 
     async def planned_rows(self, name: str, params: Mapping[str, Any]) -> list[Row]:
         """Run a statement like `rows`, planned afresh for these very values.
@@ -117,7 +120,7 @@ class Database:
         For statements whose filters are optional or whose spans differ: one prepared plan for all values would read
         the whole table for most of them.
         """
-        return await self._run_alone(name, params, prepare=False)
+        return await self._run_alone(name, params, ANSWER, prepare=False)
 
     async def row(
         self, name: str, params: Mapping[str, Any], *, conn: AsyncConnection[Any] | None = None
@@ -128,10 +131,12 @@ class Database:
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[AsyncConnection[Row]]:
-        """Lend a connection in autocommit mode. Never hold one while a job's body runs."""
-        pool = self._pools.get()
-        await pool.open(wait=False)
-        async with pool.connection() as conn:
+        """Lend a connection in autocommit mode. Never hold one while a job's body runs.
+
+        Raises `StoreUnavailable` if there is none in time. Errors within the block are psycopg's; a statement whose
+        answer takes longer than 12 seconds is an `OperationalError`, and closes the connection.
+        """
+        async with self._lent() as conn:
             yield conn
 
     @asynccontextmanager
@@ -140,56 +145,66 @@ class Database:
 
         Errors of the server are raised as `rows` raises them without a connection.
         """
-        try:
-            async with self.connection() as conn, conn.transaction():
-                yield conn
-        except psycopg.DataError as exc:
-            raise StoreRefused(f"Postgres refused a value: {exc}") from exc
-        except (*_AWAY, *_TRY_AGAIN) as exc:
-            raise StoreUnavailable(f"Postgres did not answer: {exc}") from exc
-
-    async def _run_alone(self, name: str, params: Mapping[str, Any], *, prepare: bool | None = None) -> list[Row]:
-        try:
-            async with self.connection() as own:
-                try:
-                    return await self._run(own, name, params, prepare=prepare)
-                except _TRY_AGAIN:
-                    logger.warning("running %s again after a deadlock", name)
-                    return await self._run(own, name, params, prepare=prepare)
-        except psycopg.DataError as exc:
-            raise StoreRefused(f"Postgres refused a value: {exc}") from exc
-        except (*_AWAY, *_TRY_AGAIN) as exc:
-            raise StoreUnavailable(f"Postgres did not answer: {exc}") from exc
+        answer_at = time.monotonic() + ANSWER.total_seconds()
+        with _as_store_errors():
+            async with self._lent() as conn:
+                conn.limit = timedelta(seconds=answer_at - time.monotonic())
+                async with conn.transaction():
+                    conn.limit = LONG_ANSWER
+                    try:
+                        yield conn
+                    finally:
+                        conn.limit = ANSWER
 
     async def ping(self) -> None:
         """Raise `StoreUnavailable` unless the server answers."""
         await self.rows("ping", {})
 
     async def close(self) -> None:
-        """Close this event loop's pool. A later use opens another."""
-        pool = self._pools.pop()
-        if pool is not None:
-            await pool.close()
+        """Close this event loop's pool, which its end does too. A later use opens another."""
+        await self._pools.close()
+
+    @asynccontextmanager
+    async def _lent(self) -> AsyncIterator[Connection]:
+        async with AsyncExitStack() as stack:
+            with _as_store_errors():
+                conn = await stack.enter_async_context(self._pools.get().connection())
+            yield conn
+
+    async def _run_alone(
+        self, name: str, params: Mapping[str, Any], within: timedelta, *, prepare: bool | None = None
+    ) -> list[Row]:
+        answer_at = time.monotonic() + within.total_seconds()
+        with _as_store_errors():
+            async with self._lent() as own:
+                with deadline(own, timedelta(seconds=answer_at - time.monotonic())):
+                    try:
+                        return await self._run(own, name, params, prepare=prepare)
+                    except _TRY_AGAIN:
+                        logger.warning("running %s again after a deadlock", name)
+                        return await self._run(own, name, params, prepare=prepare)
 
     async def _run(
         self, conn: AsyncConnection[Any], name: str, params: Mapping[str, Any], *, prepare: bool | None = None
     ) -> list[Row]:
-        async with conn.cursor(row_factory=dict_row) as cursor:
-            await cursor.execute(statement(name, self.tables), params, prepare=prepare)
-            return await cursor.fetchall() if cursor.description else []
+        refusals = self._refusals.get(conn, 0)
+        # psycopg prepares each text by itself, so another text is not run by the plan that was refused
+        text = statement(name, self.tables) + b" " * refusals
+        try:
+            return await _executed(conn, text, params, prepare)
+        except psycopg.errors.ReadOnlySqlTransaction:
+            raise
+        except _REFUSED as exc:
+            if conn.info.transaction_status != TransactionStatus.IDLE:
+                self._refusals[conn] = refusals + 1
+                raise
+            rows = await _executed(conn, text, params, prepare=False)
+            self._refusals[conn] = refusals + 1
+            logger.warning("%s was planned again, since its plan was refused: %s", name, exc)
+            return rows
 
-    def _make_pool(self) -> Pool:
-        return AsyncConnectionPool(
-            self._conninfo,
-            open=False,
-            min_size=0,
-            max_size=self._max_size,
-            timeout=4,  # a request is answered within five seconds
-            max_idle=60,
-            max_lifetime=1800,
-            check=AsyncConnectionPool.check_connection,
-            kwargs=self._connection_options,
-        )
+    def _make_pool(self) -> LoopPool:
+        return LoopPool(self._conninfo, self._connection_options, max_size=self._max_size)
 
     async def _connection_options(self) -> dict[str, Any]:
         return {
@@ -198,5 +213,29 @@ class Database:
             **_NETWORK,
             "application_name": "queued-jobs",
             "options": self._options,
-            **({"password": await self._password()} if self._password is not None else {}),
+            **await self._expiring_password(),
         }
+
+    async def _expiring_password(self) -> dict[str, str]:
+        if self._password is None:
+            return {}
+        async with asyncio.timeout(PASSWORD.total_seconds()):
+            return {"password": await self._password()}
+
+
+async def _executed(
+    conn: AsyncConnection[Any], text: bytes, params: Mapping[str, Any], prepare: bool | None
+) -> list[Row]:
+    async with conn.cursor(row_factory=dict_row) as cursor:
+        await cursor.execute(text, params, prepare=prepare)
+        return await cursor.fetchall() if cursor.description else []
+
+
+@contextmanager
+def _as_store_errors() -> Iterator[None]:
+    try:
+        yield
+    except psycopg.DataError as exc:
+        raise StoreRefused(f"Postgres refused a value: {exc}") from exc
+    except (*_AWAY, *_TRY_AGAIN) as exc:
+        raise StoreUnavailable(f"Postgres did not answer: {exc}") from exc

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 SIGNALR_SCOPE = "https://signalr.azure.com/.default"
 POSTGRES_SCOPE = "https://ossrdbms-aad.database.windows.net/.default"
 
+#: The first token of a process comes over the network.
+TOKEN_TIMEOUT = timedelta(seconds=5)
 #: What azure-identity says of all the ways that it tried is a page long.
 _LONGEST_REASON = 500
 
@@ -35,15 +39,18 @@ class Identity:
     """
 
     def __init__(self) -> None:
-        self._credentials = PerLoop(_make_credential)
+        self._credentials = PerLoop(_make_credential, close=_close)
 
     async def token(self, scope: str) -> str:
         """Return a token that has not expired: the last one, or a new one some minutes before that ends.
 
-        Raises `NoToken`.
+        Raises `NoToken`, after five seconds at the latest.
         """
         try:
-            return (await self.credential().get_token(scope)).token
+            async with asyncio.timeout(TOKEN_TIMEOUT.total_seconds()):
+                return (await self.credential().get_token(scope)).token
+        except TimeoutError as exc:
+            raise NoToken(f"There is no token for {scope}: Entra did not answer in time.") from exc
         except AzureError as exc:
             reason = " ".join(exc.message.split())[:_LONGEST_REASON]
             raise NoToken(f"There is no token for {scope}: {reason}") from exc
@@ -57,13 +64,12 @@ class Identity:
         """The credential for clients whose calls block."""
         from azure.identity import DefaultAzureCredential  # takes a while, and only who has no keys needs it
 
-        return DefaultAzureCredential()
+        seconds = TOKEN_TIMEOUT.total_seconds()
+        return DefaultAzureCredential(connection_timeout=seconds, read_timeout=seconds)
 
     async def close(self) -> None:
         """Close this event loop's credential. A later use makes another."""
-        credential = self._credentials.pop()
-        if credential is not None:
-            await credential.close()
+        await self._credentials.close()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,3 +96,7 @@ def _make_credential() -> DefaultAzureCredential:
     from azure.identity.aio import DefaultAzureCredential
 
     return DefaultAzureCredential()
+
+
+async def _close(credential: DefaultAzureCredential) -> None:
+    await credential.close()

@@ -1,28 +1,112 @@
-"""Keeps one pool or client for each running event loop: they cannot be shared between loops."""
+"""Keeps one pool or client for each running event loop: they cannot be shared between loops, and end with theirs."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from typing import Generic, TypeVar
-from weakref import WeakKeyDictionary
+import logging
+import ssl
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from functools import cache
+from typing import Generic, NamedTuple, TypeVar
+
+import httpx
 
 T = TypeVar("T")
 
+logger = logging.getLogger(__name__)
+
+
+class _Kept(NamedTuple, Generic[T]):
+    value: T
+    #: Ends with the loop: see `PerLoop._until_the_end`.
+    end: AsyncGenerator[None, None]
+
 
 class PerLoop(Generic[T]):
-    """Makes a value on first use within a running loop and keeps it as long as that loop lives."""
+    """Makes a value on first use within a running loop and closes it with that loop.
 
-    def __init__(self, make: Callable[[], T]) -> None:
+    A loop that ends as `asyncio.run` ends it (by `loop.shutdown_asyncgens()`) closes its value itself. What a loop
+    leaves that is just closed goes when the next loop asks.
+
+    Parameters
+    ----------
+    make
+        Called once for each loop, while it runs.
+    close
+        Closes a value in its own loop.
+    abandon
+        Frees what a value still holds once nobody can await anything on its loop. Must not raise.
+    """
+
+    def __init__(
+        self,
+        make: Callable[[], T],
+        *,
+        close: Callable[[T], Awaitable[None]] | None = None,
+        abandon: Callable[[T], None] | None = None,
+    ) -> None:
         self._make = make
-        self._values: WeakKeyDictionary[asyncio.AbstractEventLoop, T] = WeakKeyDictionary()
+        self._close = close
+        self._abandon = abandon
+        # not by weak keys: what belongs to a loop holds it, so such a key would never go
+        self._kept: dict[asyncio.AbstractEventLoop, _Kept[T]] = {}
 
     def get(self) -> T:
         loop = asyncio.get_running_loop()
-        if loop not in self._values:
-            self._values[loop] = self._make()
-        return self._values[loop]
+        kept = self._kept.get(loop)
+        if kept is None:
+            self._forget_closed_loops()
+            end = self._until_the_end(loop)
+            kept = self._kept[loop] = _Kept(self._make(), end)
+            _start(end)
+        return kept.value
 
-    def pop(self) -> T | None:
-        """Give up this loop's value, for whoever closes it."""
-        return self._values.pop(asyncio.get_running_loop(), None)
+    async def close(self) -> None:
+        """Close this loop's value, if there is one. A later `get` makes another."""
+        kept = self._kept.pop(asyncio.get_running_loop(), None)
+        if kept is not None:
+            await kept.end.aclose()
+            if self._close is not None:
+                await self._close(kept.value)
+
+    async def _until_the_end(self, loop: asyncio.AbstractEventLoop) -> AsyncGenerator[None, None]:
+        """Wait for the end of the loop, which closes all generators that were started in it, and close its value."""
+        try:
+            yield
+        finally:
+            kept = self._kept.pop(loop, None)
+            if kept is not None:
+                await self._end(kept.value)
+
+    async def _end(self, value: T) -> None:
+        try:
+            if self._close is not None:
+                await self._close(value)
+        except asyncio.CancelledError:
+            pass  # the loop has cancelled the tasks of the value
+        except Exception as exc:  # noqa: BLE001 (whatever it is, the loop ends)
+            logger.warning("%s was not closed in order: %s: %s", type(value).__name__, type(exc).__name__, exc)
+        finally:
+            if self._abandon is not None:
+                self._abandon(value)
+
+    def _forget_closed_loops(self) -> None:
+        for loop in list(self._kept):
+            if loop.is_closed():
+                kept = self._kept.pop(loop, None)  # another thread may have been first
+                if kept is not None and self._abandon is not None:
+                    self._abandon(kept.value)
+
+
+@cache
+def tls_context() -> ssl.SSLContext:
+    """Return what all loops may share, since reading the certificates of the authorities takes a tenth of a second."""
+    return httpx.create_ssl_context()
+
+
+def _start(generator: AsyncGenerator[None, None]) -> None:
+    """Run an async generator to its first `yield`, before which it awaits nothing: from now on the loop knows it."""
+    try:
+        generator.__anext__().send(None)
+    except StopIteration:
+        return

@@ -15,6 +15,7 @@ from psycopg import AsyncConnection
 from psycopg.types.json import Jsonb
 from uuid_utils.compat import uuid7
 
+from queued_jobs._deadlines import ANSWER, LONG_ANSWER
 from queued_jobs.database import Database
 from queued_jobs.errors import JobConflict, KeyReused, StoreRefused
 from queued_jobs.message import Due, JobMessage
@@ -59,7 +60,7 @@ class PostgresRepository:
         missing = list(jobs)
         while missing:
             params = {"jobs": Jsonb([_to_record(job) for job in missing]), "grace": GRACE.total_seconds()}
-            for row in await self._database.rows("enqueue", params, conn=conn):
+            for row in await self._database.rows("enqueue", params, conn=conn, within=_time_for(missing)):
                 added[row["id"]] = Added(job=QueuedJob.from_row(row), duplicate=False)
             left_out = [job for job in missing if job.id not in added]
             existing = await self._existing(left_out, conn) if left_out else {}
@@ -75,7 +76,8 @@ class PostgresRepository:
     async def _existing(self, jobs: Sequence[NewJob], conn: AsyncConnection[Any] | None) -> dict[JobKey, QueuedJob]:
         """Return the jobs that stand in the way of these, by the keys of these."""
         params = {"jobs": Jsonb([_to_record(job) for job in jobs])}
-        found = {row["left_out"]: row for row in await self._database.rows("find_existing", params, conn=conn)}
+        rows = await self._database.rows("find_existing", params, conn=conn, within=_time_for(jobs))
+        found = {row["left_out"]: row for row in rows}
         for job in jobs:
             if (row := found.get(job.id)) is None:
                 continue
@@ -292,6 +294,10 @@ def _to_record(job: NewJob) -> dict[str, Any]:
         "delay": job.delay.total_seconds(),
         "held": job.after_batch is not None,
     }
+
+
+def _time_for(jobs: Sequence[NewJob]) -> timedelta:
+    return ANSWER if len(jobs) == 1 else LONG_ANSWER
 
 
 def _retention(older_than: timedelta, kinds: Mapping[str, timedelta]) -> dict[str, object]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+import contextlib
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from types import TracebackType
@@ -18,7 +20,8 @@ from queued_jobs.errors import SendFailed
 from queued_jobs.loops import PerLoop
 from queued_jobs.message import JobMessage
 
-#: A send that takes longer is given up and left to the sweeper, so that a request is answered in time.
+#: What takes longer is given up, and a send left to the sweeper, so that a request is answered in time. The limits of
+#: the client itself are for each piece of an answer and for each try.
 SEND_TIMEOUT = timedelta(seconds=5)
 #: The service allows 7 days; what lies further ahead is sent by the sweeper when it comes near.
 MAX_DELAY = timedelta(minutes=10)
@@ -64,7 +67,7 @@ class QueueManager:
 
     def __init__(self, account: str | Keyless) -> None:
         self._account = account
-        self._services = PerLoop(self._make_service)
+        self._services = PerLoop(self._make_service, close=QueueServiceClient.close)
 
     def __getitem__(self, queue: str) -> QueueClient:
         # the host expects base64, the SDK's default is plain text, and a mismatch is poisoned without a word
@@ -72,23 +75,22 @@ class QueueManager:
 
     async def send(self, queue: str, message: JobMessage, *, delay: timedelta = timedelta()) -> None:
         """Put a message on a queue, invisible for `delay`. Raises `SendFailed`; then it may or may not lie there."""
-        try:
-            async with asyncio.timeout(SEND_TIMEOUT.total_seconds()):
-                await self[queue].send_message(
-                    message.encode(),
-                    visibility_timeout=int(delay.total_seconds()),
-                    time_to_live=-1,  # the default of 7 days would lose the tail of a long backlog
-                )
-        except (AzureError, TimeoutError) as exc:
-            raise SendFailed(f"The queue {queue} did not take a message: {exc}") from exc
+        async with _answer(f"The queue {queue} did not take a message"):
+            await self[queue].send_message(
+                message.encode(),
+                visibility_timeout=int(delay.total_seconds()),
+                time_to_live=-1,  # the default of 7 days would lose the tail of a long backlog
+            )
 
     async def ensure(self, *queues: str) -> None:
-        """Create these queues and their poison queues where they are missing. In the cloud the deployment does it."""
+        """Create these queues and their poison queues where they are missing. In the cloud the deployment does it.
+
+        Raises `SendFailed` if the service does not answer.
+        """
         for name in _with_poison(queues):
-            try:
-                await self[name].create_queue()
-            except ResourceExistsError:
-                continue
+            async with _answer(f"The queue {name} was not created"):
+                with contextlib.suppress(ResourceExistsError):
+                    await self[name].create_queue()
 
     async def depths(self, *queues: str) -> list[QueueDepth]:
         """Return about how many messages lie on these queues and their poison queues; missing ones count as 0.
@@ -113,38 +115,33 @@ class QueueManager:
             return 0
         service = self._services.get()
         poison, main = service.get_queue_client(f"{queue}-poison"), service.get_queue_client(queue)
-        moved = 0
-        try:
-            async for message in poison.receive_messages(
-                messages_per_page=min(32, limit), visibility_timeout=60, max_messages=limit
-            ):
+        messages = aiter(
+            poison.receive_messages(messages_per_page=min(32, limit), visibility_timeout=60, max_messages=limit)
+        )
+        for moved in range(limit):
+            async with _answer(f"Of the poison queue of {queue} only {moved} messages were moved back"):
+                message = await anext(messages, None)
+                if message is None:
+                    return moved
                 await main.send_message(message.content, time_to_live=-1)
                 await poison.delete_message(message)
-                moved += 1
-        except AzureError as exc:
-            raise SendFailed(f"Of the poison queue of {queue} only {moved} messages were moved back: {exc}") from exc
-        return moved
+        return limit
 
     async def _count(self, queue: str) -> int:
-        try:
-            return (await self[queue].get_queue_properties()).approximate_message_count or 0
-        except ResourceNotFoundError:
-            return 0
-        except AzureError as exc:
-            raise SendFailed(f"The queue {queue} did not answer: {exc}") from exc
+        async with _answer(f"The queue {queue} did not answer"):
+            try:
+                return (await self[queue].get_queue_properties()).approximate_message_count or 0
+            except ResourceNotFoundError:
+                return 0
 
     async def ping(self, *queues: str) -> None:
         """Raise `SendFailed` unless all of these queues are there and answer."""
         for queue in queues:
-            try:
+            async with _answer(f"The queue {queue} did not answer"):
                 await self[queue].get_queue_properties()
-            except AzureError as exc:
-                raise SendFailed(f"The queue {queue} did not answer: {exc}") from exc
 
     async def close(self) -> None:
-        service = self._services.pop()
-        if service is not None:
-            await service.close()
+        await self._services.close()
 
     async def __aenter__(self) -> Self:
         return self
@@ -159,6 +156,18 @@ class QueueManager:
             credential = self._account.identity.credential()
             return QueueServiceClient(self._account.endpoint, credential=credential, **_CLIENT_OPTIONS)
         return QueueServiceClient.from_connection_string(self._account, **_CLIENT_OPTIONS)
+
+
+@asynccontextmanager
+async def _answer(otherwise: str) -> AsyncIterator[None]:
+    """Let the service answer in time, or raise `SendFailed` that begins with these words."""
+    try:
+        async with asyncio.timeout(SEND_TIMEOUT.total_seconds()):
+            yield
+    except TimeoutError as exc:
+        raise SendFailed(f"{otherwise}: no answer within {SEND_TIMEOUT.total_seconds():g} seconds.") from exc
+    except AzureError as exc:
+        raise SendFailed(f"{otherwise}: {exc}") from exc
 
 
 def _with_poison(queues: Iterable[str]) -> list[str]:

@@ -20,7 +20,7 @@ from queued_jobs.addresses import is_origin, is_port
 from queued_jobs.announcements import close_outbox
 from queued_jobs.entra import SIGNALR_SCOPE, Keyless, NoToken
 from queued_jobs.errors import JobsError
-from queued_jobs.loops import PerLoop
+from queued_jobs.loops import PerLoop, tls_context
 from queued_jobs.model import Changed, QueuedJob
 from queued_jobs.nudges import Nudges
 from queued_jobs.registry import JobRegistry
@@ -35,8 +35,6 @@ _MOST_FAILURES = 3
 _TOKEN_LIFE = timedelta(minutes=5)
 #: A browser connects anew at the latest after this time.
 _CLIENT_TOKEN_LIFE = timedelta(hours=1)
-#: The first token of a process comes over the network.
-_ENTRA_TIMEOUT = 5.0
 #: Views in one push, so that it stays far below the service's limit of 1 MB.
 _VIEWS_A_PUSH = 50
 _IDS_A_PUSH = 5_000
@@ -90,8 +88,8 @@ class SignalRNotifier:
         self._connection = connection
         self._registry = registry
         self._hub = hub.lower()
-        self._clients = PerLoop(_make_client)
-        self._nudges = PerLoop(lambda: Nudges(self._nudge))
+        self._clients = PerLoop(_make_client, close=httpx.AsyncClient.aclose)
+        self._nudges = PerLoop(lambda: Nudges(self._nudge), close=Nudges.close)
 
     @property
     def endpoint(self) -> str:
@@ -151,12 +149,8 @@ class SignalRNotifier:
     async def close(self) -> None:
         """Push what waits, for a few seconds at most, and close this event loop's connections."""
         await close_outbox(self)
-        nudges = self._nudges.pop()
-        if nudges is not None:
-            await nudges.close()
-        client = self._clients.pop()
-        if client is not None:
-            await client.aclose()
+        await self._nudges.close()
+        await self._clients.close()
 
     async def _nudge(self, ids: list[str]) -> None:
         await self._send(f"groups/{ADMINS}", "nudge", [{"ids": ids}])
@@ -198,12 +192,9 @@ class SignalRNotifier:
         if not isinstance(self._connection, Keyless):
             return _signed(self._connection, url, int(time.time() + _TOKEN_LIFE.total_seconds()))
         try:
-            async with asyncio.timeout(_ENTRA_TIMEOUT):
-                return await self._connection.identity.token(SIGNALR_SCOPE)
+            return await self._connection.identity.token(SIGNALR_SCOPE)
         except NoToken as exc:
             raise PushFailed(str(exc)) from exc
-        except TimeoutError as exc:
-            raise PushFailed("Entra did not answer, so there is no token for the hub.") from exc
 
 
 def _reason(exc: Exception) -> str:
@@ -224,4 +215,4 @@ def _user(user_id: str) -> str:
 
 def _make_client() -> httpx.AsyncClient:
     # httpx's own transport scans its pool on every request, which costs most of a push
-    return httpx.AsyncClient(transport=AiohttpTransport(), timeout=_PUSH_TIMEOUT)
+    return httpx.AsyncClient(transport=AiohttpTransport(verify=tls_context()), timeout=_PUSH_TIMEOUT)

@@ -14,7 +14,7 @@ import httpx
 
 from queued_jobs.announcements import flush_pushes
 from queued_jobs.errors import JobsError
-from queued_jobs.loops import PerLoop
+from queued_jobs.loops import PerLoop, tls_context
 from queued_jobs.model import QueuedJob
 from queued_jobs.registry import JobRegistry
 from queued_jobs.view import JobView
@@ -60,7 +60,7 @@ class Webhook:
         self._registry = registry
         self._tries = tries
         self._wait = wait.total_seconds()
-        self._clients = PerLoop(lambda: httpx.AsyncClient(timeout=_TIMEOUT))
+        self._clients = PerLoop(_make_client, close=httpx.AsyncClient.aclose)
 
     async def post(self, job: QueuedJob) -> None:
         """Post a change. Raises `WebhookFailed` when the last try failed too, at once for an answer below 500."""
@@ -88,9 +88,7 @@ class Webhook:
     async def close(self) -> None:
         """Post what waits, for a few seconds at most, and close this event loop's connections."""
         await flush_pushes()
-        client = self._clients.pop()
-        if client is not None:
-            await client.aclose()
+        await self._clients.close()
 
     def _headers(self, message_id: str, body: bytes) -> dict[str, str]:
         timestamp = str(int(time.time()))
@@ -102,3 +100,7 @@ class Webhook:
             "webhook-timestamp": timestamp,
             "webhook-signature": f"v1,{signature}",
         }
+
+
+def _make_client() -> httpx.AsyncClient:
+    return httpx.AsyncClient(verify=tls_context(), timeout=_TIMEOUT)

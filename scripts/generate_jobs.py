@@ -19,7 +19,7 @@ import psycopg
 from psycopg import AsyncConnection, sql
 
 from queued_jobs import Database, PostgresRepository, migrate
-from queued_jobs.database import is_conninfo
+from queued_jobs.addresses import is_conninfo
 from scripts.sample_jobs import ATTEMPT_COLUMNS, JOB_COLUMNS, JobGenerator
 
 CHUNK = 20_000

@@ -9,9 +9,10 @@ from datetime import timedelta
 
 import psycopg
 
+from queued_jobs.addresses import is_conninfo
 from queued_jobs.cli.options import Account, Store
 from queued_jobs.cli.problems import WrongUsage
-from queued_jobs.database import Database, is_conninfo
+from queued_jobs.database import Database
 from queued_jobs.entra import Identity, Keyless
 from queued_jobs.errors import SendFailed
 from queued_jobs.message import JobMessage

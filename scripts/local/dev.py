@@ -12,7 +12,7 @@ from pathlib import Path
 from threading import Event
 from urllib.parse import urlsplit
 
-from queued_jobs.database import is_conninfo
+from queued_jobs.addresses import is_conninfo
 from scripts.local import ports
 from scripts.local.browser import open_page
 from scripts.local.console import Console

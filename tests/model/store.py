@@ -60,7 +60,12 @@ class DirectDatabase(Database):
         self.used = False
 
     async def rows(
-        self, name: str, params: Mapping[str, Any], *, conn: AsyncConnection[Any] | None = None
+        self,
+        name: str,
+        params: Mapping[str, Any],
+        *,
+        conn: AsyncConnection[Any] | None = None,
+        within: timedelta | None = None,
     ) -> list[Row]:
         if name in self.refused:
             self.refused.remove(name)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 #: How long to wait for what must come: no measure of anything, since the machine may be busy with other things.
 PATIENCE_SECONDS = 180.0
@@ -16,6 +17,14 @@ def wait_until(condition: Callable[[], bool], what: str, *, seconds: float = PAT
     while not condition():
         assert time.monotonic() < deadline, f"not within {seconds:g} s: {what}"
         time.sleep(0.02)
+
+
+async def eventually(condition: Callable[[], Awaitable[bool]], what: str, *, seconds: float = PATIENCE_SECONDS) -> None:
+    """Return as soon as the condition holds, like `wait_until`, beside what else runs in this event loop."""
+    deadline = time.monotonic() + seconds
+    while not await condition():
+        assert time.monotonic() < deadline, f"not within {seconds:g} s: {what}"
+        await asyncio.sleep(0.02)
 
 
 def is_alive(pid: int) -> bool:

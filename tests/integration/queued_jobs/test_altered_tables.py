@@ -1,0 +1,223 @@
+"""Tables and functions change while statements are prepared and running, as a later version's migration does it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import psycopg
+import pytest
+from psycopg.types.json import Jsonb
+
+import queued_jobs
+from queued_jobs import Database, JobMessage, JobStatus, Sweeper
+from queued_jobs.model import JobKey
+from queued_jobs.search import JobQuery
+from tests.integration.queued_jobs.conftest import Demo, Shop
+from tests.support.alterations import Connection, alterations
+
+STATEMENTS = sorted(path.stem for path in (Path(queued_jobs.__file__).parent / "sql" / "statements").glob("*.sql"))
+#: psycopg prepares a statement when it is run for the sixth time.
+UNTIL_PREPARED = 6
+
+_KEY = UUID(int=1)
+_LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
+#: For every parameter of every statement a value that has a plan made, and finds nothing.
+VALUES: dict[str, Any] = (
+    dict.fromkeys(("id", "before_id", "token", "batch_id"), _KEY)
+    | dict.fromkeys(("id_from", "id_to", "statuses", "error_type", "created_from", "attempts_over", "text"))
+    | dict.fromkeys(("n", "at_once", "limit", "gen", "schema_version", "max_lost", "max_resend", "give_up", "most"), 5)
+    | dict.fromkeys(("examined", "most_active", "most_a_day", "most_waiting", "count"), 5)
+    | dict.fromkeys(("lease", "timeout", "grace", "hold", "stale", "keep", "backoff", "within"), 60.0)
+    | dict.fromkeys(("since", "new_since", "before_created", "as_of", "origin"), _LONG_AGO)
+    | dict.fromkeys(("bucket", "window"), timedelta(hours=1))
+    | dict.fromkeys(("result", "error"), Jsonb({"type": "none"}))
+    | dict.fromkeys(("any_user", "retryable"), False)
+    | dict.fromkeys(("kind", "queue", "user_id", "concurrency_key", "worker_id", "message", "reason", "key"), "nobody")
+    | {"ids": [_KEY], "gens": [1], "jobs": Jsonb([]), "kinds": ["none"], "keeps": [1.0], "grains": ["hour"]}
+    | {"progress": 0.5, "body_sha256": b"", "body_start": ""}
+)
+
+
+@pytest.fixture
+async def database(jobs_url: str) -> AsyncIterator[Database]:
+    """One connection, on which every statement is prepared."""
+    database = Database(jobs_url, max_size=1)
+    for _ in range(UNTIL_PREPARED):
+        await run_all(database)
+    async with database.connection() as conn:
+        rows = await (await conn.execute("select statement from pg_prepared_statements")).fetchall()
+    prepared = {row["statement"] for row in rows}
+    assert len(prepared) >= len(STATEMENTS)
+    yield database
+    await database.close()
+
+
+@pytest.fixture
+def migrator(jobs_url: str) -> Iterator[Connection]:
+    with psycopg.connect(jobs_url, autocommit=True) as conn:
+        yield conn
+
+
+async def run_all(database: Database) -> None:
+    for name in STATEMENTS:
+        await database.rows(name, VALUES)
+
+
+def refusals(caplog: pytest.LogCaptureFixture) -> int:
+    return sum(record.name == "queued_jobs.database" for record in caplog.records)
+
+
+async def test_no_statement_notices_what_migrations_add(
+    database: Database, migrator: Connection, caplog: pytest.LogCaptureFixture
+) -> None:
+    tables = 0
+    for subject, changes in alterations(migrator):
+        tables += subject == "table"
+        for change in changes:
+            migrator.execute(change)
+        await run_all(database)
+    assert tables >= 18
+    assert refusals(caplog) == 0, "no statement had to be run again"
+
+
+async def test_a_refused_plan_is_forgotten_and_the_statement_runs_again(
+    database: Database, migrator: Connection, caplog: pytest.LogCaptureFixture
+) -> None:
+    migrator.execute("alter table queued_jobs.job alter column attempt type bigint")
+    await run_all(database)
+    assert refusals(caplog) == 1, "a connection forgets all of its plans, so that each is not refused by itself"
+    await run_all(database)
+    assert refusals(caplog) == 1
+
+
+async def test_a_server_that_has_forgotten_what_was_prepared(
+    database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with database.connection() as conn:
+        conn.pgconn.exec_(b"deallocate all")  # as a pooler does it, and psycopg does not know
+    await run_all(database)
+    assert refusals(caplog) == 1
+
+
+async def test_functions_that_were_dropped_and_made_again(database: Database, migrator: Connection) -> None:
+    name = "queued_jobs.use"
+    row = migrator.execute("select pg_get_functiondef(%s::regproc)", (name,)).fetchone()
+    assert row is not None
+    with migrator.transaction():
+        migrator.execute(f"drop function {name}")
+        migrator.execute(row[0])
+    await run_all(database)
+
+
+class TestCallersTransaction:
+    """Only the caller can start a transaction again."""
+
+    @pytest.fixture(autouse=True)
+    def changed(self, database: Database, migrator: Connection) -> None:
+        migrator.execute("alter table queued_jobs.job alter column attempt type bigint")
+
+    async def test_it_fails_once(self, database: Database) -> None:
+        with pytest.raises(psycopg.errors.FeatureNotSupported):
+            async with database.transaction() as conn:
+                await database.rows("get", VALUES, conn=conn)
+        async with database.transaction() as conn:
+            for name in STATEMENTS:
+                await database.rows(name, VALUES, conn=conn)
+
+    async def test_behind_a_savepoint_it_goes_on(self, database: Database) -> None:
+        async with database.transaction() as conn:
+            with pytest.raises(psycopg.errors.FeatureNotSupported):
+                async with conn.transaction():
+                    await database.rows("get", VALUES, conn=conn)
+            await database.rows("get", VALUES, conn=conn)
+
+
+class TestCallersConnection:
+    """A connection of the caller's own, as psycopg opens it."""
+
+    @pytest.fixture
+    async def conn(self, jobs_url: str, migrator: Connection) -> AsyncIterator[psycopg.AsyncConnection[Any]]:
+        async with await psycopg.AsyncConnection.connect(jobs_url, autocommit=True) as conn:
+            database = Database("")
+            for _ in range(UNTIL_PREPARED):
+                await database.rows("get", VALUES, conn=conn)
+                await conn.execute("begin")
+                await conn.execute("rollback")
+            migrator.execute("alter table queued_jobs.job alter column attempt type bigint")
+            yield conn
+
+    async def test_outside_a_transaction_the_statement_runs_again(self, conn: psycopg.AsyncConnection[Any]) -> None:
+        assert await Database("").rows("get", VALUES, conn=conn) == []
+
+    async def test_a_transaction_that_is_written_out_fails_once(self, conn: psycopg.AsyncConnection[Any]) -> None:
+        database = Database("")
+        await conn.execute("begin")
+        with pytest.raises(psycopg.errors.FeatureNotSupported):
+            await database.rows("get", VALUES, conn=conn)
+        await conn.execute("rollback")
+        await conn.execute("begin")
+        await database.rows("get", VALUES, conn=conn)
+        await conn.execute("commit")
+
+
+class Traffic:
+    """Jobs that are started and run, pages that are read and sweeps, until it is over."""
+
+    def __init__(self, shop: Shop) -> None:
+        self._shop = shop
+        self._runner = Demo(shop.repository, shop.queues, shop.notifier)
+        self._over = False
+        self.jobs: list[JobKey] = []
+
+    def end(self) -> None:
+        self._over = True
+
+    async def start_and_run(self) -> None:
+        while not self._over:
+            handle = await self._shop.queue()
+            await self._runner.execute(JobMessage.of(handle.job))
+            self.jobs.append(handle.id)
+
+    async def read(self) -> None:
+        tracker = self._shop.tracker
+        while not self._over:
+            await tracker.for_user("ann")
+            await tracker.search(JobQuery(kind="demo"))
+            await tracker.stats(window=timedelta(hours=1), bucket=timedelta(minutes=1))
+            await tracker.failures(window=timedelta(hours=1))
+            for key in self.jobs[-1:]:
+                await tracker.attempts(key, user_id="ann")
+
+    async def sweep(self) -> None:
+        sweeper = Sweeper(self._shop.repository, self._shop.queues, self._shop.notifier, runners=[self._runner])
+        while not self._over:
+            await sweeper.run_once()
+
+    async def go_on(self, jobs: int) -> None:
+        """Return when so many more jobs have run."""
+        until = len(self.jobs) + jobs
+        while len(self.jobs) < until:
+            await asyncio.sleep(0)
+
+
+async def test_every_table_is_altered_while_jobs_run_and_pages_are_read(
+    shop: Shop, migrator: Connection, caplog: pytest.LogCaptureFixture
+) -> None:
+    traffic = Traffic(shop)
+    async with asyncio.TaskGroup() as tasks:
+        for work in (traffic.start_and_run, traffic.start_and_run, traffic.read, traffic.sweep):
+            tasks.create_task(work())
+        await traffic.go_on(4 * UNTIL_PREPARED)
+        for _, changes in alterations(migrator):
+            for change in changes:
+                await asyncio.to_thread(migrator.execute, change)
+                await traffic.go_on(2)
+        traffic.end()
+    rows = migrator.execute("select status, attempt, count(*) from queued_jobs.job group by 1, 2").fetchall()
+    assert rows == [(JobStatus.SUCCEEDED, 1, len(traffic.jobs))]
+    assert refusals(caplog) == 0

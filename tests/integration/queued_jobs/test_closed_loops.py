@@ -1,0 +1,208 @@
+"""Services of a module are used by one event loop after another, and nobody closes them."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import warnings
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import psycopg
+import pytest
+from pydantic import BaseModel
+
+from queued_jobs import (
+    Database,
+    FollowUp,
+    JobContext,
+    JobMessage,
+    JobRegistry,
+    JobRunner,
+    JobStatus,
+    PostgresRepository,
+    QueueManager,
+    SignalRNotifier,
+    queue_job,
+    queue_jobs,
+)
+from queued_jobs.signalr import ConnectionString
+from queued_jobs.webhook import Webhook, WebhookFailed
+from scripts.local.azurite import AzuriteServer
+from tests.support.hub import ControlledHub
+from tests.support.waiting import wait_until
+
+CALLS = 200
+
+
+class Ask(BaseModel):
+    n: int = 1
+
+
+class Child(JobRunner[Ask, None]):
+    kind = "loop-child"
+    queue = "loop-child"
+
+    async def on_execute(self, request: Ask, ctx: JobContext[None]) -> None:
+        return None
+
+
+class Reader(JobRunner[Ask, None]):
+    """Its body is a plain `def`, which reads the jobs of its batch in event loops of its own."""
+
+    kind = "loop-reader"
+    queue = "loop-reader"
+
+    def on_execute(self, request: Ask, ctx: JobContext[None]) -> None:
+        for _ in range(request.n):
+            assert len(asyncio.run(_batch(ctx))) == 1
+
+
+async def _batch(ctx: JobContext[None]) -> list[object]:
+    return [*await ctx.batch()]
+
+
+class Services:
+    """What an application holds for as long as its process lives."""
+
+    def __init__(self, jobs_url: str, azurite: AzuriteServer, hub: ControlledHub) -> None:
+        registry = JobRegistry([Child, Reader])
+        self.database = Database(jobs_url)
+        self.repository = PostgresRepository(self.database)
+        self.queues = QueueManager(azurite.connection_string)
+        self.notifier = SignalRNotifier(ConnectionString.parse(hub.connection_string), registry)
+        self.webhook = Webhook(f"{hub.endpoint}/nowhere", b"x" * 32, registry, tries=1)
+        self.reader = Reader(self.repository, self.queues, self.notifier)
+        self.child = Child(self.repository, self.queues, self.notifier)
+
+    async def start(self) -> None:
+        await queue_job(
+            Child, Ask(), user_id="ann", repository=self.repository, queues=self.queues, notifier=self.notifier
+        )
+
+    async def close(self) -> None:
+        await self.notifier.close()
+        await self.queues.close()
+        await self.database.close()
+
+
+@pytest.fixture
+def services(jobs_url: str, azurite: AzuriteServer, hub: ControlledHub) -> Services:
+    services = Services(jobs_url, azurite, hub)
+
+    async def prepare() -> None:
+        await services.queues.ensure(Child.queue, Reader.queue)
+        await services.start()
+        await services.close()
+
+    asyncio.run(prepare())
+    return services
+
+
+@pytest.fixture
+def connections(jobs_url: str) -> Iterator[Callable[[], int]]:
+    """How many connections the library holds to the database, as the server says."""
+    with psycopg.connect(jobs_url, autocommit=True) as conn:
+
+        def count() -> int:
+            row = conn.execute(
+                "select count(*) from pg_stat_activity"
+                " where datname = current_database() and application_name = 'queued-jobs'"
+            ).fetchone()
+            return int(row[0]) if row else 0
+
+        yield count
+
+
+@pytest.fixture
+def no_leaks() -> Iterator[None]:
+    """Neither file descriptors nor warnings of resources that were not closed are left behind."""
+    gc.collect()
+    before = open_files()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", ResourceWarning)
+        yield
+        gc.collect()
+    assert [str(warning.message) for warning in caught] == []
+    assert open_files() <= before
+
+
+def open_files() -> int:
+    return len(os.listdir("/proc/self/fd"))
+
+
+def test_one_loop_after_another_starts_a_job(
+    services: Services, connections: Callable[[], int], no_leaks: None
+) -> None:
+    most = 0
+    for _ in range(CALLS):
+        asyncio.run(services.start())
+        most = max(most, connections())
+    assert most <= 2, "of this call, and of the last one while the server has not noticed its end yet"
+    wait_until(lambda: connections() == 0, "nothing is left")
+
+
+def test_loops_of_other_threads(services: Services, connections: Callable[[], int], no_leaks: None) -> None:
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(lambda _: asyncio.run(services.start()), range(CALLS // 4)))
+    wait_until(lambda: connections() == 0, "nothing is left")
+
+
+def test_a_plain_body_reads_its_batch(services: Services, connections: Callable[[], int], no_leaks: None) -> None:
+    most = 0
+
+    async def run() -> None:
+        nonlocal most
+        batch = await queue_jobs(
+            Child,
+            [Ask()],
+            user_id="ann",
+            repository=services.repository,
+            queues=services.queues,
+            notifier=services.notifier,
+            follow_up=FollowUp(runner=Reader, request=Ask(n=CALLS // 4)),
+        )
+        await services.child.execute(JobMessage.of(batch.handles[0].job))
+        assert batch.follow_up is not None
+        await services.reader.execute(JobMessage.of(batch.follow_up.job))
+        most = connections()
+        ended = await services.repository.batch(batch.id)
+        assert [job.status for job in ended] == [JobStatus.SUCCEEDED]
+        row = await services.database.row("get", {"id": batch.follow_up.id, "any_user": True, "user_id": None})
+        assert row is not None
+        assert row["status"] == JobStatus.SUCCEEDED
+
+    asyncio.run(run())
+    assert most <= 4, "those of the worker's own loop"
+    wait_until(lambda: connections() == 0, "nothing is left")
+
+
+def test_a_loop_that_is_just_closed_leaves_nothing_for_long(services: Services, connections: Callable[[], int]) -> None:
+    """`loop.close()` alone gives nothing a chance to be closed in the loop's own time."""
+    for _ in range(CALLS // 4):
+        loop = asyncio.new_event_loop()
+        loop.run_until_complete(services.database.ping())
+        loop.close()
+        wait_until(lambda: connections() <= 1, "those of the loops before are gone")
+    asyncio.run(services.database.ping())
+    wait_until(lambda: connections() == 0, "nothing is left")
+
+
+def test_a_webhook_closes_its_connections_with_the_loop(services: Services, no_leaks: None) -> None:
+    async def post() -> None:
+        handle = await queue_job(Child, Ask(), user_id="ann", repository=services.repository, queues=services.queues)
+        with pytest.raises(WebhookFailed):  # the hub has no such page, but it is there
+            await services.webhook.post(handle.job)
+
+    for _ in range(10):
+        asyncio.run(post())
+
+
+def test_what_a_running_loop_closes_is_opened_again(services: Services) -> None:
+    async def use() -> None:
+        for _ in range(2):
+            await services.start()
+            await services.close()
+
+    asyncio.run(use())
