@@ -146,7 +146,9 @@ class _DelegationKeys:
         with self._lock:
             if self._key is None or self._expires_at < until:
                 now = datetime.now(UTC)
-                self._key = self._service.get_user_delegation_key(now - _CLOCK_SKEW, now + _DELEGATION_LIFE)
+                self._key = self._service.get_user_delegation_key(
+                    now - _CLOCK_SKEW, now + _DELEGATION_LIFE, connection_timeout=2, read_timeout=2, retry_total=0
+                )
                 self._expires_at = now + _DELEGATION_LIFE
             return self._key
 

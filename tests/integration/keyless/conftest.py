@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from queued_jobs import signalr
 from scripts.local.azurite import AzuriteServer
 from scripts.local.process import Command
 from tests.support.entra import Entra
@@ -68,7 +68,9 @@ def entra(one_entra: Entra, monkeypatch: pytest.MonkeyPatch) -> Entra:
     one_entra.reset()
     for name, value in one_entra.environment.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(signalr, "_ENTRA_TIMEOUT", PATIENCE_SECONDS)  # what is not about it should not meet it
+    monkeypatch.setattr(
+        "queued_jobs.entra.TOKEN_TIMEOUT", timedelta(seconds=PATIENCE_SECONDS)
+    )  # what is not about it should not meet it
     return one_entra
 
 

@@ -117,9 +117,9 @@ def test_a_lent_key_signs_many_links_and_is_replaced_before_it_ends(
     service = blobs.blob_service()
     lent, lend = [], service.get_user_delegation_key
 
-    def counted(*times: datetime) -> Any:
+    def counted(*times: datetime, **options: Any) -> Any:
         lent.append(times)
-        return lend(*times)
+        return lend(*times, **options)
 
     monkeypatch.setattr(service, "get_user_delegation_key", counted)
     for number in range(20):
