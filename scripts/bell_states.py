@@ -13,7 +13,7 @@ from playwright.sync_api import Page, expect
 
 from scripts.staged_jobs import ZIP_RESULT, Stage
 
-_PATIENCE = 60_000.0
+_PATIENCE = 180_000.0
 _LONG = "quarterly-report-of-all-regions_" * 3
 _CSV_RESULT = {
     "container": "results",
@@ -97,6 +97,7 @@ def _paged(page: Page, stage: Stage, user_id: str) -> None:
         stage.put(user_id, "succeeded", request={"prefix": "", "name": f"report {number + 1}"})
     page.reload()
     _live(page)
+    expect(page.locator("job-bell li.row")).to_have_count(50, timeout=_PATIENCE)
     more = page.get_by_role("button", name="Show more")
     more.scroll_into_view_if_needed()
     expect(more).to_be_in_viewport()

@@ -37,6 +37,8 @@ def main(arguments: Sequence[str]) -> int:
     With `--changed` as the only argument, the checks run with the tests that the change against main can touch.
     """
     os.chdir(ROOT)
+    # each worker and each server that a test starts would compile all of our modules again
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     try:
         # found once and handed on, so that no test has to skip for want of a browser
         os.environ["CHROMIUM"] = str(find_or_install())

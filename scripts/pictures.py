@@ -33,7 +33,7 @@ WIDTHS = (1280, 640, 320)
 LARGEST = 300_000
 
 _HEIGHT = 800
-_PATIENCE = 60_000.0
+_PATIENCE = 180_000.0
 #: More would make the animation larger than anybody wants to load.
 _MOST_FRAMES = 9
 #: The part of the page in which the bell and its open panel are.

@@ -49,7 +49,7 @@ class Stage:
         self._database_url = settings["DATABASE_URL"]
         self._connection = self._connected()
         self._hub = ConnectionString.parse(settings["SIGNALR_CONNECTION"])
-        self._http = httpx.Client(trust_env=False, timeout=10)
+        self._http = httpx.Client(trust_env=False, timeout=60)
         if str(_FUNCTIONS) not in sys.path:
             sys.path.insert(0, str(_FUNCTIONS))  # as the host does
         import jobs
