@@ -38,7 +38,15 @@ VALUES: dict[str, Any] = (
     | dict.fromkeys(("result", "error"), Jsonb({"type": "none"}))
     | dict.fromkeys(("any_user", "retryable"), False)
     | dict.fromkeys(("kind", "queue", "user_id", "concurrency_key", "worker_id", "message", "reason", "key"), "nobody")
-    | {"ids": [_KEY], "gens": [1], "jobs": Jsonb([]), "kinds": ["none"], "keeps": [1.0], "grains": ["hour"]}
+    | {
+        "ids": [_KEY],
+        "gens": [1],
+        "queues": ["none"],
+        "jobs": Jsonb([]),
+        "kinds": ["none"],
+        "keeps": [1.0],
+        "grains": ["hour"],
+    }
     | {"progress": 0.5, "body_sha256": b"", "body_start": ""}
 )
 

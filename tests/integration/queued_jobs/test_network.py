@@ -68,21 +68,23 @@ async def open_all(database: Database) -> None:
             await barrier.wait()
             await conn.execute("select 1")
 
-    await asyncio.gather(*(hold() for _ in range(MAX_SIZE)))
+    async with asyncio.TaskGroup() as tasks:
+        for _ in range(MAX_SIZE):
+            tasks.create_task(hold())
 
 
-async def is_usable(database: Database) -> bool:
+async def can_open_all(database: Database) -> bool:
+    usable = True
     try:
-        await database.ping()
-    except StoreUnavailable:
-        return False
-    return True
+        await open_all(database)
+    except* StoreUnavailable:
+        usable = False
+    return usable
 
 
 async def assert_recovered(database: Database, proxy: Proxy, direct: psycopg.AsyncConnection[Any]) -> None:
     """All connections can be used at once, none is wedged, and the server has no others."""
-    await eventually(lambda: is_usable(database), "the database is used again")
-    await open_all(database)
+    await eventually(lambda: can_open_all(database), "the whole pool is used again")
     assert (proxy.connections, proxy.lost) == (MAX_SIZE, 0)
     cursor = await direct.execute(
         "select count(*) from pg_stat_activity where datname = current_database() and application_name = 'queued-jobs'"
