@@ -45,6 +45,14 @@ CHECK: Final = timedelta(seconds=1)
 #: For each address that a new connection tries, and for all of them with the look-up of their names.
 CONNECT: Final = timedelta(seconds=3)
 CONNECT_ALL: Final = timedelta(seconds=10)
+#: For libpq. A peer that is gone is noticed within these seconds, and not when the kernel gives up.
+NETWORK: Final[dict[str, Any]] = {
+    "connect_timeout": round(CONNECT.total_seconds()),
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 5_000,
+}
 #: For the password of a new connection, where that is a token.
 PASSWORD: Final = timedelta(seconds=5)
 #: For the server to hear that the caller of a statement was cancelled, and then for the statement to end.

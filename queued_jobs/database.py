@@ -18,7 +18,7 @@ from psycopg.pq import TransactionStatus
 from psycopg.rows import dict_row
 from psycopg_pool import PoolClosed, PoolTimeout, TooManyRequests
 
-from queued_jobs._deadlines import ANSWER, CONNECT, LONG_ANSWER, LONG_STATEMENTS, PASSWORD, SERVER, deadline
+from queued_jobs._deadlines import ANSWER, LONG_ANSWER, LONG_STATEMENTS, NETWORK, PASSWORD, SERVER, deadline
 from queued_jobs._pool import Connection, LoopPool
 from queued_jobs._pool import Row as Row
 from queued_jobs.errors import StoreRefused, StoreUnavailable
@@ -36,14 +36,6 @@ _AWAY = (
     PoolClosed,
     TooManyRequests,
 )
-#: A peer that is gone without a word is noticed within these seconds, and not when the kernel gives up.
-_NETWORK = {
-    "connect_timeout": round(CONNECT.total_seconds()),
-    "keepalives_idle": 10,
-    "keepalives_interval": 5,
-    "keepalives_count": 3,
-    "tcp_user_timeout": 5_000,
-}
 #: The server has rolled back, so running the statement again is safe.
 _TRY_AGAIN = (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure)
 #: What a server says of a prepared statement that does not fit its tables and functions any more, or is gone.
@@ -210,7 +202,7 @@ class Database:
         return {
             "autocommit": True,
             "row_factory": dict_row,
-            **_NETWORK,
+            **NETWORK,
             "application_name": "queued-jobs",
             "options": self._options,
             **await self._expiring_password(),

@@ -6,6 +6,7 @@ import logging
 
 import psycopg
 
+from queued_jobs._deadlines import NETWORK
 from queued_jobs.statements import migrations
 from queued_jobs.tables import TABLES, Tables
 
@@ -26,7 +27,7 @@ async def migrate(conninfo: str, tables: Tables = TABLES) -> list[str]:
     migration is a transaction, so a crash leaves whole migrations only. Needs a role that may create in the database.
     """
     applied = []
-    async with await psycopg.AsyncConnection.connect(conninfo, autocommit=True) as conn:
+    async with await psycopg.AsyncConnection.connect(conninfo, autocommit=True, **NETWORK) as conn:
         await conn.execute("select pg_advisory_lock(%s)", (_LOCK,))
         await conn.execute(f"create schema if not exists {tables.schema}".encode())
         await conn.execute(tables.rendered(_TABLE))
