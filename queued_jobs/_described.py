@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import traceback
 
-from queued_jobs.errors import InvalidRequest, JobTimeout, ResultTooLarge, StoreRefused
+from queued_jobs.errors import InvalidRequest, InvalidResult, JobTimeout, ResultTooLarge, StoreRefused
 from queued_jobs.model import JobError
 from queued_jobs.redact import storable
 
@@ -20,6 +20,7 @@ _MAX_ENTRY = 4_000
 #: Errors of the library's own have names on the wire that do not follow a class being renamed.
 _TYPES: dict[type[Exception], str] = {
     InvalidRequest: "invalid-request",
+    InvalidResult: "invalid-result",
     JobTimeout: "timeout",
     ResultTooLarge: "result-too-large",
     StoreRefused: "invalid-result",

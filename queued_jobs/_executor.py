@@ -13,7 +13,7 @@ from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from queued_jobs import telemetry
 from queued_jobs._described import described
@@ -21,7 +21,6 @@ from queued_jobs.announcements import flush_pushes, tell, tell_hook
 from queued_jobs.context import JobContext
 from queued_jobs.dispatch import Dispatcher
 from queued_jobs.errors import (
-    InvalidRequest,
     JobCancelled,
     JobTimeout,
     LeaseLost,
@@ -97,7 +96,7 @@ class _Attempt:
         self._runner = runner
         self._repository = runner.repository
         self._job = job
-        self._ctx: JobContext[Any] = JobContext(job, runner.repository)
+        self._ctx: JobContext[Any] = JobContext(job, runner.repository, result_type=runner.result_type)
         self._lease = runner.lease.total_seconds()
         self._started = lease_from
         self._lease_until = lease_from + self._lease
@@ -136,10 +135,7 @@ class _Attempt:
 
     async def _run_body(self) -> BaseModel | None:
         runner = self._runner
-        try:
-            request = runner.request_type.model_validate(self._job.request)
-        except ValidationError as exc:
-            raise InvalidRequest(f"The stored request is not one that {runner.kind} accepts: {exc}") from exc
+        request = await offload(runner.read_request, self._job)
         self._phase = "executing"
         self._log("executing")
         try:
@@ -183,7 +179,7 @@ class _Attempt:
                 self._result = await self._body
             if self._ctx.completed:
                 return self._rolled_back
-            data = dumped(self._result)
+            data = await offload(dumped, self._result, self._runner.result_type)
         except LeaseLost as exc:
             self._log("stopped: %s", exc)
             return None
@@ -235,7 +231,7 @@ class _Attempt:
         return done
 
     async def _discard(self, result: object) -> None:
-        if not isinstance(result, BaseModel):
+        if not isinstance(result, self._runner.result_type or ()):
             return
         self._log("its result was not stored, so what it names is removed")
         try:

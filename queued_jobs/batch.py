@@ -14,8 +14,9 @@ from pydantic import BaseModel
 from queued_jobs import telemetry
 from queued_jobs.enqueue import JobHandle, check_length, new_job, send_all, store
 from queued_jobs.errors import InvalidRequest
-from queued_jobs.model import JobKey
+from queued_jobs.model import JobKey, NewJob
 from queued_jobs.notifier import Notifier
+from queued_jobs.offload import offload
 from queued_jobs.queues import Queues
 from queued_jobs.repository import Repository
 from queued_jobs.runner import JobRunner
@@ -93,21 +94,15 @@ async def queue_jobs(
     batch_id = uuid4()
     keys = await repository.new_keys(len(requests) + 1, conn=conn)
     with telemetry.enqueuing(runner.kind, runner.queue) as traceparent:
-        jobs = [
-            new_job(
-                runner,
-                request,
-                key,
-                user_id=user_id,
-                delay=delay,
-                priority=priority,
-                idempotency_key=_numbered(idempotency_key, number),
-                parent_id=parent_id,
-                traceparent=traceparent,
-                batch_id=batch_id,
-            )
-            for number, (request, key) in enumerate(zip(requests, keys, strict=False))
-        ]
+        options: dict[str, Any] = {
+            "user_id": user_id,
+            "delay": delay,
+            "priority": priority,
+            "parent_id": parent_id,
+            "traceparent": traceparent,
+            "batch_id": batch_id,
+        }
+        jobs = await offload(_new_jobs, runner, requests, keys, idempotency_key, options)
         if follow_up is not None:
             jobs.append(
                 new_job(
@@ -130,6 +125,19 @@ async def queue_jobs(
         if conn is None:
             await batch.send()
     return batch
+
+
+def _new_jobs(
+    runner: type[JobRunner[RequestT, Any]],
+    requests: Sequence[RequestT],
+    keys: Sequence[JobKey],
+    idempotency_key: str | None,
+    options: dict[str, Any],
+) -> list[NewJob]:
+    return [
+        new_job(runner, request, key, idempotency_key=_numbered(idempotency_key, number), **options)
+        for number, (request, key) in enumerate(zip(requests, keys, strict=False))
+    ]
 
 
 def _numbered(key: str | None, number: int | str) -> str | None:

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 
 from queued_jobs.errors import JobCancelled, JobsError, LeaseLost
 from queued_jobs.model import QueuedJob
+from queued_jobs.offload import offload
 from queued_jobs.redact import storable
 from queued_jobs.repository import Repository
 from queued_jobs.results import dumped
@@ -39,11 +40,12 @@ class JobContext(Generic[ResultT]):
         nor remove it.
     """
 
-    def __init__(self, job: QueuedJob, repository: Repository) -> None:
+    def __init__(self, job: QueuedJob, repository: Repository, *, result_type: type[BaseModel] | None = None) -> None:
         self.job = job
         token = job.lease_token or uuid4()  # a job that nobody claimed, as in a test, has none
         self.claim_id = token.hex
         self._repository = repository
+        self._result_type = result_type
         self._lock = threading.Lock()
         self._latest = Report(None, None)
         self._written = Report(None, None)
@@ -83,10 +85,12 @@ class JobContext(Generic[ResultT]):
     async def complete(self, result: ResultT, *, conn: AsyncConnection[Any]) -> None:
         """Store the result inside the body's own transaction, so that its effects in the same database happen once.
 
-        Commit right after, and return the same result. Raises `LeaseLost` when another attempt owns the job: let it
-        pass through, so that the transaction rolls back.
+        Commit right after, and return the same result. Raises `LeaseLost` when another attempt owns the job, and
+        `InvalidResult` or `ResultTooLarge` for a result that cannot be stored: let them pass through, so that the
+        transaction rolls back.
         """
-        done = await self._repository.succeed(self.job, dumped(result), conn=conn)
+        data = await offload(dumped, result, self._result_type)
+        done = await self._repository.succeed(self.job, data, conn=conn)
         if done is None:
             raise LeaseLost
         self._completed = True

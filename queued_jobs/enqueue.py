@@ -17,9 +17,11 @@ from queued_jobs.errors import InvalidRequest, StoreRefused
 from queued_jobs.message import Due, JobMessage
 from queued_jobs.model import JobKey, NewJob, QueuedJob
 from queued_jobs.notifier import Notifier, NullNotifier
+from queued_jobs.offload import offload
 from queued_jobs.queues import Queues
 from queued_jobs.repository import Repository
 from queued_jobs.runner import JobRunner
+from queued_jobs.stored import NotStorable, form_of
 
 RequestT = TypeVar("RequestT", bound=BaseModel)
 ResultT = TypeVar("ResultT", bound=BaseModel | None)
@@ -105,14 +107,15 @@ async def queue_job(
     Raises
     ------
     InvalidRequest
-        A text has a character that Postgres cannot keep, an identifier has a wrong length, the priority is unknown, or
-        the delay is longer than that.
+        The request would not be read back as it is, an identifier has a wrong length or a character that Postgres
+        cannot keep, the priority is unknown, or the delay is longer than that.
     StoreUnavailable
         Postgres did not answer. Whether the job was stored is unknown: try again with an idempotency key.
     """
     check_length("unique_key", unique_key, 200)
     with telemetry.enqueuing(runner.kind, runner.queue) as traceparent:
-        job = new_job(
+        job = await offload(
+            new_job,
             runner,
             request,
             (await repository.new_keys(1, conn=conn))[0],
@@ -141,7 +144,10 @@ def new_job(
     idempotency_key: str | None = None,
     **others: Any,
 ) -> NewJob:
-    """Put together the row of a job. Raises `InvalidRequest` for what the store would refuse."""
+    """Put together the row of a job. Raises `InvalidRequest` for what could not be stored, or not be read again.
+
+    Takes long for a large request.
+    """
     check_length("user_id", user_id, 128)
     check_length("idempotency_key", idempotency_key, 200)
     if delay > _LONGEST_DELAY:
@@ -159,13 +165,20 @@ def new_job(
         schema_version=runner.schema_version,
         queue=runner.queue if priority is None else f"{runner.queue}-{priority}",
         user_id=user_id,
-        request=request.model_dump(mode="json", by_alias=True),
+        request=_stored(runner, request),
         max_attempts=runner.retry.max_attempts,
         delay=max(delay, timedelta()),
         idempotency_key=idempotency_key,
         concurrency_key=concurrency_key,
         **others,
     )
+
+
+def _stored(runner: type[JobRunner[RequestT, Any]], request: RequestT) -> dict[str, Any]:
+    try:
+        return form_of(runner.request_type).dump(request)
+    except NotStorable as exc:
+        raise InvalidRequest(f"The request of {runner.kind} cannot be stored: {exc}.") from exc
 
 
 async def store(

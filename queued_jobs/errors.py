@@ -56,6 +56,10 @@ class JobTimeout(JobsError):
     """The attempt took longer than its kind allows."""
 
 
+class InvalidResult(JobsError):
+    """The result is of another type than its kind says, or would not be read back as it is."""
+
+
 class ResultTooLarge(JobsError):
     """The result is larger than 256 KiB: store it in a blob and return the blob's name."""
 

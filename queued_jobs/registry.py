@@ -6,13 +6,14 @@ import importlib
 import inspect
 import logging
 import pkgutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from types import ModuleType
 from typing import Any, Self, TypeAlias
 
 from queued_jobs.model import QueuedJob, ResultFile
 from queued_jobs.redact import storable
 from queued_jobs.runner import JobRunner
+from queued_jobs.stored import form_of
 
 logger = logging.getLogger(__name__)
 
@@ -79,12 +80,19 @@ class JobRegistry:
         if runner is None:
             return job.kind
         try:
-            text = runner.label(runner.request_type.model_validate(job.request))[:_MAX_READ]
+            text = runner.label(runner.read_request(job))[:_MAX_READ]
         except Exception:
             # one kind's mistake must not hide the others in the bell
             logger.exception("job %s: kind %s gives it no label", job.id, job.kind)
             return job.kind
         return storable(" ".join(text.split()), _MAX_LABEL) or job.kind
+
+    def public_result(self, job: QueuedJob) -> Mapping[str, Any] | None:
+        """Return the result as it leaves the server: by its aliases, with its computed fields."""
+        runner = self.get(job.kind)
+        if runner is None or runner.result_type is None or job.result is None:
+            return job.result
+        return form_of(runner.result_type).public(job.result)
 
     def file(self, job: QueuedJob) -> ResultFile | None:
         """Return the blob that the owner of this job may download now."""
@@ -92,7 +100,7 @@ class JobRegistry:
         if runner is None or runner.result_type is None or job.result is None:
             return None
         try:
-            return runner.file(runner.result_type.model_validate(job.result))
+            return runner.file(runner.read_result(job))
         except Exception:
             logger.exception("job %s: kind %s gives no file for its result", job.id, job.kind)
             return None

@@ -8,11 +8,11 @@ from datetime import timedelta
 
 from pydantic import ValidationError
 
-from queued_jobs.errors import InvalidRequest, PermanentError, ResultTooLarge, RetryLater, StoreRefused
+from queued_jobs.errors import InvalidRequest, InvalidResult, PermanentError, ResultTooLarge, RetryLater, StoreRefused
 
 _LONGEST_CAP = timedelta(days=30)
 #: Errors that a further attempt with the same request would only repeat.
-_NEVER_AGAIN = (PermanentError, InvalidRequest, ValidationError, ResultTooLarge, StoreRefused)
+_NEVER_AGAIN = (PermanentError, InvalidRequest, InvalidResult, ValidationError, ResultTooLarge, StoreRefused)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

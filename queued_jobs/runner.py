@@ -10,11 +10,11 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from typing import Any, ClassVar, Generic, TypeVar, cast, get_args, get_origin
 
-from pydantic import BaseModel, RootModel
+from pydantic import BaseModel, RootModel, ValidationError
 
 from queued_jobs import _executor
 from queued_jobs.context import JobContext
-from queued_jobs.errors import RejectedMessage
+from queued_jobs.errors import InvalidRequest, InvalidResult, RejectedMessage
 from queued_jobs.message import JobMessage
 from queued_jobs.model import QueuedJob, ResultFile
 from queued_jobs.ncrontab import Ncrontab
@@ -22,6 +22,7 @@ from queued_jobs.notifier import Notifier
 from queued_jobs.queues import Queues
 from queued_jobs.repository import Repository
 from queued_jobs.retry import RetryPolicy
+from queued_jobs.stored import NotStorable, form_of, told
 
 RequestT = TypeVar("RequestT", bound=BaseModel)
 ResultT = TypeVar("ResultT", bound=BaseModel | None)
@@ -93,9 +94,7 @@ class JobRunner(abc.ABC, Generic[RequestT, ResultT]):
             raise TypeError(f"{name}: name the request and result types, as in JobRunner[Request, Result].")
         if not issubclass(cls.request_type, BaseModel):
             raise TypeError(f"{name}: the request is {cls.request_type.__name__}: make it a pydantic model.")
-        for model in (cls.request_type, cls.result_type):  # both are stored and shown as objects
-            if model is not None and issubclass(model, RootModel):
-                raise TypeError(f"{name}: {model.__name__} has no fields: make it a model with a field for its value.")
+        cls._check_models()
         kind: object = cls.kind
         if not isinstance(kind, str) or not _KIND.fullmatch(kind):
             raise TypeError(f"{name}: kind {cls.kind!r} is not lower-case letters, digits and dashes, 63 at most.")
@@ -120,6 +119,19 @@ class JobRunner(abc.ABC, Generic[RequestT, ResultT]):
         if cls.concurrency < 1:
             raise TypeError(f"{name}: concurrency is {cls.concurrency}: at least one job must be able to run.")
         cls._check_schedule()
+
+    @classmethod
+    def _check_models(cls) -> None:
+        """Both are stored and shown as objects."""
+        for model in filter(None, (cls.request_type, cls.result_type)):
+            if issubclass(model, RootModel):
+                raise TypeError(
+                    f"{cls.__name__}: {model.__name__} has no fields: make it a model with a field for its value."
+                )
+            try:
+                form_of(model)
+            except NotStorable as exc:
+                raise TypeError(f"{cls.__name__}: {model.__name__} cannot be stored: {exc}.") from exc
 
     @classmethod
     def _check_schedule(cls) -> None:
@@ -150,7 +162,7 @@ class JobRunner(abc.ABC, Generic[RequestT, ResultT]):
 
     @abc.abstractmethod
     def on_execute(self, request: RequestT, ctx: JobContext[ResultT]) -> Awaitable[ResultT] | ResultT:
-        """Do the work and return the result, at most 256 KiB as JSON.
+        """Do the work and return the result, at most 256 KiB as JSON from which an equal one can be read.
 
         `async def` runs on the host's one event loop, where a blocking call stalls every other function; a plain `def`
         runs in a thread of its own. Raise `PermanentError` to fail at once, `RetryLater` to choose the delay;
@@ -200,6 +212,31 @@ class JobRunner(abc.ABC, Generic[RequestT, ResultT]):
     def scheduled_request(cls, due: datetime) -> RequestT:
         """Return the request of the job that is due then. By default one without arguments."""
         return cast(RequestT, cls.request_type())
+
+    @classmethod
+    def read_request(cls, job: QueuedJob) -> RequestT:
+        """Return the request of a job of this kind. Raises `InvalidRequest` for one that no longer fits its type."""
+        try:
+            return cast(RequestT, form_of(cls.request_type).load(job.request))
+        except ValidationError as exc:
+            raise InvalidRequest(
+                f"The stored request is not one that {cls.kind} accepts: {told(exc, cls.request_type)}."
+            ) from exc
+
+    @classmethod
+    def read_result(cls, job: QueuedJob) -> ResultT:
+        """Return the result of a job of this kind, None where it has none (any more).
+
+        Raises `InvalidResult` for one that no longer fits its type.
+        """
+        if cls.result_type is None or job.result is None:
+            return cast(ResultT, None)
+        try:
+            return cast(ResultT, form_of(cls.result_type).load(job.result))
+        except ValidationError as exc:
+            raise InvalidResult(
+                f"The stored result is not one of {cls.kind}: {told(exc, cls.result_type, in_words=False)}."
+            ) from exc
 
     @classmethod
     def label(cls, request: RequestT) -> str:

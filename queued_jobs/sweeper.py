@@ -9,11 +9,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from pydantic import ValidationError
-
 from queued_jobs import telemetry
 from queued_jobs.announcements import announce
 from queued_jobs.dispatch import Dispatcher
+from queued_jobs.errors import InvalidResult
 from queued_jobs.model import JobKey, QueuedJob
 from queued_jobs.notifier import Notifier
 from queued_jobs.queues import Queues
@@ -161,11 +160,10 @@ class Sweeper:
         if runner is None or runner.result_type is None:
             return True
         try:
-            await runner.on_result_expired(job, runner.result_type.model_validate(job.result))
-        except ValidationError as exc:
+            await runner.on_result_expired(job, runner.read_result(job))
+        except InvalidResult as exc:
             # it never will be of this type again, so its own leftovers have to expire by themselves
-            kinds = ", ".join(sorted({error["type"] for error in exc.errors(include_input=False)}))
-            logger.warning("job %s (%s): its old result is of another shape (%s)", job.id, job.kind, kinds)
+            logger.warning("job %s (%s): its old result is of another shape: %s", job.id, job.kind, exc)
             return True
         except Exception:
             # a storage account that is away must not keep other results from expiring

@@ -86,7 +86,7 @@ class JobView(Public):
             available_at=job.available_at if delayed or job.status is JobStatus.RETRYING else None,
             cancel_requested=job.cancel_requested,
             error=ErrorView.of(job.error),
-            result=job.result,
+            result=registry.public_result(job),
             expired_at=job.expired_at,
             actions=_actions(job, registry),
             seen_at=job.seen_at,

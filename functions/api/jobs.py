@@ -12,7 +12,9 @@ from uuid import UUID
 from azure.core.exceptions import AzureError, ResourceNotFoundError
 from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from pydantic import BaseModel, BeforeValidator, ValidationError
 
 from api.bodies import LimitedRoute
 from api.cursors import cursor_of, cursor_text
@@ -151,7 +153,7 @@ def start_routes(registry: JobRegistry) -> APIRouter:
 
 
 def _start(runner: RunnerType) -> Callable[..., Awaitable[JobView]]:
-    request_type: Any = runner.request_type
+    request_type: Any = Annotated[runner.request_type, BeforeValidator(partial(_from_json, runner.request_type))]
 
     async def start(
         body: request_type, response: Response, caller: SignedIn, app: App, idempotency_key: IdempotencyKey = None
@@ -189,6 +191,15 @@ def _start(runner: RunnerType) -> Callable[..., Awaitable[JobView]]:
         "return": JobView,
     }
     return start
+
+
+def _from_json(request_type: type[BaseModel], value: object) -> object:
+    """Read the request as what it is: a strict model takes moments and the like as texts from JSON only."""
+    try:
+        return request_type.model_validate_json(json.dumps(value))
+    except ValidationError as exc:
+        errors = exc.errors(include_url=False, include_input=False)
+        raise RequestValidationError([{**error, "loc": ("body", *error["loc"])} for error in errors]) from exc
 
 
 def _whose(caller: Principal) -> Any:

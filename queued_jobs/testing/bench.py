@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import inspect
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
@@ -110,12 +110,10 @@ async def run_inline(
     )
     assert job is not None  # noqa: S101 (nobody else is here to take it)
     body: Any = runner(bench.repository, bench.queues, bench.notifier).on_execute
-    ctx: JobContext[ResultT] = JobContext(job, bench.repository)
-    stored_request = runner.request_type.model_validate(job.request)
+    ctx: JobContext[ResultT] = JobContext(job, bench.repository, result_type=runner.result_type)
+    stored_request = runner.read_request(job)
     if inspect.iscoroutinefunction(body):
         result = await body(stored_request, ctx)
     else:
         result = await asyncio.to_thread(body, stored_request, ctx)
-    data = dumped(result)
-    typed = None if data is None or runner.result_type is None else runner.result_type.model_validate(data)
-    return cast(ResultT, typed)  # the class, or the None, that ResultT stands for
+    return runner.read_result(dataclasses.replace(job, result=dumped(result, runner.result_type)))

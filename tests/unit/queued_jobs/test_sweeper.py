@@ -137,7 +137,7 @@ class TestExpiry:
         world.change(job, result={"words": "a secret"})
         assert (await self.sweeper(world, runner).run_once()).expired == 1
         assert runner.discarded == []
-        assert "of another shape (missing)" in caplog.text
+        assert "the field text: missing" in caplog.text
         assert "a secret" not in caplog.text
 
     async def test_a_kind_that_nobody_knows_any_more_expires_all_the_same(self, world: World) -> None:

@@ -1,0 +1,203 @@
+"""How requests and results stand in a row: as JSON from which the very same model is read again, or not at all."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import re
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
+from typing import Any, Generic, Literal, TypeVar
+from weakref import WeakKeyDictionary
+
+from pydantic import BaseModel, ValidationError
+
+from queued_jobs.redact import storable
+from queued_jobs.schemas import Traits, traits_of
+
+ModelT = TypeVar("ModelT", bound=BaseModel)
+
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+_MAX_TOLD, _MAX_PATH = 5, 100
+
+
+class NotStorable(Exception):
+    """The model would not be read back as it is; the message names the field."""
+
+
+class StoredForm(Generic[ModelT]):
+    """Writes and reads the models of one class. Get it by `form_of`.
+
+    Fields are stored by their aliases where these are what is read too, and otherwise by their names.
+    """
+
+    def __init__(self, model: type[ModelT], traits: Traits) -> None:
+        self._model = model
+        self._traits = traits
+        self._by_alias = traits.aliases_are_read
+        # with both, the alias goes before the name
+        self._reads_aliases = self._by_alias or not traits.aliases_are_ambiguous
+        self._reads_names = not (self._by_alias and traits.aliases_are_ambiguous)
+
+    def dump(self, value: ModelT) -> dict[str, Any]:
+        """Return the JSON object to store. Raises `NotStorable` unless it is read back as an equal model.
+
+        Private attributes count too, except for those that are another value in each model, such as a lock.
+        """
+        if type(value) is not self._model:
+            raise NotStorable(f"it is a {type(value).__name__} instead of a {self._model.__name__}")
+        data = self._json_of(value)
+        for place, leaf in _leaves(data, ()):
+            if isinstance(leaf, str) and _UNSTORABLE.search(leaf):
+                raise NotStorable(f"{_named(place)} holds a NUL character or half a surrogate pair")
+            if isinstance(leaf, float) and not math.isfinite(leaf):
+                raise NotStorable(f"{_named(place)} is a number that is not finite")
+        try:
+            read = self.load(data)
+            path = None if read == value else _difference(value, read, self.load(data))
+        except ValidationError as exc:
+            raise NotStorable(f"what is stored of it would not be accepted again: {told(exc, self._model)}") from exc
+        except Exception as exc:
+            raise NotStorable(f"what is stored of it cannot be read: {type(exc).__name__}: {exc}") from exc
+        if path is not None:
+            raise NotStorable(f"{_named(path)} would be read back as another value")
+        return data
+
+    def load(self, stored: Mapping[str, Any]) -> ModelT:
+        """Read what was stored, also by earlier versions. Raises `ValidationError`, or what a validator raises."""
+        text = json.dumps(stored)
+        return self._model.model_validate_json(text, by_alias=self._reads_aliases, by_name=self._reads_names)
+
+    def public(self, stored: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return what leaves the server: by aliases, with computed fields. As it is stored where it cannot be read."""
+        if not self._traits.public_form_differs:
+            return stored
+        try:
+            text = self.load(stored).model_dump_json(by_alias=True, warnings=False)
+            shown: Mapping[str, Any] = json.loads(text, parse_constant=lambda _: None)
+        except Exception:  # noqa: BLE001 (a kind's own validators and serializers; its owner sees what there is)
+            return stored
+        return shown
+
+    def _json_of(self, value: ModelT) -> dict[str, Any]:
+        try:
+            data: object = json.loads(_text(value, self._by_alias), parse_float=_as_kept)
+        except Exception as exc:
+            field = self._field_without_json(value)
+            raise NotStorable(f"{field}has no JSON: {type(exc).__name__}: {exc}") from exc
+        if not isinstance(data, dict):
+            raise NotStorable("its JSON is no object")
+        return data
+
+    def _field_without_json(self, value: ModelT) -> str:
+        for name in self._model.model_fields:
+            try:
+                json.loads(_text(value, self._by_alias, include={name}))
+            except Exception:  # noqa: BLE001 (a serializer may raise anything)
+                return f"{_named((name,))} "
+        return ""
+
+
+_forms: WeakKeyDictionary[type[BaseModel], StoredForm[Any]] = WeakKeyDictionary()
+
+
+def form_of(model: type[ModelT]) -> StoredForm[ModelT]:
+    """Return the form of a class. Raises `NotStorable` for a class no object of which would be read back."""
+    form = _forms.get(model)
+    if form is None:
+        traits = traits_of(model)
+        for path in traits.secrets:
+            raise NotStorable(f"{_named(path)} is a secret, of which asterisks are stored: make its type Sealed")
+        for path in traits.left_out:
+            raise NotStorable(f"{_named(path)} is left out of the JSON and has no default: drop exclude=True")
+        form = StoredForm(model, traits)
+        if traits.are_final:
+            _forms[model] = form
+    return form
+
+
+def told(exc: ValidationError, model: type[BaseModel], *, in_words: bool = True) -> str:
+    """Return what is wrong with which fields. The words are the validators', and may repeat a value."""
+    what: Literal["msg", "type"] = "msg" if in_words else "type"
+    errors = exc.errors(include_url=False, include_context=False, include_input=False)
+    parts = [
+        f"{_named((_name_of(model, error['loc'][0]), *error['loc'][1:]))}: {error[what]}"
+        if error["loc"]
+        else error[what]
+        for error in errors[:_MAX_TOLD]
+    ]
+    return "; ".join([*parts, *(["and more"] if len(errors) > _MAX_TOLD else [])])
+
+
+def _name_of(model: type[BaseModel], place: object) -> object:
+    """Return the name of the field that errors name by its alias."""
+    fields = model.model_fields
+    return place if place in fields else next((name for name in fields if place == fields[name].alias), place)
+
+
+def _text(value: BaseModel, by_alias: bool, **options: Any) -> str:
+    return value.model_dump_json(by_alias=by_alias, round_trip=True, warnings=False, **options)
+
+
+def _as_kept(number: str) -> int | float:
+    """Read a number as it comes back from Postgres, which keeps decimals and writes no exponents."""
+    if "e" not in number.lower():
+        return float(number)
+    plain = f"{Decimal(number):f}"
+    return float(plain) if "." in plain else int(plain)
+
+
+def _named(path: tuple[object, ...]) -> str:
+    return f"the field {storable('.'.join(map(str, path)), _MAX_PATH)}"
+
+
+def _leaves(value: object, path: tuple[object, ...]) -> Iterator[tuple[tuple[object, ...], object]]:
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield (*path, key), key
+            yield from _leaves(item, (*path, key))
+    elif isinstance(value, list):
+        for number, item in enumerate(value):
+            yield from _leaves(item, (*path, number))
+    else:
+        yield path, value
+
+
+def _difference(one: Any, other: Any, again: Any, path: tuple[object, ...] = ()) -> tuple[object, ...] | None:
+    """Return where a model differs from what was read, which was read twice; None if it does not."""
+    if isinstance(one, float) and isinstance(other, float) and math.isnan(one) and math.isnan(other):
+        return None
+    if isinstance(one, (BaseModel, dict, list, tuple)) or dataclasses.is_dataclass(one):
+        if type(one) is not type(other) or type(one) is not type(again):
+            return path
+        return _difference_within(one, other, again, path)
+    return None if one == other else path
+
+
+def _difference_within(one: Any, other: Any, again: Any, path: tuple[object, ...]) -> tuple[object, ...] | None:
+    parts, others, agains = _parts(one), _parts(other), _parts(again)
+    for key in [*parts, *others]:
+        if not (key in parts and key in others and key in agains):
+            return (*path, key[1])
+        found = _difference(parts[key], others[key], agains[key], (*path, key[1]))
+        is_made_afresh = key[0] == "private" and _difference(others[key], agains[key], agains[key]) is not None
+        if found is not None and not is_made_afresh:
+            return found
+    return None
+
+
+def _parts(value: Any) -> dict[tuple[str, object], Any]:
+    """Return what a model or a container holds, by its sort and its name."""
+    if isinstance(value, BaseModel):
+        sorts = {
+            "field": {name: value.__dict__.get(name) for name in type(value).model_fields},
+            "extra": value.__pydantic_extra__ or {},
+            "private": value.__pydantic_private__ or {},
+        }
+        return {(sort, name): part for sort, parts in sorts.items() for name, part in parts.items()}
+    if isinstance(value, dict):
+        return {("item", key): part for key, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return {("item", number): part for number, part in enumerate(value)}
+    return {("field", field.name): getattr(value, field.name, None) for field in dataclasses.fields(value)}
