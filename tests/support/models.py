@@ -14,7 +14,7 @@ from decimal import Decimal
 from enum import Enum, IntEnum, IntFlag, StrEnum
 from ipaddress import IPv4Address
 from pathlib import PurePosixPath
-from typing import Annotated, Any, Generic, Literal, NamedTuple, TypeVar, Union
+from typing import Annotated, Any, Generic, Literal, NamedTuple, TypeVar, Union, cast
 from uuid import UUID
 
 import pydantic
@@ -194,9 +194,9 @@ LEAVES: list[tuple[Any, Make]] = [
     (Inner, of(Inner(), Inner(x=5, when=MOMENTS[1]), More(y=7), {"x": "5"})),
     (SerializeAsAny[Inner], of(Inner(), More(y=7))),
     (Camel, of(Camel(first_name="Ada"), {"lastName": "L"})),
-    (OneSided, of({"A": 4}, OneSided(A=4, b=3))),
+    (OneSided, of({"A": 4}, OneSided.model_validate({"A": 4, "b": 3}))),
     (Annotated[Cat | Dog, Field(discriminator="kind")], of(Cat(), Dog(name="Bo"), {"kind": "dog"})),
-    (Annotated[Tagged | TaggedToo, Field(discriminator="sort")], of(Tagged(), {"type": "b"})),
+    (Annotated[Tagged | TaggedToo, Field(discriminator="sort")], of(Tagged.model_validate({}), {"type": "b"})),
     (Cat | Dog, of(Cat(), Dog())),
     (Box[int], of(Box[int](value=3), {"value": 4})),
     (Ints, of(Ints([1, 2]), [3])),
@@ -370,8 +370,8 @@ def _some_model(dice: Dice) -> Sample:
     for chosen in dice.sample(CONFIGS, dice.choice([0, 0, 1, 1, 2])):
         config |= chosen
     members = _decorated(dice, names) if dice.random() < 0.35 else {}
-    base = type("Base", (BaseModel,), {"model_config": ConfigDict(**config), "__module__": __name__})
-    model = create_model("Made", __base__=type("Body", (base,), _body(fields, members)))
+    base = type("Base", (BaseModel,), {"model_config": cast(ConfigDict, config), "__module__": __name__})
+    model: type[BaseModel] = create_model("Made", __base__=type("Body", (base,), _body(fields, members)))
     value = _object(dice, model, {name: makes[name](dice) for name in names})
     return Sample(model, value, "_lock" in members)
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from psycopg.types.json import Jsonb
 
 from queued_jobs import seal_with
-from queued_jobs.stored import NotStorable, form_of
+from queued_jobs.stored import NotStorable, StoredForm, form_of
 from tests.integration.queued_jobs.conftest import Shop
-from tests.support.models import some_model
+from tests.support.models import Sample, some_model
 
 
 @pytest.fixture(autouse=True)
@@ -23,7 +24,7 @@ def keys() -> Iterator[None]:
 
 async def test_models_come_back_as_they_were(shop: Shop) -> None:
     dice = random.Random()
-    stored = []
+    stored: list[tuple[Sample, StoredForm[Any], dict[str, Any]]] = []
     while len(stored) < 500:
         sample = some_model(dice)
         try:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from enum import Enum
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
 import pytest
 from hypothesis import given, settings
@@ -37,7 +37,7 @@ from pydantic.alias_generators import to_camel
 from pydantic.dataclasses import dataclass as checked_dataclass
 from typing_extensions import TypedDict
 
-from queued_jobs import JobContext, JobRegistry, JobRunner, JobStatus, JobView, QueuedJob, seal_with
+from queued_jobs import JobContext, JobHandle, JobRegistry, JobRunner, JobStatus, JobView, QueuedJob, seal_with
 from queued_jobs.errors import InvalidRequest, InvalidResult
 from queued_jobs.model import Added, NewJob
 from queued_jobs.stored import NotStorable, form_of
@@ -45,6 +45,7 @@ from queued_jobs.testing import InMemoryRepository, JobBench, run_inline
 from tests.support.models import Sample, some_model
 from tests.unit.queued_jobs.conftest import World
 
+ModelT = TypeVar("ModelT", bound=BaseModel)
 MODELS_AN_EXAMPLE = 20
 JOB: QueuedJob = asyncio.run(World().queued())
 
@@ -163,6 +164,10 @@ class Nothing(BaseModel):
     pass
 
 
+def made(model: type[ModelT], /, **values: Any) -> ModelT:
+    return model.model_validate(values)
+
+
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
 
 
@@ -247,16 +252,16 @@ class Session(BaseModel):
     [
         Strict(when=NOON, colour=Colour.RED, numbers=(1, 2)),
         Counted(words=["a"]),
-        ReadAs(rowCount=5),
+        made(ReadAs, rowCount=5),
         WrittenAs(row_count=5),
-        ReadAsOneOf(rows=5),
-        NamedTwice(rows_read=5),
-        Camel(rowCount=5),
-        Swapped(b=1, a=2),
-        SwappedOnOneSide(b=1, a=2),
+        made(ReadAsOneOf, rows=5),
+        made(NamedTwice, rows_read=5),
+        made(Camel, rowCount=5),
+        made(Swapped, b=1, a=2),
+        made(SwappedOnOneSide, b=1, a=2),
         Boundless(share=float("inf")),
-        Text(items="[1]"),  # type: ignore[arg-type]
-        Outer(inner=ReadAs(rowCount=1), others={"a": WrittenAs(row_count=2)}),
+        made(Text, items="[1]"),
+        Outer(inner=made(ReadAs, rowCount=1), others={"a": WrittenAs(row_count=2)}),
     ],
     ids=lambda model: type(model).__name__,
 )
@@ -333,13 +338,13 @@ class Longer(ReadAs):
         (Loose, Loose(value="\ud800"), "value"),
         (Loose, Loose(value=float("nan")), "value"),
         (Loose, Loose(value=10**5_000), "value"),
-        (Loose, Loose(other={1}), "other"),
+        (Loose, made(Loose, other={1}), "other"),
         (Loose, Loose(value={1: 2}), "value"),
         (Rounded, Rounded(share=0.123), "share"),
         (Left, Left(note="x"), "note"),
         (Trimmed, Trimmed(prefix=" ../x"), "prefix"),
         (Wrapped, Wrapped.model_validate({"items": [1]}), "items"),
-        (ReadAs, Longer(rowCount=5), "Longer instead of a ReadAs"),
+        (ReadAs, made(Longer, rowCount=5), "Longer instead of a ReadAs"),
         (ReadAs, ReadAs.model_construct(row_count="many"), "row_count"),
     ],
     ids=lambda value: value if isinstance(value, str) else getattr(value, "__name__", type(value).__name__),
@@ -366,7 +371,7 @@ async def _finished(kind: type[JobRunner[Any, Any]], result: BaseModel) -> Queue
 
     Returns.result_type = kind.result_type
     bench = JobBench(Returns)
-    handle = await bench.queue(Returns, Nothing())
+    handle: JobHandle[Any] = await bench.queue(Returns, Nothing())
     await bench.drain()
     job = bench.job(handle)
     assert job.attempt == 1
@@ -411,7 +416,7 @@ def test_a_secret_is_refused_at_import(type_: Any, side: str) -> None:
     login = with_field(type_)
     with pytest.raises(TypeError, match=r"Login cannot be stored: the field key.* is a secret.* make its type Sealed"):
 
-        class Wrong(JobRunner[login if side == "request" else Nothing, login]):  # type: ignore[valid-type, misc]
+        class Wrong(JobRunner[login if side == "request" else Nothing, login]):  # type: ignore[misc]
             kind = queue = "wrong"
 
             async def on_execute(self, request: Any, ctx: JobContext[Any]) -> Any: ...
@@ -420,8 +425,8 @@ def test_a_secret_is_refused_at_import(type_: Any, side: str) -> None:
 async def test_a_secret_that_somebody_writes_out_is_theirs() -> None:
     login = with_field(Annotated[SecretStr, PlainSerializer(lambda value: value.get_secret_value(), when_used="json")])
     kind = echo(login)
-    kind.answer = login(user="a", key="b")  # type: ignore[attr-defined, call-arg]
-    await run_inline(kind, login(user="a", key="c"))  # type: ignore[call-arg]
+    kind.answer = made(login, user="a", key="b")  # type: ignore[attr-defined]
+    await run_inline(kind, made(login, user="a", key="c"))
     assert kind.seen[0].key.get_secret_value() == "c"  # type: ignore[attr-defined]
 
 
@@ -455,9 +460,9 @@ class TestReaders:
         [
             (Counted(words=["a"]), {"words": ["a"]}, {"words": ["a"], "count": 1}),
             (WrittenAs(row_count=5), {"row_count": 5}, {"rowCount": 5}),
-            (NamedTwice(rows_read=5), {"row_count": 5}, {"rowsWritten": 5}),
-            (Camel(rowCount=5), {"rowCount": 5}, {"rowCount": 5}),
-            (Text(items="[1]"), {"items": "[1]"}, {"items": [1]}),  # type: ignore[arg-type]
+            (made(NamedTwice, rows_read=5), {"row_count": 5}, {"rowsWritten": 5}),
+            (made(Camel, rowCount=5), {"rowCount": 5}, {"rowCount": 5}),
+            (made(Text, items="[1]"), {"items": "[1]"}, {"items": [1]}),
         ],
         ids=lambda value: type(value).__name__,
     )
