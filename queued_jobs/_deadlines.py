@@ -31,11 +31,13 @@ LONG_STATEMENTS: Final = frozenset(
         "pick_unsent",
         "prune",
         "prune_rejected",
+        "prune_uses",
         "rescue",
         "resend_silent",
         "tally_attempts",
         "tally_created",
         "tally_fold",
+        "wake_lines",
     }
 )
 #: For a free connection of the pool.

@@ -28,13 +28,18 @@ class Dispatcher:
 
     However many messages there are: where a queue hangs, it costs one send's timeout, and where it crawls, half a
     minute and one timeout. The rows of what was not sent owe their messages still, so the sweeper sends them.
+
+    Attributes
+    ----------
+    patience
+        For so many seconds in all, sends are begun.
     """
 
     def __init__(self, repository: Repository, queues: Queues) -> None:
         self.repository = repository
         self._queues = queues
         self._failures: Counter[str] = Counter()
-        self._patience = _PATIENCE
+        self.patience = _PATIENCE
 
     async def send(self, due: Sequence[Due]) -> frozenset[JobMessage]:
         """Send these messages, mark those that were sent, and return them.
@@ -44,7 +49,7 @@ class Dispatcher:
         """
         near = [one for one in due if one.delay <= MAX_DELAY]
         clock = asyncio.get_running_loop().time
-        until = clock() + self._patience
+        until = clock() + self.patience
         sent: set[JobMessage] = set()
         tried = 0
         slots = asyncio.Semaphore(_CONCURRENT_SENDS)
@@ -62,7 +67,7 @@ class Dispatcher:
             chunk = near[start : start + _CHUNK]
             await asyncio.gather(*map(send_one, chunk))
             await self._mark([one.message for one in chunk if one.message in sent])
-        self._patience = until - clock()
+        self.patience = until - clock()
         if tried < len(near):
             logger.warning("%d messages are left to the sweeper: their queues do not keep up", len(near) - tried)
         return frozenset(sent)

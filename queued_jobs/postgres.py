@@ -21,7 +21,7 @@ from queued_jobs.errors import JobConflict, KeyReused, StoreRefused
 from queued_jobs.message import Due, JobMessage
 from queued_jobs.model import Added, JobError, JobKey, NewJob, QueuedJob
 from queued_jobs.redact import storable
-from queued_jobs.repository import NO_KINDS, check_whole
+from queued_jobs.repository import NO_KINDS, NO_LIMITS, Line, LinesSeen, check_whole
 
 #: How long the enqueuer has to send after its commit before the sweeper does.
 GRACE = timedelta(seconds=5)
@@ -152,6 +152,26 @@ class PostgresRepository:
     async def follow_ups(self, *, limit: int) -> list[QueuedJob]:
         return await self._jobs("follow_up", batch_id=None, n=limit, hold=0)
 
+    async def wake_lines(
+        self, *, at_once: Mapping[str, int] = NO_LIMITS, after: Line | None = None, limit: int
+    ) -> LinesSeen:
+        after_kind, after_key = after or ("", "")
+        row = await self._database.row(
+            "wake_lines",
+            {
+                "kinds": list(at_once),
+                "at_once": list(at_once.values()),
+                "after_kind": after_kind,
+                "after_key": after_key,
+                "first_key": self._database.tables.first_key,
+                "n": limit,
+            },
+        )
+        if row is None:
+            return LinesSeen(woken=0, last=None)
+        last = (row["kind"], row["concurrency_key"]) if row["number"] == limit else None
+        return LinesSeen(woken=row["woken"], last=last)
+
     async def defer(
         self, message: JobMessage, *, kind: str, schema_version: int, queues: Sequence[str] | None = None
     ) -> QueuedJob | None:
@@ -251,18 +271,24 @@ class PostgresRepository:
         return await self._jobs("expire", ids=list(ids))
 
     async def prune(self, *, older_than: timedelta, kinds: Mapping[str, timedelta] = NO_KINDS, limit: int) -> int:
-        await self._database.rows("prune_rejected", {"n": limit, "keep": _kept(older_than)})
         return len(await self._database.rows("prune", {"n": limit, **_retention(older_than, kinds)}))
+
+    async def prune_notes(self, *, older_than: timedelta, limit: int) -> int:
+        rejected = await self._database.rows("prune_rejected", {"n": limit, "keep": _kept(older_than)})
+        return max(len(rejected), len(await self._database.rows("prune_uses", {"n": limit})))
 
     async def queue_ages(self) -> dict[str, timedelta]:
         rows = await self._database.rows("queue_ages", {})
         return {row["queue"]: timedelta(seconds=row["age"]) for row in rows}
 
     async def tally(self, *, limit: int) -> int:
-        counted = await self._database.rows("tally_attempts", {"n": limit})
-        await self._database.rows("tally_created", {})
-        await self._database.rows("tally_fold", {"n": limit})
-        return len(counted)
+        attempts = await self._database.rows("tally_attempts", {"n": limit})
+        created = await self._database.row("tally_created", {"n": limit}) or {"counted": 0, "more": False}
+        return max(len(attempts), int(created["counted"]), limit if created["more"] else 0)
+
+    async def fold_tallies(self, *, limit: int) -> int:
+        (folded,) = await self._database.rows("tally_fold", {"n": limit})
+        return int(folded["moved"])
 
     async def _jobs(self, name: str, **params: object) -> list[QueuedJob]:
         return [QueuedJob.from_row(row) for row in await self._database.rows(name, params)]

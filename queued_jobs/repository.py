@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from types import MappingProxyType
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeAlias
 from uuid import UUID
 
 from psycopg import AsyncConnection
@@ -15,6 +16,20 @@ from queued_jobs.message import Due, JobMessage
 from queued_jobs.model import Added, JobError, JobKey, NewJob, QueuedJob
 
 NO_KINDS: Final[Mapping[str, timedelta]] = MappingProxyType({})
+
+
+NO_LIMITS: Final[Mapping[str, int]] = MappingProxyType({})
+
+#: A kind and a concurrency key.
+Line: TypeAlias = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinesSeen:
+    """How many jobs were woken, and which line was looked into last; None if no further one is left."""
+
+    woken: int
+    last: Line | None
 
 
 def check_whole(jobs: Sequence[NewJob], added: Sequence[Added]) -> None:
@@ -90,6 +105,15 @@ class Repository(Protocol):
         Each stays taken for 15 seconds.
         """
 
+    async def wake_lines(
+        self, *, at_once: Mapping[str, int] = NO_LIMITS, after: Line | None = None, limit: int
+    ) -> LinesSeen:
+        """Have those in line sent for whom there is a place, should nobody have woken them.
+
+        Looks into at most `limit` lines, from the one after `after`. `at_once` says how many jobs of a line may run, by
+        kind; of others one. What is woken is owed its message from now on.
+        """
+
     async def follow_ups(self, *, limit: int) -> list[QueuedJob]:
         """Let those jobs run whose batch has ended without anybody waking them. They are owed their message."""
 
@@ -163,11 +187,23 @@ class Repository(Protocol):
         """Delete jobs that ended longer ago than this, or than their kind's own time. Returns how many.
 
         Jobs whose result has not expired stay, those of a batch until its follow-up has ended, and those with attempts
-        that are not in the statistics yet: call `tally` first. Messages that named no job go too, and are not counted.
+        that are not in the statistics yet: call `tally` first.
+        """
+
+    async def prune_notes(self, *, older_than: timedelta, limit: int) -> int:
+        """Delete messages that named no job and came longer ago than this, and uses that no limit counts any more.
+
+        Returns how many of those of which there are more.
         """
 
     async def queue_ages(self) -> dict[str, timedelta]:
         """Return how long the oldest job of each queue has waited since it was due; queues without any are left out."""
 
     async def tally(self, *, limit: int) -> int:
-        """Add jobs and ended attempts to the statistics, each once. Returns how many attempts, at most `limit`."""
+        """Add new jobs and ended attempts to the statistics, each once, in steps of `limit` of each.
+
+        Returns how many of those of which there are more, and at least `limit` while more wait.
+        """
+
+    async def fold_tallies(self, *, limit: int) -> int:
+        """Sum up old statistics in longer spans, and delete the oldest. Returns how many sums, up to `limit`."""

@@ -67,6 +67,7 @@ class JobRunner(abc.ABC, Generic[RequestT, ResultT]):
     keep_result: ClassVar[timedelta | None] = None
 
     _has_status_hook: ClassVar[bool] = False
+    _has_expiry_hook: ClassVar[bool] = False
 
     #: Read from the type arguments of the base class.
     request_type: ClassVar[type[BaseModel]]
@@ -75,6 +76,7 @@ class JobRunner(abc.ABC, Generic[RequestT, ResultT]):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         cls._has_status_hook = cls.on_status_updated is not JobRunner.on_status_updated
+        cls._has_expiry_hook = cls.on_result_expired is not JobRunner.on_result_expired
         for base in getattr(cls, "__orig_bases__", ()):
             if get_origin(base) is JobRunner:
                 request_type, result_type = get_args(base)
@@ -182,8 +184,9 @@ class JobRunner(abc.ABC, Generic[RequestT, ResultT]):
     async def on_result_expired(self, job: QueuedJob, result: ResultT) -> None:
         """Called before an old result is dropped from the row: remove what it refers to, such as a blob.
 
-        May be called twice for one job, and is not for a stored result that no longer fits its type. If it raises, or
-        a sweep has spent half a minute on old results, it is called again after an hour, and the result stays so long.
+        May be called twice for one job, and is not for a stored result that no longer fits its type. Those of one sweep
+        run side by side. If it raises, or takes longer than ten seconds, it is called again after an hour, and the
+        result stays so long.
         """
 
     async def on_result_discarded(self, job: QueuedJob, result: ResultT) -> None:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -12,27 +11,30 @@ from typing import Any
 from queued_jobs import telemetry
 from queued_jobs.announcements import announce
 from queued_jobs.dispatch import Dispatcher
-from queued_jobs.errors import InvalidResult
-from queued_jobs.model import JobKey, QueuedJob
+from queued_jobs.duties import Batch, Duty, Rounds
+from queued_jobs.expiry import Expiry
 from queued_jobs.notifier import Notifier
 from queued_jobs.queues import Queues
-from queued_jobs.repository import Repository
+from queued_jobs.repository import Line, Repository
 from queued_jobs.runner import JobRunner
-from queued_jobs.succession import wake_successors
 
 logger = logging.getLogger(__name__)
 
-#: Of what piles up while the sweeper or a queue is away, one run takes so many batches.
-_MOST_BATCHES = 20
-#: A storage that hangs must not keep the next sweep from rescuing and sending.
-_EXPIRY_TIME = 30.0
-#: From here on a wait is worth a word in the log.
+#: A queue that crawls holds up one round for so many seconds, and the messages of its batch for less than their hold.
+_PATIENCE = 8.0
+#: From here on a wait is worth a line in the log.
 _LONG_WAIT = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SweepReport:
-    """How many jobs each duty touched."""
+    """How many jobs each duty touched.
+
+    Attributes
+    ----------
+    behind
+        The duties that have more to do than there was time for.
+    """
 
     rescued: int
     resent: int
@@ -41,6 +43,8 @@ class SweepReport:
     tallied: int = 0
     expired: int = 0
     followed_up: int = 0
+    woken: int = 0
+    behind: tuple[str, ...] = ()
 
 
 class Sweeper:
@@ -49,11 +53,14 @@ class Sweeper:
     Parameters
     ----------
     limit
-        The most jobs that one statement touches. Sending and counting go through up to twenty such batches in one run.
+        The most jobs that one statement touches.
+    time
+        For so long a run goes on with batches while there is more to do; a little less than the timer's interval. Lost
+        workers are looked for in between, again and again.
     keep
         How long an ended job stays in the database, unless its kind says otherwise.
     runners
-        The kinds whose `keep`, `keep_result` and `on_result_expired` are to be heeded.
+        The kinds whose `concurrency`, `keep`, `keep_result` and `on_result_expired` are to be heeded.
     """
 
     def __init__(
@@ -63,6 +70,7 @@ class Sweeper:
         notifier: Notifier,
         *,
         limit: int = 500,
+        time: timedelta = timedelta(seconds=40),
         keep: timedelta = timedelta(days=30),
         runners: Iterable[JobRunner[Any, Any]] = (),
     ) -> None:
@@ -70,59 +78,88 @@ class Sweeper:
         self._queues = queues
         self._notifier = notifier
         self._limit = limit
+        self._time = time
         self._keep = keep
         self._runners = {runner.kind: runner for runner in runners}
+        self._line: Line | None = None
         # told as empty when they are, also where nobody waits any more
         self._queues_seen = {queue for runner in self._runners.values() for queue in runner.queues_of_kind()}
 
     async def run_once(self) -> SweepReport:
-        """Rescue jobs of lost workers, send what is owed, keep the statistics, drop results and jobs that are old.
+        """Rescue jobs of lost workers, wake and send what waits for that, keep the statistics, drop what is old.
 
-        Raises `StoreUnavailable` if Postgres does not answer; the next run makes up for it. A crash in between leaves
-        nothing half done.
+        Whatever there is to do, each duty gets its turns; one that fails, or has more to do than there is time for,
+        keeps no other from being done. The latter is named in the report, in the log and in the telemetry. Raises what
+        a duty raised, such as `StoreUnavailable`, after the others have done their part; the next run makes up for it.
+        A crash in between leaves nothing half done.
         """
-        rescued = await self._repository.rescue(limit=self._limit)
-        for job in rescued:
-            logger.warning("job %s (%s) attempt %d was rescued: %s", job.id, job.kind, job.attempt, job.status)
-        followed_up = await self._repository.follow_ups(limit=self._limit)
-        resent = await self._repository.resend_silent(limit=self._limit)
         dispatcher = Dispatcher(self._repository, self._queues)
-        # side by side, so that a worker's own push seldom comes first, and pushes that take long delay no job
-        sent, _ = await asyncio.gather(self._send(dispatcher), self._tell([*rescued, *followed_up]))
-        await wake_successors(*rescued, dispatcher=dispatcher, notifier=self._notifier)
-        await self._measure()
-        tallied = await self._tally()  # before the pruning, so that no job goes uncounted
-        expired = await self._expire()
-        keep = {kind: runner.keep for kind, runner in self._runners.items() if runner.keep is not None}
-        pruned = await self._repository.prune(older_than=self._keep, kinds=keep, limit=self._limit)
+        expiry = Expiry(self._repository, self._notifier, self._runners, keep=self._keep, limit=self._limit)
+
+        async def send() -> Batch:
+            dispatcher.patience = _PATIENCE
+            due = await self._repository.unsent(limit=self._limit)
+            return Batch(done=len(await dispatcher.send(due)), more=len(due) >= self._limit)
+
+        rescue = Duty("rescue", self._rescue)
+        follow_up, wake = Duty("follow up", self._follow_up), Duty("wake lines", self._wake_lines)
+        resend, sending = Duty("resend", self._resend), Duty("send", send)
+        # counted before it is pruned, so that no job goes uncounted
+        tally, expire, prune = Duty("tally", self._tally), Duty("expire", expiry.step), Duty("prune", self._prune)
+        rest = [Duty("measure", self._measure), tally, expire, prune]
+        rest += [Duty("prune notes", self._prune_notes), Duty("fold statistics", self._fold)]
+        rounds = Rounds(first=rescue, urgent=[follow_up, wake, resend], beside=sending, rest=rest)
+        try:
+            await rounds.run(self._time)
+            expire.done += await expiry.finish()
+        finally:
+            expiry.cancel()
         report = SweepReport(
-            rescued=len(rescued),
-            resent=resent,
-            sent=sent,
-            pruned=pruned,
-            tallied=tallied,
-            expired=expired,
-            followed_up=len(followed_up),
+            rescued=rescue.done,
+            resent=resend.done,
+            sent=sending.done,
+            pruned=prune.done,
+            tallied=tally.done,
+            expired=expire.done,
+            followed_up=follow_up.done,
+            woken=wake.done,
+            behind=rounds.behind,
         )
         if report != SweepReport(rescued=0, resent=0, sent=0, pruned=0):
             logger.info("%s", report)
+        telemetry.swept(rounds.names, rounds.behind)
+        if rounds.behind:
+            logger.warning(
+                "a sweep of %g s is too short for: %s; sweep more often, or let a sweep take longer",
+                self._time.total_seconds(),
+                ", ".join(rounds.behind),
+            )
         return report
 
-    async def _send(self, dispatcher: Dispatcher) -> int:
-        """Send what is owed. What a queue that is away does not take keeps none waiting that is for another."""
-        sent = 0
-        for _ in range(_MOST_BATCHES):
-            due = await self._repository.unsent(limit=self._limit)
-            sent += len(await dispatcher.send(due))
-            if len(due) < self._limit:
-                break
-        return sent
+    async def _rescue(self) -> Batch:
+        rescued = await self._repository.rescue(limit=self._limit)
+        for job in rescued:
+            logger.warning("job %s (%s) attempt %d was rescued: %s", job.id, job.kind, job.attempt, job.status)
+        # before they are sent, so that a worker's own push seldom comes first
+        await announce(self._notifier, *rescued)
+        return Batch.of(len(rescued), self._limit)
 
-    async def _tell(self, changed: Sequence[QueuedJob]) -> None:
-        if changed:
-            await announce(self._notifier, *changed)
+    async def _follow_up(self) -> Batch:
+        followed_up = await self._repository.follow_ups(limit=self._limit)
+        await announce(self._notifier, *followed_up)
+        return Batch.of(len(followed_up), self._limit)
 
-    async def _measure(self) -> None:
+    async def _wake_lines(self) -> Batch:
+        """Look into the lines, from where the last sweep had to stop."""
+        at_once = {kind: runner.concurrency for kind, runner in self._runners.items()}
+        seen = await self._repository.wake_lines(at_once=at_once, after=self._line, limit=self._limit)
+        self._line = seen.last
+        return Batch(done=seen.woken, more=seen.last is not None)
+
+    async def _resend(self) -> Batch:
+        return Batch.of(await self._repository.resend_silent(limit=self._limit), self._limit)
+
+    async def _measure(self) -> Batch:
         """Record how long the queues keep their jobs waiting, and say so where it is long."""
         ages = await self._repository.queue_ages()
         for queue in {*self._queues_seen, *ages}:
@@ -131,52 +168,17 @@ class Sweeper:
             if age >= _LONG_WAIT:
                 logger.warning("queue %s: its oldest job has waited for %d s", queue, age.total_seconds())
         self._queues_seen |= ages.keys()
+        return Batch(done=0, more=False)
 
-    async def _expire(self) -> int:
-        """Drop results that are old, after what they refer to."""
-        keep = {
-            kind: min(times)
-            for kind, runner in self._runners.items()
-            if (times := [time for time in (runner.keep_result, runner.keep or self._keep) if time is not None])
-        }
-        due = await self._repository.expiring(older_than=self._keep, kinds=keep, limit=self._limit)
-        removed: list[JobKey] = []
-        try:
-            async with asyncio.timeout(_EXPIRY_TIME):
-                for job in due:
-                    if await self._remove_what_it_refers_to(job):
-                        removed.append(job.id)
-        except TimeoutError:
-            late = len(due) - len(removed)
-            logger.warning("%d of %d old results were not removed in time, so they are tried later", late, len(due))
-        if not removed:
-            return 0
-        expired = await self._repository.expire(removed)
-        await announce(self._notifier, *expired)
-        return len(expired)
+    async def _tally(self) -> Batch:
+        return Batch.of(await self._repository.tally(limit=self._limit), self._limit)
 
-    async def _remove_what_it_refers_to(self, job: QueuedJob) -> bool:
-        runner = self._runners.get(job.kind)
-        if runner is None or runner.result_type is None:
-            return True
-        try:
-            await runner.on_result_expired(job, runner.read_result(job))
-        except InvalidResult as exc:
-            # it never will be of this type again, so its own leftovers have to expire by themselves
-            logger.warning("job %s (%s): its old result is of another shape: %s", job.id, job.kind, exc)
-            return True
-        except Exception:
-            # a storage account that is away must not keep other results from expiring
-            logger.exception("job %s (%s): its old result could not be removed, so it is tried later", job.id, job.kind)
-            return False
-        return True
+    async def _fold(self) -> Batch:
+        return Batch.of(await self._repository.fold_tallies(limit=self._limit), self._limit)
 
-    async def _tally(self) -> int:
-        """Count what has ended since, in several batches if it is much, as after a time without a sweeper."""
-        tallied = 0
-        for _ in range(_MOST_BATCHES):
-            batch = await self._repository.tally(limit=self._limit)
-            tallied += batch
-            if batch < self._limit:
-                break
-        return tallied
+    async def _prune(self) -> Batch:
+        keep = {kind: runner.keep for kind, runner in self._runners.items() if runner.keep is not None}
+        return Batch.of(await self._repository.prune(older_than=self._keep, kinds=keep, limit=self._limit), self._limit)
+
+    async def _prune_notes(self) -> Batch:
+        return Batch.of(await self._repository.prune_notes(older_than=self._keep, limit=self._limit), self._limit)

@@ -6,7 +6,7 @@ semantic conventions for messaging where there are any.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, TypeAlias
@@ -30,6 +30,7 @@ _waited = _meter.create_histogram("queued_jobs.wait", "s", "From due to claimed"
 _ran = _meter.create_histogram("queued_jobs.run", "s", "From claimed to the end of the attempt")
 _ends = _meter.create_counter("queued_jobs.attempts", "{attempt}", "Attempts by what became of the job")
 _age = _meter.create_gauge("queued_jobs.queue.age", "s", "How long the oldest job of a queue has waited")
+_behind = _meter.create_gauge("queued_jobs.sweep.behind", "1", "1 where a sweep was too short for one of its duties")
 _queued = _meter.create_counter("queued_jobs.queued", "{job}", "Jobs that were stored")
 
 
@@ -65,6 +66,12 @@ def queued(job: QueuedJob) -> None:
 
 def queue_age(queue: str, age: timedelta) -> None:
     _age.set(age.total_seconds(), {"messaging.destination.name": queue})
+
+
+def swept(duties: Sequence[str], behind: Collection[str]) -> None:
+    """Record which duties of the sweeper keep up, and which do not."""
+    for duty in duties:
+        _behind.set(int(duty in behind), {"duty": duty})
 
 
 def ended(job: QueuedJob, ran_for: timedelta) -> None:

@@ -59,6 +59,8 @@ async def count_jobs(url: str) -> None:
     repository = PostgresRepository(database)
     while await repository.tally(limit=20_000):
         continue
+    while await repository.fold_tallies(limit=20_000):
+        continue
     await database.close()
     async with await AsyncConnection.connect(url, autocommit=True) as conn:
         await conn.execute("vacuum analyze")

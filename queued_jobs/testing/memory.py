@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -11,14 +11,15 @@ from psycopg import AsyncConnection
 from uuid_utils.compat import uuid7
 
 from queued_jobs.errors import JobConflict, JobsError, KeyReused
-from queued_jobs.message import Due, JobMessage
+from queued_jobs.message import JobMessage
 from queued_jobs.model import HELD, Added, Attempt, JobError, JobKey, JobStatus, NewJob, QueuedJob
-from queued_jobs.postgres import GIVE_UP, GRACE, HOLD, MAX_LOST, MAX_RESEND, STALE
-from queued_jobs.repository import NO_KINDS, check_whole
-from queued_jobs.testing.rows import LOOKED_AT, NEAR, SLACK, Rows, check
+from queued_jobs.postgres import GIVE_UP, GRACE, HOLD, MAX_RESEND
+from queued_jobs.repository import check_whole
+from queued_jobs.testing.rows import LOOKED_AT, NEAR, SLACK, check
+from queued_jobs.testing.upkeep import Upkeep
 
 
-class InMemoryRepository(Rows):
+class InMemoryRepository(Upkeep):
     """`Repository` for tests. The contract suite that Postgres passes holds for it too.
 
     Attributes
@@ -186,9 +187,6 @@ class InMemoryRepository(Rows):
             woken += self._follow_up(lambda held: held.after_batch == job.batch_id, until)
         return woken
 
-    async def follow_ups(self, *, limit: int) -> list[QueuedJob]:
-        return self._follow_up(lambda held: True, self.clock())
-
     async def defer(
         self, message: JobMessage, *, kind: str, schema_version: int, queues: Sequence[str] | None = None
     ) -> QueuedJob | None:
@@ -307,92 +305,3 @@ class InMemoryRepository(Rows):
     async def reject(self, queue: str, body: bytes, reason: str) -> None:
         if (queue, body) not in [(kept_queue, kept) for kept_queue, kept, _ in self.rejected]:
             self.rejected.append((queue, body, reason))
-
-    async def unsent(self, *, limit: int) -> list[Due]:
-        now = self.clock()
-        owed = [job for job in self._all_waiting() if job.sent_gen < job.dispatch_gen and job.next_send_at <= now]
-        for job in owed[:limit]:
-            self._set(job, next_send_at=now + HOLD, parked_at=None)
-        return [
-            Due(message=JobMessage.of(job), queue=job.queue, delay=max(timedelta(), job.available_at - now))
-            for job in owed[:limit]
-        ]
-
-    async def rescue(self, *, limit: int) -> list[QueuedJob]:
-        now = self.clock()
-        rescued: list[QueuedJob] = []
-        for job in [job for job in self.jobs.values() if job.status is JobStatus.RUNNING]:
-            lost = job.lease_until is not None and job.lease_until < now
-            late = job.deadline_at is not None and job.deadline_at < now
-            if (lost or late) and len(rescued) < limit:
-                rescued.append(self._rescued(job, worker_lost=lost))
-        return rescued
-
-    async def resend_silent(self, *, limit: int) -> int:
-        now = self.clock()
-        silent = [
-            job
-            for job in self._all_waiting()
-            if job.sent_gen >= job.dispatch_gen
-            and max(job.available_at, job.next_send_at) < now - STALE * 2 ** min(job.resend_count, 6)
-        ]
-        for job in silent[:limit]:
-            self._set(job, sent_gen=job.dispatch_gen - 1, resend_count=job.resend_count + 1, next_send_at=now)
-        return len(silent[:limit])
-
-    async def expiring(
-        self, *, older_than: timedelta, kinds: Mapping[str, timedelta] = NO_KINDS, limit: int
-    ) -> list[QueuedJob]:
-        now = self.clock()
-        old = [
-            job
-            for job in self.jobs.values()
-            if job.result is not None and job.next_send_at < now and self._is_kept_no_longer(job, older_than, kinds)
-        ]
-        return [self._set(job, next_send_at=now + timedelta(hours=1)) for job in old[:limit]]
-
-    async def expire(self, ids: Sequence[JobKey]) -> list[QueuedJob]:
-        found = [job for key in ids if (job := self.jobs.get(key)) is not None and job.result is not None]
-        return [self._changed(job, result=None, expired_at=self.clock()) for job in found]
-
-    async def prune(self, *, older_than: timedelta, kinds: Mapping[str, timedelta] = NO_KINDS, limit: int) -> int:
-        old = [
-            job.id
-            for job in self.jobs.values()
-            if job.result is None and self._is_kept_no_longer(job, older_than, kinds)
-        ]
-        for key in old[:limit]:
-            del self.jobs[key]
-            self.attempts.pop(key, None)
-        return len(old[:limit])
-
-    async def queue_ages(self) -> dict[str, timedelta]:
-        now = self.clock()
-        oldest: dict[str, datetime] = {}
-        for job in self._all_waiting():
-            if job.available_at <= now and job.parked_at is None:
-                oldest[job.queue] = min(job.available_at, oldest.get(job.queue, now))
-        return {queue: now - since for queue, since in oldest.items()}
-
-    async def tally(self, *, limit: int) -> int:
-        """Count nothing: the statistics are read from Postgres only."""
-        return 0
-
-    def _rescued(self, job: QueuedJob, *, worker_lost: bool) -> QueuedJob:
-        lost_count = job.lost_count + worker_lost
-        exhausted = job.attempt >= job.max_attempts
-        status = JobStatus.RETRYING
-        if worker_lost and (lost_count >= MAX_LOST or exhausted):
-            status = JobStatus.ABORTED
-        elif exhausted:
-            status = JobStatus.FAILED
-        if job.cancel_requested:
-            status = JobStatus.CANCELLED
-        if worker_lost:
-            text = f"Its worker stopped without a word during attempt {job.attempt}."
-            error, outcome = JobError(type="worker-lost", message=text), "lost"
-        else:
-            text = f"Attempt {job.attempt} took longer than it is allowed to."
-            error, outcome = JobError(type="timeout", message=text), "timeout"
-        self._close_attempt(job, outcome, None)
-        return self._again(job, status, None, error=error, lost_count=lost_count)

@@ -57,9 +57,13 @@ class Rows:
         """Count the jobs with its concurrency key that run or come first."""
         if job.concurrency_key is None:
             return -1
-        running = [other for other in self.jobs.values() if other.lease_token and _key(other) == _key(job)]
+        running = self._running(job)
         line = [other.id for other in self._sharing(job) if other is job or other.available_at <= self.clock()]
         return len(running) + line.index(job.id)
+
+    def _running(self, job: QueuedJob) -> list[QueuedJob]:
+        """Return the running jobs with the job's concurrency key."""
+        return [other for other in self.jobs.values() if other.lease_token and _key(other) == _key(job)]
 
     def _follow_up(self, is_meant: Callable[[QueuedJob], bool], until: datetime) -> list[QueuedJob]:
         unended = {job.batch_id for job in self.jobs.values() if job.finished_at is None}

@@ -130,10 +130,10 @@ class PostgresStore:
                 await conn.execute(update, (span, key))
 
     async def set(self, key: JobKey, **values: Any) -> None:
+        columns = sql.SQL(", ").join(sql.SQL("{} = %s").format(sql.Identifier(name)) for name in values)
         async with self.database.connection() as conn:
-            for name, value in values.items():
-                update = sql.SQL("update {} set {} = %s where id = %s").format(self._table, sql.Identifier(name))
-                await conn.execute(update, (value, key))
+            update = sql.SQL("update {} set {} where id = %s").format(self._table, columns)
+            await conn.execute(update, (*values.values(), key))
 
     async def rejected(self) -> int:
         table = sql.Identifier(self.database.tables.schema, f"{self.database.tables.prefix}rejected_message")

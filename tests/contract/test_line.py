@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from datetime import timedelta
 
-from queued_jobs import JobError, JobMessage, QueuedJob
+import pytest
+
+from queued_jobs import JobError, JobMessage, JobStatus, QueuedJob
+from queued_jobs.repository import LinesSeen
 from tests.contract.conftest import HOUR, Helpers
 
 SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)
@@ -156,3 +160,156 @@ class TestWaiting:
         (foreign,) = await in_line(jobs, 1, key="cleo")
         assert await jobs.repository.wait_in_line(JobMessage.of(foreign), kind="other", schema_version=1) is None
         assert await jobs.repository.wait_in_line(JobMessage.of(foreign), kind="demo", schema_version=0) is None
+
+
+class TestLinesThatNobodyWakes:
+    """Whoever gave up a place died before it woke the next one, or the store was away: the sweeper looks after them."""
+
+    async def test_the_oldest_is_woken_once(self, jobs: Helpers) -> None:
+        first, second, third = await in_line(jobs, 3)
+        running = await jobs.claim(first)
+        assert running is not None
+        for job in (third, second):
+            assert await waits(jobs, job) is False
+        assert await wake(jobs) == 0, "its place is taken"
+        await jobs.repository.succeed(running, None)
+        assert await wake(jobs) == 1
+        assert await owed(jobs) == [second.id]
+        assert await wake(jobs) == 0, "its message is on its way"
+        await jobs.repository.mark_sent([JobMessage.of(second)])
+        assert await wake(jobs) == 0
+        assert await jobs.claim(second) is not None
+        assert await wake(jobs) == 0
+
+    @pytest.mark.parametrize("at_once", [1, 2, 3, 5])
+    async def test_as_many_as_there_are_places(self, jobs: Helpers, at_once: int) -> None:
+        line = await in_line(jobs, 8)
+        running = [await jobs.claim(job, at_once=at_once) for job in line[:at_once]]
+        for job in line[at_once:]:
+            assert await waits(jobs, job, at_once=at_once) is False
+        for claimed, following in zip(running, line[at_once:], strict=False):
+            assert claimed is not None
+            await jobs.repository.succeed(claimed, None)
+            assert await wake(jobs, demo=at_once) == 1
+            assert await owed(jobs) == [following.id]
+            assert await jobs.claim(following, at_once=at_once) is not None
+
+    async def test_two_places_that_came_free_unnoticed_are_for_two(self, jobs: Helpers) -> None:
+        line = await in_line(jobs, 5)
+        for job in line[:2]:
+            await jobs.claim(job, at_once=2)
+        for job in line[2:]:
+            await waits(jobs, job, at_once=2)
+        for job in line[:2]:
+            await jobs.repository.succeed(await jobs.row(job.id), None)
+        assert await wake(jobs, demo=2) == 2
+        assert await owed(jobs) == [job.id for job in line[2:4]]
+
+    async def test_a_kind_that_is_not_known_runs_one_at_a_time(self, jobs: Helpers) -> None:
+        line = await in_line(jobs, 4)
+        running = await jobs.claim(line[0])
+        assert running is not None
+        for job in line[1:]:
+            await waits(jobs, job)
+        await jobs.repository.succeed(running, None)
+        assert await wake(jobs, other=9) == 1
+
+    async def test_an_older_one_whose_message_is_on_its_way_takes_the_place(self, jobs: Helpers) -> None:
+        first, second = await in_line(jobs, 2)
+        assert await waits(jobs, second) is False
+        assert await wake(jobs) == 0
+        await jobs.set(first.id, status=JobStatus.CANCELLED, finished_at=first.created_at)
+        assert await wake(jobs) == 1
+        assert await owed(jobs) == [second.id]
+
+    async def test_one_that_is_not_due_takes_no_place_and_is_not_woken(self, jobs: Helpers) -> None:
+        first, second = await in_line(jobs, 2)
+        running = await jobs.claim(first)
+        assert running is not None
+        await waits(jobs, second)
+        failed = await jobs.repository.fail(running, JobError(type="E", message=""), retry_in=HOUR)
+        assert failed is not None
+        assert await wake(jobs) == 1
+        assert await owed(jobs) == [second.id]
+        await jobs.set(second.id, available_at=second.available_at + HOUR)
+        await jobs.set(second.id, parked_at=second.created_at, next_send_at=second.available_at + HOUR)
+        assert await wake(jobs) == 0
+
+    @pytest.mark.parametrize("how", ["cancelled", "cleared"])
+    async def test_one_that_has_ended_is_not_woken(self, jobs: Helpers, how: str) -> None:
+        first, second, third = await in_line(jobs, 3)
+        running = await jobs.claim(first)
+        assert running is not None
+        for job in (second, third):
+            await waits(jobs, job)
+        await jobs.set(second.id, status=JobStatus.CANCELLED, finished_at=second.created_at)
+        if how == "cleared":
+            await jobs.set(second.id, cleared_at=second.created_at)
+        await jobs.repository.succeed(running, None)
+        assert await wake(jobs) == 1
+        assert await owed(jobs) == [third.id]
+
+    async def test_lines_of_other_keys_and_kinds_are_lines_of_their_own(self, jobs: Helpers) -> None:
+        waiting = []
+        for kind, key in (("demo", "ann"), ("demo", "bob"), ("other", "ann")):
+            line = [await jobs.waiting(kind=kind, concurrency_key=key) for _ in range(3)]
+            await jobs.repository.mark_sent([JobMessage.of(job) for job in line])
+            running = await jobs.claim(line[0], kind=kind)
+            assert running is not None
+            for job in line[1:]:
+                message = JobMessage.of(job)
+                assert await jobs.repository.wait_in_line(message, kind=kind, schema_version=1) is False
+            if kind == "demo":
+                await jobs.repository.succeed(running, None)
+                waiting.append(line[1].id)
+        assert await wake(jobs) == 2
+        assert set(await owed(jobs)) == set(waiting)
+
+    async def test_any_number_of_lines_is_looked_into_a_few_at_a_time(self, jobs: Helpers) -> None:
+        expected = []
+        for number in range(7):
+            first, second = await in_line(jobs, 2, key=f"key {number}")
+            running = await jobs.claim(first)
+            assert running is not None
+            await waits(jobs, second)
+            if number % 3:
+                await jobs.repository.succeed(running, None)
+                expected.append(second.id)
+        seen: list[LinesSeen] = []
+        while not seen or seen[-1].last is not None:
+            seen.append(await jobs.repository.wake_lines(after=seen[-1].last if seen else None, limit=2))
+        assert [one.last for one in seen] == [("demo", "key 1"), ("demo", "key 3"), ("demo", "key 5"), None]
+        assert [one.woken for one in seen] == [1, 1, 2, 0]
+        assert set(await owed(jobs)) == set(expected)
+
+    async def test_a_sender_that_marks_late_takes_nobody_back(self, jobs: Helpers) -> None:
+        first, second = [await jobs.waiting(concurrency_key="ann") for _ in range(2)]
+        running = await jobs.claim(first)
+        assert running is not None
+        await waits(jobs, second)
+        await jobs.repository.succeed(running, None)
+        assert await wake(jobs) == 1
+        await jobs.repository.mark_sent([JobMessage.of(second)])
+        assert await owed(jobs) == [second.id]
+
+    async def test_jobs_without_a_key_stand_in_no_line(self, jobs: Helpers) -> None:
+        plain = await jobs.waiting()
+        await jobs.set(plain.id, parked_at=plain.created_at, next_send_at=plain.created_at + HOUR)
+        assert await wake(jobs) == 0
+
+    async def test_nobody_sees_a_difference(self, jobs: Helpers) -> None:
+        first, second = await in_line(jobs, 2)
+        running = await jobs.claim(first)
+        assert running is not None
+        await waits(jobs, second)
+        await jobs.repository.succeed(running, None)
+        before = await jobs.row(second.id)
+        assert await wake(jobs) == 1
+        after = await jobs.row(second.id)
+        assert dataclasses.replace(after, next_send_at=before.next_send_at) == before
+
+
+async def wake(jobs: Helpers, **at_once: int) -> int:
+    seen = await jobs.repository.wake_lines(at_once=at_once, limit=100)
+    assert seen.last is None
+    return seen.woken

@@ -183,13 +183,13 @@ CODE_MUTANTS: dict[str, CodeMutant] = {
     ),
     # the sweeper, people, pushes
     "a rescue is not shown": CodeMutant(
-        "sweeper:Sweeper.run_once",
-        "self._tell([*rescued, *followed_up])",
-        "self._tell(followed_up)",
+        "sweeper:Sweeper._rescue",
+        "announce(self._notifier, *rescued)",
+        "announce(self._notifier)",
         lambda: test_sweeper.test_a_lost_worker_is_rescued_sent_and_shown_in_one_sweep(World()),
     ),
     "what is owed is not sent": CodeMutant(
-        "sweeper:Sweeper._send", "await self._repository.unsent(limit=self._limit)", "[]"
+        "sweeper:Sweeper.run_once", "await self._repository.unsent(limit=self._limit)", "[]"
     ),
     "everybody is an admin": CodeMutant("tracker:_whose", '"any_user": anybody', '"any_user": True'),
     "a retry leaves the message to the sweeper": CodeMutant("tracker:JobTracker.retry", ".send([due])", ".send([])"),

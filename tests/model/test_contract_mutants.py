@@ -14,6 +14,7 @@ from tests.contract.conftest import Helpers, PostgresStore
 from tests.model.mutation import NotAMutant, found_by_check
 
 _claim, _waiting = test_line.TestClaim(), test_line.TestWaiting()
+_lines = test_line.TestLinesThatNobodyWakes()
 _add, _follow_up = test_batches.TestAdd(), test_batches.TestFollowUp()
 
 
@@ -75,6 +76,63 @@ MUTANTS = {
         " and parked_at is not null",
         "",
         _waiting.test_one_whose_message_is_on_its_way_is_not_woken,
+    ),
+    "a line that nobody woke stands still": Mutant(
+        "wake_lines",
+        "set next_send_at = clock_timestamp()",
+        "set next_send_at = j.next_send_at",
+        _lines.test_the_oldest_is_woken_once,
+    ),
+    "a line is woken whose place is taken": Mutant(
+        "wake_lines", "and other.status = 'running')", "and false)", _lines.test_the_oldest_is_woken_once
+    ),
+    "the sweeper wakes one of two": Mutant(
+        "wake_lines",
+        "coalesce(allowed.at_once, 1)",
+        "least(1, allowed.at_once)",
+        _lines.test_two_places_that_came_free_unnoticed_are_for_two,
+    ),
+    "the sweeper wakes the whole line": Mutant(
+        "wake_lines",
+        "where standing.places > 0 and",
+        "where",
+        _lines.test_two_places_that_came_free_unnoticed_are_for_two,
+    ),
+    "the sweeper wakes those of the line behind": Mutant(
+        "wake_lines",
+        "and next.kind = standing.kind and next.concurrency_key = standing.concurrency_key",
+        "",
+        _lines.test_lines_of_other_keys_and_kinds_are_lines_of_their_own,
+    ),
+    "the sweeper passes over one whose message is on its way": Mutant(
+        "wake_lines",
+        "case when next.available_at <= statement_timestamp() then 1 else 0 end",
+        "case when next.parked_at is not null then 1 else 0 end",
+        _lines.test_an_older_one_whose_message_is_on_its_way_takes_the_place,
+    ),
+    "the sweeper wakes a job that is not due": Mutant(
+        "wake_lines",
+        "next.available_at <= statement_timestamp() and next.parked_at",
+        "next.parked_at",
+        _lines.test_one_that_is_not_due_takes_no_place_and_is_not_woken,
+    ),
+    "the sweeper looks into the first lines only": Mutant(
+        "wake_lines",
+        "> (%(after_kind)s, %(after_key)s)",
+        "> (%(after_kind)s || %(after_key)s || '!', '')",
+        _lines.test_any_number_of_lines_is_looked_into_a_few_at_a_time,
+    ),
+    "another kind's jobs take the places": Mutant(
+        "wake_lines",
+        "where other.kind = line.kind\n           and other",
+        "where other",
+        _lines.test_lines_of_other_keys_and_kinds_are_lines_of_their_own,
+    ),
+    "a late mark hides a job that the sweeper woke": Mutant(
+        "wake_lines",
+        "set next_send_at = clock_timestamp()",
+        "set parked_at = null, next_send_at = clock_timestamp()",
+        _lines.test_a_sender_that_marks_late_takes_nobody_back,
     ),
     "a follow-up does not wait for the last one": Mutant(
         "follow_up",

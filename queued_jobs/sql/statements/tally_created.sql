@@ -1,21 +1,26 @@
--- Add new jobs to the statistics, at most a day of them: those created before everything that is still to be committed, as far
--- as this role can see other sessions, and ten minutes ago in any case. 0 rows: somebody else is counting.
+-- Add new jobs to the statistics, in steps of whole minutes and about `n` jobs: those created before everything that is still to be
+-- committed, as far as this role can see other sessions, and ten minutes ago in any case. A step in jobs, not in time: a day of many
+-- jobs would take longer than a statement may. Returns how many, and whether more wait; nothing where somebody else is counting.
 with turn as (select created_until from queued_jobs.tally_turn limit 1 for update skip locked),
 span as (
-  select created_until as since,
-         greatest(created_until, least(date_trunc('minute', committed, 'UTC'),
-           (select date_trunc('minute', min(j.created_at), 'UTC') + interval '1 day' from queued_jobs.job j
-            where j.created_at >= turn.created_until))) as until
-  from turn, lateral (
-    select least(clock_timestamp() - interval '10 minutes', min(xact_start)) as committed
-    from pg_stat_activity where datname = current_database() and backend_type = 'client backend') activity),
+  select turn.created_until as since, greatest(turn.created_until, least(committed, step)) as until, coalesce(step < committed, false) as more
+  from turn,
+  lateral (
+    select date_trunc('minute', least(clock_timestamp() - interval '10 minutes', min(xact_start)), 'UTC') as committed
+    from pg_stat_activity where datname = current_database() and backend_type = 'client backend') activity,
+  lateral (
+    select greatest(date_trunc('minute', max(created_at), 'UTC'), date_trunc('minute', min(created_at), 'UTC') + interval '1 minute') as step
+    from (select created_at from queued_jobs.job where created_at >= turn.created_until order by created_at, id limit %(n)s) next
+    having count(*) = %(n)s
+    union all select null limit 1) steps),
+new as materialized (
+  select j.kind, j.created_at from queued_jobs.job j, span where j.created_at >= span.since and j.created_at < span.until),
 counted as (
   insert into queued_jobs.tally as t (grain, at, kind, created)
-  select grain, date_trunc(grain, j.created_at, 'UTC'), j.kind, count(*)
-  from queued_jobs.job j, span, unnest(array['minute','hour']) grain
-  where j.created_at >= span.since and j.created_at < span.until
-    and (grain = 'hour' or j.created_at > clock_timestamp() - interval '49 hours')
+  select grain, date_trunc(grain, created_at, 'UTC'), kind, count(*)
+  from new, unnest(array['minute','hour']) grain
+  where grain = 'hour' or created_at > clock_timestamp() - interval '49 hours'
   group by 1, 2, 3 order by 1, 2, 3
-  on conflict (grain, at, kind) do update set created = t.created + excluded.created)
-update queued_jobs.tally_turn set created_until = span.until from span
-returning created_until
+  on conflict (grain, at, kind) do update set created = t.created + excluded.created),
+moved as (update queued_jobs.tally_turn set created_until = span.until from span)
+select (select count(*) from new) as counted, more from span

@@ -1,16 +1,27 @@
 -- Make room: hours of more than a week ago become days, minutes of more than two days ago go, and days after 400 days.
--- Moves at most `n` rows of each table; what is left is moved next time.
+-- Moves and deletes at most `n` rows of each table at a time, and returns how many of that which is most.
 with turn as (select from queued_jobs.tally_turn limit 1 for update skip locked),
 old as (select date_trunc('day', clock_timestamp() - interval '7 days', 'UTC') as before from turn),
-gone as (
+minutes_gone as (
   delete from queued_jobs.tally where (grain, at, kind) in (
     select t.grain, t.at, t.kind from queued_jobs.tally t, turn
-    where t.grain = 'minute' and t.at < clock_timestamp() - interval '49 hours'
-       or t.grain = 'day' and t.at < clock_timestamp() - interval '400 days' limit %(n)s)),
+    where t.grain = 'minute' and t.at < statement_timestamp() - interval '49 hours' limit %(n)s)
+  returning at),
+days_gone as (
+  delete from queued_jobs.tally where (grain, at, kind) in (
+    select t.grain, t.at, t.kind from queued_jobs.tally t, turn
+    where t.grain = 'day' and t.at < statement_timestamp() - interval '400 days' limit %(n)s)
+  returning at),
 latency_gone as (
-  delete from queued_jobs.latency l using turn where l.grain = 'day' and l.at < clock_timestamp() - interval '400 days'),
+  delete from queued_jobs.latency where (grain, at, kind, step) in (
+    select l.grain, l.at, l.kind, l.step from queued_jobs.latency l, turn
+    where l.grain = 'day' and l.at < statement_timestamp() - interval '400 days' limit %(n)s)
+  returning at),
 failure_gone as (
-  delete from queued_jobs.failure f using turn where f.grain = 'day' and f.at < clock_timestamp() - interval '400 days'),
+  delete from queued_jobs.failure where (grain, at, kind, fingerprint) in (
+    select f.grain, f.at, f.kind, f.fingerprint from queued_jobs.failure f, turn
+    where f.grain = 'day' and f.at < statement_timestamp() - interval '400 days' limit %(n)s)
+  returning at),
 tallies as (
   delete from queued_jobs.tally where (grain, at, kind) in (
     select t.grain, t.at, t.kind from queued_jobs.tally t, old where t.grain = 'hour' and t.at < old.before limit %(n)s)
@@ -43,4 +54,5 @@ failure_days as (
   on conflict (grain, at, kind, fingerprint) do update set failures = t.failures + excluded.failures,
     first_at = least(t.first_at, excluded.first_at), last_at = greatest(t.last_at, excluded.last_at),
     example = case when excluded.last_at > t.last_at then excluded.example else t.example end)
-select count(*) as turns from turn
+select greatest((select count(*) from minutes_gone), (select count(*) from days_gone), (select count(*) from latency_gone),
+                (select count(*) from failure_gone), (select count(*) from tallies), (select count(*) from latencies), (select count(*) from failures)) as moved

@@ -5,23 +5,29 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter, defaultdict
+from contextlib import suppress
 from datetime import timedelta
-from typing import ClassVar
+from typing import Any, ClassVar
 
+import pytest
 from pydantic import BaseModel
 
 from queued_jobs import (
+    Database,
     FollowUp,
     JobContext,
+    JobHandle,
     JobMessage,
     JobRunner,
     JobStatus,
+    PostgresRepository,
+    QueuedJob,
     RetryPolicy,
     Sweeper,
     queue_job,
     queue_jobs,
 )
-from queued_jobs.errors import JobsError
+from queued_jobs.errors import JobsError, StoreUnavailable
 from queued_jobs.model import JobKey
 from tests.integration.queued_jobs.conftest import Shop
 from tests.support.waiting import PATIENCE_SECONDS
@@ -187,7 +193,7 @@ async def test_a_cancelled_job_makes_way(shop: Shop) -> None:
             "update queued_jobs.job set lease_until = now() - interval '1 hour' where id = %s", (first.id,)
         )
     await shop.tracker.cancel(first.id, user_id="dan")
-    await Sweeper(shop.repository, shop.queues, shop.notifier).run_once()
+    await Sweeper(shop.repository, shop.queues, shop.notifier, runners=[runner]).run_once()
     assert (await shop.tracker.get(first.id, user_id="dan")).status is JobStatus.CANCELLED
     assert [due.message.id for due in shop.queues.take()] == [third.id], "its worker died, and the next one is woken"
 
@@ -210,3 +216,109 @@ async def test_a_follow_up_that_was_cancelled_waits_again_when_it_is_retried(sho
     assert [due.message.id for due in shop.queues.take()] == [batch.follow_up.id]
     await shop.tracker.cancel(batch.follow_up.id, user_id="eve")
     assert not (await shop.tracker.retry(batch.follow_up.id, user_id="eve")).is_held, "nobody is left to wait for"
+
+
+class Killed(BaseException):
+    """The end of a process, at the place where it is raised."""
+
+
+class DyingRepository(PostgresRepository):
+    """Its process dies, or the database goes away, where the next in line was to be woken."""
+
+    how: ClassVar[type[BaseException]] = Killed
+
+    async def wake_next(self, job: QueuedJob) -> list[QueuedJob]:
+        if job.status.is_final:
+            raise self.how
+        return await super().wake_next(job)
+
+
+class Single(Export):
+    kind = "single"
+    queue = "single"
+    concurrency = 1
+    dice: ClassVar[random.Random] = random.Random(3)
+
+    async def on_execute(self, request: Step, ctx: JobContext[Step]) -> Step:
+        return request
+
+
+class Double(Single):
+    kind = "double"
+    queue = "double"
+    priorities = ("fast",)
+    concurrency = 2
+
+
+async def status(shop: Shop, handle: JobHandle[Step]) -> JobStatus:
+    return (await shop.tracker.get(handle.id, user_id=handle.job.user_id)).status
+
+
+@pytest.mark.parametrize("how", [Killed, StoreUnavailable], ids=["its process died", "the store was away"])
+@pytest.mark.parametrize("kind", [Single, Double])
+async def test_one_sweep_finds_each_place_that_nobody_was_woken_for(
+    shop: Shop, kind: type[Single], how: type[BaseException]
+) -> None:
+    parts: dict[str, Any] = {"repository": shop.repository, "queues": shop.queues}
+    runner = kind(shop.repository, shop.queues, shop.notifier)
+    dying = kind(DyingRepository(shop.database), shop.queues, shop.notifier)
+    DyingRepository.how = how
+    sweeper = Sweeper(shop.repository, shop.queues, shop.notifier, runners=[runner])
+    ways = [None, *kind.priorities]
+    handles = {
+        owner: [
+            await queue_job(kind, Step(number=at), user_id=owner, priority=ways[at % len(ways)], **parts)
+            for at in range(5)
+        ]
+        for owner in OWNERS
+    }
+    shop.queues.take()
+    for line in handles.values():
+        for handle in reversed(line[kind.concurrency :]):
+            await runner.execute(JobMessage.of(handle.job))  # an older one comes first, so it waits in line
+        assert [await status(shop, handle) for handle in line[kind.concurrency :]] == [JobStatus.PENDING] * (
+            5 - kind.concurrency
+        )
+    shop.queues.take()
+    ended = 0
+    while ended < 5 * len(OWNERS):
+        for line in handles.values():
+            for handle in [one for one in line if not (await status(shop, one)).is_final][: kind.concurrency]:
+                with suppress(Killed):
+                    await dying.execute(JobMessage.of(handle.job))
+        ended = len([one for line in handles.values() for one in line if (await status(shop, one)).is_final])
+        shop.queues.take()
+        await sweeper.run_once()
+        expected = {
+            handle.id
+            for line in handles.values()
+            for handle in [one for one in line if not (await status(shop, one)).is_final][: kind.concurrency]
+        }
+        assert {due.message.id for due in shop.queues.take()} == expected, "at once, not after half a minute and more"
+
+
+async def test_two_ends_at_one_moment_wake_two(shop: Shop) -> None:
+    minute = timedelta(minutes=1)
+    rivals = [PostgresRepository(Database(shop.database._conninfo)) for _ in range(2)]
+    for turn in range(30):
+        parts: dict[str, Any] = {"repository": shop.repository, "queues": shop.queues}
+        line = [
+            (await queue_job(Double, Step(number=number), user_id=f"user {turn}", **parts)).job for number in range(4)
+        ]
+        able: dict[str, Any] = {"kind": "double", "schema_version": 1, "at_once": 2}
+        running = [
+            await shop.repository.claim(JobMessage.of(job), lease=minute, timeout=minute, **able) for job in line[:2]
+        ]
+        for job in line[2:]:
+            assert await shop.repository.wait_in_line(JobMessage.of(job), **able) is False
+
+        async def end(repository: PostgresRepository, job: QueuedJob | None) -> list[QueuedJob]:
+            assert job is not None
+            done = await repository.succeed(job, None)
+            assert done is not None
+            return await repository.wake_next(done)
+
+        woken = await asyncio.gather(*(end(*pair) for pair in zip(rivals, running, strict=True)))
+        assert {job.id for each in woken for job in each} == {job.id for job in line[2:]}
+    for rival in rivals:
+        await rival._database.close()

@@ -232,6 +232,14 @@ class TestDuties:
     PARAMS: ClassVar[dict[str, dict[str, Any]]] = {
         "wait_in_line": {"gen": 1, "kind": "data-export", "schema_version": 1, "at_once": 2},
         "next_in_line": {"kind": "data-export", "concurrency_key": "ann", "hold": 15},
+        "wake_lines": {
+            "kinds": ["data-export"],
+            "at_once": [2],
+            "after_kind": "",
+            "after_key": "",
+            "first_key": TABLES.first_key,
+            "n": 500,
+        },
         "follow_up": {"batch_id": uuid4(), "n": 1, "hold": 15},
         "follow_up of any batch": {"batch_id": None, "n": 500, "hold": 0},
         "batch": {"batch_id": uuid4()},
@@ -319,6 +327,50 @@ class TestLine:
             plan = Plan(connection, "next_in_line", {"kind": "line", "concurrency_key": "ann", "hold": 15})
             assert plan.scanned == set()
             assert plan.looked_at <= 110
+            lines = {
+                "kinds": ["line"],
+                "at_once": [at_once],
+                "after_kind": "",
+                "after_key": "",
+                "first_key": TABLES.first_key,
+                "n": 500,
+            }
+            plan = Plan(connection, "wake_lines", lines)
+            assert plan.scanned == set()
+            assert plan.looked_at <= 25, plan.top
+
+
+class TestLines:
+    """Ten thousand lines, each with somebody in it: the sweeper looks at those that it was asked for."""
+
+    LENGTH = 10_000
+    LINES = (
+        "insert into queued_jobs.job (id, kind, queue, user_id, request, concurrency_key, parked_at, next_send_at)"
+        " select gen_random_uuid(), 'line', 'line', 'ann', '{}', 'key ' || n, now(), now() + interval '10 minutes'"
+        " from generate_series(1, %(length)s) n, generate_series(1, 2)"
+    )
+
+    @pytest.mark.parametrize("mode", ["force_custom_plan", "force_generic_plan"])
+    @pytest.mark.parametrize("known", [True, False], ids=["with statistics", "without"])
+    def test_each_is_looked_into_once(self, connection: Connection[Row], known: bool, mode: str) -> None:
+        with connection.transaction(force_rollback=True):
+            connection.execute(self.LINES, {"length": self.LENGTH})
+            if known:
+                connection.execute("analyze queued_jobs.job")
+            else:
+                connection.execute("delete from pg_statistic where starelid = 'queued_jobs.job'::regclass")
+            connection.execute(sql.SQL("set local plan_cache_mode = {}").format(sql.Literal(mode)))
+            lines = {
+                "kinds": ["line"],
+                "at_once": [2],
+                "after_kind": "line",
+                "after_key": "key 2",
+                "first_key": TABLES.first_key,
+                "n": 500,
+            }
+            plan = Plan(connection, "wake_lines", lines)
+        assert plan.scanned == set()
+        assert plan.looked_at <= 4 * 500
 
 
 class TestStatistics:

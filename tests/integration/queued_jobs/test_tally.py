@@ -92,7 +92,7 @@ class TestOnce:
                 await conn.execute("select xact_start from pg_stat_activity where pid = pg_backend_pid()")
             ).fetchone()
             assert row is not None
-            await shop.database.rows("tally_created", {})
+            await shop.database.rows("tally_created", {"n": 500})
         async with shop.database.connection() as conn:
             turn = await (await conn.execute("select created_until from queued_jobs.tally_turn")).fetchone()
         assert turn is not None
@@ -159,7 +159,7 @@ class TestPruning:
             await conn.execute("update queued_jobs.job set created_at = created_at - interval '40 minutes'")
             await conn.execute("update queued_jobs.tally_turn set created_until = 'epoch'")
             async with conn.transaction():
-                await shop.database.rows("tally_created", {}, conn=conn)
+                await shop.database.rows("tally_created", {"n": 500}, conn=conn)
                 pruning = asyncio.create_task(shop.repository.prune(older_than=self.ALL, limit=10))
                 while not await self.waits_for_a_lock(shop):
                     assert not pruning.done()
@@ -302,6 +302,7 @@ class TestRoom:
         assert await summed(shop.database, "hour") == Counts(succeeded=3, failed=1)
         for _ in range(3):
             await shop.repository.tally(limit=500)
+            await shop.repository.fold_tallies(limit=500)
             assert await summed(shop.database, "hour") == await summed(shop.database, "minute") == Counts()
             assert await summed(shop.database, "day") == Counts(created=4, succeeded=3, failed=1)
             after = await shop.tracker.stats(**window)
@@ -321,7 +322,7 @@ class TestRoom:
                     {"at": at},
                 )
             await tally(shop.database)
-            await shop.repository.tally(limit=500)
+            await shop.repository.fold_tallies(limit=500)
         of_days = await summed(shop.database, "day")
         assert (of_days.succeeded, of_days.failed) == (2, 2)
         async with shop.database.connection() as conn:

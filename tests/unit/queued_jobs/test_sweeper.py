@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from datetime import timedelta
 
 import pytest
 
-import queued_jobs.sweeper
-from queued_jobs import JobMessage, JobStatus, QueuedJob, Sweeper
+from queued_jobs import JobMessage, JobStatus, QueuedJob, Sweeper, expiry
 from queued_jobs.sweeper import SweepReport
 from tests.unit.queued_jobs.conftest import Answer, Demo, World
 
@@ -82,8 +82,8 @@ class TestExpiry:
         world.change(job, finished_at=ago, next_send_at=ago)
         return world.row(job)
 
-    def sweeper(self, world: World, runner: Demo) -> Sweeper:
-        return Sweeper(world.repository, world.queues, world.notifier, runners=[runner])
+    def sweeper(self, world: World, *runners: Demo, limit: int = 500) -> Sweeper:
+        return Sweeper(world.repository, world.queues, world.notifier, runners=runners, limit=limit)
 
     async def test_what_the_result_refers_to_goes_first_and_the_owner_is_told(self, world: World) -> None:
         runner = world.runner(of=Brief)
@@ -109,27 +109,102 @@ class TestExpiry:
         world.change(job, next_send_at=job.created_at - DAY)
         assert (await self.sweeper(world, runner).run_once()).expired == 1
 
-    async def test_a_storage_that_hangs_does_not_hold_the_sweeper_up(
-        self, world: World, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    async def test_a_hook_that_hangs_holds_no_other_up(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
         class Hangs(Brief):
             kind = "demo"
 
             async def on_result_expired(self, job: QueuedJob, result: Answer) -> None:
                 self.discarded.append(result)
-                if len(self.discarded) == 2:
+                while len(self.discarded) % 10 == 2:
+                    with contextlib.suppress(asyncio.CancelledError):
+                        await asyncio.Event().wait()
+
+        monkeypatch.setattr(expiry, "HOOK_TIME", timedelta(seconds=0.3))
+        runner = world.runner(of=Hangs)
+        jobs = [await self.old(world, runner, days=2) for _ in range(40)]
+        async with asyncio.timeout(30):
+            report = await self.sweeper(world, runner, limit=5).run_once()
+        assert (report.expired, report.behind) == (36, ())
+        assert [world.row(job).result is None for job in jobs].count(True) == 36
+
+    async def test_while_a_storage_is_away_few_hooks_are_tried(
+        self, world: World, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        class Hangs(Brief):
+            kind = "demo"
+            tried = 0
+            hangs = True
+
+            async def on_result_expired(self, job: QueuedJob, result: Answer) -> None:
+                type(self).tried += 1
+                if self.hangs:
                     await asyncio.Event().wait()
 
-        monkeypatch.setattr(queued_jobs.sweeper, "_EXPIRY_TIME", 0.3)
-        runner = world.runner(of=Hangs)
-        jobs = [await self.old(world, runner, days=2) for _ in range(4)]
+        class Other(Demo):
+            kind = "other"
+            queue = "other"
+            keep_result = DAY
+
+            async def on_result_expired(self, job: QueuedJob, result: Answer) -> None:
+                self.discarded.append(result)
+
+        monkeypatch.setattr(expiry, "HOOK_TIME", timedelta(seconds=0.1))
+        runner, other = world.runner(of=Hangs), world.runner(of=Other)
+        jobs = [await self.old(world, runner, days=2) for _ in range(300)]
+        for job in jobs[250:]:
+            world.change(job, kind="other", finished_at=job.created_at - 1.5 * DAY)
         async with asyncio.timeout(30):
-            assert (await self.sweeper(world, runner).run_once()).expired == 1
-        assert "3 of 4 old results were not removed in time" in caplog.text
-        assert [world.row(job).result is None for job in jobs].count(True) == 1
+            report = await self.sweeper(world, runner, other, limit=50).run_once()
+        assert (report.expired, report.behind) == (50, ()), "those of the other kind"
+        assert expiry.MAX_FAILURES <= Hangs.tried < expiry.MAX_FAILURES + expiry.MAX_HOOKS
+        assert "after 8 failures in a row" in caplog.text
+        Hangs.hangs = False
         for job in jobs:
             world.change(job, next_send_at=job.created_at - DAY)
-        assert (await self.sweeper(world, runner).run_once()).expired == 3
+        assert (await self.sweeper(world, runner, other, limit=50).run_once()).expired == 250
+
+    async def test_hooks_run_side_by_side(self, world: World) -> None:
+        class Together(Brief):
+            kind = "demo"
+            under_way = 0
+            most = 0
+
+            async def on_result_expired(self, job: QueuedJob, result: Answer) -> None:
+                kind = type(self)
+                kind.under_way += 1
+                kind.most = max(kind.most, kind.under_way)
+                for _ in range(20):
+                    await asyncio.sleep(0)
+                kind.under_way -= 1
+
+        runner = world.runner(of=Together)
+        for _ in range(100):
+            await self.old(world, runner, days=2)
+        assert (await self.sweeper(world, runner).run_once()).expired == 100
+        assert Together.most == expiry.MAX_HOOKS
+
+    async def test_a_sweep_that_is_broken_off_leaves_no_hook_behind(self, world: World) -> None:
+        begun, ended = asyncio.Event(), asyncio.Event()
+
+        class Hangs(Brief):
+            kind = "demo"
+
+            async def on_result_expired(self, job: QueuedJob, result: Answer) -> None:
+                begun.set()
+                try:
+                    await asyncio.Event().wait()
+                finally:
+                    ended.set()
+
+        runner = world.runner(of=Hangs)
+        await self.old(world, runner, days=2)
+        sweep = asyncio.create_task(self.sweeper(world, runner).run_once())
+        await begun.wait()
+        sweep.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await sweep
+        async with asyncio.timeout(30):
+            await ended.wait()
 
     async def test_a_result_of_an_older_shape_expires_too(self, world: World, caplog: pytest.LogCaptureFixture) -> None:
         runner = world.runner(of=Brief)

@@ -1,0 +1,146 @@
+"""Drops results that are kept no longer, after what they refer to."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+from queued_jobs.announcements import announce
+from queued_jobs.duties import Batch
+from queued_jobs.errors import InvalidResult
+from queued_jobs.model import JobKey, QueuedJob
+from queued_jobs.notifier import Notifier
+from queued_jobs.repository import Repository
+from queued_jobs.runner import JobRunner
+
+logger = logging.getLogger(__name__)
+
+#: Hooks under way at once: most of them wait for a storage account.
+MAX_HOOKS = 32
+#: How long one hook may take. Others go on meanwhile.
+HOOK_TIME = timedelta(seconds=10)
+#: For so long one step waits for the hooks that it began.
+STEP_TIME = timedelta(seconds=1)
+#: Hooks of one kind that may fail in a row. The rest of the kind is left to a later sweep then.
+MAX_FAILURES = 8
+
+
+class Expiry:
+    """One sweep's duty to drop old results.
+
+    Hooks run side by side, and those that take long run on while the next batch is begun; `finish` waits for the last.
+    A kind whose hooks keep failing is given up for this sweep. What was taken and not dropped is tried again after an
+    hour.
+    """
+
+    def __init__(
+        self,
+        repository: Repository,
+        notifier: Notifier,
+        runners: Mapping[str, JobRunner[Any, Any]],
+        *,
+        keep: timedelta,
+        limit: int,
+    ) -> None:
+        self._repository = repository
+        self._notifier = notifier
+        self._runners = runners
+        self._keep = keep
+        self._limit = limit
+        self._hooks: set[asyncio.Task[None]] = set()
+        self._removed: list[JobKey] = []
+        self._failures: Counter[str] = Counter()
+        self._left: Counter[str] = Counter()
+
+    async def step(self) -> Batch:
+        """Take a batch and begin its hooks; drop the results whose hooks have ended."""
+        due = await self._repository.expiring(older_than=self._keep, kinds=self._kept(), limit=self._limit)
+        for job in due:
+            runner = self._runners.get(job.kind)
+            if runner is None or runner.result_type is None or not runner._has_expiry_hook:
+                self._removed.append(job.id)
+                continue
+            if len(self._hooks) >= MAX_HOOKS:
+                await self._wait(asyncio.FIRST_COMPLETED)
+            if self._is_given_up(job.kind):
+                self._left[job.kind] += 1
+            else:
+                self._hooks.add(asyncio.create_task(self._call(runner, job)))
+        await self._wait(asyncio.ALL_COMPLETED, STEP_TIME.total_seconds())
+        return Batch(done=await self._drop(), more=len(due) >= self._limit)
+
+    async def finish(self) -> int:
+        """Wait for the hooks under way, drop the last results, and say what is left. Returns how many were dropped."""
+        await self._wait(asyncio.ALL_COMPLETED)
+        for kind, left in self._left.items():
+            logger.warning(
+                "%s: %d old results were not removed, after %d failures in a row; they are tried again in an hour",
+                kind,
+                left,
+                MAX_FAILURES,
+            )
+        return await self._drop()
+
+    def _kept(self) -> dict[str, timedelta]:
+        """Return how long results are kept, by kind: those of a kind that was given up for as long as this sweep."""
+        kept = {
+            kind: min(times)
+            for kind, runner in self._runners.items()
+            if (times := [time for time in (runner.keep_result, runner.keep or self._keep) if time is not None])
+        }
+        return kept | {kind: timedelta.max for kind in self._failures if self._is_given_up(kind)}
+
+    def _is_given_up(self, kind: str) -> bool:
+        return self._failures[kind] >= MAX_FAILURES
+
+    def cancel(self) -> None:
+        """Break off the hooks under way, where the sweep itself is broken off."""
+        for hook in self._hooks:
+            hook.cancel()
+
+    async def _wait(self, until: str, timeout: float | None = None) -> None:
+        if self._hooks:
+            _, self._hooks = await asyncio.wait(self._hooks, return_when=until, timeout=timeout)
+
+    async def _drop(self) -> int:
+        removed, self._removed = self._removed, []
+        dropped = 0
+        for start in range(0, len(removed), self._limit):
+            expired = await self._repository.expire(removed[start : start + self._limit])
+            await announce(self._notifier, *expired)
+            dropped += len(expired)
+        return dropped
+
+    async def _call(self, runner: JobRunner[Any, Any], job: QueuedJob) -> None:
+        # not asyncio.timeout: a hook that swallows its cancellation must not be waited for
+        hook = asyncio.create_task(self._remove(runner, job))
+        try:
+            await asyncio.wait({hook}, timeout=HOOK_TIME.total_seconds())
+        finally:
+            hook.cancel()
+        if not hook.done():
+            logger.warning(
+                "job %s (%s): its old result was not removed in time, so it is tried later", job.id, job.kind
+            )
+        if hook.done() and not hook.cancelled() and hook.result():
+            self._failures[job.kind] = 0
+            self._removed.append(job.id)
+        elif not self._is_given_up(job.kind):
+            self._failures[job.kind] += 1
+
+    async def _remove(self, runner: JobRunner[Any, Any], job: QueuedJob) -> bool:
+        try:
+            await runner.on_result_expired(job, runner.read_result(job))
+        except InvalidResult as exc:
+            # it never will be of this type again, so its own leftovers have to expire by themselves
+            logger.warning("job %s (%s): its old result is of another shape: %s", job.id, job.kind, exc)
+            return True
+        except Exception:
+            # a storage account that is away must not keep other results from expiring
+            logger.exception("job %s (%s): its old result could not be removed, so it is tried later", job.id, job.kind)
+            return False
+        return True

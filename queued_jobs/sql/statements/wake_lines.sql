@@ -1,0 +1,48 @@
+-- For the sweeper: have those sent again who stand in line although there is a place for them, since whoever was to wake them died or
+-- did not reach the database. Looks into at most `n` lines, in the order of kind and key, from the one after (after_kind, after_key).
+-- Returns the last of them, how many there were, and how many jobs were woken. 0 rows: no line is left.
+-- Of a line those are looked at for whom there are places, the oldest that are due, among its first hundred. Where one of them has
+-- its message on its way, or is sent in this sweep anyway, nobody takes that place instead. Kinds that are not given run one at a time.
+-- parked_at stays until the message goes out, so that a late mark of an earlier one counts for nothing, see mark_sent.sql.
+-- Goes from row to row by the whole key of job_line: asked for the oldest of a kind and key, a planner without statistics may walk
+-- through all jobs of the kind, for each line.
+with recursive line as (
+  (select kind, concurrency_key, 1 as number from queued_jobs.job
+   where concurrency_key is not null and parked_at is not null and status in ('pending','retrying')
+     and (kind, concurrency_key) > (%(after_kind)s, %(after_key)s)
+   order by kind, concurrency_key limit 1)
+  union all
+  select further.kind, further.concurrency_key, line.number + 1
+  from line cross join lateral (
+    select j.kind, j.concurrency_key from queued_jobs.job j
+    where j.concurrency_key is not null and j.parked_at is not null and j.status in ('pending','retrying')
+      and (j.kind, j.concurrency_key) > (line.kind, line.concurrency_key)
+    order by j.kind, j.concurrency_key limit 1) further
+  where line.number < %(n)s),
+free as (
+  select line.kind, line.concurrency_key,
+         coalesce(allowed.at_once, 1) - (select count(*) from queued_jobs.job other where other.kind = line.kind
+           and other.concurrency_key = line.concurrency_key and other.status = 'running') as places
+  from line left join unnest(%(kinds)s::text[], %(at_once)s::int[]) as allowed (kind, at_once) using (kind)),
+standing as (
+  select free.kind, free.concurrency_key, '-infinity'::timestamptz as created_at, null::job_key as id, free.places, 0 as steps,
+         false as forgotten
+  from free where free.places > 0
+  union all
+  select standing.kind, standing.concurrency_key, next.created_at, next.id,
+         standing.places - case when next.available_at <= statement_timestamp() then 1 else 0 end, standing.steps + 1,
+         next.available_at <= statement_timestamp() and next.parked_at is not null and next.next_send_at > statement_timestamp()
+  from standing cross join lateral (
+    select j.kind, j.concurrency_key, j.created_at, j.id, j.available_at, j.parked_at, j.next_send_at from queued_jobs.job j
+    where j.concurrency_key is not null and j.status in ('pending','retrying')
+      and (j.kind, j.concurrency_key, j.created_at, j.id)
+        > (standing.kind, standing.concurrency_key, standing.created_at, coalesce(standing.id, %(first_key)s))
+    order by j.kind, j.concurrency_key, j.created_at, j.id limit 1) next
+  where standing.places > 0 and standing.steps < 100
+    and next.kind = standing.kind and next.concurrency_key = standing.concurrency_key),
+held as (  -- still waiting, in words that make no index of waiting jobs look better than the ids
+  select j.id from standing join queued_jobs.job j on j.id = standing.id
+  where standing.forgotten and j.parked_at is not null and j.status <> 'running' and j.finished_at is null for update of j skip locked),
+woken as (
+  update queued_jobs.job j set next_send_at = clock_timestamp() from held where j.id = held.id returning j.id)
+select kind, concurrency_key, number, (select count(*) from woken) as woken from line order by number desc limit 1

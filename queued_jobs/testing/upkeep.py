@@ -1,0 +1,133 @@
+"""What the sweeper does to the store in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+
+from queued_jobs.message import Due, JobMessage
+from queued_jobs.model import JobError, JobKey, JobStatus, QueuedJob
+from queued_jobs.postgres import HOLD, MAX_LOST, STALE
+from queued_jobs.repository import NO_KINDS, NO_LIMITS, Line, LinesSeen
+from queued_jobs.testing.rows import LOOKED_AT, Rows
+
+
+class Upkeep(Rows):
+    """The part of `Repository` that only the sweeper calls."""
+
+    async def wake_lines(
+        self, *, at_once: Mapping[str, int] = NO_LIMITS, after: Line | None = None, limit: int
+    ) -> LinesSeen:
+        now = self.clock()
+        lines = {(job.kind, job.concurrency_key): job for job in self._all_waiting() if job.parked_at}
+        found = sorted((kind, key) for kind, key in lines if key is not None and (kind, key) > (after or ("", "")))[
+            :limit
+        ]
+        woken = 0
+        for line in found:
+            sharing = [job for job in self._sharing(lines[line])[:LOOKED_AT] if job.available_at <= now]
+            for job in sharing[: max(0, at_once.get(line[0], 1) - len(self._running(lines[line])))]:
+                if job.parked_at and job.next_send_at > now:
+                    self._set(job, next_send_at=now)
+                    woken += 1
+        return LinesSeen(woken=woken, last=found[-1] if len(found) == limit else None)
+
+    async def follow_ups(self, *, limit: int) -> list[QueuedJob]:
+        return self._follow_up(lambda held: True, self.clock())
+
+    async def unsent(self, *, limit: int) -> list[Due]:
+        now = self.clock()
+        owed = [job for job in self._all_waiting() if job.sent_gen < job.dispatch_gen and job.next_send_at <= now]
+        for job in owed[:limit]:
+            self._set(job, next_send_at=now + HOLD, parked_at=None)
+        return [
+            Due(message=JobMessage.of(job), queue=job.queue, delay=max(timedelta(), job.available_at - now))
+            for job in owed[:limit]
+        ]
+
+    async def rescue(self, *, limit: int) -> list[QueuedJob]:
+        now = self.clock()
+        rescued: list[QueuedJob] = []
+        for job in [job for job in self.jobs.values() if job.status is JobStatus.RUNNING]:
+            lost = job.lease_until is not None and job.lease_until < now
+            late = job.deadline_at is not None and job.deadline_at < now
+            if (lost or late) and len(rescued) < limit:
+                rescued.append(self._rescued(job, worker_lost=lost))
+        return rescued
+
+    async def resend_silent(self, *, limit: int) -> int:
+        now = self.clock()
+        silent = [
+            job
+            for job in self._all_waiting()
+            if job.sent_gen >= job.dispatch_gen
+            and max(job.available_at, job.next_send_at) < now - STALE * 2 ** min(job.resend_count, 6)
+        ]
+        for job in silent[:limit]:
+            self._set(job, sent_gen=job.dispatch_gen - 1, resend_count=job.resend_count + 1, next_send_at=now)
+        return len(silent[:limit])
+
+    async def expiring(
+        self, *, older_than: timedelta, kinds: Mapping[str, timedelta] = NO_KINDS, limit: int
+    ) -> list[QueuedJob]:
+        now = self.clock()
+        old = [
+            job
+            for job in self.jobs.values()
+            if job.result is not None and job.next_send_at < now and self._is_kept_no_longer(job, older_than, kinds)
+        ]
+        return [self._set(job, next_send_at=now + timedelta(hours=1)) for job in old[:limit]]
+
+    async def expire(self, ids: Sequence[JobKey]) -> list[QueuedJob]:
+        found = [job for key in ids if (job := self.jobs.get(key)) is not None and job.result is not None]
+        return [self._changed(job, result=None, expired_at=self.clock()) for job in found]
+
+    async def prune(self, *, older_than: timedelta, kinds: Mapping[str, timedelta] = NO_KINDS, limit: int) -> int:
+        old = [
+            job.id
+            for job in self.jobs.values()
+            if job.result is None and self._is_kept_no_longer(job, older_than, kinds)
+        ]
+        for key in old[:limit]:
+            del self.jobs[key]
+            self.attempts.pop(key, None)
+        return len(old[:limit])
+
+    async def prune_notes(self, *, older_than: timedelta, limit: int) -> int:
+        """Delete nothing: what is rejected is for the test to look at, and uses are not kept here."""
+        return 0
+
+    async def queue_ages(self) -> dict[str, timedelta]:
+        now = self.clock()
+        oldest: dict[str, datetime] = {}
+        for job in self._all_waiting():
+            if job.available_at <= now and job.parked_at is None:
+                oldest[job.queue] = min(job.available_at, oldest.get(job.queue, now))
+        return {queue: now - since for queue, since in oldest.items()}
+
+    async def tally(self, *, limit: int) -> int:
+        """Count nothing: the statistics are read from Postgres only."""
+        return 0
+
+    async def fold_tallies(self, *, limit: int) -> int:
+        """Fold nothing, see `tally`."""
+        return 0
+
+    def _rescued(self, job: QueuedJob, *, worker_lost: bool) -> QueuedJob:
+        lost_count = job.lost_count + worker_lost
+        exhausted = job.attempt >= job.max_attempts
+        status = JobStatus.RETRYING
+        if worker_lost and (lost_count >= MAX_LOST or exhausted):
+            status = JobStatus.ABORTED
+        elif exhausted:
+            status = JobStatus.FAILED
+        if job.cancel_requested:
+            status = JobStatus.CANCELLED
+        if worker_lost:
+            text = f"Its worker stopped without a word during attempt {job.attempt}."
+            error, outcome = JobError(type="worker-lost", message=text), "lost"
+        else:
+            text = f"Attempt {job.attempt} took longer than it is allowed to."
+            error, outcome = JobError(type="timeout", message=text), "timeout"
+        self._close_attempt(job, outcome, None)
+        return self._again(job, status, None, error=error, lost_count=lost_count)
