@@ -10,11 +10,12 @@ from typing import Any, Final
 import pulumi
 from pulumi.runtime.config import CONFIG, get_config_env
 
-from infra.forms import is_email, is_public_ipv4
+from infra.forms import is_public_ipv4, why_no_email, why_no_origin
 from queued_jobs.addresses import is_address, names_no_tenant
 from queued_jobs.redact import masked
 
-_ORIGIN: Final = re.compile(r"https://[a-z0-9.-]+(:\d{1,5})?")
+#: Of Pulumi itself and of the providers that the program uses.
+_OTHER_NAMESPACES: Final = ("azure-native", "pulumi", "random")
 
 
 class ConfigError(pulumi.RunError):
@@ -89,17 +90,24 @@ class SettingsReader:
         return value
 
     def emails(self, key: str) -> tuple[str, ...]:
-        values = self.thing(key, 'set a list, as ["ops@example.com"]') or []
-        if not isinstance(values, list) or not all(isinstance(value, str) and is_email(value) for value in values):
-            self.refuse(key, "is no list of mail addresses", 'set one, as ["ops@example.com"]')
-            return ()
-        return tuple(values)
+        remedy = 'set a list, as ["ops@example.com"]'
+        return self._list(key, "is no list of mail addresses", why_no_email, remedy)
 
     def origins(self, key: str) -> tuple[str, ...]:
         remedy = 'set a list of exact origins, as ["https://intranet.example.com"]'
+        reason = "is no list of exact https origins, so pages of strangers could call the API"
+        return self._list(key, reason, why_no_origin, remedy)
+
+    def _list(self, key: str, reason: str, why_not: Callable[[str], str | None], remedy: str) -> tuple[str, ...]:
+        """Return the texts of a list. What keeps each of the others from being one of them is told at once."""
         values = self.thing(key, remedy) or []
-        if not isinstance(values, list) or not all(isinstance(one, str) and _ORIGIN.fullmatch(one) for one in values):
-            self.refuse(key, "is no list of exact https origins, so pages of strangers could call the API", remedy)
+        if not isinstance(values, list):
+            self.refuse(key, reason, remedy)
+            return ()
+        problems = {str(one): why_not(one) if isinstance(one, str) else "is no text" for one in values}
+        told = [f"{masked(one)!r} {why}" for one, why in problems.items() if why]
+        if told:
+            self.refuse(key, f"{reason}: {', '.join(told)}", remedy)
             return ()
         return tuple(values)
 
@@ -117,7 +125,10 @@ class SettingsReader:
         given = {key.removeprefix(prefix) for key in everything if key.startswith(prefix)}
         for key in sorted(everything):
             namespace, _, name = key.partition(":")
-            if namespace != self._config.name and difflib.get_close_matches(namespace, [self._config.name]):
+            if namespace in (self._config.name, *_OTHER_NAMESPACES):
+                continue
+            # such as those of the template, in a project that has another name
+            if name in self._known or difflib.get_close_matches(namespace, [self._config.name]):
                 self.refuse(key, "is not read, so it would change nothing", f"write it as {prefix}{name}")
         for key in sorted(given - self._known):
             close = difflib.get_close_matches(key, self._known, n=1)
