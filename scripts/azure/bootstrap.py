@@ -17,8 +17,8 @@ from scripts.azure.cli import AzureCli, AzureError
 from scripts.azure.directory import ensure_application, ensure_federation, ensure_group
 from scripts.azure.github import ENVIRONMENT, ISSUER, GitHubError, Repository, Subjects, find_subjects
 from scripts.azure.sign_in import SCOPE, ensure_api, ensure_page, ensure_trust, ensure_user_role
+from scripts.project import PROJECT, key
 
-PROJECT: Final = "queued-jobs"
 PROVIDERS: Final = (
     "Microsoft.App",
     "Microsoft.AlertsManagement",
@@ -254,15 +254,15 @@ def _only_our_roles() -> str:
 def _stack_file(tenant: str, options: argparse.Namespace, group: str, group_id: str, *, api: str, page: str) -> str:
     config = {
         "azure-native:location": options.location,
-        f"{PROJECT}:profile": "prod",
-        f"{PROJECT}:authMode": "oidc",
-        f"{PROJECT}:oidcIssuer": f"https://login.microsoftonline.com/{tenant}/v2.0",
-        f"{PROJECT}:oidcAudience": api,
-        f"{PROJECT}:oidcClientId": page,
-        f"{PROJECT}:oidcScope": f"openid profile offline_access api://{api}/{SCOPE}",
-        f"{PROJECT}:databaseAdminName": group,
-        f"{PROJECT}:databaseAdminObjectId": group_id,
-        f"{PROJECT}:databaseAdminType": "Group",
+        key("profile"): "prod",
+        key("authMode"): "oidc",
+        key("oidcIssuer"): f"https://login.microsoftonline.com/{tenant}/v2.0",
+        key("oidcAudience"): api,
+        key("oidcClientId"): page,
+        key("oidcScope"): f"openid profile offline_access api://{api}/{SCOPE}",
+        key("databaseAdminName"): group,
+        key("databaseAdminObjectId"): group_id,
+        key("databaseAdminType"): "Group",
     }
     return "\n".join(["config:", *(f"  {key}: {value}" for key, value in config.items())])
 

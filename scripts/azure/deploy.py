@@ -15,6 +15,7 @@ from scripts.azure.arguments import NONE, email, public_ipv4, region, stack_name
 from scripts.azure.cli import AzureError
 from scripts.azure.prerequisites import Deployer, Unprepared, check_region, find_deployer
 from scripts.azure.stack import DeployedStack, StackFailed
+from scripts.project import key
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 #: In the sample stacks, and never yours.
@@ -67,7 +68,7 @@ def _parser() -> argparse.ArgumentParser:
 def _configure(stack: DeployedStack, options: argparse.Namespace, deployer: Deployer) -> None:
     """Settle what the stack does not know yet. What it knows is not asked again."""
     known = stack.config()
-    is_new = known.get("queued-jobs:databaseAdminObjectId", NOBODY) == NOBODY
+    is_new = known.get(key("databaseAdminObjectId"), NOBODY) == NOBODY
     values: dict[str, str] = {}
     lists: dict[str, list[str]] = {}
     location = options.location or (not is_new and known.get("azure-native:location")) or ""
@@ -78,31 +79,31 @@ def _configure(stack: DeployedStack, options: argparse.Namespace, deployer: Depl
         values["azure-native:location"] = location
     if is_new:
         values |= {
-            "queued-jobs:databaseAdminName": deployer.name,
-            "queued-jobs:databaseAdminObjectId": deployer.object_id,
-            "queued-jobs:databaseAdminType": "User",
-            "queued-jobs:workbook": "true",
+            key("databaseAdminName"): deployer.name,
+            key("databaseAdminObjectId"): deployer.object_id,
+            key("databaseAdminType"): "User",
+            key("workbook"): "true",
         }
     address = options.deployer_ip
     if address is None and is_new:
         hint = "Your IPv4 address as the internet sees it, for the database's firewall (- in Azure's own shell)"
         address = _ask("--deployer-ip", hint, NONE, public_ipv4)
     if address not in (None, NONE):
-        values["queued-jobs:deployerIp"] = address
+        values[key("deployerIp")] = address
     mail = options.email
-    if mail is None and is_new and not known.get("queued-jobs:alertEmails"):
+    if mail is None and is_new and not known.get(key("alertEmails")):
         mail = _ask("--email", "Who hears of alerts (- for nobody)", NONE, email)
     if mail not in (None, NONE):
-        lists["queued-jobs:alertEmails"] = [mail]
-    _refuse_samples({key: value for key, value in known.items() if key not in {*values, *lists}})
+        lists[key("alertEmails")] = [mail]
+    _refuse_samples({name: value for name, value in known.items() if name not in {*values, *lists}})
     stack.configure(values, lists)
 
 
 def _refuse_samples(config: Mapping[str, Any]) -> None:
     """Raise `Unprepared` where the stack is still that of the sample file."""
     found = [
-        f"{key}: {sample} is the sample's; set your own with pulumi config set, or in the stack's file."
-        for key, value in config.items()
+        f"{name}: {sample} is the sample's; set your own with pulumi config set, or in the stack's file."
+        for name, value in config.items()
         for sample in _SAMPLES
         if sample in str(value)
     ]

@@ -6,11 +6,10 @@ import re
 import shutil
 import subprocess
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 from scripts.azure.cli import AzureCli, AzureError
-
-_OLDEST_PULUMI: Final = (3, 200)
+from scripts.project import OLDEST_PULUMI
 
 
 class Unprepared(Exception):
@@ -61,7 +60,7 @@ def _pulumi_problems() -> list[str]:
         return ["Pulumi: there is no pulumi on PATH. Install it: https://www.pulumi.com/docs/iac/download-install/"]
     said = subprocess.run(["pulumi", "version"], capture_output=True, text=True, check=False).stdout
     found = re.match(r"v(\d+)\.(\d+)", said)
-    if found is None or (int(found[1]), int(found[2])) < _OLDEST_PULUMI:
-        oldest = ".".join(map(str, _OLDEST_PULUMI))
+    if found is None or (int(found[1]), int(found[2])) < OLDEST_PULUMI:
+        oldest = ".".join(map(str, OLDEST_PULUMI))
         return [f"Pulumi: {said.strip() or 'no version'} is too old. Install v{oldest} or newer."]
     return []

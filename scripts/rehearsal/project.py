@@ -9,6 +9,7 @@ from typing import Any
 import yaml  # type: ignore[import-untyped]
 
 from scripts.local.errors import LocalRunError
+from scripts.project import key
 
 ROOT = Path(__file__).resolve().parents[2]
 _FILES = ("Pulumi.yaml", "Pulumi.dev.yaml", "Pulumi.prod.yaml", "pyproject.toml")
@@ -62,15 +63,15 @@ class Project:
     @property
     def database_admin(self) -> str:
         """Who deploys, as the configuration of the stack has it. Raises `NoStack` where it has nobody."""
-        name = self._config().get("queued-jobs:databaseAdminName")
+        name = self._config().get(key("databaseAdminName"))
         if not name:
-            raise NoStack("Pulumi.dev.yaml has no queued-jobs:databaseAdminName: set it, the sample's will do here")
+            raise NoStack(f"Pulumi.dev.yaml has no {key('databaseAdminName')}: set it, the sample's will do here")
         return str(name)
 
     def configure(self, *, scm_url: str, postgres_port: int, settings: dict[str, Any]) -> None:
         """Point the stack at this machine, and set these keys."""
-        config = self._config() | {f"queued-jobs:{name}": value for name, value in settings.items()}
-        config["queued-jobs:rehearsal"] = {
+        config = self._config() | {key(name): value for name, value in settings.items()}
+        config[key("rehearsal")] = {
             "scmUrl": scm_url,
             "postgresHost": "127.0.0.1",
             "postgresPort": postgres_port,

@@ -16,6 +16,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from scripts.project import OLDEST_PULUMI
+
 FOLDER = Path(__file__).resolve().parent
 MODULE = FOLDER / "engine"
 LANGUAGE_HOST = FOLDER / "plugins" / "language"
@@ -23,7 +25,6 @@ PROGRAM = "github.com/pulumi/pulumi/pkg/v3/cmd/pulumi"
 SDK = "github.com/pulumi/pulumi/sdk/v3"
 #: Beside the engine, from the same release: what starts Python programs, and what runs dynamic resources.
 HELPERS = ("python/cmd/pulumi-language-python-exec", "python/dist/pulumi-resource-pulumi-python")
-OLDEST_ENGINE = (3, 270)  # as the SDK that the project asks for
 OLDEST_GO = (1, 21)  # older ones cannot fetch the tool chain that the engine asks for
 _USUAL_GO = Path("/usr/local/go/bin/go")
 
@@ -60,9 +61,9 @@ def find(say: Say, environment: Mapping[str, str] = os.environ) -> Engine | None
     installed = shutil.which("pulumi", path=environment.get("PATH"))
     if installed is not None:
         version = _version(Path(installed))
-        if _numbers(version) >= OLDEST_ENGINE:
+        if _numbers(version) >= OLDEST_PULUMI:
             return Engine(program=Path(installed), version=version, path=(Path(installed).parent, LANGUAGE_HOST))
-        say(f"passes over {installed}: it is {version}, and {'.'.join(map(str, OLDEST_ENGINE))} is needed")
+        say(f"passes over {installed}: it is {version}, and {'.'.join(map(str, OLDEST_PULUMI))} is needed")
     folder = cache_folder(environment)
     return _built(folder) if (folder / "pulumi").exists() else None
 
@@ -134,7 +135,7 @@ def _find_go(environment: Mapping[str, str]) -> Path:
             return go
         reasons.append(f"{go} is {answer.stdout.strip() or 'broken'}")
     raise EngineMissing(
-        f"There is neither pulumi {'.'.join(map(str, OLDEST_ENGINE))} or newer on PATH, nor a Go tool chain "
+        f"There is neither pulumi {'.'.join(map(str, OLDEST_PULUMI))} or newer on PATH, nor a Go tool chain "
         f"to build it with ({'; '.join(reasons) or 'no go on PATH'}). Install pulumi, or Go "
         f"{'.'.join(map(str, OLDEST_GO))} or newer (that of Debian 12 is too old) in /usr/local/go or on PATH."
     )

@@ -33,7 +33,7 @@ class Machine:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._file = folder / "pulumi.json"
-        self.change(version="v3.259.0", logged_in=True, by_invite=True, up=0, config=SAMPLE, log=[])
+        self.change(version="v3.270.0", logged_in=True, by_invite=True, up=0, config=SAMPLE, log=[])
         self.smoke = folder / "smoke"
         self.smoke_ends_with(0)
 
@@ -122,7 +122,7 @@ def test_all_that_is_missing_is_told_at_once(
 @pytest.mark.parametrize(
     ("change", "arguments", "says"),
     [
-        ({"version": "v3.100.0"}, ANSWERS, "too old"),
+        ({"version": "v3.269.9"}, ANSWERS, "Install v3.270 or newer"),
         ({}, [*ANSWERS[2:], "--location", "atlantis"], "'atlantis' has no Flex Consumption plan"),
         ({}, ["--yes", "--location", "westeurope"], "Give --deployer-ip"),
         ({"up": 255}, ANSWERS, "Running it again is safe"),
