@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Final
 
 #: What the function app runs on. The app's runtime, the packages and their shared objects all follow from these two.
-PYTHON_VERSION: Final = "3.12"
+PYTHON_VERSION: Final = "3.13"
 PLATFORM: Final = "x86_64-manylinux_2_28"
 
 ROOT: Final = Path(__file__).resolve().parents[1]

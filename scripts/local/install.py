@@ -1,27 +1,25 @@
-# ruff: noqa: I002 - older Pythons must get as far as the message below, and that import stops them
+# ruff: noqa: I002 - older Pythons must get as far as the search for a newer one, and that import stops them
 """Installs what the local run (or the tests) need: Python packages into .venv, Azurite into scripts/local/node_modules.
 
     python3 scripts/local/install.py local|test [MODULE [ARGUMENT ...]]
 
-Needs nothing but Python's standard library. With a module it then becomes that program, run in .venv. Does nothing when
-all is in place; repairs what an interrupted run left. The profile test includes local.
+Needs nothing but Python's standard library; a Python that is too old looks for a newer one with find_python.py. With a
+module it then becomes that program, run in .venv. Does nothing when all is in place; repairs what an interrupted run
+left. The profile test includes local.
 """
 
+import os
 import sys
 
-if sys.version_info < (3, 11):  # noqa: UP036
-    sys.exit(
-        f"Python 3.11 or newer is needed, and {sys.executable} is Python {sys.version_info[0]}.{sys.version_info[1]}. "
-        "Install a newer one (Debian, Ubuntu: apt-get install python3; macOS: brew install python) "
-        "and put it first on PATH as python3."
-    )
+if sys.version_info < (3, 13):
+    _search = os.path.join(os.path.dirname(os.path.abspath(__file__)), "find_python.py")
+    os.execv(sys.executable, [sys.executable, _search] + sys.argv[1:])  # noqa: RUF005, S606
 
 import contextlib
 import fcntl
 import hashlib
 import importlib.util
 import json
-import os
 import shutil
 import subprocess
 import time
@@ -147,7 +145,7 @@ def _install_python(profile: str) -> None:
 
 def _venv_works() -> bool:
     """Tell whether .venv can be used: whole, at its place, its interpreter still there and new enough."""
-    probe = "import pip, sys; sys.exit(sys.version_info < (3, 11))"
+    probe = "import pip, sys; sys.exit(sys.version_info < (3, 13))"
     with contextlib.suppress(OSError):
         return subprocess.run([PYTHON, "-c", probe], capture_output=True, check=False).returncode == 0
     return False

@@ -1,4 +1,4 @@
-"""When the installer does nothing, when it installs, and what it says on a Python that is too old."""
+"""When the installer does nothing, when it installs, and when it needs another Python."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.local import install
+from scripts.local import find_python, install
 
 SOURCE = Path(install.__file__)
 
@@ -19,7 +19,7 @@ SOURCE = Path(install.__file__)
 @pytest.fixture
 def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A checkout in which the profile local has been installed, with the Node.js from PyPI."""
-    interpreter = tmp_path / "python3.11"
+    interpreter = tmp_path / "python3.13"
     interpreter.touch(mode=0o755)
     for name, folder in {
         "VENV": ".venv",
@@ -69,7 +69,7 @@ def test_what_is_gone_is_noticed(checkout: Path, path: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["locks/local.txt", "locks/test.txt", "locks/node.txt", "npm/package-lock.json", "python3.11"]
+    "path", ["locks/local.txt", "locks/test.txt", "locks/node.txt", "npm/package-lock.json", "python3.13"]
 )
 def test_what_has_changed_is_noticed(checkout: Path, path: str) -> None:
     with (checkout / path).open("a") as file:
@@ -151,15 +151,24 @@ def test_an_unknown_profile_is_refused() -> None:
     assert "usage: install.py local|test" in finished.stderr
 
 
-def test_an_old_python_can_read_the_file() -> None:
-    ast.parse(SOURCE.read_text(), feature_version=(3, 6))
-    assert "from __future__" not in SOURCE.read_text()
+@pytest.mark.parametrize("program", ["install.py", "find_python.py"])
+def test_an_old_python_can_read_the_file(program: str) -> None:
+    source = SOURCE.with_name(program).read_text()
+    ast.parse(source, feature_version=(3, 6))
+    assert "from __future__" not in source
 
 
-def test_an_old_python_gets_a_clear_answer() -> None:
-    pretend = "import runpy, sys; sys.version_info = (3, 9, 18); runpy.run_path(sys.argv[1], run_name='__main__')"
-    finished = subprocess.run([sys.executable, "-c", pretend, SOURCE], capture_output=True, text=True, check=False)
-    assert finished.returncode == 1
-    assert "Python 3.11 or newer is needed" in finished.stderr
-    assert "is Python 3.9" in finished.stderr
-    assert "Traceback" not in finished.stderr
+def test_an_old_python_starts_the_search_for_a_newer_one(tmp_path: Path) -> None:
+    shutil.copy(SOURCE, tmp_path)
+    (tmp_path / "find_python.py").write_text("import sys; print(sys.argv[1:])")
+    pretend = (
+        "import runpy, sys; sys.version_info = (3, 12, 9); del sys.argv[0]\n"
+        "runpy.run_path(sys.argv[0], run_name='__main__')"
+    )
+    command = [sys.executable, "-c", pretend, tmp_path / SOURCE.name, "local", "a.module", "--once"]
+    finished = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert finished.stdout == "['local', 'a.module', '--once']\n"
+
+
+def test_search_and_installer_use_one_version_of_uv() -> None:
+    assert find_python.UV == install.UV
