@@ -63,7 +63,8 @@ def _parser() -> argparse.ArgumentParser:
         "--host",
         choices=("local", "func"),
         default="local",
-        help="what runs the function app: our own host (default), or func of Azure Functions Core Tools",
+        help="what runs the function app: this repository's emulator of the host around Microsoft's worker (default), "
+        "or func of Azure Functions Core Tools",
     )
     return parser
 

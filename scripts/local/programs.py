@@ -50,7 +50,7 @@ class HubServer(Server):
 
 
 class HostServer(Server):
-    """The function app in the local functions host. `settings` is called at each start."""
+    """The function app in Microsoft's worker and the emulator of its host. `settings` is called at each start."""
 
     def __init__(self, settings: Settings, *, port: int | None = None, emit: Emit = discard) -> None:
         super().__init__("host", ports_needed=1, port=port, emit=emit)

@@ -1,3 +1,3 @@
-"""A local stand-in for the Azure Functions host: runs one Python v2 function app, as strictly as the real one does."""
+"""A local emulator of the Azure Functions host around Microsoft's own Python worker, for one Python v2 function app."""
 
 from __future__ import annotations

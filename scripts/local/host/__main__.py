@@ -30,7 +30,7 @@ async def _run(host: Host) -> None:
     try:
         await host.run()
     except HostError as error:
-        log.error("%s", error, exc_info=error.__cause__)
+        log.error("%s", error, exc_info=error.__cause__, extra={"stack_trace": getattr(error, "stack_trace", "")})
         leave(1)
     leave(0)  # from within, because the end of asyncio.run waits for the threads that the app has started
 

@@ -16,14 +16,15 @@ from typing import Any, NoReturn
 
 import uvicorn
 
-from scripts.local.host.errors import HostError
+from scripts.local.host.errors import HostError, WorkerEnded
+from scripts.local.host.functions import QUEUE_TRIGGER, TIMER_TRIGGER, read_functions
 from scripts.local.host.http import HttpFrontEnd
-from scripts.local.host.index import QUEUE_TRIGGER, TIMER_TRIGGER, load_functions
 from scripts.local.host.invoke import CANCEL_GRACE, Invoker
 from scripts.local.host.queues import LEASE, QueueListener
 from scripts.local.host.settings import apply_local_settings, load_host_settings
 from scripts.local.host.storage import QueueStorage
 from scripts.local.host.timers import TimerListener
+from scripts.local.host.worker import Worker
 
 log = logging.getLogger("host")
 
@@ -47,16 +48,23 @@ class Host:
         self._stopping = asyncio.Event()
 
     async def run(self) -> None:
-        """Index the app, serve until SIGTERM or SIGINT, then drain; raises HostError where the app cannot be started.
+        """Have the worker index the app, serve until SIGTERM or SIGINT, then drain.
+
+        Raises HostError where the app cannot be started, and WorkerEnded, after the drain, where a function ends the
+        worker: the real host starts another one, this one ends.
 
         Draining means: no more polling and no new connections, running invocations may end until the deadline, then
         they are cancelled and get a short grace to clean up. A second signal ends the process at once.
         """
         apply_local_settings(self._app_dir)
         settings = load_host_settings(self._app_dir)
-        functions = load_functions(self._app_dir)
+        worker = Worker()
+        indexed = await worker.start(self._app_dir)
+        if not indexed:
+            raise HostError(f"the worker finds no functions in {self._app_dir}: write some into its function_app.py")
+        functions = read_functions(indexed)
         storage = QueueStorage(base64_messages=settings.queues.base64)
-        invoker = Invoker(app_dir=self._app_dir, timeout=settings.function_timeout, write_output=storage.write_output)
+        invoker = Invoker(worker, timeout=settings.function_timeout, write_output=storage.write_output)
         front_end = HttpFrontEnd(functions, route_prefix=settings.route_prefix, invoker=invoker)
         listeners = [
             QueueListener(f, storage=storage, settings=settings.queues, invoker=invoker, lease=self._lease)
@@ -72,17 +80,26 @@ class Host:
             *(_named(f"listener of queue {listener.name}", listener.run(self._stopping)) for listener in listeners),
             *(_named(f"timer {timer.name}", timer.run(self._stopping)) for timer in timers),
         ]
-        stopped = asyncio.create_task(self._stopping.wait())
+        ended = asyncio.create_task(self._end(invoker.worker_ended))
         await self._first_of(asyncio.create_task(server.ready.wait()), serving, *work)
         names = ", ".join(function.name for function in functions) or "none"
+        print(f"{worker.name} runs the functions; this host around it is an emulator", flush=True)
         print(f"host ready on http://{self._address}:{listening.getsockname()[1]}, functions: {names}", flush=True)
-        await self._first_of(stopped, serving, *work)
+        await self._first_of(ended, serving, *work)
         log.info("stopping: no new work, %g s for the running invocations", self._drain.total_seconds())
         server.should_exit = True
         await self._drained({*work, _named("invocations", invoker.wait_until_idle())}, invoker)
         # answers are on their way by now; a client that never finishes its request is not waited for
         await asyncio.wait({serving, _named("storage clients", storage.close())}, timeout=_FLUSH.total_seconds())
         log.info("stopped")
+        if invoker.worker_ended.is_set():
+            raise WorkerEnded("a function has ended the worker, which Azure would start again: this host ends with it")
+
+    async def _end(self, worker_ended: asyncio.Event) -> None:
+        """Wait for the end: a signal, or a function that has ended the worker."""
+        ends = [asyncio.create_task(event.wait()) for event in (self._stopping, worker_ended)]
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        self._stopping.set()
 
     async def _first_of(self, expected: asyncio.Task[Any], *work: asyncio.Task[None]) -> None:
         """Wait for the expected task; raises HostError where work that ends only on a stop has ended before."""

@@ -11,20 +11,20 @@ import re
 import time
 import uuid
 from collections.abc import Iterable
-from typing import Any
+from datetime import UTC, datetime
 from urllib.parse import unquote_to_bytes
 
-from azure.functions.http import HttpRequest, HttpResponseConverter
-from azure.functions.queue import QueueMessage
-from azure.functions.timer import TimerRequest
+from azure.storage.queue import QueueMessage
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from scripts.local.host.errors import InvocationError, SettingsError
-from scripts.local.host.index import HTTP_TRIGGER, QUEUE_TRIGGER, IndexedFunction
+from scripts.local.host.functions import HTTP_TRIGGER, QUEUE_TRIGGER, Function
 from scripts.local.host.invoke import Invoker
+from scripts.local.host.response import make_response
 from scripts.local.host.routes import Route, is_reserved, make_route
+from scripts.local.host.trigger_data import from_message, from_request, from_timer
 
 log = logging.getLogger("host.http")
 
@@ -33,18 +33,14 @@ KEY_SETTING = "FUNCTIONS_HOST_KEY"
 HOME_PAGE_SETTING = "AzureWebJobsDisableHomepage"
 BODY_LIMIT_SETTING = "FUNCTIONS_REQUEST_BODY_SIZE_LIMIT"
 DEFAULT_BODY_LIMIT = 104_857_600
-# only the platform may set these; without its authentication in front they can only be forged
-_PLATFORM_HEADERS = ("x-ms-client-principal", "x-ms-token-")
 _HOST = re.compile(r"(?:\[[0-9a-fA-F:.]+\]|[\w.-]+|)(?::(?P<port>[0-9]{1,5}))?", re.ASCII)
 _LAST_PORT = 65_535
-# the server frames the buffered body itself
-_FRAMING_HEADERS = ("content-length", "transfer-encoding", "connection")
 
 
 class HttpFrontEnd:
     """Answers requests by calling HTTP functions; raises HostError at once where a route cannot be registered."""
 
-    def __init__(self, functions: Iterable[IndexedFunction], *, route_prefix: str, invoker: Invoker) -> None:
+    def __init__(self, functions: Iterable[Function], *, route_prefix: str, invoker: Invoker) -> None:
         self._functions = {function.name.lower(): function for function in functions}
         http_functions = [f for f in self._functions.values() if f.trigger_type == HTTP_TRIGGER]
         self._routes = sorted(
@@ -81,25 +77,16 @@ class HttpFrontEnd:
         body = await self._read_body(request)
         if body is None:
             return Response(status_code=413)
-        argument = HttpRequest(
-            method=request.method,
-            url=_url(request),
-            headers=_joined(request.headers.items(), drop=_PLATFORM_HEADERS),
-            params=_joined(request.query_params.multi_items()),
-            route_params=parameters,
-            body_type="bytes",
-            body=body,
-        )
         try:
             result = await self._invoker.invoke(
                 route.function,
-                argument,
+                from_request(request, route=parameters, body=body),
                 detail=f"{request.method} {path}",
                 trace_parent=request.headers.get("traceparent"),
             )
         except InvocationError:  # logged there; the caller learns no more than that
             return Response(status_code=500)
-        return _response(result, is_head=request.method == "HEAD")
+        return make_response(result, is_head=request.method == "HEAD")
 
     def _find(self, method: str, path: str) -> tuple[Route | None, dict[str, str]]:
         for route in self._routes:
@@ -181,12 +168,14 @@ class HttpFrontEnd:
         task.add_done_callback(self._admin_invocations.discard)
         return Response(status_code=202)
 
-    async def _invoke_quietly(self, function: IndexedFunction, text: str) -> None:
-        argument: Any = TimerRequest(past_due=False)
+    async def _invoke_quietly(self, function: Function, text: str) -> None:
+        data = from_timer(last=None, following=datetime.now(UTC))
         if function.trigger_type == QUEUE_TRIGGER:
-            argument = QueueMessage(id=str(uuid.uuid4()), body=text, dequeue_count=1)  # type: ignore[no-untyped-call]
+            message = QueueMessage()
+            message.id, message.dequeue_count = str(uuid.uuid4()), 1
+            data = from_message(function, message, text.encode())
         try:
-            await self._invoker.invoke(function, argument, detail="called by /admin")
+            await self._invoker.invoke(function, data, detail="called by /admin")
         except InvocationError as error:
             log.info("the call of %s by /admin has failed: %s", function.name, error)
 
@@ -208,37 +197,3 @@ def _is_well_formed(request: Request) -> bool:
         return False
     host = _HOST.fullmatch(request.headers.get("host", ""))
     return host is not None and int(host["port"] or 0) <= _LAST_PORT
-
-
-def _url(request: Request) -> str:
-    """The URL as it was asked for: the path stays percent-encoded, azure-functions decodes it once."""
-    host, port = request.scope["server"]
-    authority = request.headers.get("host") or f"{host}:{port}"
-    query = request.scope["query_string"].decode("latin-1")
-    path = request.scope["raw_path"].decode("latin-1")
-    return f"{request.scope['scheme']}://{authority}{path}" + (f"?{query}" if query else "")
-
-
-def _joined(pairs: Iterable[tuple[str, str]], drop: tuple[str, ...] = ()) -> dict[str, str]:
-    """One value per name, as functions see it: repeated ones are joined by commas."""
-    values: dict[str, str] = {}
-    for name, value in pairs:
-        if not (drop and name.startswith(drop)):
-            values[name] = f"{values[name]},{value}" if name in values else value
-    return values
-
-
-def _response(result: Any, *, is_head: bool) -> Response:
-    if result is None:
-        return Response(status_code=204)
-    encoded = HttpResponseConverter.encode(result, expected_type=None)
-    if encoded.type == "string":
-        return Response(encoded.value, media_type="text/plain")
-    response = Response(encoded.value["body"].value, status_code=int(encoded.value["status_code"].value))
-    for name, value in encoded.value["headers"].items():
-        if name.lower() not in _FRAMING_HEADERS or (is_head and name.lower() == "content-length"):
-            response.headers[name] = value.value
-    for cookies in encoded.value["cookies"] or ():
-        for cookie in cookies.values():
-            response.headers.append("set-cookie", cookie.OutputString())
-    return response

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import contextvars
 import logging
 import re
 import sys
 
-#: The id of the invocation that runs in this context; None outside of one.
-current_invocation: contextvars.ContextVar[str | None] = contextvars.ContextVar("current_invocation", default=None)
+from azure_functions_runtime import invocation_id_cv
 
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _QUIET = ("aiohttp", "azure", "httpcore", "httpx", "msal", "urllib3", "uvicorn")
@@ -19,13 +17,16 @@ class InvocationFilter(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Add the attribute; keeps every record."""
-        invocation_id = current_invocation.get()
+        invocation_id = invocation_id_cv.get()
         record.invocation = f"[{invocation_id}] " if invocation_id else ""
         return True
 
 
 class LineFormatter(logging.Formatter):
-    """`HH:MM:SS level logger [invocation id] message`; a traceback follows its line, indented."""
+    """`HH:MM:SS level logger [invocation id] message`; a traceback follows its line, indented.
+
+    The traceback is that of the record's exception, or the text `stack_trace` that the worker has sent.
+    """
 
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(level)s %(name)s %(invocation)s%(message)s", datefmt="%H:%M:%S")
@@ -36,9 +37,14 @@ class LineFormatter(logging.Formatter):
         record.message = _CONTROL.sub(_escaped, record.message)
         return super().formatMessage(record)
 
+    def format(self, record: logging.LogRecord) -> str:
+        """Render the record, with the worker's traceback where it has one."""
+        stack_trace = getattr(record, "stack_trace", "")
+        return "\n".join([super().format(record), *([_indented(stack_trace)] if stack_trace else [])])
+
     def formatException(self, ei: logging._SysExcInfoType) -> str:  # noqa: N802 (the name is logging's)
         """Render the traceback indented, so that each event still begins at the start of a line."""
-        return "\n".join(f"    {line}" for line in super().formatException(ei).splitlines())
+        return _indented(super().formatException(ei))
 
 
 def configure_logging() -> None:
@@ -53,6 +59,10 @@ def configure_logging() -> None:
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     for name in _QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def _indented(trace: str) -> str:
+    return "\n".join(f"    {line}" for line in trace.splitlines())
 
 
 def _escaped(found: re.Match[str]) -> str:

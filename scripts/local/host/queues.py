@@ -9,15 +9,15 @@ from datetime import timedelta
 from typing import Any
 
 from azure.core.exceptions import AzureError, ResourceNotFoundError
-from azure.functions.queue import QueueMessage
-from azure.storage.queue import QueueMessage as StoredMessage
+from azure.storage.queue import QueueMessage
 from azure.storage.queue.aio import QueueClient
 
 from scripts.local.host.errors import InvocationError
-from scripts.local.host.index import IndexedFunction
+from scripts.local.host.functions import Function
 from scripts.local.host.invoke import Invoker
 from scripts.local.host.settings import QueueSettings, resolve_placeholders
 from scripts.local.host.storage import QueueStorage, StorageConnection, describe, send_creating
+from scripts.local.host.trigger_data import from_message
 from scripts.local.host.waiting import PollingDelay, is_set_within
 
 log = logging.getLogger("host.queues")
@@ -35,7 +35,7 @@ class MessageLease:
     """Keeps a message invisible while its function runs; `pop_receipt` is the newest, needed to settle it."""
 
     def __init__(
-        self, queue: QueueClient, message: StoredMessage, *, duration: timedelta, connection: StorageConnection
+        self, queue: QueueClient, message: QueueMessage, *, duration: timedelta, connection: StorageConnection
     ) -> None:
         self.pop_receipt = message.pop_receipt
         self._queue = queue
@@ -79,7 +79,7 @@ class QueueListener:
 
     def __init__(
         self,
-        function: IndexedFunction,
+        function: Function,
         *,
         storage: QueueStorage,
         settings: QueueSettings,
@@ -124,12 +124,12 @@ class QueueListener:
         if self._processing:
             await asyncio.wait(self._processing)
 
-    async def _receive(self) -> list[StoredMessage]:
+    async def _receive(self) -> list[QueueMessage]:
         size = self._settings.batch_size
         pages = self._queue.receive_messages(
             messages_per_page=size, max_messages=size, visibility_timeout=int(self._lease.total_seconds())
         ).by_page()
-        messages: list[StoredMessage] = []
+        messages: list[QueueMessage] = []
         try:
             async for page in pages:
                 messages = [message async for message in page]
@@ -166,7 +166,7 @@ class QueueListener:
         if not task.cancelled() and (error := task.exception()):
             log.error("queue %s: a message could not be processed", self.name, exc_info=error)
 
-    async def _process(self, message: StoredMessage) -> None:
+    async def _process(self, message: QueueMessage) -> None:
         try:
             body = self._storage.decode(message.content or "")
         except ValueError as error:
@@ -182,24 +182,16 @@ class QueueListener:
             succeeded = await self._invoke(message, body)
         await self._settle(message, self._finish(message, lease.pop_receipt, succeeded=succeeded))
 
-    async def _invoke(self, message: StoredMessage, body: bytes) -> bool:
-        argument = QueueMessage(  # type: ignore[no-untyped-call]
-            id=message.id,
-            body=body,
-            dequeue_count=message.dequeue_count,
-            expiration_time=message.expires_on,
-            insertion_time=message.inserted_on,
-            time_next_visible=message.next_visible_on,
-            pop_receipt=message.pop_receipt,
-        )
+    async def _invoke(self, message: QueueMessage, body: bytes) -> bool:
+        data = from_message(self._function, message, body)
         detail = f"message {message.id}, dequeue count {message.dequeue_count}"
         try:
-            await self._invoker.invoke(self._function, argument, detail=detail)
+            await self._invoker.invoke(self._function, data, detail=detail)
         except InvocationError:  # logged there; here it only decides what happens to the message
             return False
         return True
 
-    async def _finish(self, message: StoredMessage, pop_receipt: str | None, *, succeeded: bool) -> None:
+    async def _finish(self, message: QueueMessage, pop_receipt: str | None, *, succeeded: bool) -> None:
         if succeeded:
             await self._queue.delete_message(message.id, pop_receipt)
         elif self._poison is None or (message.dequeue_count or 0) >= self._settings.max_dequeue_count:
@@ -207,10 +199,10 @@ class QueueListener:
         else:
             await self._release(message, pop_receipt, self._settings.visibility_timeout)
 
-    async def _release(self, message: StoredMessage, pop_receipt: str | None, delay: timedelta) -> None:
+    async def _release(self, message: QueueMessage, pop_receipt: str | None, delay: timedelta) -> None:
         await self._queue.update_message(message.id, pop_receipt, visibility_timeout=int(delay.total_seconds()))
 
-    async def _move_to_poison(self, message: StoredMessage, pop_receipt: str | None) -> None:
+    async def _move_to_poison(self, message: QueueMessage, pop_receipt: str | None) -> None:
         if self._poison is None:
             log.warning(
                 "queue %s has no poison queue: message %s stays invisible until its lease ends", self.name, message.id
@@ -224,7 +216,7 @@ class QueueListener:
         await send_creating(self._poison, message.content or "")
         await self._queue.delete_message(message.id, pop_receipt)
 
-    async def _settle(self, message: StoredMessage, step: Awaitable[None]) -> None:
+    async def _settle(self, message: QueueMessage, step: Awaitable[None]) -> None:
         try:
             await step
         except AzureError as error:

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 
 from scripts.local.host.errors import FunctionLoadError
-from scripts.local.host.index import IndexedFunction
+from scripts.local.host.functions import Function
 
 ALL_METHODS = frozenset({"GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS"})
 _RESERVED = re.compile(r"/*(admin|runtime)(/|$)", re.IGNORECASE)
@@ -33,7 +33,7 @@ def is_reserved(path: str) -> bool:
 class Route:
     """One HTTP function's template, ready to match decoded paths; `precedence` sorts specific before general."""
 
-    function: IndexedFunction
+    function: Function
     methods: frozenset[str]
     pattern: re.Pattern[str]
     precedence: tuple[int, ...]
@@ -50,7 +50,7 @@ class Route:
         return {name: value for name, value in match.groupdict().items() if value}
 
 
-def make_route(function: IndexedFunction, prefix: str) -> Route:
+def make_route(function: Function, prefix: str) -> Route:
     """Read the function's template below the route prefix; raises FunctionLoadError for what the host would refuse."""
     template = str(function.trigger.get("route", function.name))
     if prefix and template.startswith("/"):
@@ -95,7 +95,7 @@ def make_route(function: IndexedFunction, prefix: str) -> Route:
     )
 
 
-def _value(function: IndexedFunction, parameter: re.Match[str]) -> tuple[str, int]:
+def _value(function: Function, parameter: re.Match[str]) -> tuple[str, int]:
     constraint = parameter["constraint"]
     if constraint and constraint not in _CONSTRAINTS:
         known = ", ".join(_CONSTRAINTS)

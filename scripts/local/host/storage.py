@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import base64
 import binascii
+import json
 import logging
 import os
 import time
 from collections.abc import Mapping
 from typing import Any
 
-import azure.functions as func
 from azure.core.exceptions import AzureError, HttpResponseError, ResourceExistsError, ResourceNotFoundError
 from azure.storage.queue.aio import QueueClient, QueueServiceClient
 
 from scripts.local.host.errors import SettingsError
+from scripts.local.host.protos import TypedData
 from scripts.local.host.settings import resolve_placeholders
 
 log = logging.getLogger("host.storage")
@@ -108,17 +109,10 @@ class QueueStorage:
         except (binascii.Error, ValueError) as error:
             raise ValueError(f"it is not base64 ({error}): send it with TextBase64EncodePolicy") from None
 
-    async def write_output(self, binding: Mapping[str, Any], value: Any) -> None:
+    async def write_output(self, binding: Mapping[str, Any], value: TypedData) -> None:
         """Send the value of a queue output binding, one message for each item of a list; creates the queue."""
         queue = self.connection(binding.get("connection")).queue(resolve_placeholders(binding["queueName"]))
-        for item in value if isinstance(value, (list, tuple)) else [value]:
-            if isinstance(item, func.QueueMessage):
-                item = item.get_body()
-            if not isinstance(item, (str, bytes)):
-                raise TypeError(
-                    f"queue output {binding['name']!r} got {type(item).__name__}: str, bytes or QueueMessage"
-                )
-            body = item.encode() if isinstance(item, str) else item
+        for body in _bodies(value):
             text = base64.b64encode(body).decode() if self._base64_messages else body.decode()
             await send_creating(queue, text)
 
@@ -126,6 +120,17 @@ class QueueStorage:
         """Close all connections."""
         for connection in self._connections.values():
             await connection.close()
+
+
+def _bodies(value: TypedData) -> list[bytes]:
+    """The messages of one output: of a JSON array each item is one, a string as it is and all else as JSON."""
+    if value.bytes is not None:
+        return [value.bytes]
+    if value.json is None:
+        return [(value.string or "").encode()]
+    found = json.loads(value.json)
+    items = found if isinstance(found, list) else [found]
+    return [(item if isinstance(item, str) else json.dumps(item)).encode() for item in items]
 
 
 async def send_creating(queue: QueueClient, text: str) -> None:

@@ -6,13 +6,12 @@ import asyncio
 import logging
 from datetime import UTC, datetime, timedelta
 
-from azure.functions.timer import TimerRequest
-
 from queued_jobs.ncrontab import Ncrontab
 from scripts.local.host.errors import FunctionLoadError, InvocationError
-from scripts.local.host.index import IndexedFunction
+from scripts.local.host.functions import Function
 from scripts.local.host.invoke import Invoker
 from scripts.local.host.settings import resolve_placeholders
+from scripts.local.host.trigger_data import from_timer
 from scripts.local.host.waiting import is_set_within
 
 log = logging.getLogger("host.timers")
@@ -24,7 +23,7 @@ _LONGEST_SLEEP = timedelta(seconds=30)
 class TimerListener:
     """Calls one timer function at each occurrence of its schedule; a run that takes longer skips what it misses."""
 
-    def __init__(self, function: IndexedFunction, *, invoker: Invoker) -> None:
+    def __init__(self, function: Function, *, invoker: Invoker) -> None:
         self.name = function.name
         self._function = function
         self._invoker = invoker
@@ -47,13 +46,10 @@ class TimerListener:
             await self._invoke(due)
 
     async def _invoke(self, due: datetime) -> None:
-        status = {
-            "Last": self._last.isoformat() if self._last else "0001-01-01T00:00:00+00:00",
-            "Next": self._schedule.next(due).isoformat(),
-        }
+        following = self._schedule.next(due)
+        data = from_timer(last=self._last, following=following)
         self._last = due
         try:
-            request = TimerRequest(past_due=False, schedule_status=status, schedule={"AdjustForDST": True})
-            await self._invoker.invoke(self._function, request)
+            await self._invoker.invoke(self._function, data)
         except InvocationError:
-            log.info("timer %s runs again at %s", self.name, status["Next"])
+            log.info("timer %s runs again at %s", self.name, following.isoformat())

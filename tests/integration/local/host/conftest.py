@@ -64,7 +64,7 @@ async def broken_service(storage: str, monkeypatch: pytest.MonkeyPatch) -> Async
 
 
 @pytest.fixture
-async def listen(storage: str) -> AsyncIterator[Listen]:
+async def listen(storage: str, tmp_path: Path) -> AsyncIterator[Listen]:
     """Starts a listener on a queue; settings are those of host.json, with short intervals."""
     started: list[Listening] = []
 
@@ -78,7 +78,9 @@ async def listen(storage: str) -> AsyncIterator[Listen]:
             "base64": True,
             **changes,
         }
-        listening = Listening(queue.name, body, lease=timedelta(seconds=lease), settings=QueueSettings(**settings))
+        listening = Listening(
+            tmp_path, queue.name, body, lease=timedelta(seconds=lease), settings=QueueSettings(**settings)
+        )
         started.append(listening)
         return listening
 

@@ -19,12 +19,12 @@ from azure.storage.queue import QueueMessage as StoredMessage
 from azure.storage.queue.aio import QueueClient, QueueServiceClient
 
 from scripts.local.azurite import ACCOUNT_KEY, ACCOUNT_NAME
-from scripts.local.host.index import IndexedFunction
 from scripts.local.host.invoke import Invoker
 from scripts.local.host.queues import QueueListener
 from scripts.local.host.settings import QueueSettings
 from scripts.local.host.storage import QueueStorage
 from scripts.local.process import ChildProcess, Command
+from tests.support.hosted_app import host_body
 from tests.support.waiting import PATIENCE_SECONDS
 
 ROOT = Path(__file__).parents[4]
@@ -117,23 +117,25 @@ class BrokenService:
 class Listening:
     """A listener that calls `body`, with what it was called with and how many calls ran at once."""
 
-    def __init__(self, name: str, body: Body, *, lease: timedelta, settings: QueueSettings) -> None:
+    def __init__(self, folder: Path, name: str, body: Body, *, lease: timedelta, settings: QueueSettings) -> None:
         self.calls: list[QueueMessage] = []
         self.times: list[float] = []
         self.active = 0
         self.most_active = 0
         self._body = body
-        self._storage = QueueStorage(base64_messages=settings.base64)
-        self._invoker = Invoker(app_dir=Path(), timeout=None, write_output=self._storage.write_output)
-
-        async def called(msg: QueueMessage) -> Any:
-            return await self._call(msg)
-
-        trigger = {"type": "queueTrigger", "name": "msg", "queueName": name, "connection": "QueuesConn"}
-        function = IndexedFunction(name="f", body=called, trigger=trigger, outputs={}, wants_context=False)
-        listener = QueueListener(function, storage=self._storage, settings=settings, invoker=self._invoker, lease=lease)
         self._stopping = asyncio.Event()
-        self.task = asyncio.create_task(listener.run(self._stopping))
+        self._cancel_running: Callable[[], object] = lambda: None
+        self.task = asyncio.create_task(self._run(folder, name, lease, settings))
+
+    async def _run(self, folder: Path, name: str, lease: timedelta, settings: QueueSettings) -> None:
+        trigger = f"queue_trigger(arg_name='data', queue_name={name!r}, connection='QueuesConn')"
+        worker, function = await host_body(folder, self._call, trigger=trigger, annotation="QueueMessage")
+        storage = QueueStorage(base64_messages=settings.base64)
+        invoker = Invoker(worker, timeout=None, write_output=storage.write_output)
+        self._cancel_running = invoker.cancel_running
+        listener = QueueListener(function, storage=storage, settings=settings, invoker=invoker, lease=lease)
+        await listener.run(self._stopping)
+        await storage.close()
 
     async def _call(self, message: QueueMessage) -> Any:
         self.calls.append(message)
@@ -158,9 +160,8 @@ class Listening:
 
     async def stop(self) -> None:
         self.request_stop()
-        self._invoker.cancel_running()
+        self._cancel_running()
         await asyncio.wait_for(self.task, DEADLINE.total_seconds())
-        await self._storage.close()
 
 
 class HostProcess:

@@ -9,6 +9,7 @@ import shutil
 import signal
 import socket
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 
 import httpx
@@ -58,6 +59,7 @@ async def test_four_triggers_on_one_app(queue: Queue, events: Events, start_host
     await _wait_for(events, "ended 1", "started 2 try 2", "poisoned 2", "tick past due False")
     assert "started 2 try 3" not in events()
     assert host.output.count("host ready on") == 1
+    assert f"azure-functions-runtime {version('azure-functions-runtime')}" in host.output
     assert "functions: http, run, run_poison, tick" in host.output
     # the bridge of azure-functions logs whole answers when the app sets the root logger to DEBUG, as this one did
     assert "very-secret" not in host.output
@@ -126,6 +128,18 @@ async def test_at_the_deadline_invocations_are_cancelled_and_threads_left(
     assert events() == ["started 1 try 1", "released 1"]
     assert "cancelling 1 running invocations" in host.output
     assert await queue.count() == 0  # it returned after its clean-up, so its message is done
+
+
+async def test_a_body_that_exits_ends_the_host_and_gives_its_message_back(
+    queue: Queue, events: Events, start_host: StartHost
+) -> None:
+    host = start_host(SAMPLE_APP)
+    await host.ready()
+    await queue.send('{"n": 1, "exit": 0}')
+    assert await host.ended() == 1
+    assert "SystemExit(0)" in host.output
+    (given_back,) = await queue.client.peek_messages(max_messages=5)
+    assert given_back.dequeue_count == 1
 
 
 async def test_a_stalled_client_does_not_hold_the_end_up(events: Events, start_host: StartHost) -> None:
@@ -202,6 +216,39 @@ async def test_what_cannot_start_says_why(
     (line,) = host.lines
     assert " error host " in line
     assert reason in line
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ("app = 1", "ValueError: Could not find top level function app instances in function_app.py."),
+        ("import no_such_module", "ModuleNotFoundError: No module named 'no_such_module'. Cannot find module."),
+        ("def", "SyntaxError: invalid syntax"),
+    ],
+)
+async def test_an_app_that_cannot_be_indexed_ends_it_with_what_the_worker_says(
+    events: Events, start_host: StartHost, tmp_path: Path, source: str, words: str
+) -> None:
+    app_dir = tmp_path / "app"
+    shutil.copytree(SAMPLE_APP, app_dir, ignore=shutil.ignore_patterns("__pycache__"))
+    (app_dir / "function_app.py").write_text(source)
+    host = start_host(app_dir)
+    assert await host.ended() == 1
+    (at,) = [number for number, line in enumerate(host.lines) if f" error host {words}" in line]
+    trace = host.lines[at + 1 :]
+    assert trace
+    assert all(line.startswith("    ") for line in trace if line), "the worker's own trace"
+
+
+async def test_a_folder_without_functions_says_so(events: Events, start_host: StartHost, tmp_path: Path) -> None:
+    app_dir = tmp_path / "app"
+    shutil.copytree(SAMPLE_APP, app_dir, ignore=shutil.ignore_patterns("__pycache__"))
+    (app_dir / "function_app.py").unlink()
+    host = start_host(app_dir)
+    assert await host.ended() == 1
+    (line,) = host.lines
+    assert str(app_dir) in line
+    assert "function_app.py" in line
 
 
 async def test_a_port_in_use_says_so(events: Events, start_host: StartHost) -> None:

@@ -3,8 +3,9 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from email.utils import format_datetime
 from typing import Any
 
 import httpx
@@ -13,8 +14,9 @@ import pytest
 from scripts.local.host.errors import FunctionLoadError, SettingsError
 from scripts.local.host.http import HttpFrontEnd
 from scripts.local.host.invoke import Invoker
+from tests.unit.local.host.conftest import MakeApp
 
-MakeClient = Callable[..., httpx.AsyncClient]
+MakeClient = Callable[..., Awaitable[httpx.AsyncClient]]
 
 APP = """
     import json
@@ -48,6 +50,17 @@ APP = """
     @app.route("framed")
     async def framed(req: func.HttpRequest) -> func.HttpResponse:
         return func.HttpResponse(b"12345", headers={"Content-Length": "99", "X-One": "1"})
+
+    @app.route("cookies")
+    async def cookies(req: func.HttpRequest) -> func.HttpResponse:
+        response = func.HttpResponse("x")
+        for cookie in (
+            "plain=1",
+            "odd=a/b%; Domain=example.org; Path=/x; Secure; SameSite=Strict",
+            "late=2; Max-Age=60; Expires=Wed, 21 Oct 2026 07:28:00 GMT; HttpOnly; SameSite=None; Secure",
+        ):
+            response.headers.add("Set-Cookie", cookie)
+        return response
 
     @app.route("locked", auth_level=func.AuthLevel.FUNCTION)
     async def locked(req: func.HttpRequest) -> str:
@@ -90,15 +103,16 @@ ASGI_APP = """
 
 
 @pytest.fixture
-def make_client(make_app: Any) -> MakeClient:
+def make_client(make_app: MakeApp) -> MakeClient:
     """Returns an HTTP client of an app with this source, through the front end as the server calls it."""
 
     async def no_output(binding: object, value: object) -> None:
         raise AssertionError("these apps have no outputs")
 
-    def make(source: str = APP, *, route_prefix: str = "api") -> httpx.AsyncClient:
-        invoker = Invoker(app_dir=Path(), timeout=None, write_output=no_output)
-        front_end = HttpFrontEnd(make_app(source), route_prefix=route_prefix, invoker=invoker)
+    async def make(source: str = APP, *, route_prefix: str = "api") -> httpx.AsyncClient:
+        app = await make_app(source)
+        invoker = Invoker(app.worker, timeout=None, write_output=no_output)
+        front_end = HttpFrontEnd(app.functions, route_prefix=route_prefix, invoker=invoker)
         transport = httpx.ASGITransport(front_end)
         return httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:7071")
 
@@ -106,14 +120,14 @@ def make_client(make_app: Any) -> MakeClient:
 
 
 async def test_a_request_as_the_function_sees_it(make_client: MakeClient) -> None:
-    response = await make_client().post(
+    response = await (await make_client()).post(
         "/api/echo/a%20b%2Fc?x=1&y=2&x=3",
         content=b"the body",
         headers=[("X-Two", "a"), ("X-Two", "b"), ("traceparent", "00-1-2-01"), ("Authorization", "Bearer t")],
     )
     # a slash in a parameter is a slash like any other by now, so this is not /api/echo/{id}
     assert response.status_code == 404
-    response = await make_client().post(
+    response = await (await make_client()).post(
         "/api/echo/a%20b?x=1&y=2&x=3",
         content=b"the body",
         headers=[("X-Two", "a"), ("X-Two", "b"), ("traceparent", "00-1-2-01"), ("Authorization", "Bearer t")],
@@ -133,7 +147,7 @@ async def test_a_request_as_the_function_sees_it(make_client: MakeClient) -> Non
 
 async def test_headers_of_the_platform_are_taken_away(make_client: MakeClient) -> None:
     forged = {"X-MS-CLIENT-PRINCIPAL": "e30=", "x-ms-client-principal-name": "ann", "X-MS-TOKEN-AAD-ACCESS-TOKEN": "t"}
-    seen = (await make_client().get("/api/echo", headers=forged)).json()
+    seen = (await (await make_client()).get("/api/echo", headers=forged)).json()
     assert not [name for name in seen["headers"] if name.startswith("x-ms-")]
 
 
@@ -141,7 +155,7 @@ async def test_headers_of_the_platform_are_taken_away(make_client: MakeClient) -
     ("method", "path", "status", "body"),
     [
         ("GET", "/api/text", 200, "plain"),
-        ("GET", "/api/nothing", 204, ""),
+        ("GET", "/api/nothing", 500, ""),
         ("GET", "/api/boom", 500, ""),
         ("GET", "/api/wrong", 500, ""),
         ("GET", "/api/unknown", 404, ""),
@@ -151,19 +165,31 @@ async def test_headers_of_the_platform_are_taken_away(make_client: MakeClient) -
     ],
 )
 async def test_answers(make_client: MakeClient, method: str, path: str, status: int, body: str) -> None:
-    response = await make_client().request(method, path)
+    response = await (await make_client()).request(method, path)
     assert (response.status_code, response.text) == (status, body)
 
 
 async def test_the_server_frames_the_body(make_client: MakeClient) -> None:
-    response = await make_client().get("/api/framed")
+    response = await (await make_client()).get("/api/framed")
     assert response.headers["content-length"] == "5"
     assert response.headers["x-one"] == "1"
     assert response.content == b"12345"
 
 
+async def test_cookies_arrive_with_all_that_was_said_of_them(make_client: MakeClient) -> None:
+    # the worker takes the time for that of the machine, which is UTC in Azure
+    expires = format_datetime(datetime(2026, 10, 21, 7, 28).astimezone(UTC), usegmt=True)
+    response = await (await make_client()).get("/api/cookies")
+    plain, odd, late = (set(cookie.split("; ")) for cookie in response.headers.get_list("set-cookie"))
+    assert plain == {"plain=1"}
+    assert odd == {"odd=a%2Fb%25", "Domain=example.org", "Path=/x", "Secure", "SameSite=strict"}
+    assert late == {
+        *("late=2", "Max-Age=60", f"expires={expires}", "HttpOnly", "SameSite=none", "Secure"),
+    }
+
+
 async def test_without_a_key_setting_all_is_open(make_client: MakeClient) -> None:
-    assert (await make_client().get("/api/locked")).status_code == 200
+    assert (await (await make_client()).get("/api/locked")).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -184,7 +210,7 @@ async def test_keys_when_opted_in(
     make_client: MakeClient, monkeypatch: pytest.MonkeyPatch, path: str, headers: dict[str, str], status: int
 ) -> None:
     monkeypatch.setenv("FUNCTIONS_HOST_KEY", "k3y")
-    response = await make_client().get(path, headers=headers)
+    response = await (await make_client()).get(path, headers=headers)
     assert response.status_code == status
     if status == 401:
         assert response.content == b""
@@ -192,13 +218,13 @@ async def test_keys_when_opted_in(
 
 async def test_an_empty_key_setting_is_no_key(make_client: MakeClient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FUNCTIONS_HOST_KEY", "")
-    assert (await make_client().get("/api/locked")).status_code == 200
+    assert (await (await make_client()).get("/api/locked")).status_code == 200
 
 
 async def test_the_home_page_is_shown_where_no_function_answers(
     make_client: MakeClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    client = make_client()
+    client = await make_client()
     response = await client.get("/")
     assert response.status_code == 200
     assert "local functions host" in response.text
@@ -210,19 +236,19 @@ async def test_a_body_over_the_limit_never_reaches_the_function(
     make_client: MakeClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FUNCTIONS_REQUEST_BODY_SIZE_LIMIT", "10")
-    client = make_client()
+    client = await make_client()
     assert (await client.post("/api/echo", content=b"x" * 10)).status_code == 201
     assert (await client.post("/api/echo", content=b"x" * 11)).status_code == 413
 
 
-def test_a_limit_that_is_no_number_is_refused(make_client: MakeClient, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_limit_that_is_no_number_is_refused(make_client: MakeClient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FUNCTIONS_REQUEST_BODY_SIZE_LIMIT", "1 MB")
     with pytest.raises(SettingsError, match="FUNCTIONS_REQUEST_BODY_SIZE_LIMIT"):
-        make_client()
+        await make_client()
 
 
 async def test_reserved_paths_never_reach_the_app(make_client: MakeClient, caplog: pytest.LogCaptureFixture) -> None:
-    client = make_client(ASGI_APP, route_prefix="")
+    client = await make_client(ASGI_APP, route_prefix="")
     with caplog.at_level(logging.INFO):
         for path in ("/admin", "/admin/x", "/Admin/host/nothing", "/runtime/x", "/%61dmin/x"):
             response = await client.get(path)
@@ -234,7 +260,7 @@ async def test_reserved_paths_never_reach_the_app(make_client: MakeClient, caplo
 
 
 async def test_status(make_client: MakeClient) -> None:
-    status = (await make_client().get("/admin/host/status")).json()
+    status = (await (await make_client()).get("/admin/host/status")).json()
     assert status["state"] == "Running"
     assert status["processUptime"] >= 0
 
@@ -243,7 +269,7 @@ async def test_a_call_by_name(make_client: MakeClient) -> None:
     async def seen() -> list[Any]:
         return list(json.loads((await client.get("/api/seen")).text))
 
-    client = make_client()
+    client = await make_client()
     called = await client.post("/admin/functions/ON_MESSAGE", json={"input": '{"n": 1}'})
     assert called.status_code == 202
     assert (await client.post("/admin/functions/tick", json={})).status_code == 202
@@ -268,12 +294,12 @@ async def test_a_wrong_call_by_name(
     make_client: MakeClient, name: str, content: str, content_type: str, status: int
 ) -> None:
     headers = {"content-type": content_type}
-    response = await make_client().post(f"/admin/functions/{name}", content=content, headers=headers)
+    response = await (await make_client()).post(f"/admin/functions/{name}", content=content, headers=headers)
     assert response.status_code == status
 
 
 async def test_an_asgi_app_behind_it(make_client: MakeClient) -> None:
-    client = make_client(ASGI_APP, route_prefix="")
+    client = await make_client(ASGI_APP, route_prefix="")
     assert (await client.get("/api/items/a%20b")).json() == {"name": "a b"}
     assert (await client.get("/api/unknown")).json() == {"detail": "Not Found"}
     response = await client.get("/api/cookies")
@@ -286,6 +312,6 @@ async def test_an_asgi_app_behind_it(make_client: MakeClient) -> None:
     assert response.headers["vary"] == "Accept, Origin"
 
 
-def test_an_asgi_app_needs_an_empty_route_prefix(make_client: MakeClient) -> None:
+async def test_an_asgi_app_needs_an_empty_route_prefix(make_client: MakeClient) -> None:
     with pytest.raises(FunctionLoadError, match=r"template 'api//\{\*route\}'"):
-        make_client(ASGI_APP)
+        await make_client(ASGI_APP)

@@ -1,208 +1,200 @@
+"""One invocation: its id, its log, its outputs, the function timeout, cancellation, and bodies that end the worker."""
+
 from __future__ import annotations
 
 import asyncio
 import logging
-import threading
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
-import azure.functions as func
 import pytest
+from azure_functions_runtime import invocation_id_cv
 
 from scripts.local.host.errors import InvocationError
-from scripts.local.host.index import IndexedFunction
-from scripts.local.host.invoke import Invoker, Out
-from scripts.local.host.logs import current_invocation
+from scripts.local.host.invoke import Invoker
+from scripts.local.host.protos import TypedData
+from tests.support.hosted_app import HostedApp, text
+from tests.unit.local.host.conftest import MakeApp
 
-HTTP_RETURN = {"$return": {"type": "http", "name": "$return"}}
+APP = """
+    import asyncio, logging, threading
+    bodies = {}
+    app = func.FunctionApp()
 
+    @app.queue_trigger(arg_name="msg", queue_name="q", connection="C")
+    async def on_loop(msg: func.QueueMessage, context: func.Context):
+        return await bodies["f"](msg, context)
 
-def _function(
-    body: Callable[..., Any], *, context: bool = False, outputs: Mapping[str, Mapping[str, Any]] | None = None
-) -> IndexedFunction:
-    trigger = {"type": "queueTrigger", "name": "msg"}
-    return IndexedFunction(name="f", body=body, trigger=trigger, outputs=outputs or {}, wants_context=context)
+    @app.queue_trigger(arg_name="msg", queue_name="q", connection="C")
+    def on_thread(msg: func.QueueMessage, context: func.Context):
+        return bodies["f"](msg, context)
+
+    @app.queue_trigger(arg_name="msg", queue_name="q", connection="C")
+    @app.queue_output(arg_name="out", queue_name="out", connection="C")
+    @app.queue_output(arg_name="unset", queue_name="unset", connection="C")
+    @app.queue_output(arg_name="$return", queue_name="returned", connection="C")
+    def writing(msg: func.QueueMessage, out: func.Out[str], unset: func.Out[str]) -> str:
+        out.set(msg.get_body().decode())
+        if msg.get_body() == b"failing":
+            raise ValueError("too late")
+        return "returned"
+"""
 
 
 class _Written:
     def __init__(self) -> None:
-        self.values: list[tuple[str, Any]] = []
+        self.values: list[tuple[str, str | None]] = []
 
-    async def __call__(self, binding: Mapping[str, Any], value: Any) -> None:
-        if value == "refused":
+    async def __call__(self, binding: Mapping[str, Any], value: TypedData) -> None:
+        if value.string == "refused":
             raise OSError("no such queue")
-        self.values.append((binding["name"], value))
+        self.values.append((binding["name"], value.string))
 
 
-def _invoker(write: Callable[..., Awaitable[None]] | None = None, *, timeout: float | None = None) -> Invoker:
+def _invoker(
+    app: HostedApp, write: Callable[..., Awaitable[None]] | None = None, *, timeout: float | None = None
+) -> Invoker:
     limit = timedelta(seconds=timeout) if timeout else None
-    return Invoker(app_dir=Path("/app"), timeout=limit, write_output=write or _Written())
+    return Invoker(app.worker, timeout=limit, write_output=write or _Written())
 
 
-async def test_async_bodies_run_on_the_loop_and_sync_ones_on_threads() -> None:
-    async def on_loop(msg: str) -> None:
-        assert asyncio.get_running_loop() is loop
-
-    def on_thread(msg: str) -> None:
-        names.append(threading.current_thread().name)
-
-    loop, names, invoker = asyncio.get_running_loop(), [], _invoker()  # type: ignore[var-annotated]
-    await invoker.invoke(_function(on_loop), "m")
-    await invoker.invoke(_function(on_thread), "m")
-    assert [name.rpartition("_")[0] for name in names] == ["function"]
+async def _app_with(make_app: MakeApp, body: Callable[..., Any]) -> HostedApp:
+    app = await make_app(APP)
+    app.module.bodies["f"] = body
+    return app
 
 
-async def test_a_context_is_injected() -> None:
-    async def body(msg: str, context: Any) -> None:
-        seen.append(context)
-
-    seen: list[Any] = []
-    await _invoker().invoke(_function(body, context=True), "m", trace_parent="00-a-b-01")
-    await _invoker().invoke(_function(body, context=True), "m")
-    first, second = seen
-    assert (first.function_name, first.function_directory) == ("f", "/app")
-    assert first.trace_context.trace_parent == "00-a-b-01"
-    assert second.trace_context.trace_parent.startswith("00-")
-    assert first.invocation_id != second.invocation_id
-    assert first.retry_context is None
-
-
-@pytest.mark.parametrize("is_async", [True, False])
-async def test_every_record_carries_the_invocation_id(is_async: bool, caplog: pytest.LogCaptureFixture) -> None:
-    async def asynchronous(msg: str, context: Any) -> None:
+@pytest.mark.parametrize("name", ["on_loop", "on_thread"])
+async def test_every_record_carries_the_invocation_id(
+    make_app: MakeApp, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def asynchronous(msg: object, context: Any) -> None:
         await asyncio.create_task(asyncio.sleep(0))
-        ids.append((context.invocation_id, current_invocation.get()))
+        synchronous(msg, context)
 
-    def synchronous(msg: str, context: Any) -> None:
-        ids.append((context.invocation_id, current_invocation.get()))
-        ids.append((context.invocation_id, context.thread_local_storage.invocation_id))
+    def synchronous(msg: object, context: Any) -> None:
+        logging.getLogger("app").info("in the body of %s", context.invocation_id)
 
     class NoteIds(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
-            ids.append((ids[0][0] if ids else current_invocation.get(), current_invocation.get()))
+            noted.append((record.name, record.getMessage(), invocation_id_cv.get()))
 
-    ids: list[tuple[str | None, str | None]] = []
-    logger, notes = logging.getLogger("host.invoke"), NoteIds()
-    logger.addHandler(notes)
+    noted: list[tuple[str, str, str | None]] = []
+    notes = NoteIds()
+    logging.getLogger().addHandler(notes)
     try:
         with caplog.at_level(logging.INFO):
-            body = asynchronous if is_async else synchronous
-            await _invoker().invoke(_function(body, context=True), "m", detail="message 7")
+            app = await _app_with(make_app, asynchronous if name == "on_loop" else synchronous)
+            noted.clear()
+            await _invoker(app).invoke(app[name], text(), detail="message 7")
     finally:
-        logger.removeHandler(notes)
-    assert len(ids) >= 3
-    assert {given == expected for given, expected in ids} == {True}
-    assert len(set(ids)) == 1
-    assert current_invocation.get() is None
-    assert "Executed 'Functions.f' (message 7)" in caplog.text
+        logging.getLogger().removeHandler(notes)
+    (invocation_id,) = {found for _, _, found in noted}
+    assert invocation_id is not None
+    names = [name for name, _, _ in noted if name != "azure.functions"]
+    assert names == ["host.invoke", "app", "host.invoke"]
+    assert ("app", f"in the body of {invocation_id}", invocation_id) in noted
+    assert invocation_id_cv.get() is None
+    assert f"Executed 'Functions.{name}' (message 7)" in caplog.text
 
 
-async def test_concurrent_invocations_have_their_own_ids() -> None:
-    async def body(msg: str) -> None:
+async def test_concurrent_invocations_have_their_own_ids(make_app: MakeApp) -> None:
+    async def body(msg: object, context: Any) -> None:
         await asyncio.sleep(0)
-        ids.add(current_invocation.get())
+        assert invocation_id_cv.get() == context.invocation_id
+        ids.add(context.invocation_id)
 
-    ids: set[str | None] = set()
-    invoker = _invoker()
-    await asyncio.gather(*(invoker.invoke(_function(body), "m") for _ in range(20)))
+    ids: set[str] = set()
+    app = await _app_with(make_app, body)
+    invoker = _invoker(app)
+    await asyncio.gather(*(invoker.invoke(app["on_loop"], text()) for _ in range(20)))
     assert len(ids) == 20
 
 
-async def test_a_queue_function_must_return_none() -> None:
-    async def body(msg: str) -> str:
-        return "done"
+async def test_the_trace_of_the_caller_is_passed_on_or_a_new_one_begins(make_app: MakeApp) -> None:
+    async def body(msg: object, context: Any) -> None:
+        seen.append(context.trace_context.trace_parent)
 
-    with pytest.raises(InvocationError, match=r"without a \$return binding returned a non-None value"):
-        await _invoker().invoke(_function(body), "m")
-
-
-@pytest.mark.parametrize("value", [None, "text", func.HttpResponse("x")])
-async def test_what_an_http_function_may_return(value: Any) -> None:
-    async def body(msg: str) -> Any:
-        return value
-
-    assert await _invoker().invoke(_function(body, outputs=HTTP_RETURN), "m") is value
+    seen: list[str] = []
+    app = await _app_with(make_app, body)
+    await _invoker(app).invoke(app["on_loop"], text(), trace_parent="00-a-b-01")
+    await _invoker(app).invoke(app["on_loop"], text())
+    assert seen[0] == "00-a-b-01"
+    assert seen[1].startswith("00-")
+    assert seen[1] != seen[0]
 
 
-async def test_an_http_function_returns_nothing_else() -> None:
-    async def body(msg: str) -> Any:
-        return {"a": 1}
-
-    with pytest.raises(InvocationError, match="returned dict, not an"):
-        await _invoker().invoke(_function(body, outputs=HTTP_RETURN), "m")
-
-
-async def test_an_exception_is_logged_with_its_traceback(caplog: pytest.LogCaptureFixture) -> None:
-    async def body(msg: str) -> None:
+async def test_an_exception_is_logged_with_the_trace_of_the_worker(
+    make_app: MakeApp, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def body(msg: object, context: object) -> None:
         raise LookupError("nothing there")
 
+    app = await _app_with(make_app, body)
     with pytest.raises(InvocationError, match="LookupError: nothing there"):
-        await _invoker().invoke(_function(body), "m")
+        await _invoker(app).invoke(app["on_loop"], text())
     (record,) = [record for record in caplog.records if record.levelno == logging.ERROR]
-    assert "Failed 'Functions.f'" in record.getMessage()
-    assert record.exc_info is not None
-    assert record.exc_info[0] is LookupError
+    assert "Failed 'Functions.on_loop'" in record.getMessage()
+    assert 'raise LookupError("nothing there")' in record.__dict__["stack_trace"]
 
 
-async def test_outputs_are_written_after_success_only() -> None:
-    async def body(msg: str, out: Out, unset: Out) -> str:
-        out.set(msg)
-        if msg == "failing":
-            raise ValueError("too late")
-        return "returned"
-
+async def test_outputs_are_written_after_success_only(make_app: MakeApp) -> None:
     written = _Written()
-    outputs = {name: {"type": "queue", "name": name} for name in ("out", "unset", "$return")}
-    invoker = _invoker(written)
-    await invoker.invoke(_function(body, outputs=outputs), "value")
-    with pytest.raises(InvocationError):
-        await invoker.invoke(_function(body, outputs=outputs), "failing")
+    app = await make_app(APP)
+    invoker = _invoker(app, written)
+    await invoker.invoke(app["writing"], text("value"))
+    with pytest.raises(InvocationError, match="too late"):
+        await invoker.invoke(app["writing"], text("failing"))
     assert written.values == [("out", "value"), ("$return", "returned")]
     with pytest.raises(InvocationError, match="no such queue"):
-        await invoker.invoke(_function(body, outputs=outputs), "refused")
+        await invoker.invoke(app["writing"], text("refused"))
 
 
-async def test_a_timeout_cancels_every_running_invocation(caplog: pytest.LogCaptureFixture) -> None:
-    async def body(msg: str) -> None:
+async def test_a_timeout_cancels_every_running_invocation(make_app: MakeApp, caplog: pytest.LogCaptureFixture) -> None:
+    async def body(msg: Any, context: object) -> None:
+        started.append(msg)
         try:
             await asyncio.sleep(30)
         except asyncio.CancelledError:
-            cancelled.append(msg)
+            cancelled.append(msg.get_body().decode())
             raise
 
+    started: list[object] = []
     cancelled: list[str] = []
-    invoker = _invoker(timeout=0.2)
-    first = asyncio.create_task(invoker.invoke(_function(body), "first"))
+    app = await _app_with(make_app, body)
+    invoker = _invoker(app, timeout=0.2)
+    first = asyncio.create_task(invoker.invoke(app["on_loop"], text("first")))
     await asyncio.sleep(0.1)  # so that the second's own timeout is later
-    second = asyncio.create_task(invoker.invoke(_function(body), "second"))
+    second = asyncio.create_task(invoker.invoke(app["on_loop"], text("second")))
     outcomes = await asyncio.gather(first, second, return_exceptions=True)
     assert [str(outcome) for outcome in outcomes] == ["timed out after 0:00:00.200000", "cancelled"]
     assert sorted(cancelled) == ["first", "second"]
     assert "the 2 running invocations are cancelled" in caplog.text
 
 
-async def test_cancelling_lets_a_body_clean_up_and_succeed() -> None:
-    async def body(msg: str) -> None:
+async def test_cancelling_lets_a_body_clean_up_and_succeed(make_app: MakeApp) -> None:
+    async def body(msg: Any, context: object) -> None:
         started.set()
         try:
             await asyncio.sleep(30)
         except asyncio.CancelledError:
             await asyncio.sleep(0)
-            released.append(msg)
+            released.append(msg.get_body())
 
-    started, released, invoker = asyncio.Event(), list[str](), _invoker()
-    running = asyncio.create_task(invoker.invoke(_function(body), "m"))
+    started, released = asyncio.Event(), list[bytes]()
+    app = await _app_with(make_app, body)
+    invoker = _invoker(app)
+    running = asyncio.create_task(invoker.invoke(app["on_loop"], text()))
     await started.wait()
     assert invoker.cancel_running() == 1
     await asyncio.wait_for(invoker.wait_until_idle(), 5)
     await running
-    assert released == ["m"]
+    assert released == [b"m"]
 
 
-async def test_the_end_of_the_caller_ends_the_body() -> None:
-    async def body(msg: str) -> None:
+async def test_the_end_of_the_caller_ends_the_body(make_app: MakeApp) -> None:
+    async def body(msg: object, context: object) -> None:
         started.set()
         try:
             await asyncio.sleep(30)
@@ -210,9 +202,70 @@ async def test_the_end_of_the_caller_ends_the_body() -> None:
             ended.set()
 
     started, ended = asyncio.Event(), asyncio.Event()
-    caller = asyncio.create_task(_invoker().invoke(_function(body), "m"))
+    app = await _app_with(make_app, body)
+    caller = asyncio.create_task(_invoker(app).invoke(app["on_loop"], text()))
     await started.wait()
     caller.cancel()
     with pytest.raises(asyncio.CancelledError):
         await caller
     await asyncio.wait_for(ended.wait(), 5)
+
+
+@pytest.mark.parametrize("name", ["on_loop", "on_thread"])
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(3)])
+async def test_an_exit_ends_the_worker_and_all_that_it_runs(make_app: MakeApp, name: str, error: BaseException) -> None:
+    async def asynchronous(msg: Any, context: object) -> None:
+        if msg.get_body() == b"other":
+            started.set()
+            await asyncio.sleep(30)
+        synchronous(msg, context)
+
+    def synchronous(msg: object, context: object) -> None:
+        raise error
+
+    started = asyncio.Event()
+    app = await _app_with(make_app, asynchronous)
+    invoker = _invoker(app)
+    other = asyncio.create_task(invoker.invoke(app["on_loop"], text("other")))
+    await started.wait()
+    assert not invoker.worker_ended.is_set()
+    if name == "on_thread":
+        app.module.bodies["f"] = synchronous
+    with pytest.raises(InvocationError, match=type(error).__name__):
+        await invoker.invoke(app[name], text())
+    with pytest.raises(InvocationError, match="cancelled"):
+        await other
+    assert invoker.worker_ended.is_set()
+
+
+class Abandoned(BaseException):
+    pass
+
+
+@pytest.mark.parametrize("name", ["on_loop", "on_thread"])
+@pytest.mark.parametrize("error", [Abandoned(), asyncio.CancelledError()])
+async def test_without_a_response_an_invocation_runs_until_its_timeout(
+    make_app: MakeApp, name: str, error: BaseException, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def asynchronous(msg: object, context: object) -> None:
+        raise error
+
+    def synchronous(msg: object, context: object) -> None:
+        raise error
+
+    def told() -> int:
+        return sum(repr(error) in record.getMessage() for record in caplog.records)
+
+    app = await _app_with(make_app, asynchronous if name == "on_loop" else synchronous)
+    with pytest.raises(InvocationError, match="timed out"):
+        await _invoker(app, timeout=0.5).invoke(app[name], text())
+    assert told() == 1
+    unlimited = _invoker(app)
+    running = asyncio.create_task(unlimited.invoke(app[name], text()))
+    async with asyncio.timeout(10):
+        while told() < 2:  # at once, not only after the timeout
+            await asyncio.sleep(0.01)
+    assert not running.done()
+    unlimited.cancel_running()
+    with pytest.raises(InvocationError, match="cancelled"):
+        await running

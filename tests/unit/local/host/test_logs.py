@@ -5,7 +5,9 @@ import re
 import subprocess
 import sys
 
-from scripts.local.host.logs import InvocationFilter, LineFormatter, current_invocation
+from azure_functions_runtime import invocation_id_cv
+
+from scripts.local.host.logs import InvocationFilter, LineFormatter
 
 
 def _line(message: str, *args: object, exc_info: bool = False) -> str:
@@ -20,11 +22,11 @@ def test_one_line_with_time_level_logger_and_message() -> None:
 
 
 def test_the_invocation_id_is_in_the_line() -> None:
-    token = current_invocation.set("1234")
+    token = invocation_id_cv.set("1234")
     try:
         assert _line("hello").endswith("host.test [1234] hello")
     finally:
-        current_invocation.reset(token)
+        invocation_id_cv.reset(token)
 
 
 def test_a_message_cannot_forge_a_line() -> None:
@@ -39,6 +41,15 @@ def test_a_traceback_is_indented() -> None:
     assert first.endswith("failed")
     assert rest
     assert all(line.startswith("    ") for line in rest)
+
+
+def test_the_traceback_of_the_worker_follows_its_line_indented() -> None:
+    record = logging.LogRecord("host.invoke", logging.ERROR, __file__, 1, "Failed", (), None)
+    record.stack_trace = "Traceback (most recent call last):\n  File x\nValueError: on purpose\n"
+    assert InvocationFilter().filter(record)
+    first, *rest = LineFormatter().format(record).splitlines()
+    assert first.endswith("Failed")
+    assert rest == ["    Traceback (most recent call last):", "      File x", "    ValueError: on purpose"]
 
 
 def test_debug_and_client_libraries_are_quiet_whatever_the_app_sets() -> None:

@@ -5,15 +5,13 @@ from typing import Any
 import pytest
 
 from scripts.local.host.errors import FunctionLoadError
-from scripts.local.host.index import IndexedFunction
+from scripts.local.host.functions import Function
 from scripts.local.host.routes import Route, is_reserved, make_route
 
 
 def _route(template: str, *, prefix: str = "api", **trigger: Any) -> Route:
-    async def body(req: object) -> None: ...
-
     binding = {"type": "httpTrigger", "name": "req", "route": template, **trigger}
-    function = IndexedFunction(name="f", body=body, trigger=binding, outputs={}, wants_context=False)
+    function = Function(name="f", id="an id", trigger=binding, outputs={})
     return make_route(function, prefix)
 
 

@@ -10,9 +10,9 @@ from azure.functions.timer import TimerRequest
 
 from queued_jobs.ncrontab import Ncrontab
 from scripts.local.host.errors import FunctionLoadError
-from scripts.local.host.index import IndexedFunction
 from scripts.local.host.invoke import Invoker
 from scripts.local.host.timers import TimerListener
+from tests.support.hosted_app import host_body
 
 
 def _next(expression: str, after: str, count: int = 1) -> list[str]:
@@ -92,16 +92,13 @@ class _Ticks:
             await self._called.wait_for(lambda: len(self.times) >= count)
 
 
-def _listener(ticks: _Ticks, schedule: str, *, run_on_startup: bool = False) -> TimerListener:
-    async def body(timer: TimerRequest) -> None:
-        await ticks(timer)
-
+async def _listener(folder: Path, ticks: _Ticks, schedule: str, *, run_on_startup: bool = False) -> TimerListener:
     async def no_output(binding: object, value: object) -> None:
         raise AssertionError("a timer without outputs writes nothing")
 
-    trigger = {"type": "timerTrigger", "name": "timer", "schedule": schedule, "runOnStartup": run_on_startup}
-    function = IndexedFunction(name="tick", body=body, trigger=trigger, outputs={}, wants_context=False)
-    return TimerListener(function, invoker=Invoker(app_dir=Path(), timeout=None, write_output=no_output))
+    trigger = f"timer_trigger(arg_name='data', schedule={schedule!r}, run_on_startup={run_on_startup})"
+    worker, function = await host_body(folder, ticks, trigger=trigger, annotation="TimerRequest")
+    return TimerListener(function, invoker=Invoker(worker, timeout=None, write_output=no_output))
 
 
 async def _run_until(listener: TimerListener, ticks: _Ticks, count: int) -> None:
@@ -112,33 +109,33 @@ async def _run_until(listener: TimerListener, ticks: _Ticks, count: int) -> None
     await asyncio.wait_for(running, 5)
 
 
-async def test_it_ticks_once_on_each_second() -> None:
+async def test_it_ticks_once_on_each_second(tmp_path: Path) -> None:
     ticks = _Ticks()
-    await _run_until(_listener(ticks, "* * * * * *"), ticks, 3)
+    await _run_until(await _listener(tmp_path, ticks, "* * * * * *"), ticks, 3)
     seconds = [time.replace(microsecond=0) for time in ticks.times]
     assert [b - a for a, b in itertools.pairwise(seconds)] == [timedelta(seconds=1)] * 2
 
 
-async def test_a_long_run_never_overlaps_itself() -> None:
+async def test_a_long_run_never_overlaps_itself(tmp_path: Path) -> None:
     ticks = _Ticks(takes=1.2)
-    await _run_until(_listener(ticks, "* * * * * *"), ticks, 2)
+    await _run_until(await _listener(tmp_path, ticks, "* * * * * *"), ticks, 2)
     assert ticks.most_active == 1
     assert ticks.times[1] - ticks.times[0] > timedelta(seconds=1.2)
 
 
-async def test_a_failure_does_not_end_it() -> None:
+async def test_a_failure_does_not_end_it(tmp_path: Path) -> None:
     ticks = _Ticks(fails=True)
-    await _run_until(_listener(ticks, "* * * * * *"), ticks, 2)
+    await _run_until(await _listener(tmp_path, ticks, "* * * * * *"), ticks, 2)
     assert len(ticks.times) == 2
 
 
-async def test_run_on_startup_ticks_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_run_on_startup_ticks_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("YEARLY", "0 0 0 1 1 *")
     ticks = _Ticks()
-    await _run_until(_listener(ticks, "%YEARLY%", run_on_startup=True), ticks, 1)
+    await _run_until(await _listener(tmp_path, ticks, "%YEARLY%", run_on_startup=True), ticks, 1)
     assert len(ticks.times) == 1
 
 
-def test_a_wrong_schedule_names_the_function() -> None:
-    with pytest.raises(FunctionLoadError, match="'tick' function: its schedule is wrong"):
-        _listener(_Ticks(), "every second")
+async def test_a_wrong_schedule_names_the_function(tmp_path: Path) -> None:
+    with pytest.raises(FunctionLoadError, match=r"'f\d+' function: its schedule is wrong"):
+        await _listener(tmp_path, _Ticks(), "every second")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -72,6 +73,8 @@ async def run(msg: func.QueueMessage, context: func.Context) -> None:
     note(f"started {job['n']} try {msg.dequeue_count}")
     if job.get("fail"):
         raise RuntimeError("on purpose")
+    if "exit" in job:
+        sys.exit(job["exit"])
     if job.get("block"):  # a thread that nobody can stop
         asyncio.get_running_loop().run_in_executor(None, time.sleep, 3600)
     try:
