@@ -28,7 +28,7 @@ def checkout(sources: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     for name in SECRETS[:-1]:
         (tmp_path / "functions" / name).write_text("SECRET")
     (tmp_path / "functions" / "__pycache__").mkdir()
-    (tmp_path / "functions" / "__pycache__" / "settings.cpython-311.pyc").write_text("SECRET")
+    (tmp_path / "functions" / "__pycache__" / "settings.cpython-313.pyc").write_text("SECRET")
     (tmp_path / "web" / "node_modules").mkdir()
     (tmp_path / "web" / "node_modules" / "a.js").write_text("SECRET")
     (tmp_path / "tests").mkdir()
@@ -72,6 +72,13 @@ def test_the_app_stands_at_the_root_with_all_that_it_imports(package: Bundle) ->
     roots = {name.split("/")[0] for name in names}
     assert roots >= {".python_packages", "api", "jobs", "queued_jobs", "web"}
     assert not roots & {"tests", "infra", "scripts", "docs", "functions", "locks"}
+
+
+def test_what_is_the_worker_s_own_is_not_in_it(package: Bundle) -> None:
+    """The worker has its own of these, and a second one in the same process has crashed apps in Azure."""
+    packages = {name.removeprefix(f"{SITE_PACKAGES}/") for name in names_in(package)}
+    of_the_worker = ("azure_functions_runtime", "azure_functions_worker", "azurefunctions", "grpc", "google/protobuf")
+    assert not [name for name in packages if name.startswith(of_the_worker)]
 
 
 def test_nothing_of_the_developer_is_in_it(package: Bundle) -> None:

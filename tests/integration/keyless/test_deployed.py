@@ -1,4 +1,7 @@
-"""The package as Azure gets it: unpacked alone, on the target's Python, with an identity instead of keys."""
+"""The package as Azure gets it: unpacked alone, on the target's Python, with an identity instead of keys.
+
+It runs under Microsoft's worker, which is the host's and not in the package.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ import shutil
 import subprocess
 import warnings
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import httpx
@@ -36,16 +39,10 @@ from tests.support.target_python import TargetPython
 from tests.support.tls import Certificate
 
 #: What the host itself needs, as the real one brings its own.
-HOST_PACKAGES = ("uvicorn", "click")
-INDEX = """
-import json, sys
-app, packages = sys.argv[1:]
-sys.path[:0] = [app, packages]
-import function_app
-functions = function_app.app.get_functions()
-origins = {name: sys.modules[name].__file__ for name in ("queued_jobs", "fastapi", "psycopg", "azure.functions")}
-print(json.dumps({"functions": [one.get_function_name() for one in functions], "origins": origins}))
-"""
+HOST_PACKAGES = ("uvicorn", "click", "azure_functions_runtime")
+#: What lies beside the worker in Azure, the library's own version of the SDK included.
+WORKER_PACKAGES = ("azure_functions_runtime", "azure.functions", "werkzeug", "markupsafe")
+PLACEHOLDER = ROOT / "tests" / "support" / "placeholder.py"
 
 
 class DeployedApp(Server):
@@ -61,7 +58,7 @@ class DeployedApp(Server):
 
     def _command(self) -> Command:
         isolated = ["-S", "-P", "-m", "scripts.local.host"]  # no packages of the interpreter, none of this folder
-        paths = {"PYTHONPATH": os.pathsep.join(map(str, [self._app / SITE_PACKAGES, self._app, self._host]))}
+        paths = {"PYTHONPATH": os.pathsep.join(map(str, [self._app / SITE_PACKAGES, self._host, self._app]))}
         return Command(
             arguments=[str(self._python.executable), *isolated, str(self._app), "--port", str(self.ports[0])],
             environment={**self._settings, **paths},
@@ -96,12 +93,25 @@ def host_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("host")
     without = shutil.ignore_patterns("node_modules", "__pycache__")
     shutil.copytree(ROOT / "scripts" / "local" / "host", folder / "scripts" / "local" / "host", ignore=without)
-    for name in HOST_PACKAGES:
+    copy_packages(HOST_PACKAGES, folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def worker_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What an instance has before an app is given to it."""
+    folder = tmp_path_factory.mktemp("worker")
+    copy_packages(WORKER_PACKAGES, folder)
+    return folder
+
+
+def copy_packages(names: Sequence[str], folder: Path) -> None:
+    for name in names:
         spec = importlib.util.find_spec(name)
         assert spec is not None
         assert spec.origin is not None
-        shutil.copytree(Path(spec.origin).parent, folder / name, ignore=without)
-    return folder
+        target = folder.joinpath(*name.split("."))
+        shutil.copytree(Path(spec.origin).parent, target, ignore=shutil.ignore_patterns("__pycache__"))
 
 
 @pytest.fixture
@@ -172,21 +182,38 @@ def test_the_target_python_is_here(target_python: TargetPython) -> None:
         )
 
 
-def test_the_package_is_indexed_alone(
-    target_python: TargetPython, app_folder: Path, settings: dict[str, str], tmp_path: Path
+def test_a_placeholder_becomes_the_worker_of_the_package(
+    target_python: TargetPython,
+    package: Bundle,
+    app_folder: Path,
+    host_folder: Path,
+    worker_folder: Path,
+    settings: dict[str, str],
+    tmp_path: Path,
 ) -> None:
+    """The cold start of Azure: what an instance has read or loaded before it gets the app must not reach the app."""
+    before = {name: "of the placeholder" for name in settings} | {"WEBSITE_PLACEHOLDER_MODE": "1"}
+    folders = [worker_folder, app_folder, app_folder / SITE_PACKAGES, host_folder]
     finished = subprocess.run(
-        [target_python.executable, "-I", "-S", "-c", INDEX, app_folder, app_folder / SITE_PACKAGES],
+        [target_python.executable, "-I", "-S", PLACEHOLDER, *folders],
         cwd=tmp_path,
-        env=settings,
+        env=before,
+        input=json.dumps(settings),
         capture_output=True,
         text=True,
         check=False,
     )
     assert finished.returncode == 0, finished.stderr
-    found = json.loads(finished.stdout)
-    assert {"http_app_func", "zip_builder", "zip_builder_poison", "sweep"} <= set(found["functions"])
+    found = json.loads(finished.stdout.splitlines()[-1])
+    assert found["early"] == []
+    assert {"http_app_func", "zip_builder", "zip_builder_poison", "csv_import", "sweep"} <= set(found["functions"])
+    assert settings.items() <= found["environment"].items()
+    assert "WEBSITE_PLACEHOLDER_MODE" not in found["environment"]
+    assert Path(found["folder"]) == app_folder
     assert all(origin.startswith(str(app_folder)) for origin in found["origins"].values()), found["origins"]
+    assert found["of_the_worker"] == []
+    status, health = found["health"]
+    assert (status, health["version"]) == ("200", package.version)
 
 
 def test_a_job_runs_end_to_end_on_the_package_without_any_key(
