@@ -16,14 +16,22 @@ log = logging.getLogger("host")
 
 
 def main() -> None:
-    """Parse the command line and run the host. Exit code 0 after a drain, 1 where the app cannot be started."""
+    """Parse the command line and run the host.
+
+    Exit code 0 after a drain, 1 where the app cannot be started or has ended the worker; that of the app's own exit.
+    """
     options = _parser().parse_args()
     configure_logging()
     if options.unsafe_bind != LOOPBACK:
         log.warning("bound to %s: whoever reaches this machine reaches the app and /admin", options.unsafe_bind)
     drain = timedelta(seconds=options.drain_seconds)
     host = Host(options.app_dir, port=options.port, address=options.unsafe_bind, drain=drain)
-    asyncio.run(_run(host))
+    runner = asyncio.Runner()  # not closed in the end, which would wait for the threads that the app has started
+    try:
+        runner.run(_run(host))
+    except (KeyboardInterrupt, SystemExit) as error:
+        log.error("the app has ended the worker: %r", error)
+        leave(error.code if isinstance(error, SystemExit) and isinstance(error.code, int) else 1)
 
 
 async def _run(host: Host) -> None:
@@ -32,7 +40,7 @@ async def _run(host: Host) -> None:
     except HostError as error:
         log.error("%s", error, exc_info=error.__cause__, extra={"stack_trace": getattr(error, "stack_trace", "")})
         leave(1)
-    leave(0)  # from within, because the end of asyncio.run waits for the threads that the app has started
+    leave(0)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -142,6 +142,14 @@ async def test_a_body_that_exits_ends_the_host_and_gives_its_message_back(
     assert given_back.dequeue_count == 1
 
 
+async def test_a_task_that_exits_ends_the_host(queue: Queue, events: Events, start_host: StartHost) -> None:
+    host = start_host(SAMPLE_APP)
+    await host.ready()
+    await queue.send('{"n": 1, "block": true, "interrupt": true}')
+    assert await host.ended() == 1
+    assert "the app has ended the worker: KeyboardInterrupt()" in host.output
+
+
 async def test_a_stalled_client_does_not_hold_the_end_up(events: Events, start_host: StartHost) -> None:
     host = start_host(SAMPLE_APP, "--drain-seconds", "3600")
     url = httpx.URL(await host.ready())

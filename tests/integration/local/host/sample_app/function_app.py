@@ -62,6 +62,10 @@ async def not_found(request: Request, error: Exception) -> JSONResponse:
     return JSONResponse({"status": 404}, status_code=404, media_type="application/problem+json")
 
 
+async def interrupt() -> None:
+    raise KeyboardInterrupt
+
+
 app = func.AsgiFunctionApp(app=api, http_auth_level=func.AuthLevel.ANONYMOUS, function_name="http")
 
 
@@ -75,6 +79,8 @@ async def run(msg: func.QueueMessage, context: func.Context) -> None:
         raise RuntimeError("on purpose")
     if "exit" in job:
         sys.exit(job["exit"])
+    if job.get("interrupt"):
+        await asyncio.create_task(interrupt())
     if job.get("block"):  # a thread that nobody can stop
         asyncio.get_running_loop().run_in_executor(None, time.sleep, 3600)
     try:
