@@ -120,6 +120,15 @@ def test_an_install_that_was_interrupted_in_a_folder_that_was_moved_is_repaired(
     assert checkout.install("local") == ""
 
 
+def test_a_venv_of_an_older_python_is_made_again(checkout: Checkout) -> None:
+    pretend = "import sys; sys.version_info = (3, 12, 9); exec(sys.argv[1])"
+    checkout.python.unlink()
+    checkout.python.write_text(f"#!/bin/sh\nexec {sys.executable} -c '{pretend}' \"$2\"\n")
+    checkout.python.chmod(0o755)
+    assert "makes .venv" in checkout.install("local")
+    assert checkout.has_package()
+
+
 def test_a_lock_with_a_wrong_hash_is_refused(checkout: Checkout) -> None:
     lock = checkout.folder / "locks" / "local.txt"
     lock.write_text(re.sub(r"sha256:\w+", "sha256:" + "0" * 64, lock.read_text()))
