@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import Future
 from datetime import timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
@@ -41,8 +41,8 @@ _TICK = 0.2
 #: The least time between two stored reports.
 _REPORT_EVERY = 1.0
 
-Runner: TypeAlias = "JobRunner[Any, Any]"
-Finish: TypeAlias = Callable[[], Awaitable[QueuedJob | None]]
+type Runner = "JobRunner[Any, Any]"
+type Finish = Callable[[], Awaitable[QueuedJob | None]]
 
 
 def tell_of(runner: Runner, job: QueuedJob) -> None:

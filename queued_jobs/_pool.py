@@ -108,8 +108,10 @@ class LoopPool:
         if self._loop.is_closed():
             for task in asyncio.all_tasks(self._loop):
                 if task.get_name().startswith(f"{self._pool.name}-"):
+                    coroutine = task.get_coro()
                     with contextlib.suppress(RuntimeError):  # it cannot tell the loop any more
-                        task.get_coro().close()
+                        if coroutine is not None:
+                            coroutine.close()
 
     async def _remember(self, conn: Connection) -> None:
         self._opened.add(conn)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Generic, TypeVar
+from typing import Any
 from uuid import UUID, uuid4
 
 from psycopg import AsyncConnection
@@ -21,22 +21,19 @@ from queued_jobs.queues import Queues
 from queued_jobs.repository import Repository
 from queued_jobs.runner import JobRunner
 
-RequestT = TypeVar("RequestT", bound=BaseModel)
-ResultT = TypeVar("ResultT", bound=BaseModel | None)
-
 _MOST = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FollowUp(Generic[RequestT]):
+class FollowUp[Request: BaseModel]:
     """A job that runs once all jobs of a batch have ended, however they ended. It reads them by `JobContext.batch`."""
 
-    runner: type[JobRunner[RequestT, Any]]
-    request: RequestT
+    runner: type[JobRunner[Request, Any]]
+    request: Request
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Batch(Generic[ResultT]):
+class Batch[Result: BaseModel | None]:
     """Jobs that were stored together.
 
     Attributes
@@ -50,7 +47,7 @@ class Batch(Generic[ResultT]):
     """
 
     id: UUID
-    handles: Sequence[JobHandle[ResultT]]
+    handles: Sequence[JobHandle[Result]]
     follow_up: JobHandle[Any] | None
 
     async def send(self) -> None:
@@ -58,9 +55,9 @@ class Batch(Generic[ResultT]):
         await send_all([*self.handles, *([self.follow_up] if self.follow_up else [])])
 
 
-async def queue_jobs(
-    runner: type[JobRunner[RequestT, ResultT]],
-    requests: Sequence[RequestT],
+async def queue_jobs[Request: BaseModel, Result: BaseModel | None](
+    runner: type[JobRunner[Request, Result]],
+    requests: Sequence[Request],
     *,
     user_id: str,
     repository: Repository,
@@ -72,7 +69,7 @@ async def queue_jobs(
     parent_id: JobKey | None = None,
     follow_up: FollowUp[Any] | None = None,
     conn: AsyncConnection[Any] | None = None,
-) -> Batch[ResultT]:
+) -> Batch[Result]:
     """Store many jobs of one kind for a user, all or none, and wake workers for them.
 
     One insert stores all of them, with the follow-up; the messages are sent side by side. Otherwise as `queue_job`.
@@ -117,7 +114,7 @@ async def queue_jobs(
                 )
             )
         handles = await store(jobs, repository, queues, notifier, conn)
-        batch: Batch[ResultT] = Batch(
+        batch: Batch[Result] = Batch(
             id=next((handle.job.batch_id for handle in handles if handle.job.batch_id), batch_id),
             handles=handles[: len(requests)],
             follow_up=handles[-1] if follow_up is not None else None,
@@ -127,9 +124,9 @@ async def queue_jobs(
     return batch
 
 
-def _new_jobs(
-    runner: type[JobRunner[RequestT, Any]],
-    requests: Sequence[RequestT],
+def _new_jobs[Request: BaseModel](
+    runner: type[JobRunner[Request, Any]],
+    requests: Sequence[Request],
     keys: Sequence[JobKey],
     idempotency_key: str | None,
     options: dict[str, Any],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 from uuid import uuid4
 
 from psycopg import AsyncConnection
@@ -17,15 +17,13 @@ from queued_jobs.redact import storable
 from queued_jobs.repository import Repository
 from queued_jobs.results import dumped
 
-ResultT = TypeVar("ResultT", bound=BaseModel | None)
-
 
 class Report(NamedTuple):
     progress: float | None
     message: str | None
 
 
-class JobContext(Generic[ResultT]):
+class JobContext[Result: BaseModel | None]:
     """Handed to `on_execute`. `report` and `checkpoint` do no I/O and are safe from any thread.
 
     Attributes
@@ -82,7 +80,7 @@ class JobContext(Generic[ResultT]):
         """
         return [] if self.job.after_batch is None else await self._repository.batch(self.job.after_batch)
 
-    async def complete(self, result: ResultT, *, conn: AsyncConnection[Any]) -> None:
+    async def complete(self, result: Result, *, conn: AsyncConnection[Any]) -> None:
         """Store the result inside the body's own transaction, so that its effects in the same database happen once.
 
         Commit right after, and return the same result. Raises `LeaseLost` when another attempt owns the job, and

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 from psycopg import AsyncConnection
 from pydantic import BaseModel
@@ -23,14 +23,11 @@ from queued_jobs.repository import Repository
 from queued_jobs.runner import JobRunner
 from queued_jobs.stored import NotStorable, form_of
 
-RequestT = TypeVar("RequestT", bound=BaseModel)
-ResultT = TypeVar("ResultT", bound=BaseModel | None)
-
 _LONGEST_DELAY = timedelta(days=36_500)
 
 
 @dataclass(slots=True, kw_only=True)
-class JobHandle(Generic[ResultT]):
+class JobHandle[Result: BaseModel | None]:
     """A stored job and whether a worker was woken for it.
 
     Attributes
@@ -64,9 +61,9 @@ class JobHandle(Generic[ResultT]):
         await send_all([self])
 
 
-async def queue_job(
-    runner: type[JobRunner[RequestT, ResultT]],
-    request: RequestT,
+async def queue_job[Request: BaseModel, Result: BaseModel | None](
+    runner: type[JobRunner[Request, Result]],
+    request: Request,
     *,
     user_id: str,
     repository: Repository,
@@ -78,7 +75,7 @@ async def queue_job(
     unique_key: str | None = None,
     parent_id: JobKey | None = None,
     conn: AsyncConnection[Any] | None = None,
-) -> JobHandle[ResultT]:
+) -> JobHandle[Result]:
     """Store a job for a user and wake a worker for it.
 
     The row is stored first and owes its message until that was sent: a queue that is away, or a crash between the two,
@@ -133,9 +130,9 @@ async def queue_job(
     return handle
 
 
-def new_job(
-    runner: type[JobRunner[RequestT, Any]],
-    request: RequestT,
+def new_job[Request: BaseModel](
+    runner: type[JobRunner[Request, Any]],
+    request: Request,
     key: JobKey,
     *,
     user_id: str,
@@ -174,7 +171,7 @@ def new_job(
     )
 
 
-def _stored(runner: type[JobRunner[RequestT, Any]], request: RequestT) -> dict[str, Any]:
+def _stored[Request: BaseModel](runner: type[JobRunner[Request, Any]], request: Request) -> dict[str, Any]:
     try:
         return form_of(runner.request_type).dump(request)
     except NotStorable as exc:

@@ -7,22 +7,20 @@ import logging
 import ssl
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from functools import cache
-from typing import Generic, NamedTuple, TypeVar
+from typing import NamedTuple
 
 import httpx
-
-T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
 
-class _Kept(NamedTuple, Generic[T]):
+class _Kept[T](NamedTuple):
     value: T
     #: Ends with the loop: see `PerLoop._until_the_end`.
-    end: AsyncGenerator[None, None]
+    end: AsyncGenerator[None]
 
 
-class PerLoop(Generic[T]):
+class PerLoop[T]:
     """Makes a value on first use within a running loop and closes it with that loop.
 
     A loop that ends as `asyncio.run` ends it (by `loop.shutdown_asyncgens()`) closes its value itself. What a loop
@@ -69,7 +67,7 @@ class PerLoop(Generic[T]):
             if self._close is not None:
                 await self._close(kept.value)
 
-    async def _until_the_end(self, loop: asyncio.AbstractEventLoop) -> AsyncGenerator[None, None]:
+    async def _until_the_end(self, loop: asyncio.AbstractEventLoop) -> AsyncGenerator[None]:
         """Wait for the end of the loop, which closes all generators that were started in it, and close its value."""
         try:
             yield
@@ -104,7 +102,7 @@ def tls_context() -> ssl.SSLContext:
     return httpx.create_ssl_context()
 
 
-def _start(generator: AsyncGenerator[None, None]) -> None:
+def _start(generator: AsyncGenerator[None]) -> None:
     """Run an async generator to its first `yield`, before which it awaits nothing: from now on the loop knows it."""
     try:
         generator.__anext__().send(None)

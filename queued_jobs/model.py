@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import Any, Final, Self, TypeAlias
+from typing import Any, Final, Self
 from uuid import UUID
 
-JobKey: TypeAlias = UUID | int
+type JobKey = UUID | int
 
 #: When a job may run that waits for others: not before these have ended.
 HELD: Final = datetime(9999, 12, 31, tzinfo=UTC)

@@ -6,16 +6,15 @@ import asyncio
 import contextvars
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import ParamSpec, TypeVar
+from typing import ParamSpec
 
 P = ParamSpec("P")
-T = TypeVar("T")
 
 #: Apart from the threads that wait for other servers: those may all be taken.
 _threads = ThreadPoolExecutor(4, thread_name_prefix="offload")
 
 
-async def offload(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+async def offload[**P, T](function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Call the function in a thread and return or raise what it does. It must compute only, and wait for nothing."""
     context = contextvars.copy_context()
     return await asyncio.get_running_loop().run_in_executor(_threads, lambda: context.run(function, *args, **kwargs))

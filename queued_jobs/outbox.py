@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
-from typing import Protocol, TypeAlias
+from typing import Protocol
 
 from queued_jobs import telemetry
 from queued_jobs.errors import JobsError
@@ -14,7 +14,7 @@ from queued_jobs.model import Changed, JobKey, QueuedJob
 
 logger = logging.getLogger(__name__)
 
-Change: TypeAlias = QueuedJob | Changed
+type Change = QueuedJob | Changed
 
 #: Changes in one push, so that one owner's many do not keep the next owner waiting for long.
 MAX_CHANGES_A_PUSH = 200

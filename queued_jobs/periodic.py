@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import TypeVar
 
 from pydantic import BaseModel
 
@@ -14,21 +13,18 @@ from queued_jobs.queues import Queues
 from queued_jobs.repository import Repository
 from queued_jobs.runner import JobRunner
 
-RequestT = TypeVar("RequestT", bound=BaseModel)
-ResultT = TypeVar("ResultT", bound=BaseModel | None)
-
 #: How much too early a timer may fire and still mean the occurrence ahead.
 _EARLY = timedelta(seconds=5)
 
 
-async def queue_due(
-    runner: type[JobRunner[RequestT, ResultT]],
+async def queue_due[Request: BaseModel, Result: BaseModel | None](
+    runner: type[JobRunner[Request, Result]],
     *,
     repository: Repository,
     queues: Queues,
     notifier: Notifier | None = None,
     now: datetime | None = None,
-) -> JobHandle[ResultT]:
+) -> JobHandle[Result]:
     """Queue the job of the occurrence that is due now. Call it from a timer with the runner's own schedule.
 
     However often a timer fires for one occurrence, on however many machines, there is one job for it: its idempotency

@@ -8,7 +8,7 @@ import logging
 import pkgutil
 from collections.abc import Iterable, Iterator, Mapping
 from types import ModuleType
-from typing import Any, Self, TypeAlias
+from typing import Any, Self
 
 from queued_jobs.model import QueuedJob, ResultFile
 from queued_jobs.redact import storable
@@ -17,7 +17,7 @@ from queued_jobs.stored import form_of
 
 logger = logging.getLogger(__name__)
 
-RunnerType: TypeAlias = type[JobRunner[Any, Any]]
+type RunnerType = type[JobRunner[Any, Any]]
 
 _MAX_LABEL = 120
 #: Of what a kind returns as its label: blanks may be much of it.

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from types import MappingProxyType
-from typing import Any, Final, Protocol, TypeAlias
+from typing import Any, Final, Protocol
 from uuid import UUID
 
 from psycopg import AsyncConnection
@@ -21,7 +21,7 @@ NO_KINDS: Final[Mapping[str, timedelta]] = MappingProxyType({})
 NO_LIMITS: Final[Mapping[str, int]] = MappingProxyType({})
 
 #: A kind and a concurrency key.
-Line: TypeAlias = tuple[str, str]
+type Line = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

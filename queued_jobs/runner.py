@@ -8,7 +8,7 @@ import re
 from collections.abc import Awaitable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
-from typing import Any, ClassVar, Generic, TypeVar, cast, get_args, get_origin
+from typing import Any, ClassVar, cast, get_args, get_origin
 
 from pydantic import BaseModel, RootModel, ValidationError
 
@@ -24,15 +24,12 @@ from queued_jobs.repository import Repository
 from queued_jobs.retry import RetryPolicy
 from queued_jobs.stored import NotStorable, form_of, told
 
-RequestT = TypeVar("RequestT", bound=BaseModel)
-ResultT = TypeVar("ResultT", bound=BaseModel | None)
-
 _KIND = re.compile(r"[a-z][a-z0-9-]{0,62}")
 _LONGEST = timedelta(days=365)
 _QUEUE = re.compile(r"(?=.{3,56}$)[a-z0-9](-?[a-z0-9])+")
 
 
-class JobRunner(abc.ABC, Generic[RequestT, ResultT]):
+class JobRunner[Request: BaseModel, Result: BaseModel | None](abc.ABC):
     """One kind of job: what it is asked, what it does, what it answers.
 
     Subclass as `class ZipBuilder(JobRunner[ZipRequest, ZipResult])` and set at least `kind` and `queue`. The host may
@@ -163,7 +160,7 @@ class JobRunner(abc.ABC, Generic[RequestT, ResultT]):
         self.thread_pool = ThreadPoolExecutor(self.threads, thread_name_prefix=f"job-{self.kind}")
 
     @abc.abstractmethod
-    def on_execute(self, request: RequestT, ctx: JobContext[ResultT]) -> Awaitable[ResultT] | ResultT:
+    def on_execute(self, request: Request, ctx: JobContext[Result]) -> Awaitable[Result] | Result:
         """Do the work and return the result, at most 256 KiB as JSON from which an equal one can be read.
 
         `async def` runs on the host's one event loop, where a blocking call stalls every other function; a plain `def`
@@ -181,7 +178,7 @@ class JobRunner(abc.ABC, Generic[RequestT, ResultT]):
         """
         await self.notifier.job_changed(job)
 
-    async def on_result_expired(self, job: QueuedJob, result: ResultT) -> None:
+    async def on_result_expired(self, job: QueuedJob, result: Result) -> None:  # noqa: B027 (a hook, empty by default)
         """Called before an old result is dropped from the row: remove what it refers to, such as a blob.
 
         May be called twice for one job, and is not for a stored result that no longer fits its type. Those of one sweep
@@ -189,7 +186,7 @@ class JobRunner(abc.ABC, Generic[RequestT, ResultT]):
         result stays so long.
         """
 
-    async def on_result_discarded(self, job: QueuedJob, result: ResultT) -> None:
+    async def on_result_discarded(self, job: QueuedJob, result: Result) -> None:  # noqa: B027 (a hook, empty by default)
         """Called with a result that was not stored: remove what it left behind.
 
         Another attempt owns the job, the result cannot be stored, or a plain `def` body returned it after its time was
@@ -204,7 +201,7 @@ class JobRunner(abc.ABC, Generic[RequestT, ResultT]):
         return (cls.queue, *(f"{cls.queue}-{priority}" for priority in cls.priorities))
 
     @classmethod
-    def concurrency_key(cls, request: RequestT, user_id: str) -> str | None:
+    def concurrency_key(cls, request: Request, user_id: str) -> str | None:
         """Return what this job shares with those of its kind that it must not run beside; None for nothing.
 
         For example `user_id`, for one job of each user at a time. Up to 200 characters. The oldest goes first.
@@ -212,42 +209,42 @@ class JobRunner(abc.ABC, Generic[RequestT, ResultT]):
         return None
 
     @classmethod
-    def scheduled_request(cls, due: datetime) -> RequestT:
+    def scheduled_request(cls, due: datetime) -> Request:
         """Return the request of the job that is due then. By default one without arguments."""
-        return cast(RequestT, cls.request_type())
+        return cast(Request, cls.request_type())
 
     @classmethod
-    def read_request(cls, job: QueuedJob) -> RequestT:
+    def read_request(cls, job: QueuedJob) -> Request:
         """Return the request of a job of this kind. Raises `InvalidRequest` for one that no longer fits its type."""
         try:
-            return cast(RequestT, form_of(cls.request_type).load(job.request))
+            return cast(Request, form_of(cls.request_type).load(job.request))
         except ValidationError as exc:
             raise InvalidRequest(
                 f"The stored request is not one that {cls.kind} accepts: {told(exc, cls.request_type)}."
             ) from exc
 
     @classmethod
-    def read_result(cls, job: QueuedJob) -> ResultT:
+    def read_result(cls, job: QueuedJob) -> Result:
         """Return the result of a job of this kind, None where it has none (any more).
 
         Raises `InvalidResult` for one that no longer fits its type.
         """
         if cls.result_type is None or job.result is None:
-            return cast(ResultT, None)
+            return cast(Result, None)
         try:
-            return cast(ResultT, form_of(cls.result_type).load(job.result))
+            return cast(Result, form_of(cls.result_type).load(job.result))
         except ValidationError as exc:
             raise InvalidResult(
                 f"The stored result is not one of {cls.kind}: {told(exc, cls.result_type, in_words=False)}."
             ) from exc
 
     @classmethod
-    def label(cls, request: RequestT) -> str:
+    def label(cls, request: Request) -> str:
         """Return what the owner calls this job, in a few words of plain text."""
         return cls.kind.replace("-", " ").capitalize()
 
     @classmethod
-    def file(cls, result: ResultT) -> ResultFile | None:
+    def file(cls, result: Result) -> ResultFile | None:
         """Return the blob that the owner may download, if the result has one."""
         return None
 

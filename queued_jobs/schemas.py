@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
 from pydantic import BaseModel, SecretBytes, SecretStr
 
-Path: TypeAlias = tuple[str, ...]
+type Path = tuple[str, ...]
 
 _FIELDS = ("model-field", "dataclass-field", "typed-dict-field")
 

@@ -6,7 +6,7 @@ import base64
 import binascii
 import hashlib
 from collections.abc import Sequence
-from typing import Annotated, TypeAlias
+from typing import Annotated
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESSIV
@@ -55,4 +55,4 @@ def _sealed(value: SecretStr) -> str:
 
 #: The type of a text that only the job's body reads, by `get_secret_value()`: rows, pushes, pages, logs and exports
 #: hold its seal (AES-SIV), and its `repr` hides it. Equal texts have equal seals. An empty text cannot be sealed.
-Sealed: TypeAlias = Annotated[SecretStr, BeforeValidator(_opened), PlainSerializer(_sealed, when_used="json")]
+Sealed = Annotated[SecretStr, BeforeValidator(_opened), PlainSerializer(_sealed, when_used="json")]

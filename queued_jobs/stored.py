@@ -8,15 +8,13 @@ import math
 import re
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Literal
 from weakref import WeakKeyDictionary
 
 from pydantic import BaseModel, ValidationError
 
 from queued_jobs.redact import storable
 from queued_jobs.schemas import Traits, traits_of
-
-ModelT = TypeVar("ModelT", bound=BaseModel)
 
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 _MAX_TOLD, _MAX_PATH = 5, 100
@@ -26,7 +24,7 @@ class NotStorable(Exception):
     """The model would not be read back as it is; the message names the field."""
 
 
-class StoredForm(Generic[ModelT]):
+class StoredForm[ModelT: BaseModel]:
     """Writes and reads the models of one class. Get it by `form_of`.
 
     Fields are stored by their aliases where these are what is read too, and otherwise by their names.
@@ -102,7 +100,7 @@ class StoredForm(Generic[ModelT]):
 _forms: WeakKeyDictionary[type[BaseModel], StoredForm[Any]] = WeakKeyDictionary()
 
 
-def form_of(model: type[ModelT]) -> StoredForm[ModelT]:
+def form_of[ModelT: BaseModel](model: type[ModelT]) -> StoredForm[ModelT]:
     """Return the form of a class. Raises `NotStorable` for a class no object of which would be read back."""
     form = _forms.get(model)
     if form is None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 from opentelemetry import context, metrics, trace
 from opentelemetry.context import Context
@@ -18,7 +18,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 if TYPE_CHECKING:
     from queued_jobs.model import QueuedJob
 
-Trace: TypeAlias = Context
+type Trace = Context
 
 _NAME = "queued_jobs"
 _tracer = trace.get_tracer(_NAME)

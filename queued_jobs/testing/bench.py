@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import inspect
-from typing import Any, TypeVar
+from typing import Any
 
 from pydantic import BaseModel
 
@@ -21,9 +21,6 @@ from queued_jobs.sweeper import Sweeper
 from queued_jobs.testing.clock import FrozenClock
 from queued_jobs.testing.doubles import FakeQueues, RecordingNotifier
 from queued_jobs.testing.memory import InMemoryRepository
-
-RequestT = TypeVar("RequestT", bound=BaseModel)
-ResultT = TypeVar("ResultT", bound=BaseModel | None)
 
 _MAX_ROUNDS = 1_000
 
@@ -54,9 +51,9 @@ class JobBench:
         }
         self._sweeper = Sweeper(self.repository, self.queues, self.notifier, runners={*self._runners.values()})
 
-    async def queue(
-        self, runner: type[JobRunner[RequestT, ResultT]], request: RequestT, *, user_id: str = "ann", **options: Any
-    ) -> JobHandle[ResultT]:
+    async def queue[Request: BaseModel, Result: BaseModel | None](
+        self, runner: type[JobRunner[Request, Result]], request: Request, *, user_id: str = "ann", **options: Any
+    ) -> JobHandle[Result]:
         """Call `queue_job` with the bench's own parts."""
         return await queue_job(
             runner,
@@ -91,9 +88,9 @@ class JobBench:
         raise RuntimeError(f"Still messages after {_MAX_ROUNDS} rounds: some job wakes itself again and again.")
 
 
-async def run_inline(
-    runner: type[JobRunner[RequestT, ResultT]], request: RequestT, *, user_id: str = "ann", attempt: int = 1
-) -> ResultT:
+async def run_inline[Request: BaseModel, Result: BaseModel | None](
+    runner: type[JobRunner[Request, Result]], request: Request, *, user_id: str = "ann", attempt: int = 1
+) -> Result:
     """Run a body once, as a worker would, and return its result after a trip through JSON.
 
     What the body raises is raised here. `attempt` is what the body finds in `ctx.job.attempt`.
@@ -110,7 +107,7 @@ async def run_inline(
     )
     assert job is not None  # noqa: S101 (nobody else is here to take it)
     body: Any = runner(bench.repository, bench.queues, bench.notifier).on_execute
-    ctx: JobContext[ResultT] = JobContext(job, bench.repository, result_type=runner.result_type)
+    ctx: JobContext[Result] = JobContext(job, bench.repository, result_type=runner.result_type)
     stored_request = runner.read_request(job)
     if inspect.iscoroutinefunction(body):
         result = await body(stored_request, ctx)

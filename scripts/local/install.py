@@ -11,7 +11,7 @@ left. The profile test includes local.
 import os
 import sys
 
-if sys.version_info < (3, 13):
+if sys.version_info < (3, 13):  # noqa: UP036
     _search = os.path.join(os.path.dirname(os.path.abspath(__file__)), "find_python.py")
     os.execv(sys.executable, [sys.executable, _search] + sys.argv[1:])  # noqa: RUF005, S606
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any
 
 from queued_jobs import JobView
 from tests.model.demo import REGISTRY
 from tests.model.world import World
 
 #: A job as pushes and reads show it.
-Shown: TypeAlias = Mapping[str, Any]
+type Shown = Mapping[str, Any]
 
 
 class Bell:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 from queued_jobs import QueuedJob
 from tests.unit.queued_jobs import test_garbage, test_outages, test_outbox, test_outcomes, test_sweeper
 from tests.unit.queued_jobs.conftest import World
 
-Check: TypeAlias = Callable[[], Awaitable[None]]
+type Check = Callable[[], Awaitable[None]]
 
 
 class CodeMutant(NamedTuple):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, TypeAlias
+from typing import Any
 from uuid import UUID
 
 from queued_jobs import JobStatus, QueuedJob
@@ -25,7 +25,7 @@ MAX_RESEND = 5
 GIVE_UP = 147
 
 #: A time that a transition sets: so long from now, this very moment, or none.
-Moment: TypeAlias = timedelta | datetime | None
+type Moment = timedelta | datetime | None
 NOW = timedelta()
 
 

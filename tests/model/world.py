@@ -6,7 +6,6 @@ import random
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
-from typing import TypeVar
 
 from queued_jobs import JobMessage, JobTracker, PostgresRepository, QueuedJob, Sweeper
 from queued_jobs.model import JobKey
@@ -15,8 +14,6 @@ from tests.model.demo import REGISTRY, Demo, Other
 from tests.model.expected import KEEP, NEAR, ExpectedJob
 from tests.model.network import Hub, Mailbox
 from tests.model.store import Store
-
-T = TypeVar("T")
 
 USERS = ("ann", "bob")
 
@@ -175,6 +172,6 @@ class World:
         assert kept == len(self.rejected), f"{kept} rejected messages are kept, expected: {self.rejected}"
 
 
-def pick(items: Sequence[T], at: int) -> T | None:
+def pick[T](items: Sequence[T], at: int) -> T | None:
     """Return the item that a number means, whatever the number; None if there are none."""
     return items[at % len(items)] if items else None

@@ -22,11 +22,11 @@ _ATTACKS = 300
 _FUNCTIONS = ("compile", "search", "match", "fullmatch", "split", "findall", "finditer", "sub", "subn")
 
 
-def repeated(unit: AnyStr, length: int) -> AnyStr:
+def repeated[AnyStr: (bytes, str)](unit: AnyStr, length: int) -> AnyStr:
     return (unit * (length // len(unit) + 1))[:length]
 
 
-def attack(beginning: AnyStr, unit: AnyStr, end: AnyStr, length: int) -> AnyStr:
+def attack[AnyStr: (bytes, str)](beginning: AnyStr, unit: AnyStr, end: AnyStr, length: int) -> AnyStr:
     return beginning + repeated(unit, length) + end
 
 

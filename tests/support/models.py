@@ -14,7 +14,7 @@ from decimal import Decimal
 from enum import Enum, IntEnum, IntFlag, StrEnum
 from ipaddress import IPv4Address
 from pathlib import PurePosixPath
-from typing import Annotated, Any, Generic, Literal, NamedTuple, TypeVar, Union, cast
+from typing import Annotated, Any, Literal, NamedTuple, Union, cast
 from uuid import UUID
 
 import pydantic
@@ -45,7 +45,6 @@ from typing_extensions import TypedDict
 
 from queued_jobs import Sealed
 
-T = TypeVar("T")
 Dice = random.Random
 Make = Callable[[Dice], Any]
 
@@ -108,7 +107,7 @@ class TaggedToo(BaseModel):
     sort: Literal["b"] = Field("b", alias="type")
 
 
-class Box(BaseModel, Generic[T]):
+class Box[T](BaseModel):
     value: T
 
 

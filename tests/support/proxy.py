@@ -10,11 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from threading import Thread
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Self
 
 from scripts.local import ports
-
-T = TypeVar("T")
 
 _RESET = struct.pack("ii", 1, 0)
 
@@ -108,7 +106,7 @@ class Proxy:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
 
-    def _call(self, function: Callable[[], T]) -> T:
+    def _call[T](self, function: Callable[[], T]) -> T:
         async def call() -> T:
             return function()
 

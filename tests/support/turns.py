@@ -6,9 +6,6 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import TypeVar
-
-T = TypeVar("T")
 
 _PATIENCE = 30.0
 
@@ -23,7 +20,7 @@ class Turns:
         #: For each call of a watched function: did the loop go on meanwhile?
         self.went_on: list[bool] = []
 
-    def watched(self, function: Callable[..., T]) -> Callable[..., T]:
+    def watched[T](self, function: Callable[..., T]) -> Callable[..., T]:
         """Return the function, which takes as long as three turns of the loop, and notes whether it made them."""
 
         def slow(*args: object, **kwargs: object) -> T:

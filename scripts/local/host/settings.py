@@ -10,12 +10,11 @@ from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from scripts.local.host.errors import SettingsError
 
 log = logging.getLogger("host.settings")
-T = TypeVar("T")
 
 OVERRIDE_PREFIX = "AzureFunctionsJobHost__"
 MINIMUM_POLLING_INTERVAL = timedelta(milliseconds=100)
@@ -125,7 +124,7 @@ class _Reader:
         self._values = values
         self._source = source
 
-    def read(self, key: str, default: T, convert: Callable[[Any], T]) -> T:
+    def read[T](self, key: str, default: T, convert: Callable[[Any], T]) -> T:
         value = self._values.get(tuple(key.lower().split(".")))
         if value is None:
             return default
@@ -136,7 +135,7 @@ class _Reader:
 
 
 def _queue_settings(reader: _Reader, environment: Mapping[str, str]) -> QueueSettings:
-    def read(name: str, default: T, convert: Callable[[Any], T]) -> T:
+    def read[T](name: str, default: T, convert: Callable[[Any], T]) -> T:
         return reader.read(f"extensions.queues.{name}", default, convert)
 
     batch_size = read("batchSize", 16, _integer(1, 32))

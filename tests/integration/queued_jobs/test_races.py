@@ -6,7 +6,7 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -27,8 +27,6 @@ from queued_jobs import (
 from queued_jobs.errors import JobConflict, JobNotFound, JobsError
 from queued_jobs.model import JobKey
 from tests.integration.queued_jobs.conftest import Answer, Ask, Demo, Shop
-
-T = TypeVar("T")
 
 #: Each round meets at another instant; few rounds would all have the same winner.
 ROUNDS = 30

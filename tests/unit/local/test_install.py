@@ -165,7 +165,7 @@ def test_an_old_python_starts_the_search_for_a_newer_one(tmp_path: Path) -> None
         "import runpy, sys; sys.version_info = (3, 12, 9); del sys.argv[0]\n"
         "runpy.run_path(sys.argv[0], run_name='__main__')"
     )
-    command = [sys.executable, "-c", pretend, tmp_path / SOURCE.name, "local", "a.module", "--once"]
+    command = [sys.executable, "-c", pretend, str(tmp_path / SOURCE.name), "local", "a.module", "--once"]
     finished = subprocess.run(command, capture_output=True, text=True, check=True)
     assert finished.stdout == "['local', 'a.module', '--once']\n"
 

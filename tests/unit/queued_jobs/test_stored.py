@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from enum import Enum
-from typing import Annotated, Any, ClassVar, TypeVar
+from typing import Annotated, Any, ClassVar
 
 import pytest
 from hypothesis import given, settings
@@ -45,7 +45,6 @@ from queued_jobs.testing import InMemoryRepository, JobBench, run_inline
 from tests.support.models import Sample, some_model
 from tests.unit.queued_jobs.conftest import World
 
-ModelT = TypeVar("ModelT", bound=BaseModel)
 MODELS_AN_EXAMPLE = 20
 JOB: QueuedJob = asyncio.run(World().queued())
 
@@ -164,7 +163,7 @@ class Nothing(BaseModel):
     pass
 
 
-def made(model: type[ModelT], /, **values: Any) -> ModelT:
+def made[ModelT: BaseModel](model: type[ModelT], /, **values: Any) -> ModelT:
     return model.model_validate(values)
 
 
