@@ -21,7 +21,7 @@ from queued_jobs.errors import JobConflict, KeyReused, StoreRefused
 from queued_jobs.message import Due, JobMessage
 from queued_jobs.model import Added, JobError, JobKey, NewJob, QueuedJob
 from queued_jobs.redact import storable
-from queued_jobs.repository import NO_KINDS, NO_LIMITS, Line, LinesSeen, check_whole
+from queued_jobs.repository import NO_KINDS, NO_LIMITS, Line, LinesSeen, Tallied, check_whole
 
 #: How long the enqueuer has to send after its commit before the sweeper does.
 GRACE = timedelta(seconds=5)
@@ -160,7 +160,7 @@ class PostgresRepository:
             "wake_lines",
             {
                 "kinds": list(at_once),
-                "at_once": list(at_once.values()),
+                "limits": list(at_once.values()),
                 "after_kind": after_kind,
                 "after_key": after_key,
                 "first_key": self._database.tables.first_key,
@@ -281,10 +281,10 @@ class PostgresRepository:
         rows = await self._database.rows("queue_ages", {})
         return {row["queue"]: timedelta(seconds=row["age"]) for row in rows}
 
-    async def tally(self, *, limit: int) -> int:
-        attempts = await self._database.rows("tally_attempts", {"n": limit})
-        created = await self._database.row("tally_created", {"n": limit}) or {"counted": 0, "more": False}
-        return max(len(attempts), int(created["counted"]), limit if created["more"] else 0)
+    async def tally(self, *, limit: int) -> Tallied:
+        attempts = len(await self._database.rows("tally_attempts", {"n": limit}))
+        created = await self._database.row("tally_created", {"n": limit})
+        return Tallied(attempts=attempts, more=attempts >= limit or (created is not None and created["more"]))
 
     async def fold_tallies(self, *, limit: int) -> int:
         (folded,) = await self._database.rows("tally_fold", {"n": limit})

@@ -32,6 +32,14 @@ class LinesSeen:
     last: Line | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tallied:
+    """How many ended attempts were added to the statistics, and whether more attempts or jobs wait for that."""
+
+    attempts: int
+    more: bool
+
+
 def check_whole(jobs: Sequence[NewJob], added: Sequence[Added]) -> None:
     """Raise `KeyReused` if of a batch and its follow-up some were stored before and some are new.
 
@@ -199,11 +207,8 @@ class Repository(Protocol):
     async def queue_ages(self) -> dict[str, timedelta]:
         """Return how long the oldest job of each queue has waited since it was due; queues without any are left out."""
 
-    async def tally(self, *, limit: int) -> int:
-        """Add new jobs and ended attempts to the statistics, each once, in steps of `limit` of each.
-
-        Returns how many of those of which there are more, and at least `limit` while more wait.
-        """
+    async def tally(self, *, limit: int) -> Tallied:
+        """Add new jobs and ended attempts to the statistics, each once, in steps of about `limit` of each."""
 
     async def fold_tallies(self, *, limit: int) -> int:
         """Sum up old statistics in longer spans, and delete the oldest. Returns how many sums, up to `limit`."""

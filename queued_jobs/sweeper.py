@@ -171,7 +171,8 @@ class Sweeper:
         return Batch(done=0, more=False)
 
     async def _tally(self) -> Batch:
-        return Batch.of(await self._repository.tally(limit=self._limit), self._limit)
+        tallied = await self._repository.tally(limit=self._limit)
+        return Batch(done=tallied.attempts, more=tallied.more)
 
     async def _fold(self) -> Batch:
         return Batch.of(await self._repository.fold_tallies(limit=self._limit), self._limit)

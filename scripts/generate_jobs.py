@@ -57,7 +57,7 @@ async def count_jobs(url: str) -> None:
     """Bring the statistics up to date."""
     database = Database(url)
     repository = PostgresRepository(database)
-    while await repository.tally(limit=20_000):
+    while (tallied := await repository.tally(limit=20_000)).attempts or tallied.more:
         continue
     while await repository.fold_tallies(limit=20_000):
         continue

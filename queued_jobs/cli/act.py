@@ -72,11 +72,11 @@ async def prune(
         deleted = 0
         while True:
             # what is not counted is not deleted
-            counted = await system.repository.tally(limit=_BATCH)
+            tallied = await system.repository.tally(limit=_BATCH)
             number = await system.repository.prune(older_than=age, limit=_BATCH)
             noted = await system.repository.prune_notes(older_than=age, limit=_BATCH)
             deleted += number
-            if not counted and not number and not noted:
+            if not tallied.attempts and not tallied.more and not number and not noted:
                 break
     _say(f"{_jobs(deleted)} deleted.")
 

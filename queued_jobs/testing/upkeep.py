@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from queued_jobs.message import Due, JobMessage
 from queued_jobs.model import JobError, JobKey, JobStatus, QueuedJob
 from queued_jobs.postgres import HOLD, MAX_LOST, STALE
-from queued_jobs.repository import NO_KINDS, NO_LIMITS, Line, LinesSeen
+from queued_jobs.repository import NO_KINDS, NO_LIMITS, Line, LinesSeen, Tallied
 from queued_jobs.testing.rows import LOOKED_AT, Rows
 
 
@@ -105,9 +105,9 @@ class Upkeep(Rows):
                 oldest[job.queue] = min(job.available_at, oldest.get(job.queue, now))
         return {queue: now - since for queue, since in oldest.items()}
 
-    async def tally(self, *, limit: int) -> int:
+    async def tally(self, *, limit: int) -> Tallied:
         """Count nothing: the statistics are read from Postgres only."""
-        return 0
+        return Tallied(attempts=0, more=False)
 
     async def fold_tallies(self, *, limit: int) -> int:
         """Fold nothing, see `tally`."""

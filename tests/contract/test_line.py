@@ -265,6 +265,17 @@ class TestLinesThatNobodyWakes:
         assert await wake(jobs) == 2
         assert set(await owed(jobs)) == set(waiting)
 
+    async def test_a_place_for_which_nobody_is_due_goes_to_no_other_line(self, jobs: Helpers) -> None:
+        for key in ("ann", "bob"):
+            first, second = await in_line(jobs, 2, key=key)
+            running = await jobs.claim(first)
+            assert running is not None
+            assert await waits(jobs, second) is False
+            if key == "ann":
+                await jobs.repository.succeed(running, None)
+                await jobs.shift(second.id, available_at=timedelta(hours=1))
+        assert await wake(jobs) == 0
+
     async def test_any_number_of_lines_is_looked_into_a_few_at_a_time(self, jobs: Helpers) -> None:
         expected = []
         for number in range(7):

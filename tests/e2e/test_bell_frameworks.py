@@ -243,7 +243,7 @@ def define(page: Page, site: Site, query: str = "") -> None:
 
 def test_a_function_that_never_came_is_told_once(visitor: Visitor, site: Site, ann: Person, noise: Noise) -> None:
     """React leaves it out where the element is not defined yet."""
-    noise.expect("job-bell: set its property getToken")
+    noise.expect("job-bell has no getToken")
     page = alone(visitor, site, "react")
     show(page, site, {"user": {"token": ann.token}})
     define(page, site)

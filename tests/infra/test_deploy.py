@@ -203,7 +203,9 @@ def test_ctrl_c_lets_pulumi_end_what_it_has_begun(machine: Machine) -> None:
         f"#!/bin/sh\ntrap 'sleep 1; echo done > {ended}; exit 1' INT\ntouch {started}\nwhile :; do sleep 0.05; done\n"
     )
     up = f"DeployedStack('dev', root=Path({str(machine.folder)!r}), local_state=Path('/')).up(confirmed=True)"
-    program = f"from pathlib import Path\nfrom scripts.azure.stack import DeployedStack\n{up}"
+    # a shell without job control has its background programs ignore the signal, and their children inherit that
+    heed = "import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)"
+    program = f"{heed}\nfrom pathlib import Path\nfrom scripts.azure.stack import DeployedStack\n{up}"
     environment = {**os.environ, "PULUMI_BACKEND_URL": "file://", "PYTHONPATH": str(ROOT)}
     process = subprocess.Popen(
         [sys.executable, "-c", program], env=environment, start_new_session=True, stderr=subprocess.PIPE, text=True

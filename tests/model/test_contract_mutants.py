@@ -102,7 +102,7 @@ MUTANTS = {
         "wake_lines",
         "and next.kind = standing.kind and next.concurrency_key = standing.concurrency_key",
         "",
-        _lines.test_lines_of_other_keys_and_kinds_are_lines_of_their_own,
+        _lines.test_a_place_for_which_nobody_is_due_goes_to_no_other_line,
     ),
     "the sweeper passes over one whose message is on its way": Mutant(
         "wake_lines",

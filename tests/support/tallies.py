@@ -10,8 +10,8 @@ async def tally(database: Database, *, limit: int = 500, most: int = 100) -> int
     repository, tallied = PostgresRepository(database), 0
     for _ in range(most):
         batch = await repository.tally(limit=limit)
-        tallied += batch
-        if batch == 0:
+        tallied += batch.attempts
+        if not batch.attempts and not batch.more:
             break
     return tallied
 

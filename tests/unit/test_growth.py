@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from infra import forms
 from queued_jobs import redact, statements
 from scripts.local.host import routes
 from scripts.rehearsal.azure import kinds
@@ -17,6 +18,7 @@ FOLDERS = ("queued_jobs", "functions", "infra", "scripts")
 WRITTEN, DYNAMIC = expressions(FOLDERS)
 #: What is put together: as it is then.
 PUT_TOGETHER: dict[str, list[re.Pattern[Any]]] = {
+    "infra/forms.py": [forms._HOST],
     "queued_jobs/redact.py": [redact._WHOLE, redact._CUT],
     "queued_jobs/statements.py": [statements._PLACE],
     "scripts/local/host/routes.py": [

@@ -59,8 +59,7 @@ export class FeedElement extends HTMLElement {
     this.#unsubscribe = this.feed.subscribe((change) => this.isConnected && this.changed(change));
     this.feed.changed();
     setTimeout(() => {
-      const isMissing = this.feed?.isTold === false;
-      if (isMissing) console.warn(`${this.localName}: set its property getToken, once its module has loaded`);
+      if (this.feed?.isTold === false) console.warn(`${this.localName} has no getToken`);
     }, SIGN_IN_WITHIN);
   }
 

@@ -79,7 +79,7 @@ export class JobFeed {
     if (this.#paused) return 'paused';
     const { live, wasLive, tries } = this.#connection;
     if (live) return 'live';
-    if (tries === 0) return 'connecting';
+    if (!tries) return 'connecting';
     return wasLive && tries <= RECONNECTING_TRIES ? 'reconnecting' : 'off';
   }
 
@@ -143,7 +143,7 @@ export class JobFeed {
     } else {
       // What is left from before may be somebody else's.
       if (isNew) this.#forget();
-      if (this.#listeners.size > 0) this.#start();
+      if (this.#listeners.size) this.#start();
     }
   }
 

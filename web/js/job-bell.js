@@ -96,7 +96,7 @@ export class JobBell extends FeedElement {
     const mine = [...ended, ...early];
     const titled = (jobs) => jobs.map((job) => ({ title: titleOf(job), status: job.status }));
     if (this.feed.isNews(change)) this.#announcer.ended(titled(ended));
-    if (this.hasAttribute('toasts') && mine.length > 0) {
+    if (this.hasAttribute('toasts') && mine.length) {
       // A read lists the newest first; the newest message comes last, and stays when there are too many.
       this.#toast(titled(this.feed.takeStarted(mine).sort((a, b) => newestFirst(b, a))));
     }

@@ -109,7 +109,7 @@ export class JobPanel {
 
   #renderConnection() {
     const { state, failures } = this.#feed;
-    this.#connection.dataset.state = failures > 0 && state !== 'signed-out' ? 'stale' : state;
+    this.#connection.dataset.state = failures && state !== 'signed-out' ? 'stale' : state;
     setText(this.#connection, connectionText(this.#feed));
   }
 
@@ -203,6 +203,6 @@ function connectionText({ state, failures, readAt, pollEvery, store }) {
   const texts = strings.connection;
   if (state === 'signed-out') return store.loaded ? texts.signedOut : texts.neverSignedIn;
   if (state === 'paused') return texts.paused;
-  if (failures > 0) return readAt ? texts.stale(timeOfDay(readAt)) : texts.unreachable;
+  if (failures) return readAt ? texts.stale(timeOfDay(readAt)) : texts.unreachable;
   return state === 'off' ? texts.off(duration(pollEvery)) : texts[state];
 }

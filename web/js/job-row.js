@@ -185,7 +185,7 @@ function errorOf(job) {
   const message = String(error.message ?? '');
   const [first, ...rest] = message.split('\n');
   const line = h('p', {}, error.class && h('strong', {}, bdi(error.class), first && ': '), bdi(first));
-  if (rest.length === 0 && first.length <= 200) return line;
+  if (!rest.length && first.length <= 200) return line;
   const full = h('pre', { tabindex: '0', role: 'region', 'aria-label': words.details }, bdi(message));
   return h('div', {}, line, h('details', {}, h('summary', {}, h('span', {}, words.details)), full));
 }

@@ -1,7 +1,7 @@
 /** Who uses this page. Now: an invite link is exchanged for a session, which the tabs of a browser share. */
 
 const KEY = 'queued-jobs.session';
-const INVITE = 'queued-jobs.invite';
+const INVITE = 'qj.invite';
 const SIBLINGS_WITHIN = 300;
 
 /**
@@ -16,7 +16,7 @@ export function takeInvite(location, history) {
   if (!fragment.has('invite')) return null;
   const invite = fragment.get('invite');
   fragment.delete('invite');
-  const rest = fragment.size > 0 ? `#${fragment}` : '';
+  const rest = fragment.size ? `#${fragment}` : '';
   history.replaceState(history.state, '', location.pathname + location.search + rest);
   return invite || null;
 }

@@ -23,7 +23,7 @@ free as (
   select line.kind, line.concurrency_key,
          coalesce(allowed.at_once, 1) - (select count(*) from queued_jobs.job other where other.kind = line.kind
            and other.concurrency_key = line.concurrency_key and other.status = 'running') as places
-  from line left join unnest(%(kinds)s::text[], %(at_once)s::int[]) as allowed (kind, at_once) using (kind)),
+  from line left join unnest(%(kinds)s::text[], %(limits)s::int[]) as allowed (kind, at_once) using (kind)),
 standing as (
   select free.kind, free.concurrency_key, '-infinity'::timestamptz as created_at, null::job_key as id, free.places, 0 as steps,
          false as forgotten

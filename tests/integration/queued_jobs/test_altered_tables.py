@@ -45,6 +45,10 @@ VALUES: dict[str, Any] = (
         "jobs": Jsonb([]),
         "kinds": ["none"],
         "keeps": [1.0],
+        "limits": [1],
+        "after_kind": "",
+        "after_key": "",
+        "first_key": UUID(int=0),
         "grains": ["hour"],
     }
     | {"progress": 0.5, "body_sha256": b"", "body_start": ""}

@@ -234,7 +234,7 @@ class TestDuties:
         "next_in_line": {"kind": "data-export", "concurrency_key": "ann", "hold": 15},
         "wake_lines": {
             "kinds": ["data-export"],
-            "at_once": [2],
+            "limits": [2],
             "after_kind": "",
             "after_key": "",
             "first_key": TABLES.first_key,
@@ -329,7 +329,7 @@ class TestLine:
             assert plan.looked_at <= 110
             lines = {
                 "kinds": ["line"],
-                "at_once": [at_once],
+                "limits": [at_once],
                 "after_kind": "",
                 "after_key": "",
                 "first_key": TABLES.first_key,
@@ -362,7 +362,7 @@ class TestLines:
             connection.execute(sql.SQL("set local plan_cache_mode = {}").format(sql.Literal(mode)))
             lines = {
                 "kinds": ["line"],
-                "at_once": [2],
+                "limits": [2],
                 "after_kind": "line",
                 "after_key": "key 2",
                 "first_key": TABLES.first_key,
