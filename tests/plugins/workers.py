@@ -11,7 +11,8 @@ import pytest
 from scripts.rehearsal.pulumi_engine import find
 from tests.plugins.times import expected_times
 
-#: Most tests wait for servers and browsers more than they compute; more than this many need too much memory.
+#: Tests wait for servers and browsers, yet one worker more than there are processors keeps these busy.
+#: More than this many need too much memory.
 MAX_WORKERS = 10
 #: That many files are run sooner than workers have started.
 FEW = 3
@@ -25,7 +26,7 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     asked = [argument.partition("::") for argument in config.args]
     if len(asked) <= FEW and all(node or Path(path).is_file() for path, _, node in asked):
         return 0
-    return min(2 * (os.cpu_count() or 1) + 1, MAX_WORKERS)
+    return min((os.cpu_count() or 1) + 1, MAX_WORKERS)
 
 
 @pytest.hookimpl(optionalhook=True)
