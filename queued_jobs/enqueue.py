@@ -91,7 +91,7 @@ async def queue_job[Request: BaseModel, Result: BaseModel | None](
         One of the runner's `priorities`: the job goes through that queue. None: through the ordinary one.
     idempotency_key
         Up to 200 characters. A repeated call of the same user and kind with the same key returns the first job. Raises
-        `KeyReused` if the request differs.
+        `KeyReused` if the request differs in what was set in it; what its defaults made does not count.
     unique_key
         Up to 200 characters. While a job of this kind with the same key has not ended, that job is returned.
         Raises `JobConflict` if it belongs to another user.
@@ -162,7 +162,7 @@ def new_job[Request: BaseModel](
         schema_version=runner.schema_version,
         queue=runner.queue if priority is None else f"{runner.queue}-{priority}",
         user_id=user_id,
-        request=_stored(runner, request),
+        **_stored(runner, request),
         max_attempts=runner.retry.max_attempts,
         delay=max(delay, timedelta()),
         idempotency_key=idempotency_key,
@@ -173,7 +173,8 @@ def new_job[Request: BaseModel](
 
 def _stored[Request: BaseModel](runner: type[JobRunner[Request, Any]], request: Request) -> dict[str, Any]:
     try:
-        return form_of(runner.request_type).dump(request)
+        form = form_of(runner.request_type)
+        return {"request": form.dump(request), "asked": form.asked(request)}
     except NotStorable as exc:
         raise InvalidRequest(f"The request of {runner.kind} cannot be stored: {exc}.") from exc
 

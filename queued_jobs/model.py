@@ -164,6 +164,8 @@ class NewJob:
     user_id: str
     request: Mapping[str, Any]
     max_attempts: int
+    #: A digest of what the caller has set in the request, to tell a repeated one from another.
+    asked: str | None = None
     delay: timedelta = timedelta()
     idempotency_key: str | None = None
     unique_key: str | None = None

@@ -316,6 +316,7 @@ def _to_record(job: NewJob) -> dict[str, Any]:
         "parent_id": None if job.parent_id is None else str(job.parent_id),
         "traceparent": job.traceparent,
         "request": job.request,
+        "asked": job.asked,
         "max_attempts": job.max_attempts,
         "delay": job.delay.total_seconds(),
         "held": job.after_batch is not None,

@@ -27,6 +27,8 @@ class Traits:
         Whether a field is read by the name of another.
     public_form_differs
         Whether the JSON that shows a model has more than, or other names than, the JSON that keeps it.
+    has_sets
+        Whether there are sets, which are written in any order.
     secrets
         Fields whose JSON is asterisks.
     left_out
@@ -37,6 +39,7 @@ class Traits:
     aliases_are_read: bool
     aliases_are_ambiguous: bool
     public_form_differs: bool
+    has_sets: bool
     secrets: tuple[Path, ...]
     left_out: tuple[Path, ...]
 
@@ -87,6 +90,7 @@ def traits_of(model: type[BaseModel]) -> Traits:
             aliases_are_read=True,
             aliases_are_ambiguous=False,
             public_form_differs=False,
+            has_sets=False,
             secrets=(),
             left_out=(),
         )
@@ -99,6 +103,7 @@ def traits_of(model: type[BaseModel]) -> Traits:
         aliases_are_ambiguous=any(field.is_ambiguous for field in fields),
         public_form_differs=any(node.get("computed_fields") or node.get("type") == "json" for _, node in nodes)
         or (not aliases_are_read and any(field.written_as is not None for field in fields)),
+        has_sets=any(node.get("type") in ("set", "frozenset") for _, node in nodes),
         secrets=tuple(dict.fromkeys(path for path, node in nodes if _is_secret(node))),
         left_out=tuple(field.path for field in fields if field.is_left_out),
     )

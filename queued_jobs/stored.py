@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import math
 import re
@@ -61,6 +62,15 @@ class StoredForm[ModelT: BaseModel]:
         if path is not None:
             raise NotStorable(f"{_named(path)} would be read back as another value")
         return data
+
+    def asked(self, value: ModelT) -> str:
+        """Return a digest of what the caller has set, which is the same for the same request.
+
+        Defaults do not count, and may be another value each time. Where there are sets, the order of lists does not
+        count either.
+        """
+        set_by_caller = json.loads(_text(value, self._by_alias, exclude_unset=True))
+        return hashlib.sha256(_canonical(set_by_caller, sort=self._traits.has_sets).encode()).hexdigest()
 
     def load(self, stored: Mapping[str, Any]) -> ModelT:
         """Read what was stored, also by earlier versions. Raises `ValidationError`, or what a validator raises."""
@@ -136,6 +146,16 @@ def _name_of(model: type[BaseModel], place: object) -> object:
 
 def _text(value: BaseModel, by_alias: bool, **options: Any) -> str:
     return value.model_dump_json(by_alias=by_alias, round_trip=True, warnings=False, **options)
+
+
+def _canonical(value: object, *, sort: bool) -> str:
+    if isinstance(value, dict):
+        items = (f"{json.dumps(key)}:{_canonical(value[key], sort=sort)}" for key in sorted(value))
+        return f"{{{','.join(items)}}}"
+    if isinstance(value, list):
+        parts = [_canonical(item, sort=sort) for item in value]
+        return f"[{','.join(sorted(parts) if sort else parts)}]"
+    return json.dumps(value)
 
 
 def _as_kept(number: str) -> int | float:

@@ -53,7 +53,7 @@ class InMemoryRepository(Upkeep):
             same_kind = other.kind == job.kind
             same_key = other.user_id == job.user_id and other.idempotency_key == job.idempotency_key
             if same_kind and same_key and job.idempotency_key is not None:
-                if other.request != job.request:
+                if other.request != job.request and (job.asked is None or self._asked.get(other.id) != job.asked):
                     raise KeyReused
                 return Added(job=other, duplicate=True)
         for other in self.jobs.values():
@@ -64,6 +64,7 @@ class InMemoryRepository(Upkeep):
                     raise JobConflict("A job with the same unique key is under way already.")
                 return Added(job=other, duplicate=True)
         now = self.clock()
+        self._asked[job.id] = job.asked
         self.jobs[job.id] = QueuedJob(
             id=job.id,
             kind=job.kind,

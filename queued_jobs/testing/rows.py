@@ -32,6 +32,7 @@ class Rows:
         self.attempts: dict[JobKey, list[Attempt]] = {}
         self.rejected: list[tuple[str, bytes, str]] = []
         self._tokens: dict[UUID, tuple[JobKey, int]] = {}
+        self._asked: dict[JobKey, str | None] = {}
 
     def _is_kept_no_longer(self, job: QueuedJob, keep: timedelta, kinds: Mapping[str, timedelta]) -> bool:
         if job.finished_at is None or self.clock() - job.finished_at <= kinds.get(job.kind, keep):

@@ -37,6 +37,20 @@ class TestAdd:
         with pytest.raises(KeyReused):
             await jobs.add(idempotency_key="k", request={"n": 2})
 
+    async def test_what_was_asked_counts_and_not_what_defaults_made_of_it(self, jobs: Helpers) -> None:
+        first = await jobs.add(idempotency_key="k", asked="a")
+        assert (await jobs.add(idempotency_key="k", asked="a", request={"n": 2})).job == first.job
+        for asked in ("b", None):
+            with pytest.raises(KeyReused):
+                await jobs.add(idempotency_key="k", asked=asked, request={"n": 2})
+        assert (await jobs.add(idempotency_key="k", asked="b")).duplicate
+
+    async def test_older_code_left_no_note_of_what_was_asked(self, jobs: Helpers) -> None:
+        await jobs.add(idempotency_key="k")
+        assert (await jobs.add(idempotency_key="k", asked="a")).duplicate
+        with pytest.raises(KeyReused):
+            await jobs.add(idempotency_key="k", asked="a", request={"n": 2})
+
     @pytest.mark.parametrize("other", [{"user_id": "bob"}, {"kind": "other"}])
     async def test_idempotency_keys_are_apart_by_user_and_kind(self, jobs: Helpers, other: dict[str, str]) -> None:
         await jobs.add(idempotency_key="k")

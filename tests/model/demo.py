@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from functools import cache
+from itertools import count
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from queued_jobs import JobContext, JobRegistry, JobRunner, QueuedJob, RetryPolicy
 
 
 class Ask(BaseModel):
     n: int = 1
+    #: Another one each time, so that what was asked is told from what was made of it.
+    made: int = Field(default_factory=count().__next__)
 
 
 class Answer(BaseModel):

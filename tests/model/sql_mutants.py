@@ -28,7 +28,8 @@ SQL_MUTANTS: dict[str, dict[str, tuple[str, str]]] = {
         ),
     },
     "find_existing": {
-        "takes another request for the same": ("found.request = new.request as", "true as"),
+        "takes another request for the same": ("found.request = new.request or", "true or"),
+        "forgets what was asked": ("coalesce(found.asked = new.asked, false)", "false"),
         "takes another user's job for one's own": ("found.user_id = new.user_id as is_mine", "true as is_mine"),
     },
     "claim": {

@@ -2,13 +2,14 @@
 -- (among jobs of the kind that have not ended) is taken. next_send_at leaves the caller `grace` seconds to send after its commit.
 -- A held job waits for the end of a batch.
 insert into queued_jobs.job (id, kind, schema_version, queue, user_id, idempotency_key, unique_key, concurrency_key, batch_id,
-                             after_batch, parent_id, traceparent, request, max_attempts, available_at, next_send_at)
+                             after_batch, parent_id, traceparent, request, asked, max_attempts, available_at, next_send_at)
 select id, kind, schema_version, queue, user_id, idempotency_key, unique_key, concurrency_key, batch_id,
-       after_batch, parent_id, traceparent, request, max_attempts,
+       after_batch, parent_id, traceparent, request, asked, max_attempts,
        case when held then '9999-12-31Z' else clock_timestamp() + make_interval(secs => delay) end,
        case when held then '9999-12-31Z' else clock_timestamp() + make_interval(secs => greatest(%(grace)s, delay - 600)) end
 from jsonb_to_recordset(%(jobs)s) as new (
   id job_key, kind text, schema_version int, queue text, user_id text, idempotency_key text, unique_key text, concurrency_key text,
-  batch_id uuid, after_batch uuid, parent_id job_key, traceparent text, request jsonb, max_attempts int, delay float8, held boolean)
+  batch_id uuid, after_batch uuid, parent_id job_key, traceparent text, request jsonb, asked text, max_attempts int,
+  delay float8, held boolean)
 on conflict do nothing
 returning job_columns

@@ -1,13 +1,14 @@
 -- After an enqueue that left jobs out: for each of them (left_out) the job that stands in its way. same_request false under the same
--- idempotency key means 422. Missing in the answer: those whose obstacle (a unique_key) ended meanwhile: enqueue these again.
-select found.job_columns, found.same_key, new.id as left_out, found.request = new.request as same_request,
-       found.user_id = new.user_id as is_mine
+-- idempotency key means 422; what was asked may be the same where defaults made another request of it. Missing in the answer: those
+-- whose obstacle (a unique_key) ended meanwhile: enqueue these again.
+select found.job_columns, found.same_key, new.id as left_out,
+       found.request = new.request or coalesce(found.asked = new.asked, false) as same_request, found.user_id = new.user_id as is_mine
 from jsonb_to_recordset(%(jobs)s) as new (
-  id job_key, kind text, user_id text, idempotency_key text, unique_key text, request jsonb)
+  id job_key, kind text, user_id text, idempotency_key text, unique_key text, request jsonb, asked text)
 cross join lateral (
-  select job_columns, true as same_key from queued_jobs.job
+  select job_columns, asked, true as same_key from queued_jobs.job
   where user_id = new.user_id and kind = new.kind and idempotency_key = new.idempotency_key
   union all
-  select job_columns, false from queued_jobs.job
+  select job_columns, asked, false from queued_jobs.job
   where kind = new.kind and unique_key = new.unique_key and status in ('pending','running','retrying')
   order by same_key desc limit 1) found

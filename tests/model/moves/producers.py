@@ -38,7 +38,7 @@ def stored(handle: JobHandle[Answer], options: dict[str, Any]) -> ExpectedJob:
     job = ExpectedJob(
         key=handle.id,
         user=options["user"],
-        request={"n": options["n"]},
+        request={"n": options["n"], "made": handle.job.request["made"]},
         allowed=options["limit"],
         idempotency_key=options["idempotency_key"],
         unique_key=options["unique_key"],
@@ -77,7 +77,7 @@ async def enqueue(world: World, fate: str, marks: bool, hub_away: bool, **option
         return
     world.break_things(fate=fate, marks=marks, hub_away=hub_away)
     if other is not None and keys[0] is not None and (other.user, other.idempotency_key) == (user, keys[0]):
-        if other.request != {"n": options["n"]}:
+        if other.request["n"] != options["n"]:
             await refuses(KeyReused, start(world, **options))
             return
     elif other is not None and other.user != user:
