@@ -27,6 +27,7 @@ from queued_jobs.errors import (
     StoreRefused,
     StoreUnavailable,
 )
+from queued_jobs.hooks import call_hook
 from queued_jobs.message import Due, JobMessage
 from queued_jobs.model import JobStatus, QueuedJob
 from queued_jobs.offload import offload
@@ -102,7 +103,7 @@ class _Attempt:
         self._lease_until = lease_from + self._lease
         self._retry_in = timedelta()
         self._phase = "validating"
-        self._result: BaseModel | None = None
+        self._result: Any = None  # whatever a body returned
         self._ended = asyncio.Event()
         self._thread: Future[Any] | None = None
 
@@ -133,7 +134,7 @@ class _Attempt:
         else:
             await asyncio.sleep(0)  # the push begins, also where a program ends here
 
-    async def _run_body(self) -> BaseModel | None:
+    async def _run_body(self) -> Any:
         runner = self._runner
         request = await offload(runner.read_request, self._job)
         self._phase = "executing"
@@ -145,20 +146,14 @@ class _Attempt:
         # outside of the handler, where it would lose what it was caused by
         raise error
 
-    async def _execute_body(self, request: BaseModel) -> BaseModel | None:
-        result: BaseModel | None
+    async def _execute_body(self, request: BaseModel) -> Any:
         if inspect.iscoroutinefunction(self._runner.on_execute):
-            try:
-                result = await self._runner.on_execute(request, self._ctx)
-            except (Exception, asyncio.CancelledError, KeyboardInterrupt, GeneratorExit):
-                raise
-            except BaseException as exc:
-                raise _escaped(exc) from exc
-        else:
-            body: Callable[[], Any] = partial(contextvars.copy_context().run, self._in_thread, request)
-            self._thread = self._runner.thread_pool.submit(body)
-            result = await asyncio.wrap_future(self._thread)
-        return result
+            return await _awaited(self._runner.on_execute(request, self._ctx))
+        body: Callable[[], Any] = partial(contextvars.copy_context().run, self._in_thread, request)
+        self._thread = self._runner.thread_pool.submit(body)
+        result = await asyncio.wrap_future(self._thread)
+        # a decorator may have hidden that the body is `async def`
+        return await _awaited(result) if inspect.isawaitable(result) else result
 
     def _in_thread(self, request: BaseModel) -> Any:
         try:
@@ -235,7 +230,7 @@ class _Attempt:
             return
         self._log("its result was not stored, so what it names is removed")
         try:
-            await self._runner.on_result_discarded(self._job, result)
+            await call_hook(self._runner.on_result_discarded, self._job, result)
         except Exception:
             self._runner.logger.exception("job %s: its discarded result was not cleaned up", self._job.id)
 
@@ -247,6 +242,9 @@ class _Attempt:
 
         def discard(thread: Future[Any]) -> None:
             if thread.cancelled() or thread.exception() is not None or thread.result() is None:
+                return
+            if inspect.iscoroutine(thread.result()):
+                thread.result().close()
                 return
             with contextlib.suppress(RuntimeError):  # the loop is closed: as after a crash
                 asyncio.run_coroutine_threadsafe(self._discard(thread.result()), loop)
@@ -346,6 +344,15 @@ class _Attempt:
         job = self._job
         fields = {"job_id": str(job.id), "job_kind": job.kind, "job_attempt": job.attempt, "job_phase": self._phase}
         self._runner.logger.info(f"job %s (%s) attempt %d: {text}", job.id, job.kind, job.attempt, *args, extra=fields)
+
+
+async def _awaited(body: Awaitable[Any]) -> Any:
+    try:
+        return await body
+    except (Exception, asyncio.CancelledError, KeyboardInterrupt, GeneratorExit):
+        raise
+    except BaseException as exc:
+        raise _escaped(exc) from exc
 
 
 def _only_error(group: ExceptionGroup[Exception]) -> Exception:

@@ -7,8 +7,9 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
+from queued_jobs.hooks import call_hook
 from queued_jobs.loops import PerLoop
 from queued_jobs.model import Changed, QueuedJob
 from queued_jobs.notifier import Notifier
@@ -124,7 +125,7 @@ async def _push(notifier: Notifier, user_id: str, changes: Sequence[Change]) -> 
 
 async def _call_hook(runner: JobRunner[Any, Any], job_id: str, changes: Sequence[Change]) -> None:
     for change in changes:
-        await runner.on_status_updated(cast("QueuedJob", change))
+        await call_hook(runner.on_status_updated, change)
 
 
 def _is_immediate(notifier: Notifier) -> bool:

@@ -12,6 +12,7 @@ from typing import Any
 from queued_jobs.announcements import announce
 from queued_jobs.duties import Batch
 from queued_jobs.errors import InvalidResult
+from queued_jobs.hooks import call_hook
 from queued_jobs.model import JobKey, QueuedJob
 from queued_jobs.notifier import Notifier
 from queued_jobs.repository import Repository
@@ -134,7 +135,7 @@ class Expiry:
 
     async def _remove(self, runner: JobRunner[Any, Any], job: QueuedJob) -> bool:
         try:
-            await runner.on_result_expired(job, runner.read_result(job))
+            await call_hook(runner.on_result_expired, job, runner.read_result(job))
         except InvalidResult as exc:
             # it never will be of this type again, so its own leftovers have to expire by themselves
             logger.warning("job %s (%s): its old result is of another shape: %s", job.id, job.kind, exc)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -13,6 +14,26 @@ from queued_jobs.errors import InvalidRequest, InvalidResult, PermanentError, Re
 _LONGEST_CAP = timedelta(days=30)
 #: Errors that a further attempt with the same request would only repeat.
 _NEVER_AGAIN = (PermanentError, InvalidRequest, InvalidResult, ValidationError, ResultTooLarge, StoreRefused)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_span(value: object) -> bool:
+    return isinstance(value, timedelta)
+
+
+def _are_exceptions(value: object) -> bool:
+    return isinstance(value, tuple) and all(isinstance(one, type) and issubclass(one, Exception) for one in value)
+
+
+_CHECKS: tuple[tuple[str, Callable[[object], bool], str], ...] = (
+    ("max_attempts", _is_number, "a whole number from 1 to 50"),
+    ("base", _is_span, "a timedelta"),
+    ("cap", _is_span, "a timedelta"),
+    ("permanent", _are_exceptions, "a tuple of types of exceptions, such as (ValueError,) with its comma"),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +57,10 @@ class RetryPolicy:
     permanent: tuple[type[Exception], ...] = ()
 
     def __post_init__(self) -> None:
+        for name, is_right, remedy in _CHECKS:
+            value = getattr(self, name)
+            if not is_right(value):
+                raise TypeError(f"{name} is {value!r}, but must be {remedy}.")
         if not 1 <= self.max_attempts <= 50:
             raise ValueError(f"max_attempts must be from 1 to 50, not {self.max_attempts}.")
         if not timedelta() <= self.base <= self.cap <= _LONGEST_CAP:

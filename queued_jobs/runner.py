@@ -4,29 +4,24 @@ from __future__ import annotations
 
 import abc
 import logging
-import re
 from collections.abc import Awaitable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
-from typing import Any, ClassVar, cast, get_args, get_origin
+from typing import Any, ClassVar, TypeVar, cast, get_args, get_origin
 
-from pydantic import BaseModel, RootModel, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from queued_jobs import _executor
 from queued_jobs.context import JobContext
+from queued_jobs.declarations import check_declaration
 from queued_jobs.errors import InvalidRequest, InvalidResult, RejectedMessage
 from queued_jobs.message import JobMessage
 from queued_jobs.model import QueuedJob, ResultFile
-from queued_jobs.ncrontab import Ncrontab
 from queued_jobs.notifier import Notifier
 from queued_jobs.queues import Queues
 from queued_jobs.repository import Repository
 from queued_jobs.retry import RetryPolicy
-from queued_jobs.stored import NotStorable, form_of, told
-
-_KIND = re.compile(r"[a-z][a-z0-9-]{0,62}")
-_LONGEST = timedelta(days=365)
-_QUEUE = re.compile(r"(?=.{3,56}$)[a-z0-9](-?[a-z0-9])+")
+from queued_jobs.stored import form_of, told
 
 
 class JobRunner[Request: BaseModel, Result: BaseModel | None](abc.ABC):
@@ -77,72 +72,11 @@ class JobRunner[Request: BaseModel, Result: BaseModel | None](abc.ABC):
         for base in getattr(cls, "__orig_bases__", ()):
             if get_origin(base) is JobRunner:
                 request_type, result_type = get_args(base)
-                if isinstance(
-                    request_type, type
-                ):  # a type variable here means a generic base class: nothing to read yet
+                if not isinstance(request_type, TypeVar):  # with one it is a generic base class: nothing to read yet
                     cls.request_type = request_type
                     cls.result_type = None if result_type in (None, type(None)) else result_type
-        if "kind" in vars(cls):
-            cls._check()
-
-    @classmethod
-    def _check(cls) -> None:
-        """Refuse at import what would otherwise fail at the first message."""
-        name = cls.__name__
-        if not hasattr(cls, "request_type"):
-            raise TypeError(f"{name}: name the request and result types, as in JobRunner[Request, Result].")
-        if not issubclass(cls.request_type, BaseModel):
-            raise TypeError(f"{name}: the request is {cls.request_type.__name__}: make it a pydantic model.")
-        cls._check_models()
-        kind: object = cls.kind
-        if not isinstance(kind, str) or not _KIND.fullmatch(kind):
-            raise TypeError(f"{name}: kind {cls.kind!r} is not lower-case letters, digits and dashes, 63 at most.")
-        queue = getattr(cls, "queue", None)
-        if not isinstance(queue, str) or not _QUEUE.fullmatch(queue) or queue.endswith("-poison"):
-            raise TypeError(
-                f"{name}: queue {queue!r} must be 3 to 56 lower-case letters, digits and single dashes, "
-                "and not end in -poison."
-            )
-        for name_on_queue in cls.queues_of_kind()[1:]:
-            if not _QUEUE.fullmatch(name_on_queue) or name_on_queue.endswith("-poison"):
-                raise TypeError(
-                    f"{name}: the queue {name_on_queue!r} of a priority must be 3 to 56 lower-case letters, digits and "
-                    "single dashes, and not end in -poison: shorten or rename the priority."
-                )
-        for limit in ("timeout", "lease"):
-            value = getattr(cls, limit)
-            if not isinstance(value, timedelta) or not timedelta() < value <= _LONGEST:
-                raise TypeError(
-                    f"{name}: {limit} is {value}, but must be more than nothing and a year at most, as a timedelta."
-                )
-        if cls.concurrency < 1:
-            raise TypeError(f"{name}: concurrency is {cls.concurrency}: at least one job must be able to run.")
-        cls._check_schedule()
-
-    @classmethod
-    def _check_models(cls) -> None:
-        """Both are stored and shown as objects."""
-        for model in filter(None, (cls.request_type, cls.result_type)):
-            if issubclass(model, RootModel):
-                raise TypeError(
-                    f"{cls.__name__}: {model.__name__} has no fields: make it a model with a field for its value."
-                )
-            try:
-                form_of(model)
-            except NotStorable as exc:
-                raise TypeError(f"{cls.__name__}: {model.__name__} cannot be stored: {exc}.") from exc
-
-    @classmethod
-    def _check_schedule(cls) -> None:
-        if cls.schedule is None:
-            return
-        name = cls.__name__
-        if not isinstance(cls.schedule, str):
-            raise TypeError(f'{name}: its schedule is {cls.schedule!r}, and no text such as "0 0 3 * * *".')
-        try:
-            Ncrontab(cls.schedule)
-        except ValueError as exc:
-            raise TypeError(f"{name}: its schedule is wrong: {exc}") from exc
+        if hasattr(cls, "kind"):
+            check_declaration(cls)
 
     def __init__(
         self,
@@ -178,22 +112,26 @@ class JobRunner[Request: BaseModel, Result: BaseModel | None](abc.ABC):
         """
         await self.notifier.job_changed(job)
 
-    async def on_result_expired(self, job: QueuedJob, result: Result) -> None:  # noqa: B027 (a hook, empty by default)
+    def on_result_expired(self, job: QueuedJob, result: Result) -> Awaitable[None] | None:
         """Called before an old result is dropped from the row: remove what it refers to, such as a blob.
 
+        `async def`, or a plain `def`, which runs in a thread.
         May be called twice for one job, and is not for a stored result that no longer fits its type. Those of one sweep
         run side by side. If it raises, or takes longer than ten seconds, it is called again after an hour, and the
         result stays so long.
         """
+        return None
 
-    async def on_result_discarded(self, job: QueuedJob, result: Result) -> None:  # noqa: B027 (a hook, empty by default)
+    def on_result_discarded(self, job: QueuedJob, result: Result) -> Awaitable[None] | None:
         """Called with a result that was not stored: remove what it left behind.
 
+        `async def`, or a plain `def`, which runs in a thread.
         Another attempt owns the job, the result cannot be stored, or a plain `def` body returned it after its time was
         over or its worker had given the job back. The job may have another result by then, so remove only what has a
         name of this attempt's own, see `JobContext.claim_id`.
         Skipped by a crash, so let old leftovers also expire by themselves.
         """
+        return None
 
     @classmethod
     def queues_of_kind(cls) -> tuple[str, ...]:

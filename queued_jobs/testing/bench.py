@@ -113,4 +113,5 @@ async def run_inline[Request: BaseModel, Result: BaseModel | None](
         result = await body(stored_request, ctx)
     else:
         result = await asyncio.to_thread(body, stored_request, ctx)
+        result = await result if inspect.isawaitable(result) else result
     return runner.read_result(dataclasses.replace(job, result=dumped(result, runner.result_type)))

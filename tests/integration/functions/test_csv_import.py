@@ -9,6 +9,7 @@ import pytest
 
 from jobs.csv_import import CsvImportResult, lines
 from queued_jobs.errors import JobsError
+from queued_jobs.hooks import call_hook
 from storage import blob_service
 from tests.integration.functions.conftest import Site
 
@@ -76,7 +77,7 @@ async def test_a_result_that_lost_its_job_is_deleted(site: Site) -> None:
     job = await imported(site, {"a.csv": b"one\n1\n"})
     runner = site.services.runners["csv-import"]
     row = await site.services.tracker.get(job["id"], user_id=await site.user_id("ann"))
-    await runner.on_result_discarded(row, CsvImportResult.model_validate(job["result"]))
+    await call_hook(runner.on_result_discarded, row, CsvImportResult.model_validate(job["result"]))
     assert list(blob_service().get_container_client("results").list_blobs(job["id"])) == []
 
 

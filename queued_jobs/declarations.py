@@ -1,0 +1,186 @@
+"""Checks what a kind of job declares when its class is made, so that nothing of it fails at the first message."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, RootModel, ValidationError
+
+from queued_jobs.ncrontab import Ncrontab
+from queued_jobs.retry import RetryPolicy
+from queued_jobs.stored import NotStorable, form_of, told
+
+if TYPE_CHECKING:
+    from queued_jobs.runner import JobRunner
+
+_KIND = re.compile(r"[a-z][a-z0-9-]{0,62}")
+_QUEUE = re.compile(r"(?=.{3,56}$)[a-z0-9](-?[a-z0-9])+")
+_MAX_LIMIT = timedelta(days=365)
+_MAX_USER_ID, _MAX_NUMBER, _MAX_THREADS = 128, 2**31 - 1, 1_000
+
+
+def _is_whole(value: object, most: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= most
+
+
+def _is_limit(value: object) -> bool:
+    return isinstance(value, timedelta) and timedelta() < value <= _MAX_LIMIT
+
+
+def _is_span(value: object) -> bool:
+    return value is None or (isinstance(value, timedelta) and value >= timedelta())
+
+
+def _is_queue(value: object) -> bool:
+    return isinstance(value, str) and _QUEUE.fullmatch(value) is not None and not value.endswith("-poison")
+
+
+def _are_priorities(value: object) -> bool:
+    return isinstance(value, tuple) and all(isinstance(one, str) for one in value) and len({*value}) == len(value)
+
+
+def _is_user(value: object) -> bool:
+    return isinstance(value, str) and 1 <= len(value) <= _MAX_USER_ID and value.isprintable()
+
+
+_ATTRIBUTES: dict[str, tuple[Callable[[object], bool], str]] = {
+    "kind": (
+        lambda value: isinstance(value, str) and _KIND.fullmatch(value) is not None,
+        "a text of lower-case letters, digits and dashes, 63 at most",
+    ),
+    "queue": (_is_queue, "3 to 56 lower-case letters, digits and single dashes, and not end in -poison"),
+    "schema_version": (lambda value: _is_whole(value, _MAX_NUMBER), "a whole number from 1 on"),
+    "retry": (lambda value: isinstance(value, RetryPolicy), "a RetryPolicy, such as RetryPolicy(max_attempts=3)"),
+    "timeout": (_is_limit, "a timedelta of more than nothing and a year at most"),
+    "lease": (_is_limit, "a timedelta of more than nothing and a year at most"),
+    "schedule": (lambda value: value is None or isinstance(value, str), 'None or a text such as "0 0 3 * * *"'),
+    "schedule_user": (_is_user, f"a text of 1 to {_MAX_USER_ID} printable characters"),
+    "threads": (lambda value: _is_whole(value, _MAX_THREADS), f"a whole number from 1 to {_MAX_THREADS:,}"),
+    "concurrency": (lambda value: _is_whole(value, _MAX_NUMBER), "a whole number from 1 on"),
+    "priorities": (_are_priorities, 'a tuple of different texts, such as ("urgent",) with its comma'),
+    "keep": (_is_span, "None or a timedelta that is not negative"),
+    "keep_result": (_is_span, "None or a timedelta that is not negative"),
+}
+#: What is called on the class, with so many arguments.
+_ON_THE_CLASS = {
+    "label": 1,
+    "file": 1,
+    "concurrency_key": 2,
+    "scheduled_request": 1,
+    "read_request": 1,
+    "read_result": 1,
+}
+#: What other parts of the library take for granted.
+_FINAL = ("queues_of_kind",)
+#: What is called on an object of the class, besides itself.
+_ON_AN_OBJECT = {
+    "on_execute": 2,
+    "on_status_updated": 1,
+    "on_result_expired": 2,
+    "on_result_discarded": 2,
+    "execute": 1,
+    "receive": 1,
+    "receive_poison": 1,
+}
+
+
+def check_declaration(cls: type[JobRunner[Any, Any]]) -> None:
+    """Raise `TypeError` with the name, the value and the remedy for the first thing that is wrong."""
+    _check_types(cls)
+    for name, (is_right, remedy) in _ATTRIBUTES.items():
+        value = getattr(cls, name, None)
+        if not is_right(value):
+            raise TypeError(f"{cls.__name__}: {name} is {value!r}, but must be {remedy}.")
+    for name, count in _ON_THE_CLASS.items():
+        _check_method(cls, name, count, on_the_class=True)
+    for name, count in _ON_AN_OBJECT.items():
+        _check_method(cls, name, count, on_the_class=False)
+    _check_final(cls)
+    for queue in cls.queues_of_kind()[1:]:
+        if not _is_queue(queue):
+            raise TypeError(
+                f"{cls.__name__}: the queue {queue!r} of a priority must be {_ATTRIBUTES['queue'][1]}: "
+                "shorten or rename the priority."
+            )
+    _check_schedule(cls)
+
+
+def _check_final(cls: type[JobRunner[Any, Any]]) -> None:
+    from queued_jobs.runner import JobRunner
+
+    for name in _FINAL:
+        if inspect.getattr_static(cls, name) is not inspect.getattr_static(JobRunner, name):
+            raise TypeError(f"{cls.__name__}: {name} is the library's own: leave it as it is.")
+
+
+def _check_types(cls: type[JobRunner[Any, Any]]) -> None:
+    name = cls.__name__
+    if not hasattr(cls, "request_type"):
+        raise TypeError(f"{name}: name the request and result types, as in JobRunner[Request, Result].")
+    types: list[tuple[str, object]] = [("request", cls.request_type), ("result", cls.result_type)]
+    for part, model in types:
+        if part == "result" and model is None:
+            continue
+        if not (isinstance(model, type) and issubclass(model, BaseModel)):
+            told_as = getattr(model, "__name__", repr(model))
+            raise TypeError(f"{name}: the {part} is {told_as}: make it a pydantic model.")
+        if issubclass(model, RootModel):
+            raise TypeError(f"{name}: {model.__name__} has no fields: make it a model with a field for its value.")
+        try:
+            form_of(model)
+        except NotStorable as exc:
+            raise TypeError(f"{name}: {model.__name__} cannot be stored: {exc}.") from exc
+
+
+def _check_method(cls: type[JobRunner[Any, Any]], name: str, count: int, *, on_the_class: bool) -> None:
+    static = inspect.getattr_static(cls, name, None)
+    remedy = _problem_of_method(static, getattr(cls, name, None), name, count, on_the_class=on_the_class)
+    if remedy:
+        raise TypeError(f"{cls.__name__}: {name} {remedy}.")
+
+
+def _problem_of_method(static: object, method: object, name: str, count: int, *, on_the_class: bool) -> str:
+    is_bound = isinstance(static, (classmethod, staticmethod))
+    if not callable(method):
+        return f"is {method!r}, but must be a method"
+    if on_the_class and not is_bound:
+        return "is called on the class: put @classmethod before it"
+    if on_the_class and inspect.iscoroutinefunction(method):
+        return "is async def, but nobody awaits it: make it a plain def"
+    if name in ("execute", "receive", "receive_poison") and not inspect.iscoroutinefunction(method):
+        return "is awaited by triggers: make it async def"
+    if name == "on_execute" and (inspect.isgeneratorfunction(method) or inspect.isasyncgenfunction(method)):
+        return "yields, but must return its result: use ctx.report to say how far it is"
+    arguments = [None] * (count + (0 if is_bound else 1))
+    try:
+        inspect.signature(method).bind(*arguments)
+    except TypeError as exc:
+        return f"is called with {count} arguments, and does not take them: {exc}"
+    except ValueError:  # a builtin that tells nothing of its arguments
+        return ""
+    return ""
+
+
+def _check_schedule(cls: type[JobRunner[Any, Any]]) -> None:
+    if cls.schedule is None:
+        return
+    try:
+        Ncrontab(cls.schedule)
+    except ValueError as exc:
+        raise TypeError(f"{cls.__name__}: its schedule is wrong: {exc}") from exc
+    from queued_jobs.runner import JobRunner
+
+    own = getattr(cls.scheduled_request, "__func__", None) is not getattr(JobRunner.scheduled_request, "__func__", None)
+    if own:
+        return
+    try:
+        cls.request_type()
+    except ValidationError as exc:
+        raise TypeError(
+            f"{cls.__name__}: it has a schedule, and requests that cannot be made without arguments "
+            f"({told(exc, cls.request_type, in_words=False)}): write scheduled_request(due)."
+        ) from exc
