@@ -32,9 +32,21 @@ _AWAY = (
     psycopg.OperationalError,
     psycopg.InterfaceError,
     psycopg.errors.ReadOnlySqlTransaction,  # a standby, until the failover is over
+    psycopg.errors.IdleInTransactionSessionTimeout,
+    psycopg.errors.TransactionTimeout,
     PoolTimeout,
     PoolClosed,
     TooManyRequests,
+)
+#: It would say the same of these values the next time, and every time. Some of them are filed under OperationalError.
+_REFUSED_VALUES = (
+    psycopg.DataError,
+    psycopg.errors.CheckViolation,
+    psycopg.errors.NotNullViolation,
+    psycopg.errors.ProgramLimitExceeded,
+    psycopg.errors.StatementTooComplex,
+    psycopg.errors.TooManyArguments,
+    psycopg.errors.TooManyColumns,
 )
 #: The server has rolled back, so running the statement again is safe.
 _TRY_AGAIN = (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure)
@@ -227,7 +239,7 @@ async def _executed(
 def _as_store_errors() -> Iterator[None]:
     try:
         yield
-    except psycopg.DataError as exc:
+    except _REFUSED_VALUES as exc:
         raise StoreRefused(f"Postgres refused a value: {exc}") from exc
     except (*_AWAY, *_TRY_AGAIN) as exc:
         raise StoreUnavailable(f"Postgres did not answer: {exc}") from exc

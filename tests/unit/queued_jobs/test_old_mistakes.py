@@ -74,6 +74,16 @@ class TestErrors:
         assert error.traceback is not None
         assert len(error.traceback) <= 20_000
 
+    async def test_the_name_of_its_class_is_bounded_too(self, world: World) -> None:
+        """It stands in an index, which takes no more than 2,700 bytes."""
+
+        async def body(request: Ask, ctx: JobContext[Answer]) -> Answer:
+            raise type("ü" * 6_000, (Exception,), {})
+
+        job = await world.run(body)
+        assert job.error is not None
+        assert len(job.error.type) == 200
+
     async def test_an_error_is_gone_after_a_success_and_stays_in_the_history(self, world: World) -> None:
         tries = 0
 
