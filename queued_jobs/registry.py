@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from types import ModuleType
 from typing import Any, Self
 
-from queued_jobs.model import QueuedJob, ResultFile
+from queued_jobs.model import JobKey, QueuedJob, ResultFile
 from queued_jobs.redact import storable
 from queued_jobs.runner import JobRunner
 from queued_jobs.stored import form_of
@@ -22,6 +22,8 @@ type RunnerType = type[JobRunner[Any, Any]]
 _MAX_LABEL = 120
 #: Of what a kind returns as its label: blanks may be much of it.
 _MAX_READ = 4_000
+_MAX_REASON = 300
+_MAX_WARNED = 1_000
 
 
 class JobRegistry:
@@ -33,6 +35,7 @@ class JobRegistry:
 
     def __init__(self, runners: Iterable[RunnerType]) -> None:
         self._runners: dict[str, RunnerType] = {}
+        self._warned: set[tuple[JobKey, str]] = set()
         for runner in runners:
             for other in self._runners.values():
                 shared = [("queue", queue) for queue in runner.queues_of_kind() if queue in other.queues_of_kind()]
@@ -81,11 +84,10 @@ class JobRegistry:
             return job.kind
         try:
             text = runner.label(runner.read_request(job))[:_MAX_READ]
-        except Exception:
-            # one kind's mistake must not hide the others in the bell
-            logger.exception("job %s: kind %s gives it no label", job.id, job.kind)
+            return storable(" ".join(text.split()), _MAX_LABEL) or job.kind
+        except Exception as exc:  # noqa: BLE001 (one kind's mistake must not hide the others in the bell)
+            self._warn_once(job, "label", exc)
             return job.kind
-        return storable(" ".join(text.split()), _MAX_LABEL) or job.kind
 
     def public_result(self, job: QueuedJob) -> Mapping[str, Any] | None:
         """Return the result as it leaves the server: by its aliases, with its computed fields."""
@@ -100,10 +102,23 @@ class JobRegistry:
         if runner is None or runner.result_type is None or job.result is None:
             return None
         try:
-            return runner.file(runner.read_result(job))
-        except Exception:
-            logger.exception("job %s: kind %s gives no file for its result", job.id, job.kind)
+            file: object = runner.file(runner.read_result(job))
+            if file is not None and not isinstance(file, ResultFile):
+                raise TypeError(f"file() returned a {type(file).__name__} instead of a ResultFile")
+        except Exception as exc:  # noqa: BLE001 (as above)
+            self._warn_once(job, "file", exc)
             return None
+        return file
+
+    def _warn_once(self, job: QueuedJob, what: str, exc: Exception) -> None:
+        """Say it once for each job: a bell asks again and again."""
+        if (job.id, what) in self._warned:
+            return
+        if len(self._warned) >= _MAX_WARNED:
+            self._warned.clear()
+        self._warned.add((job.id, what))
+        reason = storable(" ".join(f"{type(exc).__name__}: {exc}".split()), _MAX_REASON)
+        logger.warning("job %s: kind %s gives it no %s: %s", job.id, job.kind, what, reason)
 
 
 def _name(runner: RunnerType) -> str:

@@ -35,9 +35,11 @@ class ZipRequest(Public):
     @field_validator("prefix")
     @classmethod
     def _stays_inside(cls, prefix: str) -> str:
-        if not prefix.isprintable() or "\\" in prefix or ".." in prefix.split("/") or "://" in prefix:
+        # trimmed first: what is stored is checked again when it is read
+        trimmed = prefix.rstrip(" ").lstrip(" /")
+        if not prefix.isprintable() or "\\" in trimmed or ".." in trimmed.split("/") or "://" in trimmed:
             raise ValueError("must be a relative path of printable characters, without .. in it")
-        return prefix.strip().lstrip("/")
+        return trimmed
 
 
 class SkippedFile(Public):

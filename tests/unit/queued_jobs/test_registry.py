@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 from pydantic import BaseModel
@@ -110,6 +111,23 @@ def test_a_runner_that_would_never_run_is_refused(
 )
 async def test_labels_are_short_plain_text(world: World, label: str | Exception, shown: str) -> None:
     assert JobRegistry([runner("demo", "demo", label)]).label(await world.queued()) == shown
+
+
+@pytest.mark.parametrize("wrong", [None, 5, ["a"], b"x"])
+async def test_a_label_that_is_no_text_is_a_failure(world: World, wrong: Any) -> None:
+    assert JobRegistry([runner("demo", "demo", wrong)]).label(await world.queued()) == "demo"
+
+
+async def test_a_failure_is_told_once_for_each_job(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    registry = JobRegistry([runner("demo", "demo", KeyError("token=hush\nline"))])
+    jobs = [await world.queued() for _ in range(3)]
+    for _ in range(10):
+        for job in jobs:
+            registry.label(job)
+    assert [record.getMessage() for record in caplog.records] == [
+        f"job {job.id}: kind demo gives it no label: KeyError: 'token=***'" for job in jobs
+    ]
+    assert not any(record.exc_info for record in caplog.records)
 
 
 async def test_an_unknown_kind_is_called_by_its_kind(world: World) -> None:
