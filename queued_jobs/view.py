@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from queued_jobs.model import JobError, JobKey, JobStatus, QueuedJob
+from queued_jobs.redact import masked
 from queued_jobs.registry import JobRegistry
 
 Action = Literal["open", "cancel", "retry", "clear"]
@@ -22,14 +23,14 @@ class Public(BaseModel):
 
 
 class ErrorView(Public):
-    """Why the last attempt ended badly, without a trace."""
+    """Why the last attempt ended badly, without a trace. Masked here too: other code may have stored it."""
 
     type: str = Field(serialization_alias="class")
     message: str
 
     @classmethod
     def of(cls, error: JobError | None) -> Self | None:
-        return None if error is None else cls(type=error.type, message=error.message)
+        return None if error is None else cls(type=error.type, message=masked(error.message))
 
 
 class JobView(Public):
@@ -78,7 +79,7 @@ class JobView(Public):
             attempt=job.attempt,
             max_attempts=job.max_attempts,
             progress=job.progress,
-            progress_message=job.progress_message,
+            progress_message=None if job.progress_message is None else masked(job.progress_message),
             created_at=job.created_at,
             started_at=job.started_at,
             finished_at=job.finished_at,

@@ -14,6 +14,7 @@ from api.admin_payload import PayloadView
 from api.models import Body, Moment
 from queued_jobs.bulk import BulkReport
 from queued_jobs.model import Attempt, JobError, JobKey, JobStatus, QueuedJob
+from queued_jobs.redact import masked
 from queued_jobs.registry import JobRegistry
 from queued_jobs.search import JobSummary
 from queued_jobs.view import ErrorView, Public
@@ -77,7 +78,8 @@ class TracedErrorView(ErrorView):
     def of(cls, error: JobError | None, *, with_traceback: bool = False) -> Self | None:
         if error is None:
             return None
-        return cls(type=error.type, message=error.message, traceback=error.traceback if with_traceback else None)
+        trace = masked(error.traceback) if with_traceback and error.traceback is not None else None
+        return cls(type=error.type, message=masked(error.message), traceback=trace)
 
 
 class TracedAttemptView(Public):
@@ -197,11 +199,12 @@ class BulkView(Public):
 def _shared(job: JobSummary | QueuedJob, can_act: bool) -> dict[str, Any]:
     same = (
         *("id", "kind", "queue", "user_id", "status", "version", "attempt", "max_attempts", "cancel_requested"),
-        *("progress", "progress_message", "created_at", "available_at", "started_at", "finished_at"),
+        *("progress", "created_at", "available_at", "started_at", "finished_at"),
     )
     # while it waits, these are of two different attempts
     started = None if job.status in (JobStatus.PENDING, JobStatus.RETRYING) else job.started_at
     return {name: getattr(job, name) for name in same} | {
+        "progress_message": None if job.progress_message is None else masked(job.progress_message),
         "wait_ms": _between(job.available_at, started),
         "duration_ms": _between(started, job.finished_at),
         "actions": _actions(job) if can_act else (),

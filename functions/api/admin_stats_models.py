@@ -11,6 +11,7 @@ from queued_jobs.failures import FailureGroup
 from queued_jobs.histogram import Percentiles
 from queued_jobs.model import JobKey
 from queued_jobs.queues import QueueDepth
+from queued_jobs.redact import masked
 from queued_jobs.stats import Backlog, Counts, Durations, KindStats, Stats
 from queued_jobs.view import Public
 
@@ -30,7 +31,8 @@ class FailureGroupView(Public):
 
     @classmethod
     def of(cls, group: FailureGroup) -> Self:
-        return cls(**{name: getattr(group, name) for name in cls.model_fields})
+        values = {name: getattr(group, name) for name in cls.model_fields}
+        return cls(**values | {"message": masked(group.message)})
 
 
 class FailuresView(Public):

@@ -127,6 +127,20 @@ class TestOneJob:
         for part in ("request", "result"):
             assert "hunter2" not in (await site.call("admin", "GET", f"/api/admin/jobs/{key}/payload/{part}")).text
 
+    async def test_errors_that_other_code_stored_are_masked_too(self, site: Site) -> None:
+        error = ERROR | {"message": "at https://x.example/?sig=hunter2", "traceback": "token=hunter2"}
+        (key,) = await add(site, status="failed", error=error, user_id=await site.user_id("ann"))
+        paths = [
+            *("/api/admin/jobs", f"/api/admin/jobs/{key}", "/api/admin/jobs.csv", "/api/admin/failures"),
+            *(f"/api/jobs/{key}", "/api/jobs/mine"),
+        ]
+        for path in paths:
+            for who in ("admin", "ann") if path.startswith("/api/jobs") else ("admin",):
+                answer = await site.call(who, "GET", path)
+                assert answer.status_code == 200
+                assert "hunter2" not in answer.text, (who, path)
+        assert "sig=***" in (await site.call("admin", "GET", f"/api/admin/jobs/{key}")).text
+
     async def test_a_large_request_is_cut_and_can_be_had_whole(self, site: Site) -> None:
         request = {"rows": ["ü" * 1_000] * 1_000, "password": "hunter2"}
         (key,) = await add(site, request=request)
