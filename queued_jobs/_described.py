@@ -35,7 +35,7 @@ def described(exc: Exception) -> JobError:
     texts: list[str] = []
     link: BaseException | None = exc
     while link is not None and len(texts) < 5:
-        texts.append(_text(link))
+        texts.append(text_of(link))
         link = link.__cause__ or (None if link.__suppress_context__ else link.__context__)
     return JobError(
         type=_TYPES.get(type(exc)) or storable(type(exc).__name__, _MAX_TYPE),
@@ -56,12 +56,13 @@ def _trace(exc: Exception) -> str:
     return "".join(reversed(entries))[-_MAX_TRACEBACK:]
 
 
-def _text(exc: BaseException) -> str:
+def text_of(exc: BaseException) -> str:
+    """Return what an exception says, of any length, or the name of its class where it says nothing or cannot."""
     try:
         text = str(exc) or type(exc).__name__
         if isinstance(exc, BaseExceptionGroup):
             # of itself it says only how many there are
-            return "\n".join([text, *(f"{type(one).__name__}: {_text(one)}" for one in exc.exceptions[:5])])
+            return "\n".join([text, *(f"{type(one).__name__}: {text_of(one)}" for one in exc.exceptions[:5])])
         return text
     except Exception:
         # the attempt has failed already; a class that cannot be printed must not hide that

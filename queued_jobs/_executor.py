@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel
 
 from queued_jobs import telemetry
-from queued_jobs._described import described
+from queued_jobs._described import described, text_of
 from queued_jobs.announcements import flush_pushes, tell, tell_hook
 from queued_jobs.context import JobContext
 from queued_jobs.dispatch import Dispatcher
@@ -371,7 +371,7 @@ def _leaves(group: ExceptionGroup[Exception]) -> Iterator[Exception]:
 
 def _escaped(exc: BaseException) -> RuntimeError:
     """Stands for what would end the worker, or never arrive, instead of ending the attempt."""
-    return RuntimeError(f"The body let {type(exc).__name__} escape: {exc}")
+    return RuntimeError(f"The body let {type(exc).__name__} escape: {text_of(exc)}")
 
 
 def _being_cancelled() -> bool:

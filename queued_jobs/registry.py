@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from types import ModuleType
 from typing import Any, Self
 
+from queued_jobs._described import text_of
 from queued_jobs.model import JobKey, QueuedJob, ResultFile
 from queued_jobs.redact import storable
 from queued_jobs.runner import JobRunner
@@ -117,7 +118,7 @@ class JobRegistry:
         if len(self._warned) >= _MAX_WARNED:
             self._warned.clear()
         self._warned.add((job.id, what))
-        reason = storable(" ".join(f"{type(exc).__name__}: {exc}".split()), _MAX_REASON)
+        reason = storable(" ".join(f"{type(exc).__name__}: {text_of(exc)}".split()), _MAX_REASON)
         logger.warning("job %s: kind %s gives it no %s: %s", job.id, job.kind, what, reason)
 
 

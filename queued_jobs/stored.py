@@ -14,6 +14,7 @@ from weakref import WeakKeyDictionary
 
 from pydantic import BaseModel, ValidationError
 
+from queued_jobs._described import text_of
 from queued_jobs.redact import storable
 from queued_jobs.schemas import Traits, traits_of
 
@@ -58,7 +59,7 @@ class StoredForm[ModelT: BaseModel]:
         except ValidationError as exc:
             raise NotStorable(f"what is stored of it would not be accepted again: {told(exc, self._model)}") from exc
         except Exception as exc:
-            raise NotStorable(f"what is stored of it cannot be read: {type(exc).__name__}: {exc}") from exc
+            raise NotStorable(f"what is stored of it cannot be read: {type(exc).__name__}: {text_of(exc)}") from exc
         if path is not None:
             raise NotStorable(f"{_named(path)} would be read back as another value")
         return data
@@ -93,7 +94,7 @@ class StoredForm[ModelT: BaseModel]:
             data: object = json.loads(_text(value, self._by_alias), parse_float=_as_kept)
         except Exception as exc:
             field = self._field_without_json(value)
-            raise NotStorable(f"{field}has no JSON: {type(exc).__name__}: {exc}") from exc
+            raise NotStorable(f"{field}has no JSON: {type(exc).__name__}: {text_of(exc)}") from exc
         if not isinstance(data, dict):
             raise NotStorable("its JSON is no object")
         return data
@@ -167,7 +168,14 @@ def _as_kept(number: str) -> int | float:
 
 
 def _named(path: tuple[object, ...]) -> str:
-    return f"the field {storable('.'.join(map(str, path)), _MAX_PATH)}"
+    return f"the field {storable('.'.join(map(_step, path)), _MAX_PATH)}"
+
+
+def _step(place: object) -> str:
+    try:
+        return str(place)
+    except Exception:  # noqa: BLE001 (keys are of any class; an integer of 5,000 digits has no text either)
+        return f"({type(place).__name__})"
 
 
 def _leaves(value: object, path: tuple[object, ...]) -> Iterator[tuple[tuple[object, ...], object]]:

@@ -64,7 +64,7 @@ def test_a_new_job_file_gives_a_queue_and_a_poison_queue(checkout: Path, new_fil
     ("old", "new", "line", "says"),
     [
         ('queue = "newcomer"', 'queue = "newcomer"\n    schedule = "61 * * * *"', 6, "its schedule is wrong"),
-        ('kind = "newcomer"', 'kind = "Newcomer_1"', 6, "is not lower-case letters"),
+        ('kind = "newcomer"', 'kind = "Newcomer_1"', 6, "Newcomer_1"),
         ("class Nothing(BaseModel): ...", "class Nothing(BaseModel) ...", 5, "SyntaxError"),
         ("from pydantic", "from pydantick", 3, "No module named 'pydantick'"),
     ],

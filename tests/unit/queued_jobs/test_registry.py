@@ -130,6 +130,14 @@ async def test_a_failure_is_told_once_for_each_job(world: World, caplog: pytest.
     assert not any(record.exc_info for record in caplog.records)
 
 
+async def test_a_failure_that_has_no_text_is_a_failure_like_others(world: World) -> None:
+    class Unprintable(Exception):
+        def __str__(self) -> str:
+            raise RuntimeError
+
+    assert JobRegistry([runner("demo", "demo", Unprintable())]).label(await world.queued()) == "demo"
+
+
 async def test_an_unknown_kind_is_called_by_its_kind(world: World) -> None:
     registry = JobRegistry([])
     job = await world.queued()

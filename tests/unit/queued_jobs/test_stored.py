@@ -326,6 +326,23 @@ class Longer(ReadAs):
     more: int = 1
 
 
+class Unprintable(Exception):
+    """Its objects are keys and errors that have no text."""
+
+    def __str__(self) -> str:
+        raise RuntimeError
+
+    __repr__ = __str__
+
+
+class Refusing(BaseModel):
+    word: str
+
+    @field_serializer("word")
+    def _refuses(self, word: str) -> str:
+        raise Unprintable
+
+
 @pytest.mark.parametrize(
     ("taken", "model", "names"),
     [
@@ -339,6 +356,10 @@ class Longer(ReadAs):
         (Loose, Loose(value=10**5_000), "value"),
         (Loose, made(Loose, other={1}), "other"),
         (Loose, Loose(value={1: 2}), "value"),
+        (Loose, Loose(value={10**5_000: 1}), "value"),
+        (Loose, Loose(value={10**5_000: {1}}), "value"),
+        (Loose, Loose(value={Unprintable(): 1}), "value"),
+        (Refusing, Refusing(word="a"), "word"),
         (Rounded, Rounded(share=0.123), "share"),
         (Left, Left(note="x"), "note"),
         (Trimmed, Trimmed(prefix=" ../x"), "prefix"),
