@@ -7,9 +7,9 @@ from functools import cache
 from typing import Any
 
 import jobs
-from api.identity import Authenticator
-from api.invite import InviteAuthenticator
-from api.oidc import OidcAuthenticator
+from api.sign_in.identity import Authenticator
+from api.sign_in.invite import InviteAuthenticator
+from api.sign_in.oidc import OidcAuthenticator
 from queued_jobs import (
     Database,
     JobRegistry,

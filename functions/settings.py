@@ -12,7 +12,12 @@ from functools import partial
 from typing import Self
 from urllib.parse import urlsplit
 
-from queued_jobs.addresses import (
+from queued_jobs.identity import POSTGRES_SCOPE, Identity, Keyless, passwordless
+from queued_jobs.ncrontab import Ncrontab
+from queued_jobs.push.signalr import ConnectionString
+from queued_jobs.quotas import Limits
+from queued_jobs.redact import masked
+from queued_jobs.urls import (
     TLS_MODES,
     checks_server,
     is_address,
@@ -22,11 +27,6 @@ from queued_jobs.addresses import (
     is_safe,
     names_no_tenant,
 )
-from queued_jobs.entra import POSTGRES_SCOPE, Identity, Keyless, passwordless
-from queued_jobs.ncrontab import Ncrontab
-from queued_jobs.quotas import Limits
-from queued_jobs.redact import masked
-from queued_jobs.signalr import ConnectionString
 
 _MIN_SECRET_BYTES = 32
 #: A random secret of 43 characters has about 30 different ones, and one of 64 hex digits hardly ever fewer than 12.

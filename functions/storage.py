@@ -14,7 +14,7 @@ from urllib.parse import quote, urlsplit
 from azure.core.exceptions import ResourceNotFoundError
 
 from queued_jobs import ResultFile
-from queued_jobs.entra import Keyless
+from queued_jobs.identity import Keyless
 from settings import Settings
 
 if TYPE_CHECKING:

@@ -101,7 +101,7 @@ def _conninfo(props: dict[str, Any], database: str) -> str:
     from psycopg.conninfo import make_conninfo
 
     from infra.credentials import POSTGRES_SCOPE, deployer_token
-    from queued_jobs.entra import passwordless
+    from queued_jobs.identity import passwordless
 
     address = passwordless(
         host=props["host"],

@@ -6,7 +6,7 @@ import ipaddress
 import re
 from typing import Final
 
-from queued_jobs.addresses import is_port
+from queued_jobs.urls import is_port
 
 #: In the sample stacks, in the place of somebody's object id.
 NOBODY: Final = "00000000-0000-0000-0000-000000000000"

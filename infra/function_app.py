@@ -10,8 +10,8 @@ from pulumi_azure_native import managedidentity, web
 from infra.app_settings import Settings
 from infra.deployment import Deployment
 from infra.network import PrivateNetwork
+from infra.publish.bundle import PYTHON_VERSION
 from infra.storage import APP_PACKAGE
-from scripts.bundle import PYTHON_VERSION
 
 #: Requests that one instance answers at a time; the API is asynchronous.
 _REQUESTS_PER_INSTANCE = 16

@@ -8,7 +8,7 @@ from pulumi_azure_native import web
 from infra.database import Database
 from infra.deployment import Deployment
 from infra.invite_links import InviteLinks
-from infra.package import PublishedPackage
+from infra.publish.resource import PublishedPackage
 
 
 def export_outputs(

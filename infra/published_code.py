@@ -8,8 +8,8 @@ import pulumi
 from pulumi_azure_native import web
 
 from infra.deployment import Deployment
-from infra.package import PublishedPackage
-from scripts.bundle import PackageError, build
+from infra.publish.bundle import PackageError, build
+from infra.publish.resource import PublishedPackage
 
 _ROOT = Path(__file__).resolve().parent.parent
 _PACKAGE = _ROOT / ".local" / "package" / "app.zip"

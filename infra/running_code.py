@@ -9,7 +9,7 @@ from datetime import timedelta
 
 import httpx
 
-from infra.scm_site import POLL, PublishFailed, brief, pause_after
+from infra.publish.scm_site import POLL, PublishFailed, brief, pause_after
 
 logger = logging.getLogger(__name__)
 

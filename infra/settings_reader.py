@@ -11,8 +11,8 @@ import pulumi
 from pulumi.runtime.config import CONFIG, get_config_env
 
 from infra.forms import is_public_ipv4, why_no_email, why_no_origin
-from queued_jobs.addresses import is_address, names_no_tenant
 from queued_jobs.redact import masked
+from queued_jobs.urls import is_address, names_no_tenant
 
 #: Of Pulumi itself and of the providers that the program uses.
 _OTHER_NAMESPACES: Final = ("azure-native", "pulumi", "random")

@@ -9,8 +9,8 @@ from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from queued_jobs._per_loop import PerLoop
 from queued_jobs.hooks import call_hook
-from queued_jobs.loops import PerLoop
 from queued_jobs.model import Changed, QueuedJob
 from queued_jobs.notifier import Notifier
 from queued_jobs.outbox import Change, Outbox, Steps

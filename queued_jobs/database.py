@@ -19,10 +19,10 @@ from psycopg.rows import dict_row
 from psycopg_pool import PoolClosed, PoolTimeout, TooManyRequests
 
 from queued_jobs._deadlines import ANSWER, LONG_ANSWER, LONG_STATEMENTS, NETWORK, PASSWORD, SERVER, deadline
+from queued_jobs._per_loop import PerLoop
 from queued_jobs._pool import Connection, LoopPool
 from queued_jobs._pool import Row as Row
 from queued_jobs.errors import StoreRefused, StoreUnavailable
-from queued_jobs.loops import PerLoop
 from queued_jobs.statements import statement
 from queued_jobs.tables import TABLES, Tables
 

@@ -12,7 +12,7 @@ from pydantic import BaseModel, RootModel, ValidationError
 
 from queued_jobs.ncrontab import Ncrontab
 from queued_jobs.retry import RetryPolicy
-from queued_jobs.stored import NotStorable, form_of, told
+from queued_jobs.serialization import NotStorable, form_of, told
 
 if TYPE_CHECKING:
     from queued_jobs.runner import JobRunner

@@ -21,7 +21,7 @@ from queued_jobs.offload import offload
 from queued_jobs.queues import Queues
 from queued_jobs.repository import Repository
 from queued_jobs.runner import JobRunner
-from queued_jobs.stored import NotStorable, form_of
+from queued_jobs.serialization import NotStorable, form_of
 
 _LONGEST_DELAY = timedelta(days=36_500)
 

@@ -15,9 +15,9 @@ from azure.core.exceptions import AzureError, ResourceExistsError, ResourceNotFo
 from azure.storage.queue import TextBase64EncodePolicy
 from azure.storage.queue.aio import QueueClient, QueueServiceClient
 
-from queued_jobs.entra import Keyless
+from queued_jobs._per_loop import PerLoop
 from queued_jobs.errors import SendFailed
-from queued_jobs.loops import PerLoop
+from queued_jobs.identity import Keyless
 from queued_jobs.message import JobMessage
 
 #: What takes longer is given up, and a send left to the sweeper, so that a request is answered in time. The limits of

@@ -14,7 +14,7 @@ from queued_jobs._described import text_of
 from queued_jobs.model import JobKey, QueuedJob, ResultFile
 from queued_jobs.redact import storable
 from queued_jobs.runner import JobRunner
-from queued_jobs.stored import form_of
+from queued_jobs.serialization import form_of
 
 logger = logging.getLogger(__name__)
 

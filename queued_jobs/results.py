@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from queued_jobs.errors import InvalidResult, ResultTooLarge
-from queued_jobs.stored import NotStorable, form_of
+from queued_jobs.serialization import NotStorable, form_of
 
 MAX_RESULT_BYTES = 256 * 1024
 

@@ -21,7 +21,7 @@ from queued_jobs.notifier import Notifier
 from queued_jobs.queues import Queues
 from queued_jobs.repository import Repository
 from queued_jobs.retry import RetryPolicy
-from queued_jobs.stored import form_of, told
+from queued_jobs.serialization import form_of, told
 
 
 class JobRunner[Request: BaseModel, Result: BaseModel | None](abc.ABC):

@@ -12,19 +12,19 @@ import psycopg
 from psycopg import AsyncConnection
 
 from queued_jobs.announcements import announce, announce_removed
-from queued_jobs.bulk import BulkActions, BulkReport
+from queued_jobs.dashboard.bulk import BulkActions, BulkReport
+from queued_jobs.dashboard.failures import Failures, read_failures
+from queued_jobs.dashboard.search import START, JobCount, JobQuery, Page, count_jobs, find_jobs
+from queued_jobs.dashboard.search import Cursor as Cursor
+from queued_jobs.dashboard.stats import Stats, read_stats
 from queued_jobs.database import Database, Row
 from queued_jobs.dispatch import Dispatcher
 from queued_jobs.errors import JobConflict, JobNotFound
-from queued_jobs.failures import Failures, read_failures
 from queued_jobs.message import Due, JobMessage
 from queued_jobs.model import Attempt, Changed, JobKey, QueuedJob
 from queued_jobs.notifier import Notifier
 from queued_jobs.postgres import PostgresRepository
 from queued_jobs.queues import Queues
-from queued_jobs.search import START, JobCount, JobQuery, Page, count_jobs, find_jobs
-from queued_jobs.search import Cursor as Cursor
-from queued_jobs.stats import Stats, read_stats
 from queued_jobs.succession import wake_successors
 
 

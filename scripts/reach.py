@@ -15,8 +15,8 @@ IMPORT_ROOTS = ("", "functions/")
 TOUCHES_ALL = (
     "pyproject.toml",
     "locks/test.txt",
-    "scripts/local/install.py",
-    "scripts/local/package-lock.json",
+    "scripts/install.py",
+    "tools/local_stack/package-lock.json",
     "tests/conftest.py",
     "tests/plugins/",
 )

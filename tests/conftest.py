@@ -12,12 +12,12 @@ import psycopg
 import pytest
 
 from queued_jobs import migrate
-from scripts.local.azurite import AzuriteServer
-from scripts.local.postgres import PostgresServer
-from scripts.local.stack import Stack, StackOptions
-from scripts.local.state import State, temporary_folder
 from tests.support.hub import ControlledHub
 from tests.support.own_database import own_database
+from tools.local_stack.azurite import AzuriteServer
+from tools.local_stack.postgres import PostgresServer
+from tools.local_stack.stack import Stack, StackOptions
+from tools.local_stack.state import State, temporary_folder
 
 pytest_plugins = ("tests.plugins.findings", "tests.plugins.progress", "tests.plugins.workers")
 

@@ -9,11 +9,14 @@ from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from api import admin, client, document, health, jobs, problems, session, uploads
-from api.headers import SecureHeaders, content_security_policy, with_origins, with_websocket
-from api.identity import check_policies
-from api.invite import InviteAuthenticator
-from api.oidc import OidcAuthenticator
+from api import health, jobs, static_files, uploads
+from api.admin import routes as admin
+from api.http import openapi, problems
+from api.http.headers import SecureHeaders, content_security_policy, with_origins, with_websocket
+from api.sign_in import session
+from api.sign_in.identity import check_policies
+from api.sign_in.invite import InviteAuthenticator
+from api.sign_in.oidc import OidcAuthenticator
 from services import Services
 from storage import origin
 
@@ -37,7 +40,7 @@ def create_api(services: Services, *, web: Path) -> ASGIApp:
         known += check_policies(routes)
         app.include_router(routes)
     app.state.all_routes = known
-    document.install(app, known)
+    openapi.install(app, known)
     open_to_others = with_origins(app, services.settings.allowed_origins)
     return _AnswerLifespan(SecureHeaders(open_to_others, policy=content_security_policy(connect)))
 
@@ -57,7 +60,7 @@ def _routers(services: Services, web: Path, connect: Sequence[str]) -> list[APIR
         uploads.routes,
         admin.routes,
         health.routes,
-        client.router(web, blob_origin=origin(), sign_in=services.settings.sign_in, policy=page_policy),
+        static_files.router(web, blob_origin=origin(), sign_in=services.settings.sign_in, policy=page_policy),
     ]
 
 

@@ -10,8 +10,8 @@ from typing import Literal
 from fastapi import APIRouter, Depends, Response
 
 from api.dependencies import App
-from api.identity import public
 from api.models import HealthView
+from api.sign_in.identity import public
 from code_version import CODE_VERSION
 from queued_jobs import JobsError
 

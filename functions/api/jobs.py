@@ -16,10 +16,10 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, BeforeValidator, ValidationError
 
-from api.bodies import LimitedRoute
-from api.cursors import cursor_of, cursor_text
 from api.dependencies import App
-from api.identity import Principal, SignedIn
+from api.http.cursors import cursor_of, cursor_text
+from api.http.json_bodies import LimitedRoute
+from api.http.problems import Problem
 from api.models import (
     AttemptView,
     BellView,
@@ -32,7 +32,7 @@ from api.models import (
     SeenView,
     UndoClearBody,
 )
-from api.problems import Problem
+from api.sign_in.identity import Principal, SignedIn
 from queued_jobs import JobRegistry, JobView, QueuedJob, queue_job
 from queued_jobs.errors import JobConflict
 from queued_jobs.model import Attempt

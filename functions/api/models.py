@@ -10,7 +10,7 @@ from uuid import UUID
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 from queued_jobs.model import Attempt, Changed, JobKey
-from queued_jobs.view import ErrorView, JobView, Public
+from queued_jobs.push.view import ErrorView, JobView, Public
 from storage import MAX_FILES
 
 _EXAMPLE = "2026-01-31T08:00:00Z"

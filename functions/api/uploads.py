@@ -9,10 +9,10 @@ from uuid import uuid4
 from azure.core.exceptions import AzureError
 from fastapi import APIRouter
 
-from api.bodies import LimitedRoute, StrictRequest
-from api.identity import SignedIn
+from api.http.json_bodies import LimitedRoute, StrictRequest
+from api.http.problems import Problem
 from api.models import UploadBody, UploadTarget, UploadView
-from api.problems import Problem
+from api.sign_in.identity import SignedIn
 from storage import MAX_BYTES, MAX_FILE_BYTES, UPLOADS, Link, upload_link
 
 

@@ -13,7 +13,7 @@ from pydantic import ConfigDict, StringConstraints
 
 from archive import BlockWriter
 from queued_jobs import JobContext, JobRunner, PermanentError, QueuedJob, RetryPolicy
-from queued_jobs.view import Public
+from queued_jobs.push.view import Public
 from storage import MAX_BYTES, MAX_FILE_BYTES, MAX_FILES, RESULTS, blob_service, delete_blob
 
 _MAX_REJECTED_SHOWN = 100

@@ -12,7 +12,7 @@ from pydantic import ConfigDict, StringConstraints, field_validator
 
 from archive import Archive, BlockWriter, safe_name
 from queued_jobs import JobContext, JobRunner, PermanentError, QueuedJob, ResultFile, RetryPolicy
-from queued_jobs.view import Public
+from queued_jobs.push.view import Public
 from storage import MAX_BYTES, MAX_FILE_BYTES, MAX_FILES, RESULTS, blob_service, delete_blob
 
 if TYPE_CHECKING:

@@ -16,8 +16,8 @@ from queued_jobs.cli.problems import WrongUsage
 from queued_jobs.cli.system import connected
 from queued_jobs.cli.tables import make_console, print_job, print_jobs, print_stats
 from queued_jobs.cli.values import parse_duration, parse_id
+from queued_jobs.dashboard.search import Cursor
 from queued_jobs.redact import without_secrets
-from queued_jobs.search import Cursor
 from queued_jobs.tracker import ANYBODY
 
 _MOST_GROUPS = 10

@@ -16,8 +16,8 @@ from uuid import UUID
 import typer
 
 from queued_jobs.cli.values import parse_moment
+from queued_jobs.dashboard.search import JobQuery
 from queued_jobs.model import JobStatus
-from queued_jobs.search import JobQuery
 from queued_jobs.tables import TABLES, Tables
 
 

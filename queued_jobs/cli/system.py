@@ -9,17 +9,17 @@ from datetime import timedelta
 
 import psycopg
 
-from queued_jobs.addresses import is_conninfo
 from queued_jobs.cli.options import Account, Store
 from queued_jobs.cli.problems import WrongUsage
 from queued_jobs.database import Database
-from queued_jobs.entra import Identity, Keyless
 from queued_jobs.errors import SendFailed
+from queued_jobs.identity import Identity, Keyless
 from queued_jobs.message import JobMessage
 from queued_jobs.notifier import NullNotifier
 from queued_jobs.postgres import PostgresRepository
 from queued_jobs.queues import QueueManager
 from queued_jobs.tracker import JobTracker
+from queued_jobs.urls import is_conninfo
 
 
 @dataclass(slots=True, kw_only=True)

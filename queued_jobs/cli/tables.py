@@ -13,12 +13,12 @@ from rich.table import Table
 from rich.text import Text
 
 from queued_jobs.cli.values import brief, exact, safe
-from queued_jobs.failures import FailureGroup
-from queued_jobs.histogram import Percentiles
+from queued_jobs.dashboard.failures import FailureGroup
+from queued_jobs.dashboard.histogram import Percentiles
+from queued_jobs.dashboard.search import JobSummary
+from queued_jobs.dashboard.stats import KindStats, Stats
 from queued_jobs.model import Attempt, JobError, JobStatus, QueuedJob
 from queued_jobs.redact import without_secrets
-from queued_jobs.search import JobSummary
-from queued_jobs.stats import KindStats, Stats
 
 #: From so many columns on there is room for the error beside the job.
 _WIDE = 110

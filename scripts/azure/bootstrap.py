@@ -12,12 +12,12 @@ from typing import Final
 
 from infra import roles
 from infra.naming import Names
+from infra.project import PROJECT, key
 from scripts.azure.arguments import region, stack_name
 from scripts.azure.cli import AzureCli, AzureError
 from scripts.azure.directory import ensure_application, ensure_federation, ensure_group
 from scripts.azure.github import ENVIRONMENT, ISSUER, GitHubError, Repository, Subjects, find_subjects
 from scripts.azure.sign_in import SCOPE, ensure_api, ensure_page, ensure_trust, ensure_user_role
-from scripts.project import PROJECT, key
 
 PROVIDERS: Final = (
     "Microsoft.App",

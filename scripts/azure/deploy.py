@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from infra.forms import NOBODY
+from infra.project import key
 from scripts.azure.arguments import NONE, email, public_ipv4, region, stack_name
 from scripts.azure.cli import AzureError
 from scripts.azure.prerequisites import Deployer, Unprepared, check_region, find_deployer
 from scripts.azure.stack import DeployedStack, StackFailed
-from scripts.project import key
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 #: In the sample stacks, and never yours.

@@ -8,8 +8,8 @@ import subprocess
 from dataclasses import dataclass
 from typing import Any
 
+from infra.project import OLDEST_PULUMI
 from scripts.azure.cli import AzureCli, AzureError
-from scripts.project import OLDEST_PULUMI
 
 
 class Unprepared(Exception):

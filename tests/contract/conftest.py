@@ -15,8 +15,8 @@ from psycopg import sql
 from queued_jobs import Database, JobError, JobMessage, PostgresRepository, QueuedJob, Repository, Tables, migrate
 from queued_jobs.model import Added, Attempt, JobKey, NewJob
 from queued_jobs.testing import InMemoryRepository
-from scripts.local.postgres import PostgresServer
 from tests.support.own_database import own_database
+from tools.local_stack.postgres import PostgresServer
 
 HOUR = timedelta(hours=1)
 BOOM = JobError(type="Boom", message="it broke")

@@ -20,13 +20,13 @@ from playwright.sync_api import (
     sync_playwright,
 )
 
-from scripts.chromium import find_or_install
-from scripts.local.stack import Stack, StackOptions
-from scripts.local.state import State, temporary_folder
-from scripts.staged_jobs import Stage
 from tests.support.bell import Bell
 from tests.support.client import Person
 from tests.support.waiting import PATIENCE_SECONDS
+from tools.docs_and_samples.chromium import find_or_install
+from tools.docs_and_samples.staged_jobs import Stage
+from tools.local_stack.stack import Stack, StackOptions
+from tools.local_stack.state import State, temporary_folder
 
 #: Milliseconds to wait for what must come at all.
 _PATIENCE = PATIENCE_SECONDS * 1_000

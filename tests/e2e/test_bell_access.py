@@ -7,10 +7,10 @@ from pathlib import Path
 
 from playwright.sync_api import expect
 
-from scripts.local.stack import Stack
-from scripts.staged_jobs import Stage
 from tests.support.bell import SECONDS, Bell, wait_on
 from tests.support.client import Person
+from tools.docs_and_samples.staged_jobs import Stage
+from tools.local_stack.stack import Stack
 
 HERE = Path(__file__).parent
 

@@ -13,13 +13,13 @@ import jwt
 import pytest
 from playwright.sync_api import Page, Playwright, Request, Route, expect
 
-from queued_jobs.signalr import ConnectionString
-from scripts.local.stack import Stack
-from scripts.staged_jobs import Stage
+from queued_jobs.push.signalr import ConnectionString
 from tests.e2e.conftest import Noise, launch
 from tests.support.bell import SECONDS, Bell, wait_on
 from tests.support.hub import control
 from tests.support.waiting import wait_until
+from tools.docs_and_samples.staged_jobs import Stage
+from tools.local_stack.stack import Stack
 
 Visitor = Callable[..., Page]
 

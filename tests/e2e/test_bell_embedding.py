@@ -8,12 +8,12 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Page, expect
 
-from scripts.local.stack import Stack
-from scripts.staged_jobs import Stage
 from tests.e2e.conftest import Noise
 from tests.support.bell import Bell
 from tests.support.client import Person
 from tests.support.site import Site, stack_for
+from tools.docs_and_samples.staged_jobs import Stage
+from tools.local_stack.stack import Stack
 
 Visitor = Callable[..., Page]
 

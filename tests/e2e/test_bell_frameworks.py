@@ -12,10 +12,7 @@ import jwt
 import pytest
 from playwright.sync_api import Page, Request, WebSocket, expect
 
-from api.invite import InviteAuthenticator
-from scripts.local.node import find_node
-from scripts.local.stack import Stack
-from scripts.staged_jobs import Stage
+from api.sign_in.invite import InviteAuthenticator
 from settings import InviteSettings
 from tests.e2e.conftest import Noise
 from tests.support.bell import Bell, wait_on
@@ -23,6 +20,9 @@ from tests.support.client import Person
 from tests.support.hub import control
 from tests.support.site import Site, stack_for
 from tests.support.waiting import wait_until
+from tools.docs_and_samples.staged_jobs import Stage
+from tools.local_stack.node import find_node
+from tools.local_stack.stack import Stack
 
 Visitor = Callable[..., Page]
 

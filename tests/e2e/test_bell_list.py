@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from playwright.sync_api import Route, expect
 
-from scripts.staged_jobs import Stage
 from tests.e2e.conftest import Noise
 from tests.support.bell import SECONDS, Bell, wait_on
+from tools.docs_and_samples.staged_jobs import Stage
 
 
 def test_a_long_list_comes_in_pages(bell: Bell, stage: Stage, noise: Noise) -> None:

@@ -9,12 +9,12 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import FilePayload, Page, expect
 
-from scripts.bell_states import NOISE, STATES, show
-from scripts.local.stack import Stack
-from scripts.staged_jobs import Stage
 from tests.e2e.conftest import Noise
 from tests.support.axe import violations
 from tests.support.bell import Bell
+from tools.docs_and_samples.bell_states import NOISE, STATES, show
+from tools.docs_and_samples.staged_jobs import Stage
+from tools.local_stack.stack import Stack
 
 Visitor = Callable[..., Page]
 

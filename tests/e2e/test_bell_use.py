@@ -10,13 +10,13 @@ from uuid import uuid4
 
 from playwright.sync_api import Page, expect
 
-from scripts.local.stack import Stack
-from scripts.staged_jobs import ZIP_RESULT, Stage
 from tests.e2e.conftest import Noise
 from tests.support.bell import Bell, wait_on
 from tests.support.client import Person
 from tests.support.hub import control
 from tests.support.waiting import wait_until
+from tools.docs_and_samples.staged_jobs import ZIP_RESULT, Stage
+from tools.local_stack.stack import Stack
 
 Visitor = Callable[..., Page]
 

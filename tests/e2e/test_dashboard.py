@@ -17,11 +17,11 @@ import pytest
 from azure.storage.queue import QueueServiceClient
 from playwright.sync_api import Locator, Page, Route, expect
 
-from scripts.local.stack import Stack
 from tests.e2e.conftest import Noise
 from tests.support.client import Person
 from tests.support.keyboard import tab_to
 from tests.support.stored_jobs import ERROR, store
+from tools.local_stack.stack import Stack
 
 Visitor = Callable[..., Page]
 Admin = Callable[..., Page]

@@ -13,14 +13,14 @@ import psycopg
 import pytest
 from playwright.sync_api import Page, Route, expect
 
-from scripts.local.stack import Stack
-from scripts.staged_jobs import Stage
 from tests.e2e.conftest import Noise
 from tests.e2e.test_dashboard import PARKED, SECONDS, address_of, open_dashboard, recent, rows
 from tests.support.bell import Bell, wait_on
 from tests.support.client import Person
 from tests.support.stored_jobs import ERROR, store
 from tests.support.waiting import wait_until
+from tools.docs_and_samples.staged_jobs import Stage
+from tools.local_stack.stack import Stack
 
 Admin = Callable[..., Page]
 

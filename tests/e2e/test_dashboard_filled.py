@@ -18,14 +18,14 @@ import psycopg
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from queued_jobs.signalr import API_VERSION, ConnectionString
-from scripts.dashboard_states import STATES, show
-from scripts.generate_jobs import add_jobs, count_jobs
-from scripts.local.stack import Stack
+from queued_jobs.push.signalr import API_VERSION, ConnectionString
 from tests.e2e.conftest import Noise
 from tests.support.axe import violations
 from tests.support.bell import picture, wait_on
 from tests.support.stored_jobs import ERROR, store
+from tools.docs_and_samples.dashboard_states import STATES, show
+from tools.docs_and_samples.generate_jobs import add_jobs, count_jobs
+from tools.local_stack.stack import Stack
 
 Visitor = Callable[..., Page]
 

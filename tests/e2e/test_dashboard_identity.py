@@ -9,12 +9,12 @@ from functools import partial
 import pytest
 from playwright.sync_api import Page, Request, expect
 
-from scripts.local.stack import Stack
 from tests.e2e.conftest import Noise
 from tests.e2e.test_dashboard import open_dashboard, recent, rows
 from tests.support.bell import Bell
 from tests.support.client import Person
 from tests.support.stored_jobs import store
+from tools.local_stack.stack import Stack
 
 Admin = Callable[..., Page]
 

@@ -16,18 +16,18 @@ import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
-from scripts.local import ports
-from scripts.local.node import find_node
-from scripts.local.process import Command
-from scripts.local.programs import HostServer
-from scripts.local.server import Server
-from scripts.local.stack import Stack
 from tests.e2e.conftest import Noise
 from tests.support.bell import picture, wait_on
 from tests.support.waiting import wait_until
+from tools.local_stack import ports
+from tools.local_stack.app_servers import HostServer
+from tools.local_stack.node import find_node
+from tools.local_stack.process import Command
+from tools.local_stack.server import Server
+from tools.local_stack.stack import Stack
 
 ROOT = Path(__file__).resolve().parents[2]
-MODULES = ROOT / "scripts" / "local" / "node_modules"
+MODULES = ROOT / "tools" / "local_stack" / "node_modules"
 AUDIENCE = "https://api.example"
 #: How long an access token lives: long enough for a slow machine to use it, short enough to wait for its end.
 LIFE = 20
@@ -76,7 +76,7 @@ class Site:
 def site(stack: Stack) -> Iterator[Site]:
     if not (MODULES / "oidc-provider").is_dir():
         subprocess.run([str(find_node()), "--version"], check=True)
-        pytest.fail("oidc-provider is not installed: run npm ci in scripts/local")
+        pytest.fail("oidc-provider is not installed: run npm ci in tools/local_stack")
     settings: dict[str, str] = {}
     host = HostServer(lambda: {**stack.settings(), **settings})
     provider = Provider(host.page_url)

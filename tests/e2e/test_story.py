@@ -17,9 +17,9 @@ import psycopg
 import pytest
 from playwright.sync_api import Locator, Page, Route, expect
 
-from scripts.local.stack import Stack
 from tests.e2e.conftest import Noise
 from tests.support.bell import picture, wait_on
+from tools.local_stack.stack import Stack
 
 Visitor = Callable[..., Page]
 

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
-from scripts.local.stack import Stack, StackOptions
-from scripts.local.state import State, temporary_folder
 from tests.support.client import Person
+from tools.local_stack.stack import Stack, StackOptions
+from tools.local_stack.state import State, temporary_folder
 
 
 @pytest.fixture(scope="module")

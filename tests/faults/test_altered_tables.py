@@ -9,9 +9,9 @@ import psycopg
 import pytest
 from azure.storage.queue import QueueClient
 
-from scripts.local.stack import Stack
 from tests.support.alterations import alterations
 from tests.support.client import Person
+from tools.local_stack.stack import Stack
 
 PEOPLE = 6
 #: As many as each of them may have at once.

@@ -12,9 +12,9 @@ from azure.storage.queue import QueueClient, TextBase64EncodePolicy
 
 from jobs.zip_builder import ZipBuilder, ZipRequest
 from queued_jobs import Database, JobMessage, NullNotifier, PostgresRepository, QueuedJob, QueueManager, queue_job
-from scripts.local.stack import Stack
 from tests.support.client import Person
 from tests.support.waiting import wait_until
+from tools.local_stack.stack import Stack
 
 Connection = psycopg.Connection[tuple[object, ...]]
 

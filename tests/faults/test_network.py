@@ -8,12 +8,12 @@ import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
-from scripts.local.postgres import PostgresServer
-from scripts.local.stack import Stack, StackOptions
-from scripts.local.state import State, temporary_folder
 from tests.support.client import Person
 from tests.support.proxy import SILENT, WELL, Proxy
 from tests.support.waiting import wait_until
+from tools.local_stack.postgres import PostgresServer
+from tools.local_stack.stack import Stack, StackOptions
+from tools.local_stack.state import State, temporary_folder
 
 Connection = psycopg.Connection[tuple[object, ...]]
 

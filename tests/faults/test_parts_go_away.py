@@ -11,9 +11,9 @@ import pytest
 from azure.storage.blob import BlobServiceClient
 from azure.storage.queue import QueueClient, TextBase64EncodePolicy
 
-from scripts.local.stack import Stack
 from tests.support.client import Person
 from tests.support.waiting import wait_until
+from tools.local_stack.stack import Stack
 
 Database = psycopg.Connection[tuple[object, ...]]
 

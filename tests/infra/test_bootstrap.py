@@ -17,9 +17,9 @@ import pytest
 import yaml  # type: ignore[import-untyped]
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from api.key_set import KeySet
-from api.oidc import OidcAuthenticator
-from api.problems import Problem
+from api.http.problems import Problem
+from api.sign_in.key_set import KeySet
+from api.sign_in.oidc import OidcAuthenticator
 from infra import roles
 from infra.naming import Names
 from scripts.azure import bootstrap

@@ -12,8 +12,8 @@ import pytest
 from azure.identity import ClientAssertionCredential, DefaultAzureCredential
 
 from infra.credentials import SCM_SCOPE, NotSignedIn, deployer_credential, deployer_token
-from scripts.local import ports
-from scripts.rehearsal.tokens import TokenEndpoint
+from tools.local_stack import ports
+from tools.rehearsal.tokens import TokenEndpoint
 
 PIPELINE = {"ARM_TENANT_ID": "11111111-1111-1111-1111-111111111111", "ARM_CLIENT_ID": "client"}
 

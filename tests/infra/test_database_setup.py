@@ -15,10 +15,10 @@ import pytest
 
 from infra.database_setup import DatabaseSetupFailed, _DatabaseProvider, set_up
 from queued_jobs.statements import migrations
-from scripts.local.state import temporary_folder
-from scripts.rehearsal.database import DATABASE, EntraPostgres
-from scripts.rehearsal.tokens import TokenEndpoint
 from tests.support.tls import Certificate, make_certificate
+from tools.local_stack.state import temporary_folder
+from tools.rehearsal.database import DATABASE, EntraPostgres
+from tools.rehearsal.tokens import TokenEndpoint
 
 ADMIN = "deployer@example.com"
 ROLE = 'id-"jobs"-dev'  # a name that has to be quoted

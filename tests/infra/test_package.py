@@ -13,14 +13,14 @@ import httpx
 import pytest
 from pulumi.runtime.rpc import UNKNOWN
 
-from infra import scm_site
-from infra.package import PackageChanged, _PackageProvider
+from infra.publish import scm_site
+from infra.publish.bundle import VERSION_FILE
+from infra.publish.resource import PackageChanged, _PackageProvider
+from infra.publish.scm_site import PublishFailed, ScmSite
 from infra.running_code import wait_until_it_runs
-from infra.scm_site import PublishFailed, ScmSite
-from scripts.bundle import VERSION_FILE
-from scripts.rehearsal import scm_site as stand_in
-from scripts.rehearsal.scm_site import CONFLICT, FAILED, ROLE_LAG, Answer
-from scripts.rehearsal.tokens import TokenEndpoint
+from tools.rehearsal import scm_site as stand_in
+from tools.rehearsal.scm_site import CONFLICT, FAILED, ROLE_LAG, Answer
+from tools.rehearsal.tokens import TokenEndpoint
 
 PARTIAL_SUCCESS = 6
 

@@ -14,14 +14,14 @@ from pathlib import Path
 import pytest
 import yaml  # type: ignore[import-untyped]
 
-from scripts.project import OLDEST_PULUMI, PROJECT, name_in
+from infra.project import OLDEST_PULUMI, PROJECT, name_in
 from tests.infra.program import ROOT
 from tests.infra.test_bootstrap import use_azure
 
 ANSWERS = ["--location", "swedencentral", "--email", "ops@jobs.example", "--deployer-ip", "203.0.113.9", "--yes"]
 REHEARSE = """import sys
 from pathlib import Path
-from scripts.rehearsal.project import Project
+from tools.rehearsal.project import Project
 project = Project(Path(sys.argv[1]))
 print(project.database_admin)
 project.configure(scm_url="http://127.0.0.1:1", postgres_port=1, settings={"authMode": "invite"})
@@ -39,7 +39,7 @@ def fork(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("FAKE_PULUMI", str(tmp_path / "pulumi.json"))
     folder = tmp_path / "fork"
     left_out = shutil.ignore_patterns("node_modules", "__pycache__")
-    for name in ("infra", "functions", "queued_jobs", "web", "scripts", "locks"):
+    for name in ("infra", "functions", "queued_jobs", "web", "scripts", "tools", "locks"):
         shutil.copytree(ROOT / name, folder / name, ignore=left_out)
     for name in ("Pulumi.yaml", "Pulumi.dev.yaml", "Pulumi.prod.yaml", "pyproject.toml"):
         text = (ROOT / name).read_text()
@@ -114,7 +114,7 @@ def test_the_project_says_once_which_pulumi_it_needs() -> None:
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     assert f"pulumi>={oldest}" in extras["infra"]
     locked = re.search(r"^pulumi==(\d+)\.(\d+)", (ROOT / "locks" / "infra.txt").read_text(), re.MULTILINE)
-    engine = re.search(r"pulumi/sdk/v3 v(\d+)\.(\d+)", (ROOT / "scripts/rehearsal/engine/go.mod").read_text())
+    engine = re.search(r"pulumi/sdk/v3 v(\d+)\.(\d+)", (ROOT / "tools/rehearsal/engine/go.mod").read_text())
     for pinned in (locked, engine):
         assert pinned is not None
         assert (int(pinned[1]), int(pinned[2])) >= OLDEST_PULUMI

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.rehearsal.__main__ import rehearse
+from tools.rehearsal.__main__ import rehearse
 
 
 @pytest.fixture(scope="module")

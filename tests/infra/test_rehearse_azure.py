@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 from pulumi.runtime.proto import provider_pb2
 
-from scripts.rehearsal.azure import arguments
-from scripts.rehearsal.azure.cloud import Cloud, Refused
-from scripts.rehearsal.azure.kinds import KINDS, SUBSCRIPTION, kind_of
-from scripts.rehearsal.azure.provider import Provider
-from scripts.rehearsal.azure.wire import UNKNOWN, decode, encode
+from tools.rehearsal.azure import arguments
+from tools.rehearsal.azure.cloud import Cloud, Refused
+from tools.rehearsal.azure.kinds import KINDS, SUBSCRIPTION, kind_of
+from tools.rehearsal.azure.provider import Provider
+from tools.rehearsal.azure.wire import UNKNOWN, decode, encode
 
 ROOT = Path(__file__).resolve().parents[2]
 GROUP = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/rg"
@@ -209,7 +209,7 @@ def test_threads_that_ask_at_the_same_moment_see_whole_modules() -> None:
     """In a process of its own, since modules are imported once."""
     program = """
 from concurrent.futures import ThreadPoolExecutor
-from scripts.rehearsal.azure import arguments
+from tools.rehearsal.azure import arguments
 tokens = [f"azure-native:{name}" for name in (
     "storage:StorageAccount", "storage:Queue", "storage:BlobServiceProperties", "authorization:RoleAssignment")] * 3
 with ThreadPoolExecutor(len(tokens)) as pool:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from scripts.rehearsal import __main__ as command
-from scripts.rehearsal import project, pulumi_engine
-from scripts.rehearsal.pulumi_engine import Engine, EngineMissing, cache_folder, find_or_build
+from tools.rehearsal import __main__ as command
+from tools.rehearsal import project, pulumi_engine
+from tools.rehearsal.pulumi_engine import Engine, EngineMissing, cache_folder, find_or_build
 
 
 def program(path: Path, prints: str) -> None:

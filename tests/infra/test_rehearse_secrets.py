@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from scripts.rehearsal.secrets_check import find_secrets
+from tools.rehearsal.secrets_check import find_secrets
 
 TELEMETRY = (
     "InstrumentationKey=00000000-0000-0000-0000-000000000000;"

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from scripts import bundle
-from scripts.bundle import Bundle, build
+from infra.publish import bundle
+from infra.publish.bundle import Bundle, build
 from tests.support.target_python import TargetPython, find_target_python
 
 

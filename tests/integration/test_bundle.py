@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from scripts import bundle
-from scripts.bundle import PLATFORM, SITE_PACKAGES, Bundle, PackageError, build
+from infra.publish import bundle
+from infra.publish.bundle import PLATFORM, SITE_PACKAGES, Bundle, PackageError, build
 from tests.support.target_python import TargetPython
 
 SECRETS = ("local.settings.json", ".env", "azure.pem", "tls.key", "Pulumi.dev.yaml")

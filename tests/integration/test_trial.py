@@ -9,11 +9,11 @@ from pathlib import Path
 import httpx
 import pytest
 
-from scripts import trial
-from scripts.local import ports
-from scripts.local.programs import ROOT
-from scripts.local.stack import Stack
-from scripts.trial import StackNotReady, try_out
+from scripts import smoke
+from scripts.smoke import StackNotReady, try_out
+from tools.local_stack import ports
+from tools.local_stack.app_servers import ROOT
+from tools.local_stack.stack import Stack
 
 
 def test_the_command_tries_a_stack_by_its_invite_link(stack: Stack, tmp_path: Path) -> None:
@@ -34,7 +34,7 @@ def test_a_bearer_token_signs_in_too(
 ) -> None:
     session = httpx.post(f"{stack.page_url}api/session", json={"invite": stack.invite}, trust_env=False).json()
     monkeypatch.setenv("SMOKE_TOKEN", session["token"])
-    assert trial.main([stack.page_url]) == 0
+    assert smoke.main([stack.page_url]) == 0
     assert capsys.readouterr().out.endswith("smoke    | ok\n")
 
 
@@ -43,7 +43,7 @@ def test_a_checkout_has_no_version(stack: Stack) -> None:
 
 
 def test_a_wrong_invite_is_told_in_a_line(stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:
-    assert trial.main([f"{stack.page_url}#invite=wrong"]) == 1
+    assert smoke.main([f"{stack.page_url}#invite=wrong"]) == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("smoke    | FAILED: POST /api/session was answered 401")
 
@@ -81,7 +81,7 @@ def test_what_cannot_be_tried_is_refused(
 ) -> None:
     monkeypatch.delenv("SMOKE_TOKEN", raising=False)
     with pytest.raises(SystemExit) as ended:
-        trial.main([url])
+        smoke.main([url])
     assert ended.value.code == 2
     told = capsys.readouterr().err
     assert reason in told.splitlines()[-1]
@@ -94,7 +94,7 @@ def test_what_is_no_token_is_refused_and_not_shown(
 ) -> None:
     monkeypatch.setenv("SMOKE_TOKEN", token)
     with pytest.raises(SystemExit) as ended:
-        trial.main(["https://app.example/"])
+        smoke.main(["https://app.example/"])
     assert ended.value.code == 2
     told = capsys.readouterr().err
     assert "SMOKE_TOKEN holds what no token has" in told.splitlines()[-1]

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
-from scripts.local.postgres import PostgresServer
 from tests.model.store import Store
+from tools.local_stack.postgres import PostgresServer
 
 
 @pytest.fixture(scope="session")

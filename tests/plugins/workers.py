@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from scripts.rehearsal.pulumi_engine import find
 from tests.plugins.times import expected_times
+from tools.rehearsal.pulumi_engine import find
 
 #: Tests wait for servers and browsers, yet one worker more than there are processors keeps these busy.
 #: More than this many need too much memory.

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from playwright.sync_api import Page
 
-_SOURCE = Path(__file__).resolve().parents[2] / "scripts/local/node_modules/axe-core/axe.min.js"
+_SOURCE = Path(__file__).resolve().parents[2] / "tools/local_stack/node_modules/axe-core/axe.min.js"
 _TAGS = ["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa", "best-practice"]
 _RUN = """async (tags) => {
     const {violations} = await axe.run(document, {runOnly: tags, resultTypes: ['violations']});

@@ -9,13 +9,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from scripts.local.programs import ROOT
 from tests.support.waiting import PATIENCE_SECONDS, wait_until
+from tools.local_stack.app_servers import ROOT
 
 START = """
 import sys
 from pathlib import Path
-from scripts.local.dev import main
+from tools.local_stack.dev import main
 sys.exit(main(sys.argv[2:], Path(sys.argv[1])))
 """
 

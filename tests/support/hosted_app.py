@@ -14,10 +14,10 @@ from types import ModuleType
 from typing import Any
 from unittest import mock
 
-from scripts.local.host.functions import Function, read_functions
-from scripts.local.host.protos import TypedData
-from scripts.local.host.trigger_data import TriggerData
-from scripts.local.host.worker import Worker
+from tools.functions_host.functions import Function, read_functions
+from tools.functions_host.protos import TypedData
+from tools.functions_host.trigger_data import TriggerData
+from tools.functions_host.worker import Worker
 
 _IMPORTS = "from __future__ import annotations\nimport azure.functions as func\n"
 _CALLING = """

@@ -6,9 +6,9 @@ import http.client
 import json
 from typing import Any
 
-from scripts.local import ports
-from scripts.local.programs import HubServer
 from tests.support.waiting import PATIENCE_SECONDS
+from tools.local_stack import ports
+from tools.local_stack.app_servers import HubServer
 
 
 class ControlledHub(HubServer):

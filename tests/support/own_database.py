@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import psycopg
 
-from scripts.local.postgres import PostgresServer
+from tools.local_stack.postgres import PostgresServer
 
 _numbers = itertools.count(1)
 

@@ -75,7 +75,7 @@ async def main() -> None:
     settings = json.load(sys.stdin)
     sys.path.insert(0, worker_packages)
     sys.path.append(scripts)
-    protos = importlib.import_module("scripts.local.host.protos")
+    protos = importlib.import_module("tools.functions_host.protos")
     await wait_as_placeholder(protos)
     early = loaded_from(app_folder)
     library, functions = await specialise(protos, settings)

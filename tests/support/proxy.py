@@ -12,7 +12,7 @@ from threading import Thread
 from types import TracebackType
 from typing import Self
 
-from scripts.local import ports
+from tools.local_stack import ports
 
 _RESET = struct.pack("ii", 1, 0)
 

@@ -6,9 +6,9 @@ import os
 import sys
 from pathlib import Path
 
-from scripts.local import ports
-from scripts.local.process import Command, Emit, discard
-from scripts.local.server import Server
+from tools.local_stack import ports
+from tools.local_stack.process import Command, Emit, discard
+from tools.local_stack.server import Server
 
 LISTEN = """
 import signal, socket, sys, time

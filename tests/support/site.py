@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from scripts.local.stack import Stack, StackOptions
-from scripts.local.state import State, temporary_folder
+from tools.local_stack.stack import Stack, StackOptions
+from tools.local_stack.state import State, temporary_folder
 
 _KINDS = {"html": "text/html", "css": "text/css", "js": "text/javascript"}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from queued_jobs import Database, PostgresRepository
-from queued_jobs.stats import Counts
+from queued_jobs.dashboard.stats import Counts
 
 
 async def tally(database: Database, *, limit: int = 500, most: int = 100) -> int:

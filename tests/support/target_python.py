@@ -9,7 +9,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from scripts.bundle import PYTHON_VERSION
+from infra.publish.bundle import PYTHON_VERSION
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

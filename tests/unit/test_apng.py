@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 
-from scripts.apng import animated
+from tools.docs_and_samples.apng import animated
 
 
 def chunk(name: bytes, data: bytes) -> bytes:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts import audit_supply_chain as audit
+from scripts import audit as audit
 
 REPORT = {
     "dependencies": [

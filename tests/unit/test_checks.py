@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.checks import INTERRUPTED, Check, run
+from scripts.run_checks import INTERRUPTED, Check, run
 from tests.support.waiting import is_alive, wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -54,7 +54,7 @@ def test_what_gives_way_is_nice(capfd: pytest.CaptureFixture[str]) -> None:
 def test_an_end_from_outside_leaves_nothing_running(number: signal.Signals) -> None:
     parent = """
 import sys
-from scripts.checks import Check, run
+from scripts.run_checks import Check, run
 child = "import os, time; print(os.getpid(), flush=True); time.sleep(600)"
 sys.exit(run([[Check("lint", "-c", child, gives_way=True)], [Check("tests", "-c", child)]]))
 """

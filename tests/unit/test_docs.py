@@ -15,7 +15,7 @@ import pytest
 from queued_jobs import JobMessage, JobRunner, JobStatus, queue_job
 from queued_jobs.cli.app import app as cli
 from queued_jobs.testing import FakeQueues, InMemoryRepository, RecordingNotifier
-from scripts import api_reference
+from tools.docs_and_samples import api_reference
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -92,7 +92,7 @@ def test_every_route_is_described() -> None:
 
 
 def test_the_reference_of_the_library_is_the_one_of_its_docstrings() -> None:
-    assert api_reference.PAGE.read_text() == api_reference.page(), "run: python -m scripts.api_reference"
+    assert api_reference.PAGE.read_text() == api_reference.page(), "run: python -m tools.docs_and_samples.api_reference"
 
 
 def test_every_command_and_option_is_described() -> None:

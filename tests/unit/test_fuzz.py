@@ -16,19 +16,19 @@ from hypothesis import settings as bounded
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from api.admin_filters import JobFilters
-from api.bodies import parsed
-from api.cursors import cursor_of, cursor_text
-from api.identity import user_id_of
-from api.invite import InviteAuthenticator
-from api.key_set import KeySet
-from api.oidc import OidcAuthenticator
-from api.problems import Problem
+from api.admin.filters import JobFilters
+from api.http.cursors import cursor_of, cursor_text
+from api.http.json_bodies import parsed
+from api.http.problems import Problem
+from api.sign_in.identity import user_id_of
+from api.sign_in.invite import InviteAuthenticator
+from api.sign_in.key_set import KeySet
+from api.sign_in.oidc import OidcAuthenticator
 from jobs.zip_builder import ZipBuilder, ZipRequest
 from queued_jobs import JobMessage
 from queued_jobs.errors import RejectedMessage
 from queued_jobs.ncrontab import Ncrontab
-from queued_jobs.signalr import ConnectionString
+from queued_jobs.push.signalr import ConnectionString
 from queued_jobs.tracker import Cursor
 from settings import InviteSettings, OidcSettings, Settings, SettingsError
 from tests.unit.functions.test_settings import GOOD

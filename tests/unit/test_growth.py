@@ -10,26 +10,26 @@ import pytest
 
 from infra import forms
 from queued_jobs import redact, statements
-from scripts.local.host import routes
-from scripts.rehearsal.azure import kinds
 from tests.support.growth import Expression, attack, attacks, expressions, grows_too_fast
+from tools.functions_host import routes
+from tools.rehearsal.azure import kinds
 
-FOLDERS = ("queued_jobs", "functions", "infra", "scripts")
+FOLDERS = ("queued_jobs", "functions", "infra", "scripts", "tools")
 WRITTEN, DYNAMIC = expressions(FOLDERS)
 #: What is put together: as it is then.
 PUT_TOGETHER: dict[str, list[re.Pattern[Any]]] = {
     "infra/forms.py": [forms._HOST],
     "queued_jobs/redact.py": [redact._WHOLE, redact._CUT],
     "queued_jobs/statements.py": [statements._PLACE],
-    "scripts/local/host/routes.py": [
+    "tools/functions_host/routes.py": [
         re.compile(f"api/(?P<a>{form})/(?:b/(?P<c>.*))?") for form in routes._CONSTRAINTS.values()
     ],
-    "scripts/rehearsal/azure/provider.py": [
+    "tools/rehearsal/azure/provider.py": [
         re.compile(one.rule[0]) for one in kinds.KINDS.values() if one.rule is not None
     ],
 }
 #: These read our own sources, and ids that our own program makes.
-OWN = ("scripts/api_reference.py", "scripts/rehearsal/azure/cloud.py")
+OWN = ("tools/docs_and_samples/api_reference.py", "tools/rehearsal/azure/cloud.py")
 
 
 def test_what_is_put_together_is_listed() -> None:

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from api.admin_payload import PayloadView
-from api.identity import user_id_of
+from api.http.masking import PayloadView
+from api.sign_in.identity import user_id_of
 from archive import unused_name
 from jobs.csv_import import Records, lines
 from jobs.zip_builder import ZipRequest
@@ -21,8 +21,8 @@ from queued_jobs import JobContext, JobMessage, JobQuery, JobRegistry, JobRunner
 from queued_jobs._described import described
 from queued_jobs.model import JobError
 from queued_jobs.ncrontab import Ncrontab
+from queued_jobs.push.signalr import ConnectionString
 from queued_jobs.redact import storable, without_secrets
-from queued_jobs.signalr import ConnectionString
 from queued_jobs.testing import InMemoryRepository
 from tests.support.growth import ROOT, attacks, grows_too_fast, repeated, seconds, sources
 from tests.unit.queued_jobs.conftest import World
@@ -154,9 +154,12 @@ TAKES_TEXT = CALLS | functions()
 
 
 def test_functions_are_found() -> None:
-    assert {"queued_jobs.redact.masked", "archive.safe_name", "api.bodies.parsed", "api.cursors.cursor_of"} <= {
-        *TAKES_TEXT
-    }
+    assert {
+        "queued_jobs.redact.masked",
+        "archive.safe_name",
+        "api.http.json_bodies.parsed",
+        "api.http.cursors.cursor_of",
+    } <= {*TAKES_TEXT}
 
 
 @pytest.mark.parametrize("name", TAKES_TEXT)

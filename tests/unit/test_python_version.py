@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from scripts.bundle import PYTHON_VERSION
-from scripts.local import find_python
+from infra.publish.bundle import PYTHON_VERSION
+from scripts import find_python
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -35,8 +35,8 @@ def test_pipelines_run_on_it(path: Path) -> None:
             "README.md",
             "docs/how-to/deploy.md",
             "scripts/lock",
-            "scripts/local/install.py",
-            "scripts/local/find_python.py",
+            "scripts/install.py",
+            "scripts/find_python.py",
         ),
         *("scripts/dev", "scripts/test", "scripts/deploy", "scripts/bootstrap", "scripts/package", "scripts/smoke"),
     ],

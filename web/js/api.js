@@ -94,7 +94,7 @@ export class SnapshotReader {
   #known = [];
 
   /**
-   * @param {import('./store.js').JobStore} store learns the server's clock
+   * @param {import('./feed/store.js').JobStore} store learns the server's clock
    * @param {number} [pages] how many to read
    */
   constructor(api, store, pages = 1) {

@@ -7,15 +7,15 @@
  */
 
 import { config } from '../config.js';
-import { Announcer } from './announcer.js';
+import { Announcer } from './bell/announcer.js';
 import { h, icon, keepFocus, setAttribute, setText, sheetOf } from './dom.js';
-import { FeedElement } from './feed-element.js';
+import { FeedElement } from './feed/feed-element.js';
 import { badge } from './format.js';
-import { JobPanel } from './job-panel.js';
-import { titleOf } from './job-row.js';
-import { newestFirst } from './store.js';
+import { JobPanel } from './bell/job-panel.js';
+import { titleOf } from './bell/job-row.js';
+import { newestFirst } from './feed/store.js';
 import { strings } from './strings.en.js';
-import { Toasts } from './toasts.js';
+import { Toasts } from './bell/toasts.js';
 
 const words = strings.bell;
 const SHEETS = [sheetOf('tokens.css'), sheetOf('bell.css'), sheetOf('job-row.css')];

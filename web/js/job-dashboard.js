@@ -5,20 +5,20 @@
  * `job-dashboard-auth` (nobody is signed in, or no longer). It shares its connection with the bells of the page.
  */
 
-import { Announcer } from './announcer.js';
+import { Announcer } from './bell/announcer.js';
 import { AdminApi } from './dashboard/admin-api.js';
-import { VIEWS, WINDOWS, readAddress, writeAddress } from './dashboard/address.js';
+import { VIEWS, WINDOWS, readAddress, writeAddress } from './dashboard/url-state.js';
 import { Cards } from './dashboard/cards.js';
 import { FailuresView } from './dashboard/failures-view.js';
 import { JobDialog } from './dashboard/job-dialog.js';
 import { JobsView } from './dashboard/jobs-view.js';
-import { blank, button, follow } from './dashboard/parts.js';
+import { blank, button, follow } from './dashboard/widgets.js';
 import { QueuesView } from './dashboard/queues-view.js';
 import { Refresher } from './dashboard/refresher.js';
 import { StatsView } from './dashboard/stats-view.js';
 import { words } from './dashboard/strings.en.js';
 import { h, keepFocus, setAttribute, setText, sheetOf } from './dom.js';
-import { FeedElement } from './feed-element.js';
+import { FeedElement } from './feed/feed-element.js';
 import { duration, reason, timeOfDay } from './format.js';
 import { strings } from './strings.en.js';
 

@@ -121,7 +121,7 @@ export interface Renderer {
 }
 
 export interface RowContext {
-  actions: import('./job-actions.js').JobActions;
+  actions: import('./feed/job-actions.js').JobActions;
   /** Where a download may lie besides https. */
   origins: string[];
   announce(text: string): void;

@@ -4,7 +4,7 @@ import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
 
-const packages = new URL('../../../scripts/local/', import.meta.url);
+const packages = new URL('../../../tools/local_stack/', import.meta.url);
 const require = createRequire(new URL('package.json', packages));
 const { build } = require('esbuild');
 const { compileScript, parse } = require('vue/compiler-sfc');

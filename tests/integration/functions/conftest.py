@@ -15,10 +15,10 @@ import pytest
 import services as composition
 import storage
 from api.app import create_api
-from scripts.local.azurite import AzuriteServer
-from scripts.local.prepare import prepare_blobs
 from services import Services
 from tests.support.hub import ControlledHub
+from tools.local_stack.azurite import AzuriteServer
+from tools.local_stack.prepare import prepare_blobs
 
 #: Accounts whose queues and containers are there: they outlive a test.
 _prepared: set[str] = set()

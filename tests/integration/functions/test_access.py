@@ -7,8 +7,8 @@ import pytest
 from fastapi import APIRouter
 
 from api.app import create_api
-from api.identity import check_policies
 from api.jobs import start_routes
+from api.sign_in.identity import check_policies
 from jobs.zip_builder import ZipBuilder
 from queued_jobs import JobRegistry
 from tests.integration.functions.conftest import WEB, Site

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from api.identity import VIEWER, Principal
-from api.invite import InviteAuthenticator
+from api.sign_in.identity import VIEWER, Principal
+from api.sign_in.invite import InviteAuthenticator
 from tests.integration.functions.conftest import Site
 from tests.integration.functions.test_access import routes
 from tests.integration.functions.test_jobs_api import assert_problem

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from queued_jobs.queues import QueueManager
-from scripts.local.azurite import AzuriteServer
 from tests.integration.functions.conftest import Site
 from tests.integration.functions.test_jobs_api import assert_problem
 from tests.support.stored_jobs import ERROR, NOON, store
+from tools.local_stack.azurite import AzuriteServer
 
 
 async def add(site: Site, count: int = 1, **columns: Any) -> list[str]:
@@ -241,7 +241,7 @@ class TestExport:
         assert_problem(await site.call("admin", "GET", "/api/admin/jobs.csv?limit=3"), 422)
 
     async def test_there_is_an_end(self, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("api.admin_export.MOST_ROWS", 250)
+        monkeypatch.setattr("api.admin.export.MOST_ROWS", 250)
         await add(site, 450)
         answer = await site.call("admin", "GET", "/api/admin/jobs.csv")
         assert len(answer.text.splitlines()) == 251

@@ -11,7 +11,7 @@ from uuid import uuid4
 from azure.storage.blob import BlobServiceClient
 
 from archive import Archive, BlockWriter
-from scripts.local.azurite import AzuriteServer
+from tools.local_stack.azurite import AzuriteServer
 
 MIB = 1024 * 1024
 

@@ -12,10 +12,10 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from scripts.local.azurite import AzuriteServer
 from storage import blob_service
 from tests.integration.functions.conftest import Site
 from tests.support.hub import ControlledHub
+from tools.local_stack.azurite import AzuriteServer
 
 PROBLEM = "application/problem+json"
 

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from api import admin, jobs
+from api import jobs
+from api.admin import routes as admin
 from jobs.zip_builder import ZipBuilder
 from tests.integration.functions.conftest import Site
 from tests.support.growth import repeated

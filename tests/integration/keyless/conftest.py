@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from scripts.local.azurite import AzuriteServer
-from scripts.local.process import Command
 from tests.support.entra import Entra
 from tests.support.hub import ControlledHub
 from tests.support.tls import Certificate, make_certificate
 from tests.support.waiting import PATIENCE_SECONDS
+from tools.local_stack.azurite import AzuriteServer
+from tools.local_stack.process import Command
 
 
 class KeylessAzurite(AzuriteServer):
@@ -69,7 +69,7 @@ def entra(one_entra: Entra, monkeypatch: pytest.MonkeyPatch) -> Entra:
     for name, value in one_entra.environment.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(
-        "queued_jobs.entra.TOKEN_TIMEOUT", timedelta(seconds=PATIENCE_SECONDS)
+        "queued_jobs.identity.TOKEN_TIMEOUT", timedelta(seconds=PATIENCE_SECONDS)
     )  # what is not about it should not meet it
     return one_entra
 

@@ -26,17 +26,17 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
 import jobs
+from infra.publish.bundle import PYTHON_VERSION, SITE_PACKAGES, Bundle
 from queued_jobs import JobRegistry
-from scripts import trial
-from scripts.bundle import PYTHON_VERSION, SITE_PACKAGES, Bundle
-from scripts.local import one_job
-from scripts.local.process import Command
-from scripts.local.programs import HEALTH, ROOT, answers
-from scripts.local.server import Server
+from scripts import smoke
 from tests.integration.keyless.conftest import KeylessAzurite, KeylessHub
 from tests.support.entra import Entra
 from tests.support.target_python import TargetPython
 from tests.support.tls import Certificate
+from tools.local_stack import smoke_job
+from tools.local_stack.app_servers import HEALTH, ROOT, answers
+from tools.local_stack.process import Command
+from tools.local_stack.server import Server
 
 #: What the host itself needs, as the real one brings its own.
 HOST_PACKAGES = ("uvicorn", "click", "azure_functions_runtime")
@@ -57,7 +57,7 @@ class DeployedApp(Server):
         return f"http://127.0.0.1:{self.ports[0]}/"
 
     def _command(self) -> Command:
-        isolated = ["-S", "-P", "-m", "scripts.local.host"]  # no packages of the interpreter, none of this folder
+        isolated = ["-S", "-P", "-m", "tools.functions_host"]  # no packages of the interpreter, none of this folder
         paths = {"PYTHONPATH": os.pathsep.join(map(str, [self._app / SITE_PACKAGES, self._host, self._app]))}
         return Command(
             arguments=[str(self._python.executable), *isolated, str(self._app), "--port", str(self.ports[0])],
@@ -92,7 +92,7 @@ def host_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The host's own code, away from the library and from the functions."""
     folder = tmp_path_factory.mktemp("host")
     without = shutil.ignore_patterns("node_modules", "__pycache__")
-    shutil.copytree(ROOT / "scripts" / "local" / "host", folder / "scripts" / "local" / "host", ignore=without)
+    shutil.copytree(ROOT / "tools" / "functions_host", folder / "tools" / "functions_host", ignore=without)
     copy_packages(HOST_PACKAGES, folder)
     return folder
 
@@ -228,16 +228,16 @@ def test_a_job_runs_end_to_end_on_the_package_without_any_key(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate.certificate))
-    one_job._authorities.cache_clear()  # of an earlier test in this process
+    smoke_job._authorities.cache_clear()  # of an earlier test in this process
     app = DeployedApp(target_python, app_folder, host_folder, settings)
     try:
         app.start()
         health = httpx.get(f"{app.page_url}api/health", trust_env=False)
         assert health.json()["version"] == package.version
-        assert trial.main([f"{app.page_url}#invite={settings['INVITE_SECRET']}"]) == 0, app.last_lines
+        assert smoke.main([f"{app.page_url}#invite={settings['INVITE_SECRET']}"]) == 0, app.last_lines
     finally:
         app.stop()
-        one_job._authorities.cache_clear()
+        smoke_job._authorities.cache_clear()
     printed = capsys.readouterr().out
     assert "6 files of 3,003,579 bytes came back byte by byte" in printed
     assert printed.splitlines()[-1] == "smoke    | ok"

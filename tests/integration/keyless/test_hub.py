@@ -15,11 +15,11 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from queued_jobs import JobRegistry, SignalRNotifier
-from queued_jobs.entra import Identity, Keyless
-from queued_jobs.signalr import ConnectionString, PushFailed
-from scripts.local.hub_client import listening
+from queued_jobs.identity import Identity, Keyless
+from queued_jobs.push.signalr import ConnectionString, PushFailed
 from tests.integration.keyless.conftest import KeylessHub
 from tests.support.entra import Entra
+from tools.local_stack.hub_client import listening
 
 RESOURCE = "https://signalr.azure.com"
 SEND = "/api/hubs/jobs/:send?api-version=2022-11-01"

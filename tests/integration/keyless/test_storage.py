@@ -17,8 +17,8 @@ from uuid_utils.compat import uuid7
 import queued_jobs.queues
 import storage as functions_storage
 from queued_jobs import JobMessage, QueueManager, ResultFile
-from queued_jobs.entra import Identity, Keyless
 from queued_jobs.errors import SendFailed
+from queued_jobs.identity import Identity, Keyless
 from queued_jobs.queues import QueueDepth
 from tests.integration.keyless.conftest import KeylessAzurite
 from tests.support.entra import Entra

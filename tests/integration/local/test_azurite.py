@@ -7,7 +7,7 @@ from pathlib import Path
 from azure.storage.blob import BlobServiceClient
 from azure.storage.queue import QueueServiceClient
 
-from scripts.local.azurite import AzuriteServer
+from tools.local_stack.azurite import AzuriteServer
 
 
 def test_blobs_and_messages_survive_a_restart(tmp_path: Path) -> None:

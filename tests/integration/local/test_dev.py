@@ -15,10 +15,10 @@ from typing import Any
 import psycopg
 import pytest
 
-from scripts.local import ports
-from scripts.local.state import temporary_folder
 from tests.support.dev import DevRun
 from tests.support.waiting import is_alive, wait_until
+from tools.local_stack import ports
+from tools.local_stack.state import temporary_folder
 
 
 class Runs:

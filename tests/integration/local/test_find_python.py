@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.local import find_python
+from scripts import find_python
 
 #: Where the interpreter of this run really lies: a link to it works as a Python of its own.
 NEW_PYTHON = Path(getattr(sys, "_base_executable", sys.executable)).resolve()
@@ -31,10 +31,10 @@ class Machine:
 
     def __init__(self, folder: Path) -> None:
         self.bin, self.home, self.checkout = folder / "bin", folder / "home", folder / "checkout"
-        for made in (self.bin, self.home, self.checkout / "scripts" / "local"):
+        for made in (self.bin, self.home, self.checkout / "scripts"):
             made.mkdir(parents=True)
-        shutil.copy(find_python.__file__, self.checkout / "scripts" / "local")
-        (self.checkout / "scripts" / "local" / "install.py").write_text(REPORT)
+        shutil.copy(find_python.__file__, self.checkout / "scripts")
+        (self.checkout / "scripts" / "install.py").write_text(REPORT)
         self.environment = {"PATH": str(self.bin), "HOME": str(self.home)}
 
     def add_python(self, path: Path) -> Path:
@@ -53,7 +53,7 @@ class Machine:
             f"os.geteuid = lambda: {0 if as_root else 1000}\n"
             "runpy.run_path(sys.argv[0], run_name='__main__')"
         )
-        program = self.checkout / "scripts" / "local" / "find_python.py"
+        program = self.checkout / "scripts" / "find_python.py"
         return subprocess.run(
             [NEW_PYTHON, "-c", pretend, program, *arguments],
             env=self.environment,
@@ -78,7 +78,7 @@ def machine(tmp_path: Path) -> Machine:
 @pytest.mark.parametrize("name", ["python3.13", "python3.14", "python3"])
 def test_one_on_path_is_used_with_the_arguments(machine: Machine, name: str) -> None:
     expected = machine.add_python(machine.bin / name)
-    assert machine.found("test", "scripts.checks", "-k", "a b") == expected
+    assert machine.found("test", "scripts.run_checks", "-k", "a b") == expected
 
 
 def test_the_version_that_runs_in_azure_comes_first(machine: Machine) -> None:
@@ -173,7 +173,7 @@ def test_without_any_and_without_downloads_one_line_says_what_to_do(machine: Mac
     machine.add_program(machine.bin / "uv", "echo no network >&2; exit 2")
     machine.add_program(machine.bin / "apt-get", "exit 100")
     machine.add_program(machine.bin / "apt-cache", "exit 100")
-    finished = machine.search("local", "scripts.local.dev", "--once", as_root=True)
+    finished = machine.search("local", "tools.local_stack.dev", "--once", as_root=True)
     assert finished.returncode == 1
     assert finished.stdout == ""
     (line,) = finished.stderr.splitlines()

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.local import install
+from scripts import install
 
 PACKAGE = "idna"
 
@@ -21,15 +21,16 @@ class Checkout:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        (folder / "scripts" / "local").mkdir(parents=True)
+        (folder / "tools" / "local_stack").mkdir(parents=True)
+        (folder / "scripts").mkdir()
         (folder / "locks").mkdir()
         (folder / "bin").mkdir()
-        shutil.copy(install.__file__, folder / "scripts" / "local" / "install.py")
+        shutil.copy(install.__file__, folder / "scripts" / "install.py")
         lock = re.search(rf"^{PACKAGE}==.*(?:\n .*)+", (install.LOCKS / "local.txt").read_text(), re.MULTILINE)
         assert lock is not None
         for name in ("local", "test", "node"):
             (folder / "locks" / f"{name}.txt").write_text(lock[0] + "\n")
-        (folder / "scripts" / "local" / "package-lock.json").write_text("{}")
+        (folder / "tools" / "local_stack" / "package-lock.json").write_text("{}")
         self.write_program("node", "echo v22.0.0")
         self.write_program("npm", "mkdir -p node_modules && echo ran >> npm-runs")
 
@@ -44,7 +45,7 @@ class Checkout:
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         path = f"{self.folder / 'bin'}{os.pathsep}{os.environ['PATH']}"
         return subprocess.Popen(
-            [sys.executable, self.folder / "scripts" / "local" / "install.py", *arguments],
+            [sys.executable, self.folder / "scripts" / "install.py", *arguments],
             cwd="/",
             env={**os.environ, "PATH": path},
             stdout=subprocess.PIPE,
@@ -75,7 +76,7 @@ def test_of_two_runs_at_once_one_installs_and_the_other_waits(checkout: Checkout
     assert [first.returncode, second.returncode] == [0, 0], outputs
     assert sum("makes .venv" in output for output in outputs) == 1
     assert sum("waits for another install" in output for output in outputs) == 1
-    assert (checkout.folder / "scripts" / "local" / "npm-runs").read_text() == "ran\n"
+    assert (checkout.folder / "tools" / "local_stack" / "npm-runs").read_text() == "ran\n"
     assert checkout.has_package()
 
 

@@ -11,12 +11,12 @@ from threading import Event
 
 import pytest
 
-from scripts.local import once, one_job
-from scripts.local.console import Console
-from scripts.local.once import run_once
-from scripts.local.one_job import JobFailed
-from scripts.local.programs import ROOT
-from scripts.local.stack import Stack
+from tools.local_stack import dev_once, smoke_job
+from tools.local_stack.app_servers import ROOT
+from tools.local_stack.console import Console
+from tools.local_stack.dev_once import run_once
+from tools.local_stack.smoke_job import JobFailed
+from tools.local_stack.stack import Stack
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def test_a_broken_promise_ends_with_the_reason_and_the_last_lines_of_each_part(
     def refuse(archive: bytes, inputs: dict[str, bytes]) -> None:
         raise JobFailed("the zip is not the same")
 
-    monkeypatch.setattr(one_job, "check_archive", refuse)
+    monkeypatch.setattr(smoke_job, "check_archive", refuse)
     assert run_once(Console(), core_tools=False) == 1
     lines = capsys.readouterr().out.splitlines()
     assert lines[-1].endswith("FAILED: the zip is not the same")
@@ -70,8 +70,8 @@ def test_a_part_that_ends_in_the_middle_ends_the_run(
         os.kill(made[0].hub.pid, signal.SIGKILL)
         await asyncio.Event().wait()
 
-    monkeypatch.setattr(once, "Stack", WatchedStack)
-    monkeypatch.setattr(once, "run_one_job", end_the_hub_and_wait)
+    monkeypatch.setattr(dev_once, "Stack", WatchedStack)
+    monkeypatch.setattr(dev_once, "run_one_job", end_the_hub_and_wait)
     assert run_once(Console(), core_tools=False) == 1
     assert "FAILED: signalr ended with exit code -9" in capsys.readouterr().out
     assert [server.pid for server in made[0].servers] == [None] * 4

@@ -13,12 +13,12 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from scripts.local import postgres_binaries
-from scripts.local.errors import ServerFailed
-from scripts.local.postgres import PostgresServer
-from scripts.local.postgres_binaries import find_programs, reachable_programs, unprivileged_account
-from scripts.local.state import temporary_folder
 from tests.support.waiting import is_alive
+from tools.local_stack import postgres_binaries
+from tools.local_stack.errors import ServerFailed
+from tools.local_stack.postgres import PostgresServer
+from tools.local_stack.postgres_binaries import find_programs, reachable_programs, unprivileged_account
+from tools.local_stack.state import temporary_folder
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root hands Postgres to another account")
 
@@ -114,7 +114,7 @@ def test_the_server_of_a_run_that_was_killed_is_waited_for(server: PostgresServe
 def test_a_server_that_will_not_let_go_is_named(
     server: PostgresServer, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("scripts.local.postgres.PREDECESSOR_ENDS_WITHIN", timedelta(seconds=0.2))
+    monkeypatch.setattr("tools.local_stack.postgres.PREDECESSOR_ENDS_WITHIN", timedelta(seconds=0.2))
     server.start()
     with pytest.raises(ServerFailed, match=f"process {server.pid} still serves"):
         PostgresServer(folder / "postgres", durable=True).start()
@@ -123,7 +123,7 @@ def test_a_server_that_will_not_let_go_is_named(
 def test_a_folder_that_cannot_hold_a_cluster_is_reported(
     server: PostgresServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("scripts.local.postgres.SUPERUSER", "pg_is_reserved")
+    monkeypatch.setattr("tools.local_stack.postgres.SUPERUSER", "pg_is_reserved")
     with pytest.raises(ServerFailed, match=r"initdb ended with exit code 1(?s:.*)pg_"):
         server.start()
 

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from scripts.local.process import ChildProcess, Command
-from scripts.local.programs import ROOT
 from tests.support.waiting import is_alive, wait_until
+from tools.local_stack.app_servers import ROOT
+from tools.local_stack.process import ChildProcess, Command
 
 SOON = timedelta(seconds=20)
 SLEEP = "import time; print('up', flush=True); time.sleep(60)"
@@ -124,7 +124,7 @@ def test_the_child_does_not_outlive_a_parent_that_is_killed(program: str) -> Non
     parent_program = f"""
 import os, sys, time
 from pathlib import Path
-from scripts.local.process import ChildProcess, Command
+from tools.local_stack.process import ChildProcess, Command
 command = Command(arguments=[sys.executable, "-c", {program!r}], environment=os.environ, folder=Path("/"))
 child = ChildProcess("child", command, lambda name, line: print(child.pid, flush=True))
 time.sleep(60)

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from scripts.local import ports, programs
-from scripts.local.errors import LocalRunError, Missing, ServerFailed
-from scripts.local.programs import FuncServer, HubServer, answers, python_command
 from tests.support.hub import ControlledHub
+from tools.local_stack import app_servers, ports
+from tools.local_stack.app_servers import FuncServer, HubServer, answers, python_command
+from tools.local_stack.errors import LocalRunError, Missing, ServerFailed
 
 FUNC = """#!{python}
 import http.server, json, os, sys
@@ -36,7 +36,7 @@ def functions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "bin" / "func").chmod(0o755)
     (tmp_path / "functions").mkdir()
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
-    monkeypatch.setattr(programs, "FUNCTIONS", tmp_path / "functions")
+    monkeypatch.setattr(app_servers, "FUNCTIONS", tmp_path / "functions")
     return tmp_path / "functions"
 
 
@@ -51,7 +51,7 @@ def test_core_tools_run_the_app_with_its_settings(functions: Path) -> None:
         assert seen["folder"] == str(functions)
         assert seen["DATABASE_URL"] == "postgresql://here"
         assert seen["VIRTUAL_ENV"] == str(Path(sys.executable).parents[1])
-        assert seen["PYTHONPATH"] == str(programs.ROOT)
+        assert seen["PYTHONPATH"] == str(app_servers.ROOT)
     finally:
         server.stop()
     settings_file = functions / "local.settings.json"

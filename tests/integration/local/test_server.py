@@ -9,10 +9,10 @@ from datetime import timedelta
 
 import pytest
 
-from scripts.local import ports, server
-from scripts.local.errors import Interrupted, ServerFailed
 from tests.support.servers import SmallServer
 from tests.support.waiting import is_alive
+from tools.local_stack import ports, server
+from tools.local_stack.errors import Interrupted, ServerFailed
 
 FAIL = "print('out of cheese', flush=True); raise SystemExit(9)"
 NEVER_READY = "import time; print('thinking', flush=True); time.sleep(60)"

@@ -12,12 +12,12 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from scripts.local import ports
-from scripts.local.errors import ServerFailed
-from scripts.local.one_job import run_one_job
-from scripts.local.programs import answers
-from scripts.local.stack import Stack
 from tests.support.waiting import wait_until
+from tools.local_stack import ports
+from tools.local_stack.app_servers import answers
+from tools.local_stack.errors import ServerFailed
+from tools.local_stack.smoke_job import run_one_job
+from tools.local_stack.stack import Stack
 
 
 def command_lines() -> list[str]:

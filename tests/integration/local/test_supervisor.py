@@ -12,16 +12,16 @@ from pathlib import Path
 
 import pytest
 
-from scripts.local.programs import ROOT
 from tests.support.waiting import PATIENCE_SECONDS, is_alive, wait_until
+from tools.local_stack.app_servers import ROOT
 
 PROGRAM = """
 import signal, sys
 # whoever runs the tests may have a hangup ignored, and started programs take that over
 signal.signal(signal.SIGHUP, signal.SIG_IGN if "nohup" in sys.argv else signal.SIG_DFL)
-from scripts.local.errors import LocalRunError
-from scripts.local.signals import stop_on_signals
-from scripts.local.supervisor import Supervisor
+from tools.local_stack.errors import LocalRunError
+from tools.local_stack.signals import stop_on_signals
+from tools.local_stack.supervisor import Supervisor
 from tests.support.servers import LISTEN, SmallServer
 
 STUBBORN = LISTEN.replace("listener =", "signal.signal(signal.SIGTERM, signal.SIG_IGN); listener =")

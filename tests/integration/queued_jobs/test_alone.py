@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from scripts.local.azurite import AzuriteServer
+from tools.local_stack.azurite import AzuriteServer
 
 ROOT = Path(__file__).resolve().parents[3]
 DOCUMENT = ROOT / "docs/how-to/use-the-library-alone.md"

@@ -15,8 +15,8 @@ from psycopg.types.json import Jsonb
 
 import queued_jobs
 from queued_jobs import Database, JobMessage, JobStatus, Sweeper
+from queued_jobs.dashboard.search import JobQuery
 from queued_jobs.model import JobKey
-from queued_jobs.search import JobQuery
 from tests.integration.queued_jobs.conftest import Demo, Shop
 from tests.support.alterations import Connection, alterations
 

@@ -27,11 +27,11 @@ from queued_jobs import (
     queue_job,
     queue_jobs,
 )
-from queued_jobs.signalr import ConnectionString
-from queued_jobs.webhook import Webhook, WebhookFailed
-from scripts.local.azurite import AzuriteServer
+from queued_jobs.push.signalr import ConnectionString
+from queued_jobs.push.webhook import Webhook, WebhookFailed
 from tests.support.hub import ControlledHub
 from tests.support.waiting import wait_until
+from tools.local_stack.azurite import AzuriteServer
 
 CALLS = 200
 

@@ -17,8 +17,8 @@ from psycopg import sql
 import queued_jobs
 from queued_jobs.statements import migrations, rendered, statement
 from queued_jobs.tables import TABLES
-from scripts.local.postgres import PostgresServer
 from tests.support.own_database import own_database
+from tools.local_stack.postgres import PostgresServer
 
 STATEMENTS = sorted(path.stem for path in (Path(queued_jobs.__file__).parent / "sql" / "statements").glob("*.sql"))
 _COMMENT = re.compile(r"--.*")

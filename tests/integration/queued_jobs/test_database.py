@@ -11,8 +11,8 @@ import pytest
 
 from queued_jobs import Database, PostgresRepository, migrate
 from queued_jobs.errors import StoreRefused, StoreUnavailable
-from scripts.local.postgres import PostgresServer
 from tests.integration.queued_jobs.conftest import Shop
+from tools.local_stack.postgres import PostgresServer
 
 
 @pytest.fixture

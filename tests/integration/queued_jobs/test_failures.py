@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from queued_jobs import JobError, JobMessage
+from queued_jobs.dashboard.failures import FailureGroup
 from queued_jobs.errors import InvalidRequest
-from queued_jobs.failures import FailureGroup
 from queued_jobs.model import JobKey
 from tests.integration.queued_jobs.conftest import Shop
 

@@ -16,9 +16,9 @@ from queued_jobs import Database, PostgresRepository
 from queued_jobs._deadlines import LONG_ANSWER
 from queued_jobs._pool import Connection
 from queued_jobs.errors import StoreUnavailable
-from scripts.local.postgres import PostgresServer
 from tests.support.proxy import DEAF, MUTE, SILENT, WELL, Network, Proxy
 from tests.support.waiting import eventually
+from tools.local_stack.postgres import PostgresServer
 
 #: A request is answered within this time, whatever happens to the database.
 ANSWER = 5

@@ -16,16 +16,16 @@ from psycopg.rows import dict_row
 from uuid_utils.compat import uuid7
 
 from queued_jobs import Database, JobStatus, JobTracker
+from queued_jobs.dashboard.search import COUNTED, EXAMINED, START, JobQuery
+from queued_jobs.dashboard.stats import MEASURED
 from queued_jobs.database import Row
-from queued_jobs.search import COUNTED, EXAMINED, START, JobQuery
 from queued_jobs.statements import statement
-from queued_jobs.stats import MEASURED
 from queued_jobs.tables import TABLES
 from queued_jobs.testing import FakeQueues, RecordingNotifier
-from scripts.generate_jobs import add_jobs
-from scripts.local.postgres import PostgresServer
 from tests.support.own_database import own_database
 from tests.support.waiting import wait_until
+from tools.docs_and_samples.generate_jobs import add_jobs
+from tools.local_stack.postgres import PostgresServer
 
 JOBS = 200_000
 LIMIT = 50

@@ -21,12 +21,12 @@ from queued_jobs import (
     Sweeper,
     queue_job,
     queue_jobs,
-    signalr,
 )
 from queued_jobs.model import Changed
-from queued_jobs.signalr import ConnectionString, PushFailed
+from queued_jobs.push import signalr
+from queued_jobs.push.signalr import ConnectionString, PushFailed
+from queued_jobs.push.webhook import Webhook, WebhookFailed
 from queued_jobs.tracker import ANYBODY
-from queued_jobs.webhook import Webhook, WebhookFailed
 from tests.integration.queued_jobs.conftest import Ask, Demo, Shop
 
 JOBS = 60
@@ -95,8 +95,8 @@ class Unanswered(Demo):
 @pytest.fixture
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """No push fails or ends during a test, however slow the machine is."""
-    monkeypatch.setattr("queued_jobs.signalr._PUSH_TIMEOUT", NEVER)
-    monkeypatch.setattr("queued_jobs.webhook._TIMEOUT", NEVER)
+    monkeypatch.setattr("queued_jobs.push.signalr._PUSH_TIMEOUT", NEVER)
+    monkeypatch.setattr("queued_jobs.push.webhook._TIMEOUT", NEVER)
     monkeypatch.setattr("queued_jobs.outbox.DEADLINE", timedelta(seconds=NEVER))
     monkeypatch.setattr("queued_jobs.outbox.LAST_CALL", timedelta(milliseconds=50))
 

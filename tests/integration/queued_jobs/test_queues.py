@@ -14,7 +14,7 @@ from uuid_utils.compat import uuid7
 from queued_jobs import JobMessage, QueueManager
 from queued_jobs.errors import SendFailed
 from queued_jobs.queues import QueueDepth
-from scripts.local.azurite import AzuriteServer
+from tools.local_stack.azurite import AzuriteServer
 
 MESSAGE = JobMessage(id=uuid7(), gen=7)
 

@@ -15,15 +15,16 @@ from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 from uuid_utils.compat import uuid7
 
-from queued_jobs import Database, JobStatus, JobTracker, search
+from queued_jobs import Database, JobStatus, JobTracker
+from queued_jobs.dashboard import search
+from queued_jobs.dashboard.search import COUNTED, JobQuery
 from queued_jobs.database import Row
 from queued_jobs.errors import InvalidRequest
 from queued_jobs.model import JobKey
-from queued_jobs.search import COUNTED, JobQuery
 from queued_jobs.statements import statement
 from queued_jobs.testing import FakeQueues, RecordingNotifier
-from scripts.local.postgres import PostgresServer
 from tests.support.own_database import own_database
+from tools.local_stack.postgres import PostgresServer
 
 NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
 FINAL = ("succeeded", "failed", "cancelled", "aborted")

@@ -12,14 +12,14 @@ from uuid_utils.compat import uuid7
 
 from queued_jobs import JobMessage, JobRegistry, QueueManager, SignalRNotifier
 from queued_jobs.errors import SendFailed
+from queued_jobs.push.signalr import ConnectionString, PushFailed
+from queued_jobs.push.webhook import Webhook, WebhookFailed
 from queued_jobs.queues import SEND_TIMEOUT
-from queued_jobs.signalr import ConnectionString, PushFailed
-from queued_jobs.webhook import Webhook, WebhookFailed
-from scripts.local import ports
-from scripts.local.azurite import AzuriteServer
 from tests.integration.queued_jobs.conftest import Demo, Shop
 from tests.support.hub import ControlledHub
 from tests.support.proxy import MUTE, SILENT, WELL, Network, Proxy
+from tools.local_stack import ports
+from tools.local_stack.azurite import AzuriteServer
 
 NETWORKS = pytest.mark.parametrize("network", [SILENT, MUTE], ids=["silent", "mute"])
 MESSAGE = JobMessage(id=uuid7(), gen=1)

@@ -13,18 +13,19 @@ import psycopg
 import pytest
 from psycopg.rows import dict_row
 
-from queued_jobs import Database, JobError, JobTracker, PostgresRepository, Sweeper, stats
+from queued_jobs import Database, JobError, JobTracker, PostgresRepository, Sweeper
+from queued_jobs.dashboard import stats
+from queued_jobs.dashboard.histogram import FIRST_STEP, LAST_STEP, STEP_RATIO, Percentiles
+from queued_jobs.dashboard.stats import Counts, Stats
 from queued_jobs.database import Row
 from queued_jobs.errors import InvalidRequest
-from queued_jobs.histogram import FIRST_STEP, LAST_STEP, STEP_RATIO, Percentiles
 from queued_jobs.model import JobKey
-from queued_jobs.stats import Counts, Stats
 from queued_jobs.testing import FakeQueues, RecordingNotifier
-from scripts.generate_jobs import add_jobs
-from scripts.local.postgres import PostgresServer
 from tests.integration.queued_jobs.conftest import Shop
 from tests.support.own_database import own_database
 from tests.support.tallies import summed, tally
+from tools.docs_and_samples.generate_jobs import add_jobs
+from tools.local_stack.postgres import PostgresServer
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 EPOCH, FAR = datetime(2001, 1, 1, tzinfo=UTC), datetime(2999, 1, 1, tzinfo=UTC)

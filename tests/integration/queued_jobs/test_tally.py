@@ -12,8 +12,8 @@ import pytest
 from psycopg import sql
 
 from queued_jobs import JobError, JobMessage, JobStatus
+from queued_jobs.dashboard.stats import Counts
 from queued_jobs.database import Row
-from queued_jobs.stats import Counts
 from tests.integration.queued_jobs.conftest import Shop
 from tests.support.tallies import summed, tally
 

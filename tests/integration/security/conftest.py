@@ -11,11 +11,11 @@ import httpx
 import jwt
 import pytest
 
-from scripts.local.programs import HostServer
-from scripts.local.stack import Stack, StackOptions
-from scripts.local.state import State, temporary_folder
 from tests.plugins.findings import Attacks as Attacks
 from tests.support.issuer import Issuer
+from tools.local_stack.app_servers import HostServer
+from tools.local_stack.stack import Stack, StackOptions
+from tools.local_stack.state import State, temporary_folder
 
 ROOT = Path(__file__).resolve().parents[3]
 #: Attacks are many in a minute; the limits have tests of their own, with hosts of their own.

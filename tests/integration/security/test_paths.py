@@ -157,7 +157,7 @@ def test_pages_may_talk_to_where_tokens_come_from_and_nothing_else(signed: Site,
     assert allowed == f"{common[0]} {issuer.url} {issuer.token_origin}"
     for path in ("/dashboard.html", "/index.html"):
         assert signed.call(None, "HEAD", path).headers["content-security-policy"].count(issuer.token_origin) == 1
-    for path in ("/api/health", "/js/app.js", "/nothing.html"):
+    for path in ("/api/health", "/js/demo-page/app.js", "/nothing.html"):
         assert issuer.token_origin not in signed.call(None, "GET", path).headers["content-security-policy"]
     # browsers keep the old policy with a page that they are told has not changed
     etag = invited.call(None, "GET", "/").headers["etag"]

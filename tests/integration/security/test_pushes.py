@@ -13,7 +13,7 @@ import pytest
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
-from queued_jobs.signalr import ConnectionString
+from queued_jobs.push.signalr import ConnectionString
 from tests.integration.security.conftest import Attacks, Site
 from tests.support.waiting import PATIENCE_SECONDS, wait_until
 

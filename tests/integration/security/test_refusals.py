@@ -119,7 +119,7 @@ def test_a8_code(tmp_path: Path, attacks: Attacks) -> None:
 @pytest.mark.parametrize("option", ["--host"])
 def test_a8_the_local_host_listens_on_this_machine_alone(option: str) -> None:
     """I9: the one way out says in its name that it is unsafe."""
-    command = [sys.executable, "-m", "scripts.local.host", "functions", "--port", "0", option, "0.0.0.0"]  # noqa: S104
+    command = [sys.executable, "-m", "tools.functions_host", "functions", "--port", "0", option, "0.0.0.0"]  # noqa: S104
     ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert ended.returncode == 2
     assert "unrecognized arguments" in ended.stderr

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from archive import Archive, BlockWriter
-from scripts.unzip_tools import TOOLS, find_or_install
 from tests.integration.security.conftest import Attacks
+from tools.docs_and_samples.unzip_tools import TOOLS, find_or_install
 
 MODIFIED = datetime(2026, 1, 2, 3, 4, 6, tzinfo=UTC)
 HOSTILE = [

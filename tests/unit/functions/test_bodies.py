@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api import bodies
-from api.bodies import StrictRequest, parsed
-from api.problems import Problem
+from api.http import json_bodies
+from api.http.json_bodies import StrictRequest, parsed
+from api.http.problems import Problem
 from tests.support.turns import counted_turns
 
 PLAIN = st.recursive(
@@ -81,7 +81,7 @@ async def test_a_large_body_is_read_beside_the_event_loop(monkeypatch: pytest.Mo
 
     scope = {"type": "http", "headers": [(b"content-type", b"application/json")]}
     async with counted_turns() as turns:
-        monkeypatch.setattr(bodies, "parsed", turns.watched(parsed))
+        monkeypatch.setattr(json_bodies, "parsed", turns.watched(parsed))
         assert len(await StrictRequest(scope, receive).json()) == 10_000
         body = b"[" * 20_000
         with pytest.raises(Problem):

@@ -9,9 +9,9 @@ from typing import Any
 import jwt
 import pytest
 
-from api.identity import user_id_of
-from api.invite import InviteAuthenticator
-from api.problems import Problem
+from api.http.problems import Problem
+from api.sign_in.identity import user_id_of
+from api.sign_in.invite import InviteAuthenticator
 from settings import InviteSettings
 
 SETTINGS = InviteSettings(invite_secret="i" * 43, admin_invite_secret="a" * 43, session_secret="s" * 43)

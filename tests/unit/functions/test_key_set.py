@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from api.key_set import KeysAway, KeySet
+from api.sign_in.key_set import KeysAway, KeySet
 from tests.support.issuer import Issuer
 
 BAD = [

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
-from queued_jobs.entra import Keyless
+from queued_jobs.identity import Keyless
 from settings import Settings, SettingsError
 
 CLOUD = {

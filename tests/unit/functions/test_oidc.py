@@ -10,9 +10,9 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
 
-from api.key_set import KeySet
-from api.oidc import OidcAuthenticator
-from api.problems import Problem
+from api.http.problems import Problem
+from api.sign_in.key_set import KeySet
+from api.sign_in.oidc import OidcAuthenticator
 from settings import OidcSettings
 
 ISSUER, APP = "https://issuer.example", "the-app"

@@ -7,7 +7,7 @@ import webbrowser
 
 import pytest
 
-from scripts.local.browser import open_page
+from tools.local_stack.browser import open_page
 
 
 class Window(webbrowser.BackgroundBrowser):

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from scripts.local import ports
-from scripts.local.dev import main
+from tools.local_stack import ports
+from tools.local_stack.dev import main
 
 
 @pytest.mark.parametrize(

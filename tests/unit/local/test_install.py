@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.local import find_python, install
+from scripts import find_python, install
 
 SOURCE = Path(install.__file__)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from scripts.local.one_job import JobFailed, check_archive, check_updates, sample_files
+from tools.local_stack.smoke_job import JobFailed, check_archive, check_updates, sample_files
 
 
 def updates(*states: tuple[str, int]) -> list[dict[str, Any]]:

@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from scripts.local import ports
+from tools.local_stack import ports
 
 
 def test_chosen_ports_are_different_and_free() -> None:

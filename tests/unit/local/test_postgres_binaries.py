@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from scripts.local import postgres_binaries
-from scripts.local.errors import LocalRunError, Missing
-from scripts.local.postgres_binaries import find_programs
+from tools.local_stack import postgres_binaries
+from tools.local_stack.errors import LocalRunError, Missing
+from tools.local_stack.postgres_binaries import find_programs
 
 
 @pytest.fixture(autouse=True)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from scripts.local.errors import LocalRunError, StateInUse
-from scripts.local.state import State, temporary_folder, write_private
+from tools.local_stack.errors import LocalRunError, StateInUse
+from tools.local_stack.state import State, temporary_folder, write_private
 
 
 @pytest.fixture

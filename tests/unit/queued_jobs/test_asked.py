@@ -11,7 +11,7 @@ from pydantic.alias_generators import to_camel
 
 from queued_jobs import JobContext, JobRunner
 from queued_jobs.errors import KeyReused
-from queued_jobs.stored import form_of
+from queued_jobs.serialization import form_of
 from queued_jobs.testing import JobBench
 
 

@@ -9,7 +9,7 @@ from datetime import timedelta
 
 import pytest
 
-from queued_jobs.histogram import FIRST_STEP, LAST_STEP, STEP_RATIO, Percentiles
+from queued_jobs.dashboard.histogram import FIRST_STEP, LAST_STEP, STEP_RATIO, Percentiles
 
 MS = timedelta(milliseconds=1)
 

@@ -9,7 +9,7 @@ from weakref import ref
 
 import pytest
 
-from queued_jobs.loops import PerLoop
+from queued_jobs._per_loop import PerLoop
 
 
 @dataclass(eq=False)
@@ -73,7 +73,7 @@ def test_a_thing_that_cannot_be_closed_does_not_keep_the_loop_from_its_end(
         return thing
 
     assert asyncio.run(use_a_broken_one()).is_abandoned
-    assert [record.name for record in caplog.records] == ["queued_jobs.loops"]
+    assert [record.name for record in caplog.records] == ["queued_jobs._per_loop"]
 
 
 def test_what_was_closed_is_made_again(things: PerLoop[Thing]) -> None:

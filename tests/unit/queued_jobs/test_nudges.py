@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 
-from queued_jobs.nudges import MOST_IDS, Nudges
+from queued_jobs.push.nudges import MOST_IDS, Nudges
 
 HOUR = timedelta(hours=1)
 

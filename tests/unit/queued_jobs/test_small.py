@@ -10,7 +10,7 @@ import pytest
 from queued_jobs import RetryLater, RetryPolicy, SignalRNotifier
 from queued_jobs.context import JobContext, Report
 from queued_jobs.errors import JobCancelled, JobsError, LeaseLost
-from queued_jobs.signalr import ConnectionString
+from queued_jobs.push.signalr import ConnectionString
 from tests.unit.queued_jobs.conftest import World
 
 

@@ -40,7 +40,7 @@ from typing_extensions import TypedDict
 from queued_jobs import JobContext, JobHandle, JobRegistry, JobRunner, JobStatus, JobView, QueuedJob, seal_with
 from queued_jobs.errors import InvalidRequest, InvalidResult
 from queued_jobs.model import Added, NewJob
-from queued_jobs.stored import NotStorable, form_of
+from queued_jobs.serialization import NotStorable, form_of
 from queued_jobs.testing import InMemoryRepository, JobBench, run_inline
 from tests.support.models import Sample, some_model
 from tests.unit.queued_jobs.conftest import World

@@ -15,7 +15,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from queued_jobs import JobContext, JobMessage, JobRegistry, JobStatus, PermanentError, SignalRNotifier, Sweeper
-from queued_jobs.signalr import ConnectionString
+from queued_jobs.push.signalr import ConnectionString
 from tests.unit.queued_jobs.conftest import Answer, Ask, Demo, World
 
 _spans = InMemorySpanExporter()

@@ -15,7 +15,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from queued_jobs import JobMessage, JobRegistry, JobStatus, QueuedJob
-from queued_jobs.webhook import Webhook, WebhookFailed
+from queued_jobs.push.webhook import Webhook, WebhookFailed
 from tests.unit.queued_jobs.conftest import Demo, World
 
 SECRET = b"s" * 32

@@ -2,7 +2,7 @@
 
 import { afterEach, beforeEach, mock } from 'node:test';
 
-import { JobFeed } from '../../../web/js/feed.js';
+import { JobFeed } from '../../../web/js/feed/feed.js';
 import { FakeHub, FakePage, fakeFetch, settled } from './fakes.mjs';
 import { snapshot } from './jobs.mjs';
 

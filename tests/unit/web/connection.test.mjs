@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, it, mock } from 'node:test';
 
-import { Connection, retryDelay } from '../../../web/js/connection.js';
+import { Connection, retryDelay } from '../../../web/js/feed/connection.js';
 import { FakeHub, settled } from './fakes.mjs';
 
 describe('the delay before a further try', () => {

@@ -4,12 +4,12 @@ import assert from 'node:assert/strict';
 import { describe, it, mock } from 'node:test';
 
 import { AdminApi } from '../../../web/js/dashboard/admin-api.js';
-import { START, filterQuery, filtersOf, readAddress, writeAddress } from '../../../web/js/dashboard/address.js';
+import { START, filterQuery, filtersOf, readAddress, writeAddress } from '../../../web/js/dashboard/url-state.js';
 import { matching, those } from '../../../web/js/dashboard/bulk-plans.js';
-import { csvRows } from '../../../web/js/dashboard/files.js';
+import { csvRows } from '../../../web/js/dashboard/download.js';
 import { Refresher } from '../../../web/js/dashboard/refresher.js';
 import { countTicks, labelled, places, runs, timeTicks } from '../../../web/js/dashboard/series.js';
-import { fromInput, toInput } from '../../../web/js/dashboard/when.js';
+import { fromInput, toInput } from '../../../web/js/dashboard/time-format.js';
 import { deferred, settled } from './fakes.mjs';
 
 describe('the address', () => {

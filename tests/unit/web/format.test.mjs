@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
 import { ApiError } from '../../../web/js/api.js';
-import { digest } from '../../../web/js/announcer.js';
+import { digest } from '../../../web/js/bell/announcer.js';
 import { allowedUrl } from '../../../web/js/dom.js';
 import { ago, badge, bytes, duration, failure, moment, number, plain, share, ticking } from '../../../web/js/format.js';
 

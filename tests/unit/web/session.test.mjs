@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, it, mock } from 'node:test';
 
 import { ApiError } from '../../../web/js/api.js';
-import { InviteSession, takeInvite } from '../../../web/js/session.js';
+import { InviteSession, takeInvite } from '../../../web/js/sign-in/session.js';
 
 describe('the invite in the address', () => {
   const take = (hash) => {

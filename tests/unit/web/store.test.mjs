@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import { JobStore, newestFirst } from '../../../web/js/store.js';
+import { JobStore, newestFirst } from '../../../web/js/feed/store.js';
 import { job, snapshot } from './jobs.mjs';
 
 const labels = (store) => store.list().map(({ label }) => label);

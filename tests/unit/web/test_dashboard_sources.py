@@ -8,7 +8,7 @@ from tests.unit.web.test_sources import WEB, code_of, exists, imports, names, re
 
 PAGE = WEB / "dashboard.html"
 #: They work without a page and a network.
-PURE = ("address", "bulk-plans", "refresher", "series", "when", "strings.en")
+PURE = ("bulk-plans", "refresher", "series", "strings.en", "time-format", "url-state")
 
 
 def test_every_reference_of_the_page_resolves_and_nothing_is_inline() -> None:
@@ -22,9 +22,9 @@ def test_every_reference_of_the_page_resolves_and_nothing_is_inline() -> None:
 def test_page_takes_the_invite_first_and_loads_all_modules_at_once() -> None:
     text = PAGE.read_text()
     scripts = re.findall(r'<script type="module" src="([^"]+)"', text)
-    assert scripts == ["js/session.js", "js/dashboard/page.js"]
+    assert scripts == ["js/sign-in/session.js", "js/dashboard/page.js"]
     preloaded = re.findall(r'<link rel="modulepreload" href="([^"]+)"', text)
-    needed = names(reachable(WEB / scripts[1])) | names(reachable(WEB / "js" / "signalr.js"))
+    needed = names(reachable(WEB / scripts[1])) | names(reachable(WEB / "js" / "feed" / "signalr.js"))
     assert set(preloaded) == needed - set(scripts)
     assert len(preloaded) == len(set(preloaded))
 
@@ -33,4 +33,4 @@ def test_pure_modules_stay_pure() -> None:
     for name in PURE:
         path = WEB / "js" / "dashboard" / f"{name}.js"
         assert not re.search(r"\b(document|window|location|history|fetch)[.(]", code_of(path)), name
-        assert all(target.stem in {"strings.en", "address"} for target in imports(path)), name
+        assert all(target.stem in {"strings.en", "url-state"} for target in imports(path)), name

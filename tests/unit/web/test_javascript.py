@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from scripts.local.node import find_node
+from tools.local_stack.node import find_node
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[2]

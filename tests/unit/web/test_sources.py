@@ -15,13 +15,17 @@ WEB = ROOT / "web"
 MODULES = sorted((WEB / "js").rglob("*.js"))
 SHEETS = sorted((WEB / "css").glob("*.css"))
 CONFIG = WEB / "config.js"
-SCRIPTS = ["js/session.js", "js/job-bell.js", "js/app.js"]
+SCRIPTS = ["js/sign-in/session.js", "js/job-bell.js", "js/demo-page/app.js"]
 #: What people load of ours: modules with all that they import, and sheets; last, what they have loaded before.
-_BELL = ["js/job-bell.js", "js/signalr.js"]
+_BELL = ["js/job-bell.js", "js/feed/signalr.js"]
 _DASHBOARD_SHEETS = [path.name for path in SHEETS if path.name.startswith("dashboard")]
 ENTRIES: dict[str, tuple[list[str], list[str], list[str]]] = {
     "<job-bell> on a page of one's own": (_BELL, ["tokens.css", "bell.css", "job-row.css"], []),
-    "index.html with its bell": ([*_BELL, "js/app.js"], ["tokens.css", "bell.css", "job-row.css", "app.css"], []),
+    "index.html with its bell": (
+        [*_BELL, "js/demo-page/app.js"],
+        ["tokens.css", "bell.css", "job-row.css", "app.css"],
+        [],
+    ),
     "dashboard.html besides its bell": (["js/dashboard/page.js"], _DASHBOARD_SHEETS, _BELL),
 }
 ROOM = 30 * 1024
@@ -32,13 +36,13 @@ GENERIC_KINDS: set[str] = set()
 
 #: They work without a page, a network and other modules of ours than these.
 PURE = {
-    "store.js": set(),
-    "connection.js": set(),
-    "session.js": set(),
+    "feed/store.js": set(),
+    "feed/connection.js": set(),
+    "sign-in/session.js": set(),
     "strings.en.js": set(),
     "format.js": {"strings.en.js"},
-    "job-actions.js": {"store.js"},
-    "uploads.js": {"api.js"},
+    "feed/job-actions.js": {"store.js"},
+    "demo-page/uploads.js": {"api.js"},
     "api.js": set(),
 }
 
@@ -75,7 +79,7 @@ def test_every_import_resolves() -> None:
 def test_every_reference_of_the_page_resolves() -> None:
     text = (WEB / "index.html").read_text()
     references = re.findall(r'(?:src|href)="([^"#]+)"', text)
-    assert "js/app.js" in references
+    assert "js/demo-page/app.js" in references
     assert [name for name in references if not exists(WEB / name)] == []
 
 
@@ -87,7 +91,7 @@ def test_page_has_nothing_inline() -> None:
 def test_page_takes_the_invite_before_anything_else() -> None:
     text = (WEB / "index.html").read_text()
     assert re.findall(r'<script type="module" src="([^"]+)"', text) == SCRIPTS
-    assert imports(WEB / "js" / "session.js") == []
+    assert imports(WEB / "js" / "sign-in" / "session.js") == []
 
 
 def test_page_loads_all_modules_at_once() -> None:
@@ -95,7 +99,8 @@ def test_page_loads_all_modules_at_once() -> None:
     text = (WEB / "index.html").read_text()
     preloaded = re.findall(r'<link rel="modulepreload" href="([^"]+)"', text)
     bell = names(reachable(WEB / "js" / "job-bell.js"))
-    needed = bell | names(reachable(WEB / "js" / "app.js")) | names(reachable(WEB / "js" / "signalr.js"))
+    later = [WEB / "js" / "demo-page" / "app.js", WEB / "js" / "feed" / "signalr.js"]
+    needed = bell.union(*(names(reachable(path)) for path in later))
     assert set(preloaded) == needed - set(SCRIPTS)
     assert set(preloaded[: len(bell) - 1]) == bell - set(SCRIPTS)
 
@@ -104,15 +109,16 @@ def test_pure_modules_stay_pure() -> None:
     for name, allowed in PURE.items():
         path = WEB / "js" / name
         assert {target.name for target in imports(path)} == allowed, name
-        if name != "connection.js":  # it also watches the page, where there is one
+        if name != "feed/connection.js":  # it also watches the page, where there is one
             assert not re.search(r"\b(document|window)\.", code_of(path)), name
 
 
 def test_bell_stands_alone() -> None:
     """An embedding page gets the bell without the demo page and its way to sign in."""
     needed = names(reachable(WEB / "js" / "job-bell.js"))
-    assert needed.isdisjoint({f"js/{name}.js" for name in ("app", "session", "start-card", "uploads", "sample-files")})
-    assert "js/signalr.js" not in needed, "the bell can be used before the hub's client is there"
+    assert {"js/feed", "js/bell"} <= {path.rpartition("/")[0] for path in needed}
+    assert not [path for path in needed if path.startswith(("js/demo-page/", "js/sign-in/", "js/dashboard/"))]
+    assert "js/feed/signalr.js" not in needed, "the bell can be used before the hub's client is there"
 
 
 def test_own_code_is_small() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts import vendor_web
+from tools.docs_and_samples import vendor_web
 
 NPM_SHA256 = {
     "signalr-10.0.11.min.js": "97e9b97e642a72e5a470917147a2bf79f86cad829a5c6786adb10614d248bb95",
@@ -36,7 +36,7 @@ def test_copies_are_the_files_of_npm() -> None:
 def test_edited_copy_is_found(web: Path) -> None:
     copy = web / "vendor" / "signalr-10.0.11.min.js"
     copy.write_bytes(copy.read_bytes() + b"\n")
-    with pytest.raises(vendor_web.VendorError, match=r"was edited; run python -m scripts\.vendor_web"):
+    with pytest.raises(vendor_web.VendorError, match=r"was edited; run python -m tools\.docs_and_samples\.vendor_web"):
         vendor_web.check()
 
 

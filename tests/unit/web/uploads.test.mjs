@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
 import { ApiError } from '../../../web/js/api.js';
-import { Upload, freeName } from '../../../web/js/uploads.js';
+import { Upload, freeName } from '../../../web/js/demo-page/uploads.js';
 
 describe('the name of a file', () => {
   const names = (...wanted) => {

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import { personOf } from '../../../web/js/token-source.js';
+import { personOf } from '../../../web/js/feed/token-source.js';
 import {
   change, feed, hubs, labels, live, page, pass, reads, requests, server, signedIn, unsubscribe,
 } from './bench.mjs';

@@ -1,7 +1,7 @@
 /** The admin's routes, as functions. */
 
 import { ApiError } from '../api.js';
-import { filterQuery } from './address.js';
+import { filterQuery } from './url-state.js';
 
 const PAGE = 50;
 /** Jobs in one bulk request: few enough for its answer to come in time, and to show how far it is. */

@@ -3,8 +3,8 @@
 import { bdi, h, setAttribute, setText } from '../dom.js';
 import * as format from '../format.js';
 import { strings } from '../strings.en.js';
-import { FILTERS } from './address.js';
-import { button, refocus } from './parts.js';
+import { FILTERS } from './url-state.js';
+import { button, refocus } from './widgets.js';
 import { words } from './strings.en.js';
 
 const texts = words.bulk;

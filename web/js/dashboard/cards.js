@@ -3,7 +3,7 @@
 import { h, setAttribute, setText } from '../dom.js';
 import * as format from '../format.js';
 import { strings } from '../strings.en.js';
-import { exactDuration, follow } from './parts.js';
+import { exactDuration, follow } from './widgets.js';
 import { words } from './strings.en.js';
 
 const texts = words.cards;

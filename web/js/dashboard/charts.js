@@ -2,10 +2,10 @@
 
 import { h, setText } from '../dom.js';
 import * as format from '../format.js';
-import { button } from './parts.js';
+import { button } from './widgets.js';
 import { countTicks, isDuration, labelled, runs, timeTicks } from './series.js';
 import { words } from './strings.en.js';
-import { dayOf, minuteOf } from './when.js';
+import { dayOf, minuteOf } from './time-format.js';
 
 const SVG = 'http://www.w3.org/2000/svg';
 const HEIGHT = 200;

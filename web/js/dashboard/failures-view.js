@@ -2,8 +2,8 @@
 
 import { bdi, h, setText } from '../dom.js';
 import * as format from '../format.js';
-import { WINDOWS } from './address.js';
-import { Loading, blank, button, cell, heading, timeElement } from './parts.js';
+import { WINDOWS } from './url-state.js';
+import { Loading, blank, button, cell, heading, timeElement } from './widgets.js';
 import { words } from './strings.en.js';
 
 const texts = words.failures;

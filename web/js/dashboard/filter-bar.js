@@ -2,10 +2,10 @@
 
 import { h, icon } from '../dom.js';
 import { strings } from '../strings.en.js';
-import { FILTERS, STATUSES, filtersOf } from './address.js';
-import { button } from './parts.js';
+import { FILTERS, STATUSES, filtersOf } from './url-state.js';
+import { button } from './widgets.js';
 import { words } from './strings.en.js';
-import { fromInput, toInput } from './when.js';
+import { fromInput, toInput } from './time-format.js';
 
 const texts = words.filters;
 const MOMENTS = ['from', 'to'];

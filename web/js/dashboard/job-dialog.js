@@ -4,8 +4,8 @@ import { bdi, h, icon, patchChildren, setAttribute, setText } from '../dom.js';
 import * as format from '../format.js';
 import { render } from '../renderers/index.js';
 import { strings } from '../strings.en.js';
-import { save } from './files.js';
-import { Note, act, blank, button, exactDuration, refocus, statusOf } from './parts.js';
+import { save } from './download.js';
+import { Note, act, blank, button, exactDuration, refocus, statusOf } from './widgets.js';
 import { Refresher } from './refresher.js';
 import { words } from './strings.en.js';
 

@@ -2,7 +2,7 @@
 
 import { bdi, h, patchChildren, setAttribute, setText } from '../dom.js';
 import * as format from '../format.js';
-import { button, cell, exactDuration, follow, heading, shortId, statusOf } from './parts.js';
+import { button, cell, exactDuration, follow, heading, shortId, statusOf } from './widgets.js';
 import { words } from './strings.en.js';
 
 const texts = words.list;

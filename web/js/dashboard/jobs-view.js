@@ -2,13 +2,13 @@
 
 import { h, setText } from '../dom.js';
 import * as format from '../format.js';
-import { newestFirst } from '../store.js';
+import { newestFirst } from '../feed/store.js';
 import { BulkDialog } from './bulk-dialog.js';
 import { matching, those } from './bulk-plans.js';
-import { csvRows, save } from './files.js';
+import { csvRows, save } from './download.js';
 import { FilterBar } from './filter-bar.js';
 import { JobTable } from './job-table.js';
-import { Loading, Note, act, blank, button } from './parts.js';
+import { Loading, Note, act, blank, button } from './widgets.js';
 import { words } from './strings.en.js';
 
 const texts = words.list;

@@ -1,14 +1,14 @@
 /** The admin's page: signs in, tells dashboard and bell who that is, and says what is missing when nobody is. */
 
 // First, so that the invite is out of the address before any other module of the page runs.
-import { takeInvite } from '../session.js';
+import { takeInvite } from '../sign-in/session.js';
 
 import { config } from '../../config.js';
 import { bdi, button } from '../dom.js';
 import '../job-bell.js';
 import '../job-dashboard.js';
-import { signInNotice } from '../sign-in-notice.js';
-import { openSession } from '../sign-in.js';
+import { signInNotice } from '../sign-in/sign-in-notice.js';
+import { openSession } from '../sign-in/sign-in.js';
 import { strings } from '../strings.en.js';
 
 const session = await openSession(new URL(config.api, location.href).href);

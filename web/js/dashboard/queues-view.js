@@ -2,7 +2,7 @@
 
 import { bdi, h, patchChildren, setAttribute, setText } from '../dom.js';
 import * as format from '../format.js';
-import { Loading, Note, act, blank, button, cell, heading } from './parts.js';
+import { Loading, Note, act, blank, button, cell, heading } from './widgets.js';
 import { words } from './strings.en.js';
 
 const texts = words.queues;

@@ -2,9 +2,9 @@
 
 import { bdi, h, setText } from '../dom.js';
 import * as format from '../format.js';
-import { WINDOWS } from './address.js';
+import { WINDOWS } from './url-state.js';
 import { BarChart, LineChart, table } from './charts.js';
-import { Loading, exactDuration } from './parts.js';
+import { Loading, exactDuration } from './widgets.js';
 import { places } from './series.js';
 import { words } from './strings.en.js';
 

@@ -9,10 +9,6 @@ from typing import Any
 import pytest
 from azure.storage.queue.aio import QueueServiceClient
 
-from scripts.local.azurite import AzuriteServer
-from scripts.local.host import queues
-from scripts.local.host.settings import QueueSettings
-from scripts.local.host.waiting import is_set_within
 from tests.integration.local.host.harness import (
     Body,
     BrokenService,
@@ -22,6 +18,10 @@ from tests.integration.local.host.harness import (
     queue_name,
     wait_until,
 )
+from tools.functions_host import queues
+from tools.functions_host.settings import QueueSettings
+from tools.functions_host.waiting import is_set_within
+from tools.local_stack.azurite import AzuriteServer
 
 MakeQueue = Callable[..., Awaitable[Queue]]
 Listen = Callable[..., Listening]

@@ -18,14 +18,14 @@ from azure.functions.queue import QueueMessage
 from azure.storage.queue import QueueMessage as StoredMessage
 from azure.storage.queue.aio import QueueClient, QueueServiceClient
 
-from scripts.local.azurite import ACCOUNT_KEY, ACCOUNT_NAME
-from scripts.local.host.invoke import Invoker
-from scripts.local.host.queues import QueueListener
-from scripts.local.host.settings import QueueSettings
-from scripts.local.host.storage import QueueStorage
-from scripts.local.process import ChildProcess, Command
 from tests.support.hosted_app import host_body
 from tests.support.waiting import PATIENCE_SECONDS
+from tools.functions_host.invoke import Invoker
+from tools.functions_host.queues import QueueListener
+from tools.functions_host.settings import QueueSettings
+from tools.functions_host.storage import QueueStorage
+from tools.local_stack.azurite import ACCOUNT_KEY, ACCOUNT_NAME
+from tools.local_stack.process import ChildProcess, Command
 
 ROOT = Path(__file__).parents[4]
 DEADLINE = timedelta(seconds=PATIENCE_SECONDS)
@@ -177,7 +177,7 @@ class HostProcess:
 
     @classmethod
     def of(cls, app_dir: Path, *options: str, **environment: str) -> HostProcess:
-        return cls(["-m", "scripts.local.host", str(app_dir), "--port", "0", *options], environment)
+        return cls(["-m", "tools.functions_host", str(app_dir), "--port", "0", *options], environment)
 
     @property
     def output(self) -> str:

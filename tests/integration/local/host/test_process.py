@@ -83,7 +83,7 @@ async def test_every_line_of_an_invocation_has_its_id(queue: Queue, events: Even
 async def test_a_kill_leaves_the_message_to_the_next_host(queue: Queue, events: Events, start_host: StartHost) -> None:
     code = (
         "import asyncio; from datetime import timedelta; from pathlib import Path\n"
-        "from scripts.local.host.host import Host\n"
+        "from tools.functions_host.host import Host\n"
         f"asyncio.run(Host(Path({str(SAMPLE_APP)!r}), port=0, lease=timedelta(seconds=2)).run())"
     )
     first = HostProcess(["-c", code], {})
@@ -262,7 +262,7 @@ async def test_a_folder_without_functions_says_so(events: Events, start_host: St
 async def test_a_port_in_use_says_so(events: Events, start_host: StartHost) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        host = HostProcess(["-m", "scripts.local.host", str(SAMPLE_APP), "--port", str(port)], {})
+        host = HostProcess(["-m", "tools.functions_host", str(SAMPLE_APP), "--port", str(port)], {})
         assert await host.ended() == 1
     assert f"cannot listen on 127.0.0.1:{port} (Address already in use): choose another --port" in host.output
 

@@ -13,11 +13,11 @@ import httpx
 import pytest
 from azure.storage.queue.aio import QueueServiceClient
 
-from scripts.local.azurite import AzuriteServer
 from tests.integration.local.host.conftest import StartHost
 from tests.integration.local.host.harness import ROOT, Queue, wait_until
 from tests.support.client import Person
 from tests.support.hub import ControlledHub
+from tools.local_stack.azurite import AzuriteServer
 
 #: As a fork would add it. `error` is an expression.
 ROGUE = """

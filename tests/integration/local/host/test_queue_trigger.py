@@ -13,13 +13,13 @@ from azure.functions.queue import QueueMessage
 from azure.storage.queue import QueueMessage as StoredMessage
 from azure.storage.queue.aio import QueueServiceClient
 
-from scripts.local.azurite import AzuriteServer
-from scripts.local.host import queues
-from scripts.local.host.queues import MessageLease
-from scripts.local.host.storage import QueueStorage
-from scripts.local.host.waiting import is_set_within
 from tests.integration.local.host.conftest import Listen, Pauses
 from tests.integration.local.host.harness import BrokenService, Queue, queue_name, wait_until
+from tools.functions_host import queues
+from tools.functions_host.queues import MessageLease
+from tools.functions_host.storage import QueueStorage
+from tools.functions_host.waiting import is_set_within
+from tools.local_stack.azurite import AzuriteServer
 
 
 async def succeed(message: QueueMessage) -> None:

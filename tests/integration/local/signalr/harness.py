@@ -19,10 +19,10 @@ from urllib.parse import parse_qs, quote, urlencode, urlsplit
 import httpx
 import jwt
 
-from scripts.local.node import find_node
-from scripts.local.process import Command
 from tests.support.hub import ControlledHub
 from tests.support.waiting import PATIENCE_SECONDS, wait_until
+from tools.local_stack.node import find_node
+from tools.local_stack.process import Command
 
 ROOT = Path(__file__).parents[4]
 CLIENT_FILE = ROOT / "web" / "vendor" / "signalr-10.0.11.min.js"

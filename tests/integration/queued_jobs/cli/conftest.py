@@ -27,7 +27,7 @@ from queued_jobs import (
 )
 from queued_jobs.cli.app import run
 from queued_jobs.testing import FakeQueues
-from scripts.local.azurite import AzuriteServer
+from tools.local_stack.azurite import AzuriteServer
 
 QUEUE = f"cli-{uuid4().hex[:12]}"
 

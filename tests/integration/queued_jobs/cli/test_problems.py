@@ -7,8 +7,8 @@ from uuid import uuid4
 
 import psycopg
 
-from scripts.local.postgres import PostgresServer
 from tests.integration.queued_jobs.cli.conftest import Office
+from tools.local_stack.postgres import PostgresServer
 
 
 def test_a_missing_job_and_a_database_that_is_away(office: Office, postgres: PostgresServer) -> None:

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from scripts.local.host.errors import FunctionLoadError
 from tests.unit.local.host.conftest import MakeApp
+from tools.functions_host.errors import FunctionLoadError
 
 WHOLE_APP = """
     from fastapi import FastAPI
@@ -99,7 +99,7 @@ async def test_what_this_host_does_not_have_is_refused(make_app: MakeApp, functi
 def test_the_product_has_one_front_door_one_timer_and_two_triggers_for_each_kind() -> None:
     code = (
         "import asyncio, json; from pathlib import Path\n"
-        "from scripts.local.host.functions import read_functions; from scripts.local.host.worker import Worker\n"
+        "from tools.functions_host.functions import read_functions; from tools.functions_host.worker import Worker\n"
         "functions = read_functions(asyncio.run(Worker().start(Path('functions').resolve())))\n"
         "print(json.dumps([[f.name, dict(f.trigger)] for f in functions]))"
     )

@@ -11,10 +11,10 @@ from typing import Any
 import httpx
 import pytest
 
-from scripts.local.host.errors import FunctionLoadError, SettingsError
-from scripts.local.host.http import HttpFrontEnd
-from scripts.local.host.invoke import Invoker
 from tests.unit.local.host.conftest import MakeApp
+from tools.functions_host.errors import FunctionLoadError, SettingsError
+from tools.functions_host.http import HttpFrontEnd
+from tools.functions_host.invoke import Invoker
 
 MakeClient = Callable[..., Awaitable[httpx.AsyncClient]]
 

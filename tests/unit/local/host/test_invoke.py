@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from azure_functions_runtime import invocation_id_cv
 
-from scripts.local.host.errors import InvocationError
-from scripts.local.host.invoke import Invoker
-from scripts.local.host.protos import TypedData
 from tests.support.hosted_app import HostedApp, text
 from tests.unit.local.host.conftest import MakeApp
+from tools.functions_host.errors import InvocationError
+from tools.functions_host.invoke import Invoker
+from tools.functions_host.protos import TypedData
 
 APP = """
     import asyncio, logging, threading

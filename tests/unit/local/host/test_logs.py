@@ -7,7 +7,7 @@ import sys
 
 from azure_functions_runtime import invocation_id_cv
 
-from scripts.local.host.logs import InvocationFilter, LineFormatter
+from tools.functions_host.logs import InvocationFilter, LineFormatter
 
 
 def _line(message: str, *args: object, exc_info: bool = False) -> str:
@@ -54,7 +54,7 @@ def test_the_traceback_of_the_worker_follows_its_line_indented() -> None:
 
 def test_debug_and_client_libraries_are_quiet_whatever_the_app_sets() -> None:
     code = (
-        "import logging; from scripts.local.host.logs import configure_logging; configure_logging()\n"
+        "import logging; from tools.functions_host.logs import configure_logging; configure_logging()\n"
         "logging.debug('hidden 1'); logging.getLogger('azure.core').info('hidden 2'); logging.info('shown 1')\n"
         "logging.getLogger('httpx').info('hidden 3'); logging.getLogger('azure.core').warning('shown 2')\n"
         "logging.getLogger().setLevel(logging.DEBUG); logging.debug('hidden 4: %s', 'token')"

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from scripts.local.host.errors import FunctionLoadError
-from scripts.local.host.functions import Function
-from scripts.local.host.routes import Route, is_reserved, make_route
+from tools.functions_host.errors import FunctionLoadError
+from tools.functions_host.functions import Function
+from tools.functions_host.routes import Route, is_reserved, make_route
 
 
 def _route(template: str, *, prefix: str = "api", **trigger: Any) -> Route:

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from scripts.local.host.errors import SettingsError
-from scripts.local.host.settings import (
+from tools.functions_host.errors import SettingsError
+from tools.functions_host.settings import (
     HostSettings,
     apply_local_settings,
     load_host_settings,

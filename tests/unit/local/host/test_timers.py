@@ -9,10 +9,10 @@ import pytest
 from azure.functions.timer import TimerRequest
 
 from queued_jobs.ncrontab import Ncrontab
-from scripts.local.host.errors import FunctionLoadError
-from scripts.local.host.invoke import Invoker
-from scripts.local.host.timers import TimerListener
 from tests.support.hosted_app import host_body
+from tools.functions_host.errors import FunctionLoadError
+from tools.functions_host.invoke import Invoker
+from tools.functions_host.timers import TimerListener
 
 
 def _next(expression: str, after: str, count: int = 1) -> list[str]:

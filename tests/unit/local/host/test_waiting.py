@@ -3,7 +3,7 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 
-from scripts.local.host.waiting import PollingDelay, is_set_within
+from tools.functions_host.waiting import PollingDelay, is_set_within
 
 
 def _exactly(low: float, high: float) -> float:

@@ -16,18 +16,18 @@ from typing import Any
 import pytest
 from azure.storage.queue import QueueMessage
 
-from scripts.local.host.errors import WorkerRefused
-from scripts.local.host.protos import (
+from tests.support.hosted_app import HostedApp, text
+from tests.unit.local.host.conftest import MakeApp
+from tools.functions_host.errors import WorkerRefused
+from tools.functions_host.protos import (
     InvocationRequest,
     InvocationResponse,
     ParameterBinding,
     RpcTraceContext,
     TypedData,
 )
-from scripts.local.host.trigger_data import TriggerData, from_message, from_timer
-from scripts.local.host.worker import Worker
-from tests.support.hosted_app import HostedApp, text
-from tests.unit.local.host.conftest import MakeApp
+from tools.functions_host.trigger_data import TriggerData, from_message, from_timer
+from tools.functions_host.worker import Worker
 
 QUEUE = '@app.queue_trigger(arg_name="msg", queue_name="q", connection="C")'
 OUT = "@app.queue_output(arg_name='out', queue_name='q', connection='C')"
@@ -368,6 +368,8 @@ async def test_what_the_worker_logs_holds_no_setting_of_the_app(
 
 
 def test_nothing_of_the_worker_needs_protobuf_or_grpc() -> None:
-    code = "import sys, scripts.local.host.worker; print([m for m in ('grpc', 'google.protobuf') if m in sys.modules])"
+    code = (
+        "import sys, tools.functions_host.worker; print([m for m in ('grpc', 'google.protobuf') if m in sys.modules])"
+    )
     finished = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert finished.stdout == "[]\n"

@@ -8,10 +8,10 @@ from datetime import timedelta
 
 import pytest
 
-from scripts.local.signalr.connections import Address, Connection, Stage, Timings, Transport
-from scripts.local.signalr.errors import Refused
-from scripts.local.signalr.outbox import MOST_FRAMES
-from scripts.local.signalr.tokens import ClientIdentity
+from tools.signalr_emulator.connections import Address, Connection, Stage, Timings, Transport
+from tools.signalr_emulator.errors import Refused
+from tools.signalr_emulator.outbox import MOST_FRAMES
+from tools.signalr_emulator.tokens import ClientIdentity
 
 HANDSHAKE = '{"protocol":"json","version":1}\x1e'
 PEER = ("127.0.0.1", 1)

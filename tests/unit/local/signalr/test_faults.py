@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from scripts.local.signalr.faults import Faults, Mode, Push
-from scripts.local.signalr.hubs import Receiver, ReceiverKind
+from tools.signalr_emulator.faults import Faults, Mode, Push
+from tools.signalr_emulator.hubs import Receiver, ReceiverKind
 
 
 def push(text: str, user: str = "ada", hub: str = "jobs") -> Push:

@@ -7,10 +7,10 @@ from datetime import timedelta
 
 import pytest
 
-from scripts.local.signalr.connections import Connection, Timings, Transport
-from scripts.local.signalr.errors import Refused
-from scripts.local.signalr.hubs import Hubs, Receiver, ReceiverKind
-from scripts.local.signalr.tokens import ClientIdentity
+from tools.signalr_emulator.connections import Connection, Timings, Transport
+from tools.signalr_emulator.errors import Refused
+from tools.signalr_emulator.hubs import Hubs, Receiver, ReceiverKind
+from tools.signalr_emulator.tokens import ClientIdentity
 
 ADA = Receiver(ReceiverKind.USER, "ada")
 ADMINS = Receiver(ReceiverKind.GROUP, "admins")

@@ -13,10 +13,10 @@ import jwt
 import pytest
 from starlette.applications import Starlette
 
-from scripts.local.signalr.app import create_app
-from scripts.local.signalr.connections import Connection, Timings
-from scripts.local.signalr.hubs import Hubs
-from scripts.local.signalr.tokens import PUBLIC_KEY, AccessKey, ClientIdentity
+from tools.signalr_emulator.app import create_app
+from tools.signalr_emulator.connections import Connection, Timings
+from tools.signalr_emulator.hubs import Hubs
+from tools.signalr_emulator.tokens import PUBLIC_KEY, AccessKey, ClientIdentity
 
 TIMINGS = Timings(poll=timedelta(milliseconds=50))
 CLIENT_URL = "http://hub/client/?hub=jobs"

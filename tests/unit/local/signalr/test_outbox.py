@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 
-from scripts.local.signalr.outbox import MOST_CHARACTERS, MOST_FRAMES, Outbox
+from tools.signalr_emulator.outbox import MOST_CHARACTERS, MOST_FRAMES, Outbox
 
 LONG, SHORT = timedelta(seconds=5), timedelta(milliseconds=10)
 

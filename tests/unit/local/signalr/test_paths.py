@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from scripts.local.signalr.errors import Refused
-from scripts.local.signalr.hubs import Receiver, ReceiverKind
-from scripts.local.signalr.paths import V1, VERSIONED, Action, Row, parse
+from tools.signalr_emulator.errors import Refused
+from tools.signalr_emulator.hubs import Receiver, ReceiverKind
+from tools.signalr_emulator.paths import V1, VERSIONED, Action, Row, parse
 
 ALL, USER, GROUP, CONNECTION = ReceiverKind.ALL, ReceiverKind.USER, ReceiverKind.GROUP, ReceiverKind.CONNECTION
 

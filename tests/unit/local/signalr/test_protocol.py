@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from scripts.local.signalr.protocol import (
+from tools.signalr_emulator.protocol import (
     LONGEST_MESSAGE,
     ProtocolError,
     RecordReader,

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from scripts.local.signalr.connections import Timings, Transport
-from scripts.local.signalr.faults import Faults, Push
-from scripts.local.signalr.hubs import Hubs, Receiver, ReceiverKind
-from scripts.local.signalr.pushes import REMEMBERED, Pushes
-from scripts.local.signalr.tokens import ClientIdentity
+from tools.signalr_emulator.connections import Timings, Transport
+from tools.signalr_emulator.faults import Faults, Push
+from tools.signalr_emulator.hubs import Hubs, Receiver, ReceiverKind
+from tools.signalr_emulator.pushes import REMEMBERED, Pushes
+from tools.signalr_emulator.tokens import ClientIdentity
 
 
 async def test_the_log_holds_the_last_pushes_whether_delivered_or_not() -> None:

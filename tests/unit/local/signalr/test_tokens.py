@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from scripts.local.signalr.errors import Refused
-from scripts.local.signalr.tokens import ClientIdentity, client_audiences, identity_of, rest_audiences
+from tools.signalr_emulator.errors import Refused
+from tools.signalr_emulator.tokens import ClientIdentity, client_audiences, identity_of, rest_audiences
 
 
 def test_a_rest_audience_is_the_url_in_four_forms_and_no_other() -> None:

@@ -1,0 +1,222 @@
+"""What the admin's routes take and answer about jobs, as it stands in the OpenAPI document."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import ConfigDict, Field, StringConstraints
+from pydantic.alias_generators import to_camel
+
+from api.admin.filters import JobFilters
+from api.http.masking import PayloadView
+from api.models import Body, Moment
+from queued_jobs.dashboard.bulk import BulkReport
+from queued_jobs.dashboard.search import JobSummary
+from queued_jobs.model import Attempt, JobError, JobKey, JobStatus, QueuedJob
+from queued_jobs.push.view import ErrorView, Public
+from queued_jobs.redact import masked
+from queued_jobs.registry import JobRegistry
+
+Act = Literal["retry", "cancel"]
+
+_MILLISECOND = timedelta(milliseconds=1)
+
+
+class OptionsView(Public):
+    """What the caller may do here, and what there is to choose from."""
+
+    can_act: bool
+    kinds: tuple[str, ...]
+    queues: tuple[str, ...]
+    #: Rows of a CSV file.
+    most_rows: int
+
+
+class AdminJobView(Public):
+    """A job in the admin's list, without its request and result."""
+
+    id: JobKey
+    kind: str
+    queue: str
+    user_id: str
+    status: JobStatus
+    version: int
+    attempt: int
+    max_attempts: int
+    cancel_requested: bool
+    progress: float | None
+    progress_message: str | None
+    created_at: datetime
+    available_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    #: Of the last attempt: from the moment it was due to its start, and from there to its end.
+    wait_ms: int | None
+    duration_ms: int | None
+    error: ErrorView | None
+    #: What the caller may do now.
+    actions: tuple[Act, ...]
+
+    @classmethod
+    def of(cls, job: JobSummary, *, can_act: bool) -> Self:
+        return cls(**_shared(job, can_act), error=ErrorView.of(job.error))
+
+
+class AdminPage(Public):
+    items: tuple[AdminJobView, ...]
+    #: Give it as `before` to read on. Where a filter needs a look into each job, a page may be short and still have it.
+    next_before: str | None
+
+
+class TracedErrorView(ErrorView):
+    #: For admins; null for viewers.
+    traceback: str | None
+
+    @classmethod
+    def of(cls, error: JobError | None, *, with_traceback: bool = False) -> Self | None:
+        if error is None:
+            return None
+        trace = masked(error.traceback) if with_traceback and error.traceback is not None else None
+        return cls(type=error.type, message=masked(error.message), traceback=trace)
+
+
+class TracedAttemptView(Public):
+    attempt: int
+    worker_id: str
+    due_at: datetime
+    started_at: datetime
+    ended_at: datetime | None
+    outcome: str | None
+    error: TracedErrorView | None
+
+    @classmethod
+    def of(cls, attempt: Attempt, *, can_act: bool) -> Self:
+        return cls(
+            attempt=attempt.attempt,
+            worker_id=attempt.worker_id,
+            due_at=attempt.due_at,
+            started_at=attempt.started_at,
+            ended_at=attempt.ended_at,
+            outcome=attempt.outcome,
+            error=TracedErrorView.of(attempt.error, with_traceback=can_act),
+        )
+
+
+class AdminJobDetailView(AdminJobView):
+    """All that is known of a job; secrets in its request and result are masked."""
+
+    label: str
+    error: TracedErrorView | None
+    request: PayloadView
+    result: PayloadView | None
+    attempts: tuple[TracedAttemptView, ...]
+    schema_version: int
+    parent_id: JobKey | None
+    unique_key: str | None
+    traceparent: str | None
+    worker_id: str | None
+    #: How often a worker died under it.
+    lost_count: int
+    #: How often it was queued, and the last time that a message was sent for.
+    dispatch_gen: int
+    sent_gen: int
+    seen_at: datetime | None
+    cleared_at: datetime | None
+
+    @classmethod
+    def of_job(cls, job: QueuedJob, attempts: list[Attempt], registry: JobRegistry, *, can_act: bool) -> Self:
+        return cls(
+            **_shared(job, can_act),
+            label=registry.label(job),
+            error=TracedErrorView.of(job.error, with_traceback=can_act),
+            request=PayloadView.of(job.request),
+            result=None if job.result is None else PayloadView.of(job.result),
+            attempts=tuple(TracedAttemptView.of(attempt, can_act=can_act) for attempt in attempts),
+            schema_version=job.schema_version,
+            parent_id=job.parent_id,
+            unique_key=job.unique_key,
+            traceparent=job.traceparent,
+            worker_id=job.worker_id,
+            lost_count=job.lost_count,
+            dispatch_gen=job.dispatch_gen,
+            sent_gen=job.sent_gen,
+            seen_at=job.seen_at,
+            cleared_at=job.cleared_at,
+        )
+
+
+class CountView(Public):
+    number: int
+    #: False: there are more, or with some filters perhaps more.
+    exact: bool
+    #: Give it to a bulk action, for it to touch nothing newer than what was counted.
+    as_of: datetime
+
+
+class CountFilters(JobFilters):
+    #: Count what this bulk action would touch.
+    action: Act | None = None
+
+
+class BulkBody(Body):
+    model_config = ConfigDict(alias_generator=to_camel)
+
+    action: Act
+    filters: JobFilters
+    #: Of the count that a person has confirmed.
+    as_of: Moment
+    #: `next` of the answer before.
+    before: Annotated[str | None, StringConstraints(max_length=80)] = None
+    limit: Annotated[int, Field(ge=1, le=1_000)] = 500
+
+
+class RefusalView(Public):
+    id: JobKey
+    reason: str
+
+
+class BulkView(Public):
+    changed: int
+    #: How many were left alone, by the reason.
+    refused: Mapping[str, int]
+    #: Some of these.
+    refusals: tuple[RefusalView, ...]
+    #: Where it is not null, call again with it as `before` for the rest.
+    next: str | None
+
+    @classmethod
+    def of(cls, report: BulkReport, following: str | None) -> Self:
+        return cls(
+            changed=report.changed,
+            refused=report.refused,
+            refusals=tuple(RefusalView(id=one.id, reason=one.reason) for one in report.refusals),
+            next=following,
+        )
+
+
+def _shared(job: JobSummary | QueuedJob, can_act: bool) -> dict[str, Any]:
+    same = (
+        *("id", "kind", "queue", "user_id", "status", "version", "attempt", "max_attempts", "cancel_requested"),
+        *("progress", "created_at", "available_at", "started_at", "finished_at"),
+    )
+    # while it waits, these are of two different attempts
+    started = None if job.status in (JobStatus.PENDING, JobStatus.RETRYING) else job.started_at
+    return {name: getattr(job, name) for name in same} | {
+        "progress_message": None if job.progress_message is None else masked(job.progress_message),
+        "wait_ms": _between(job.available_at, started),
+        "duration_ms": _between(started, job.finished_at),
+        "actions": _actions(job) if can_act else (),
+    }
+
+
+def _between(start: datetime | None, end: datetime | None) -> int | None:
+    """None also where it cannot be told: the one moment is of another attempt, or a clock was set back."""
+    return None if start is None or end is None or end < start else round((end - start) / _MILLISECOND)
+
+
+def _actions(job: JobSummary | QueuedJob) -> tuple[Act, ...]:
+    if job.status.is_final:
+        return () if job.status is JobStatus.SUCCEEDED else ("retry",)
+    return () if job.cancel_requested else ("cancel",)

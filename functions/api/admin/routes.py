@@ -1,0 +1,171 @@
+"""Everybody's jobs over HTTP, for those who run the system: viewers read, admins act."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Annotated, Literal
+from uuid import UUID
+
+from fastapi import APIRouter, Query, Response
+from fastapi.responses import StreamingResponse
+
+from api.admin.export import MOST_ROWS, csv_pieces
+from api.admin.filters import MOST_JOBS, JobFilters, ListFilters
+from api.admin.job_models import (
+    AdminJobDetailView,
+    AdminJobView,
+    AdminPage,
+    BulkBody,
+    BulkView,
+    CountFilters,
+    CountView,
+    OptionsView,
+)
+from api.admin.stats_models import (
+    FailureGroupView,
+    FailuresView,
+    QueuesView,
+    QueueView,
+    RedriveView,
+    StatsView,
+)
+from api.dependencies import App
+from api.http.cursors import cursor_of, cursor_text
+from api.http.json_bodies import StrictRoute
+from api.http.masking import json_bytes
+from api.http.problems import Problem
+from api.sign_in.identity import Administering, Viewing
+from queued_jobs.errors import JobNotFound, SendFailed
+from queued_jobs.offload import offload
+from queued_jobs.redact import without_secrets
+from queued_jobs.tracker import ANYBODY
+
+_MOST_MINUTES = 400 * 24 * 60
+
+Minutes = Annotated[int, Query(ge=1, le=_MOST_MINUTES)]
+
+routes = APIRouter(prefix="/api/admin", route_class=StrictRoute, tags=["admin"])
+
+
+@routes.get("/options")
+async def options(caller: Viewing, app: App) -> OptionsView:
+    """Say what the caller may do, and what there is to filter by."""
+    return OptionsView(
+        can_act=caller.is_admin,
+        kinds=tuple(sorted(runner.kind for runner in app.registry)),
+        queues=tuple(sorted(app.registry.queues)),
+        most_rows=MOST_ROWS,
+    )
+
+
+@routes.get("/jobs")
+async def search(filters: Annotated[ListFilters, Query()], caller: Viewing, app: App) -> AdminPage:
+    """Return a page of the jobs that match, newest first."""
+    page = await app.tracker.search(filters.to_query(), before=cursor_of(filters.before), limit=filters.limit)
+    return AdminPage(
+        items=tuple(AdminJobView.of(job, can_act=caller.is_admin) for job in page.jobs),
+        next_before=None if page.next is None else cursor_text(page.next),
+    )
+
+
+@routes.get("/jobs.csv", response_class=StreamingResponse)
+async def export(filters: Annotated[JobFilters, Query()], caller: Viewing, app: App) -> StreamingResponse:
+    """Return the jobs that match as a CSV file: up to 50,000, newest first."""
+    query = filters.to_query()
+    # read before the answer starts, for an error to be an error
+    first = await app.tracker.search(query, limit=MOST_JOBS)
+    headers = {"Content-Disposition": 'attachment; filename="jobs.csv"'}
+    return StreamingResponse(csv_pieces(app.tracker, query, first), media_type="text/csv", headers=headers)
+
+
+@routes.get("/jobs/count")
+async def count(filters: Annotated[CountFilters, Query()], caller: Viewing, app: App) -> CountView:
+    """Count the jobs that match, or those of them that a bulk action would touch; up to 10,000."""
+    query = filters.to_query()
+    if filters.action is not None:
+        query = query.retryable() if filters.action == "retry" else query.cancellable()
+    counted = await app.tracker.count(query)
+    return CountView(number=counted.number, exact=counted.exact, as_of=counted.as_of)
+
+
+@routes.post("/jobs/bulk")
+async def bulk(body: BulkBody, caller: Administering, app: App) -> BulkView:
+    """Retry or cancel jobs that match and whose state allows it: up to `limit` of them in one call.
+
+    Jobs that were created, or had ended, after `asOf` are left alone, so that no job runs twice for one decision,
+    however often it is sent.
+    """
+    act = app.tracker.retry_all if body.action == "retry" else app.tracker.cancel_all
+    report = await act(body.filters.to_query(), as_of=body.as_of, before=cursor_of(body.before), limit=body.limit)
+    return BulkView.of(report, None if report.next is None else cursor_text(report.next))
+
+
+@routes.get("/jobs/{job_id}")
+async def get(job_id: UUID, caller: Viewing, app: App) -> AdminJobDetailView:
+    """Return all that is known of a job. Secrets are masked, and what is larger than 100 KiB is cut."""
+    job = await app.tracker.get(job_id, user_id=ANYBODY)
+    attempts = await app.tracker.attempts(job_id, user_id=ANYBODY)
+    return await offload(AdminJobDetailView.of_job, job, attempts, app.registry, can_act=caller.is_admin)
+
+
+@routes.get("/jobs/{job_id}/payload/{part}")
+async def payload(job_id: UUID, part: Literal["request", "result"], caller: Viewing, app: App) -> Response:
+    """Return the whole request or result as a JSON file. Secrets are masked."""
+    job = await app.tracker.get(job_id, user_id=ANYBODY)
+    content = job.request if part == "request" else job.result
+    if content is None:
+        raise JobNotFound("This job has no result.")
+    headers = {"Content-Disposition": f'attachment; filename="{job_id}-{part}.json"'}
+    shown = await offload(lambda: json_bytes(without_secrets(content)))
+    return Response(shown, media_type="application/json", headers=headers)
+
+
+@routes.get("/failures")
+async def failures(caller: Viewing, app: App, minutes: Minutes = 24 * 60) -> FailuresView:
+    """Group the jobs that failed in the last so many minutes by what went wrong, the largest group first."""
+    found = await app.tracker.failures(window=timedelta(minutes=minutes))
+    return FailuresView(
+        since=found.since, groups=tuple(FailureGroupView.of(group) for group in found.groups), more=found.more
+    )
+
+
+@routes.get("/stats")
+async def stats(
+    caller: Viewing,
+    app: App,
+    minutes: Minutes = 24 * 60,
+    bucket_minutes: Annotated[Minutes, Query(alias="bucketMinutes")] = 30,
+) -> StatsView:
+    """Count and measure the last so many minutes, in buckets that are aligned in UTC."""
+    found = await app.tracker.stats(window=timedelta(minutes=minutes), bucket=timedelta(minutes=bucket_minutes))
+    return StatsView.of(found)
+
+
+@routes.get("/queues")
+async def queues(caller: Viewing, app: App) -> QueuesView:
+    """Say of each queue how many messages lie there, how many were poisoned, and which jobs wait for it."""
+    minute = timedelta(minutes=1)
+    kinds = (await app.tracker.stats(window=minute, bucket=minute)).kinds
+    by_queue = {runner.queue: runner.kind for runner in app.registry}
+    try:
+        depths = await app.queues.depths(*sorted(by_queue))
+    except SendFailed as exc:
+        raise _queues_away() from exc
+    return QueuesView(
+        queues=tuple(QueueView.of(depth, by_queue[depth.queue], kinds.get(by_queue[depth.queue])) for depth in depths)
+    )
+
+
+@routes.post("/queues/{queue}/redrive")
+async def redrive(queue: str, caller: Administering, app: App) -> RedriveView:
+    """Move up to 1,000 poisoned messages back to their queue."""
+    if queue not in app.registry.queues:
+        raise Problem(404, "There is no such queue.")
+    try:
+        return RedriveView(moved=await app.queues.redrive(queue))
+    except SendFailed as exc:
+        raise _queues_away() from exc
+
+
+def _queues_away() -> Problem:
+    return Problem(503, "The queues do not answer at the moment. Try again in a few seconds.", {"Retry-After": "5"})

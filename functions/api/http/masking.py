@@ -1,0 +1,45 @@
+"""Requests and results as admins see them: without secrets, and not larger than a page can show."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from queued_jobs.push.view import Public
+from queued_jobs.redact import without_secrets
+
+#: In bytes of JSON; also how many characters of a larger one are shown.
+MOST_SHOWN = 100 * 1024
+
+
+class PayloadView(Public):
+    """Either the whole `value`, or the `beginning` of its JSON text where it is larger than 100 KiB."""
+
+    #: Of the whole, as JSON.
+    bytes: int
+    value: Mapping[str, Any] | None = None
+    beginning: str | None = None
+
+    @classmethod
+    def of(cls, payload: Mapping[str, Any]) -> PayloadView:
+        safe = without_secrets(payload)
+        size = len(json_bytes(safe))
+        if size <= MOST_SHOWN:
+            return cls(bytes=size, value=safe)
+        return cls(bytes=size, beginning=_beginning(safe))
+
+
+def json_bytes(value: Any) -> bytes:
+    return json.dumps(value, ensure_ascii=False).encode()
+
+
+def _beginning(value: Any) -> str:
+    """Return the beginning of the indented JSON text; the rest is never made."""
+    pieces, length = [], 0
+    for piece in json.JSONEncoder(ensure_ascii=False, indent=2).iterencode(value):
+        pieces.append(piece)
+        length += len(piece)
+        if length >= MOST_SHOWN:
+            break
+    return "".join(pieces)[:MOST_SHOWN]

@@ -1,0 +1,3 @@
+"""Who is calling: invite links, OpenID Connect, and the session that either opens."""
+
+from __future__ import annotations

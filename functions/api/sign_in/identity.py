@@ -1,0 +1,139 @@
+"""Who is calling: bearer tokens, and what each route asks of them."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from typing import Annotated, Protocol
+
+from fastapi import APIRouter, Depends, Request
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute
+
+from api.http.problems import Problem
+
+GUEST, USER, VIEWER, ADMIN = "guest", "user", "viewer", "admin"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Principal:
+    """A verified caller.
+
+    Attributes
+    ----------
+    user_id
+        The owner written in rows and named to the hub.
+    expires_at
+        When the token ends, in Unix seconds.
+    """
+
+    user_id: str
+    display: str
+    roles: frozenset[str]
+    expires_at: float
+
+    @property
+    def is_admin(self) -> bool:
+        return ADMIN in self.roles
+
+    @property
+    def sees_all(self) -> bool:
+        return self.is_admin or VIEWER in self.roles
+
+
+class Authenticator(Protocol):
+    async def authenticate(self, token: str) -> Principal:
+        """Return the caller whom this bearer token names.
+
+        Raises `Problem`: 401 for a token that is not valid, 503 where that cannot be found out at the moment.
+        """
+
+
+def user_id_of(issuer: str, subject: str) -> str:
+    """Return one and the same id for one subject of one issuer, in characters that fit paths and blob names."""
+    return base64.b32encode(hashlib.sha256(f"{issuer}|{subject}".encode()).digest()).decode()[:32]
+
+
+def unauthorized(detail: str) -> Problem:
+    return Problem(401, detail, {"WWW-Authenticate": "Bearer"})
+
+
+async def public(request: Request) -> None:
+    """Policy: anyone may call this route."""
+
+
+async def signed_in(request: Request) -> Principal:
+    """Policy: anyone with a valid token and a role; what they see and touch is their own."""
+    known: Principal | None = getattr(request.state, "caller", None)
+    if known is not None:
+        return known
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not token.strip():
+        raise unauthorized("Sign in first: this needs an Authorization header with a bearer token.")
+    authenticator: Authenticator = request.app.state.services.authenticator
+    caller = await authenticator.authenticate(token.strip())
+    if not caller.roles:
+        raise Problem(403, "You are signed in, but have no role here. Ask an admin to give you one.")
+    request.state.caller = caller
+    return caller
+
+
+async def viewing(request: Request) -> Principal:
+    """Policy: viewers and admins; they see everybody's jobs."""
+    caller = await signed_in(request)
+    if not caller.sees_all:
+        raise Problem(403, "This is for admins. Sign in as one, or ask one.")
+    return caller
+
+
+async def administering(request: Request) -> Principal:
+    """Policy: admins; they act on everybody's jobs."""
+    caller = await signed_in(request)
+    if not caller.is_admin:
+        raise Problem(403, "This is for admins; viewers only look. Ask an admin to do it.")
+    return caller
+
+
+SignedIn = Annotated[Principal, Depends(signed_in)]
+Viewing = Annotated[Principal, Depends(viewing)]
+Administering = Annotated[Principal, Depends(administering)]
+
+Policy = Callable[[Request], Awaitable[object]]
+
+_POLICIES: frozenset[Policy] = frozenset({public, signed_in, viewing, administering})
+
+
+class NoPolicy(TypeError):
+    """A route does not say who may call it, or says it twice."""
+
+
+def policy_of(route: APIRoute) -> Policy:
+    """Return who may call this route. Raises `NoPolicy` unless it says that exactly once."""
+    calls = set(_calls(route.dependant))
+    found = [policy for policy in _POLICIES if policy in calls]
+    if len(found) != 1:
+        raise NoPolicy(
+            f"{route.path}: {len(found)} policies instead of one: declare Depends(public), or take a parameter of "
+            "type SignedIn, Viewing or Administering."
+        )
+    return found[0]
+
+
+def check_policies(router: APIRouter) -> list[APIRoute]:
+    """Return all routes. Raises `NoPolicy` for one that does not say who may call it, or says it twice."""
+    found = []
+    for route in router.routes:
+        if not isinstance(route, APIRoute):
+            raise NoPolicy(f"{route}: 0 policies instead of one: only routes of FastAPI can have one.")
+        policy_of(route)
+        found.append(route)
+    return found
+
+
+def _calls(dependant: Dependant) -> Iterator[Callable[..., object]]:
+    for inner in dependant.dependencies:
+        if inner.call is not None:
+            yield inner.call
+        yield from _calls(inner)

@@ -1,0 +1,134 @@
+"""The public keys of the identity provider: fetched seldom, kept for a while, and found by nothing but their name."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import re
+import time
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+import jwt
+
+from queued_jobs._per_loop import PerLoop
+
+logger = logging.getLogger(__name__)
+
+_KEPT = timedelta(minutes=10)
+#: While the provider does not answer, the keys that are known are good for this long.
+_USED_AT_MOST = timedelta(hours=1)
+#: Tokens that name a key nobody knows must not make us ask the provider all the time.
+_BETWEEN_FETCHES = timedelta(seconds=30)
+_WITHOUT_KEYS = timedelta(seconds=3)
+_PATIENCE = 5.0
+_MAX_BYTES = 64 * 1024
+_MIN_RSA_BITS = 2048
+_HOST = re.compile(r"(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
+
+
+class KeysAway(Exception):
+    """The provider's keys are not known, and it does not answer."""
+
+
+class KeySet:
+    """The signing keys of one issuer, as its discovery document says where they are."""
+
+    def __init__(self, issuer: str, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._issuer = issuer
+        self._clock = clock
+        self._keys: Mapping[str, jwt.PyJWK] = {}
+        self._token_origin: str | None = None
+        self._fetched_at = -float("inf")
+        self._tried_at = -float("inf")
+        self._turn = PerLoop(asyncio.Lock)
+
+    async def find(self, key_id: str, algorithm: str) -> Any | None:
+        """Return the key of this name for this algorithm; None if the provider has no such key.
+
+        Raises `KeysAway` if no keys are known and none can be fetched.
+        """
+        if self._age() > _KEPT.total_seconds() or key_id not in self._keys:
+            await self._refresh(key_id)
+        if self._age() > _USED_AT_MOST.total_seconds():
+            raise KeysAway
+        found = self._keys.get(key_id)
+        return found.key if found is not None and _fits(found, algorithm) else None
+
+    async def token_origin(self) -> str | None:
+        """Return scheme, host and port of the address that gives out tokens; None while the provider is away."""
+        if self._age() > _KEPT.total_seconds():
+            await self._refresh(None)
+        return self._token_origin
+
+    def _age(self) -> float:
+        return self._clock() - self._fetched_at
+
+    async def _refresh(self, key_id: str | None) -> None:
+        async with self._turn.get():
+            # somebody else fetched meanwhile
+            fresh = self._age() <= _KEPT.total_seconds() and (key_id is None or key_id in self._keys)
+            if fresh or self._clock() - self._tried_at < _BETWEEN_FETCHES.total_seconds():
+                return
+            self._tried_at = self._clock()
+            try:
+                async with asyncio.timeout(_PATIENCE), httpx.AsyncClient(follow_redirects=False) as client:
+                    self._keys = await self._fetched(client)
+            except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, ValueError) as exc:
+                logger.error("the keys of %s cannot be fetched: %s: %s", self._issuer, type(exc).__name__, exc)
+                if not self._keys:
+                    # nothing works without them, so they are asked for again soon
+                    self._tried_at -= (_BETWEEN_FETCHES - _WITHOUT_KEYS).total_seconds()
+                return
+            self._fetched_at = self._clock()
+
+    async def _fetched(self, client: httpx.AsyncClient) -> dict[str, jwt.PyJWK]:
+        found = await _document(client, f"{self._issuer.rstrip('/')}/.well-known/openid-configuration")
+        address = found.get("jwks_uri")
+        if found.get("issuer") != self._issuer:
+            raise ValueError(f"its discovery document is of {found.get('issuer')!r}: set OIDC_ISSUER to exactly that")
+        if not isinstance(address, str) or not (address.startswith("https://") or self._issuer.startswith("http://")):
+            raise ValueError("its jwks_uri is no https address")
+        self._token_origin = _origin(found.get("token_endpoint"), loopback=self._issuer.startswith("http://"))
+        keys = {}
+        entries = (await _document(client, address)).get("keys")
+        for entry in entries if isinstance(entries, list) else ():
+            if isinstance(entry, dict) and entry.get("use", "sig") == "sig" and isinstance(entry.get("kid"), str):
+                try:
+                    keys[entry["kid"]] = jwt.PyJWK(entry)
+                except (jwt.PyJWTError, TypeError, ValueError) as exc:
+                    logger.warning("key %r of %s cannot be used: %s", entry["kid"], self._issuer, exc)
+        return keys
+
+
+def _origin(address: object, *, loopback: bool) -> str | None:
+    """Return the origin of an https address (on this machine also of an http one); None for anything else."""
+    parts = urlsplit(address) if isinstance(address, str) else None
+    if parts is None or parts.scheme not in (("https", "http") if loopback else ("https",)):
+        return None
+    # it becomes a part of a header, so only what a host can have
+    return f"{parts.scheme}://{parts.netloc}" if _HOST.fullmatch(parts.netloc) else None
+
+
+def _fits(key: jwt.PyJWK, algorithm: str) -> bool:
+    """Tell whether the key is of the algorithm's type, and strong: a token must not choose how a key is used."""
+    return key.algorithm_name == algorithm and (key.key_type != "RSA" or key.key.key_size >= _MIN_RSA_BITS)
+
+
+async def _document(client: httpx.AsyncClient, address: str) -> dict[str, Any]:
+    content = b""
+    async with client.stream("GET", address) as answer:
+        if answer.status_code != httpx.codes.OK:
+            raise ValueError(f"{address} answered {answer.status_code}")
+        async for piece in answer.aiter_bytes():
+            content += piece
+            if len(content) > _MAX_BYTES:
+                raise ValueError(f"{address} answered more than {_MAX_BYTES:,} bytes")
+    document = json.loads(content)
+    if not isinstance(document, dict):
+        raise ValueError(f"{address} answered no JSON object")
+    return document

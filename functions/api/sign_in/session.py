@@ -1,0 +1,63 @@
+"""Signing in, and the way to the hub."""
+
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+
+from fastapi import APIRouter, Depends
+
+from api.dependencies import App
+from api.http.json_bodies import StrictRoute
+from api.http.problems import Problem, seconds
+from api.models import InviteBody, NegotiateView, SessionView, UserView
+from api.sign_in.identity import SignedIn, public
+from api.sign_in.invite import InviteAuthenticator
+from queued_jobs.push.signalr import PushFailed
+
+logger = logging.getLogger(__name__)
+
+
+#: Wrong links that are looked at within a minute. Whoever has a right one gets in all the same: a secret of 256 bits
+#: is not guessed, and strangers must not be able to lock others out.
+_MOST_WRONG = 5
+_MINUTE = timedelta(minutes=1)
+
+routes = APIRouter(prefix="/api", route_class=StrictRoute, tags=["session"])
+
+
+def invite_routes(authenticator: InviteAuthenticator) -> APIRouter:
+    """Return the route for holders of a link, which only a site with links has."""
+    invites = APIRouter(prefix="/api", route_class=StrictRoute, tags=["session"])
+
+    @invites.post("/session", dependencies=[Depends(public)])
+    async def session(body: InviteBody, app: App) -> SessionView:
+        """Exchange the secret of an invite link for a session."""
+        try:
+            made = await authenticator.exchange(body.invite)
+        except Problem:
+            wait = await app.quotas.note("wrong invite", _MOST_WRONG, _MINUTE)
+            if wait:
+                detail = "Too many wrong invite links were tried. Wait a minute."
+                raise Problem(429, detail, {"Retry-After": seconds(wait)}) from None
+            raise
+        who = made.principal
+        user = UserView(id=who.user_id, display=who.display, roles=tuple(sorted(who.roles)))
+        return SessionView(token=made.token, expires_at=made.expires_at, user=user)
+
+    return invites
+
+
+@routes.post("/negotiate")
+async def negotiate(caller: SignedIn, app: App) -> NegotiateView:
+    """Say where the hub is and admit the caller, as nobody but themselves."""
+    try:
+        access = await app.notifier.admit(caller.user_id, until=caller.expires_at)
+    except PushFailed as exc:
+        raise Problem(503, "The hub does not answer at the moment.", {"Retry-After": "5"}) from exc
+    if caller.sees_all:
+        try:
+            await app.notifier.add_admin(caller.user_id)
+        except PushFailed as exc:
+            logger.warning("an admin will not be nudged until the next negotiate: %s", exc)
+    return NegotiateView(url=access.url, access_token=access.access_token)

@@ -1,0 +1,89 @@
+"""Serves the web client: the files of `web/`, and the settings that they need."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+from collections.abc import Awaitable, Callable
+from functools import lru_cache
+from pathlib import Path
+
+from fastapi import APIRouter, Depends, Request, Response
+
+from api.http.problems import Problem
+from api.sign_in.identity import public
+from settings import InviteSettings, OidcSettings
+
+_TYPES = {
+    ".html": "text/html; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".svg": "image/svg+xml",
+}
+_LONGEST_PATH = 200
+_FOLDERS = ("css", "js", "vendor")
+
+
+def router(
+    root: Path, *, blob_origin: str, sign_in: InviteSettings | OidcSettings, policy: Callable[[], Awaitable[str]]
+) -> APIRouter:
+    """Return the routes; `policy` is asked for the content security policy of each page."""
+    routes = APIRouter(include_in_schema=False, dependencies=[Depends(public)])
+    root = root.resolve(strict=True)
+    config = {"api": "/api", **_how_to_sign_in(sign_in), "blobOrigins": [blob_origin]}
+
+    @routes.api_route("/config.js", methods=["GET", "HEAD"])
+    async def settings() -> Response:
+        text = f"export const config = Object.freeze({json.dumps(config)});\n"
+        return Response(text, media_type="text/javascript", headers={"Cache-Control": "no-cache"})
+
+    async def file(request: Request) -> Response:  # the files are small, and threads may be taken
+        found = _inside(root, request.url.path.removeprefix("/") or "index.html")
+        zipped = "gzip" in request.headers.get("accept-encoding", "")
+        content = _content(found, found.stat().st_mtime_ns, zipped)
+        headers = {"Cache-Control": "no-cache", "Vary": "Accept-Encoding"}
+        told = hashlib.sha256(content)
+        if found.suffix == ".html":
+            headers["Content-Security-Policy"] = await policy()
+            # a browser keeps the policy of a page that has not changed
+            told.update(headers["Content-Security-Policy"].encode())
+        headers["ETag"] = f'"{told.hexdigest()[:32]}"'
+        if request.headers.get("if-none-match") == headers["ETag"]:
+            return Response(status_code=304, headers=headers)
+        if zipped:
+            headers["Content-Encoding"] = "gzip"
+        return Response(content, media_type=_TYPES[found.suffix], headers=headers)
+
+    # not one route for every path: it would answer where the API has the path but not the method
+    for path in ("/", "/{file}", *(f"/{folder}/{{file:path}}" for folder in _FOLDERS)):
+        routes.add_api_route(path, file, methods=["GET", "HEAD"])
+    return routes
+
+
+def _how_to_sign_in(sign_in: InviteSettings | OidcSettings) -> dict[str, object]:
+    if isinstance(sign_in, InviteSettings):
+        return {"signIn": "invite"}
+    oidc = {
+        "issuer": sign_in.issuer,
+        "clientId": sign_in.client_id,
+        "scope": sign_in.scope,
+        "parameters": {sign_in.audience_parameter: sign_in.audience} if sign_in.audience_parameter else {},
+    }
+    return {"signIn": "oidc", "oidc": oidc}
+
+
+@lru_cache(maxsize=200)
+def _content(path: Path, changed_at: int, zipped: bool) -> bytes:
+    """Return what is sent of a file; `changed_at` tells an edited one from the one that was kept."""
+    content = path.read_bytes()
+    return gzip.compress(content, mtime=0) if zipped else content
+
+
+def _inside(root: Path, path: str) -> Path:
+    """Return the file of this path below `root`, whatever tricks the path has; 404 for everything else."""
+    if "\0" not in path and "\\" not in path and len(path) <= _LONGEST_PATH:
+        found = (root / path).resolve()
+        if found.is_relative_to(root) and found.suffix in _TYPES and found.is_file():
+            return found
+    raise Problem(404, "There is nothing here.")

@@ -1,0 +1,210 @@
+"""The deployment package: one zip with the function app and all that it imports, the same bytes for the same input."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import shutil
+import ssl
+import subprocess
+import sys
+import tempfile
+import time
+import zipfile
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+#: What the function app runs on. The app's runtime, the packages and their shared objects all follow from these two.
+PYTHON_VERSION: Final = "3.13"
+PLATFORM: Final = "x86_64-manylinux_2_28"
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+DEFAULT_OUTPUT: Final = ROOT / ".local" / "package" / "app.zip"
+#: Where the worker looks for packages, below the folder of host.json.
+SITE_PACKAGES: Final = ".python_packages/lib/site-packages"
+#: Where the app finds the name of its own code.
+VERSION_FILE: Final = "code_version.txt"
+
+_LOCK = ROOT / "locks" / "functions.txt"
+_NOT_FOR_AZURE = ("__pycache__", "local.settings*.json", "*.py[co]", ".*", "*.pem", "*.key", "*.pfx", "*.p12", "*.md")
+_SERVED = (".html", ".js", ".css", ".svg", ".txt")
+#: How a package came to be here: it differs from one machine to another, and nothing reads it at run time.
+_INSTALLERS_NOTES = ("RECORD", "INSTALLER", "REQUESTED", "direct_url.json", "uv_*.json")
+_TIMESTAMP = (1980, 1, 1, 0, 0, 0)  # the first that a zip can hold
+_MODE = 0o100644
+
+
+class PackageError(Exception):
+    """The package cannot be built; the message has the reason and the remedy."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bundle:
+    """A finished package. `sha256` is of the zip as a file, `version` of what it was made of; both in hexadecimal.
+
+    The zip holds its version, so that an app can tell which code it runs. It cannot hold its own digest.
+    """
+
+    path: Path
+    sha256: str
+    version: str
+
+
+def build(output: Path, *, python_version: str = PYTHON_VERSION) -> Bundle:
+    """Write the package to `output`, or leave the one that is there where nothing has changed since.
+
+    The same sources and the same lock give the same bytes, wherever and whenever they are built; only another zlib may
+    compress them otherwise, which costs one needless deployment. Packages come from the package registry, or from uv's
+    cache. What was interrupted leaves no half package. Raises `PackageError`.
+    """
+    if output.suffix != ".zip":
+        raise PackageError(f"{output} is no name of a package: give one that ends in .zip.")
+    try:
+        return _build(output, python_version)
+    except OSError as error:
+        raise PackageError(
+            f"{error.filename or output}: {error.strerror}: restore what is missing of the checkout, "
+            "or have the package written to another place."
+        ) from error
+
+
+def _build(output: Path, python_version: str) -> Bundle:
+    own = {name: path.read_bytes() for name, path in _own_files()}  # once, since somebody may be editing them
+    inputs = _digest_of_inputs(own, python_version)
+    stamp = output.with_suffix(".json")
+    finished = _finished(output, stamp, inputs)
+    if finished is not None:
+        return finished
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="package-", dir=output.parent) as name:
+        packages = Path(name) / "site-packages"
+        _install(packages, python_version)
+        part = Path(name) / output.name
+        _write_zip(part, own | {VERSION_FILE: inputs.encode()}, dict(_installed_files(packages)))
+        sha256 = hashlib.sha256(part.read_bytes()).hexdigest()
+        part.replace(output)
+    stamp.write_text(json.dumps({"inputs": inputs, "sha256": sha256}) + "\n")
+    return Bundle(path=output, sha256=sha256, version=inputs)
+
+
+def _own_files() -> Iterator[tuple[str, Path]]:
+    """Yield the sources by their names in the zip: `functions/` is its root."""
+    for path in _files(ROOT / "functions"):
+        yield path.relative_to(ROOT / "functions").as_posix(), path
+    for path in _files(ROOT / "queued_jobs"):
+        yield path.relative_to(ROOT).as_posix(), path
+    for path in _files(ROOT / "web"):
+        if path.suffix in _SERVED:
+            yield path.relative_to(ROOT).as_posix(), path
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    for path in folder.iterdir():
+        if any(path.match(pattern) for pattern in _NOT_FOR_AZURE) or path.name == "node_modules":
+            continue
+        if path.is_dir():
+            yield from _files(path)
+        else:
+            yield path
+
+
+def _installed_files(packages: Path) -> Iterator[tuple[str, Path]]:
+    for path in packages.rglob("*"):
+        relative = path.relative_to(packages)
+        if path.is_dir() or relative.parts[0] in ("bin", ".lock") or "__pycache__" in relative.parts:
+            continue  # programs there start with the path of this machine's Python
+        if relative.parts[0].endswith(".dist-info") and any(path.match(pattern) for pattern in _INSTALLERS_NOTES):
+            continue
+        yield f"{SITE_PACKAGES}/{relative.as_posix()}", path
+
+
+def _digest_of_inputs(own: dict[str, bytes], python_version: str) -> str:
+    digest = hashlib.sha256(f"{python_version} {PLATFORM} {zlib.ZLIB_RUNTIME_VERSION}".encode())
+    inputs = {**own, "the lock": _LOCK.read_bytes(), "this program": Path(__file__).read_bytes()}
+    for name, content in sorted(inputs.items()):
+        digest.update(f"\0{name}\0{len(content)}\0".encode() + content)
+    return digest.hexdigest()
+
+
+def _finished(output: Path, stamp: Path, inputs: str) -> Bundle | None:
+    """Return what is there already, unless it was made from other inputs or is damaged."""
+    try:
+        made = json.loads(stamp.read_text())
+        sha256 = hashlib.sha256(output.read_bytes()).hexdigest()
+    except (OSError, ValueError):
+        return None
+    is_it = made == {"inputs": inputs, "sha256": sha256}
+    return Bundle(path=output, sha256=sha256, version=inputs) if is_it else None
+
+
+def _install(packages: Path, python_version: str) -> None:
+    """Install the locked packages for the target: uv evaluates their conditions for it, and not for this machine."""
+    target = ["--python-version", python_version, "--python-platform", PLATFORM, "--only-binary", ":all:"]
+    command = [_uv(), "pip", "install", "--python", sys.executable, "--target", str(packages), *target]
+    environment = {**_system_certificates(), **os.environ, "UV_PYTHON_DOWNLOADS": "never"}
+    finished = subprocess.run(
+        [*command, "--no-deps", "--require-hashes", "-r", str(_LOCK)],
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if finished.returncode != 0:
+        raise PackageError(
+            f"The packages of locks/{_LOCK.name} cannot be had for Python {python_version} on {PLATFORM}. "
+            f"uv said:\n{finished.stderr.strip()}\n"
+            "See that the package registry can be reached, or renew the lock with scripts/lock."
+        )
+
+
+def _system_certificates() -> dict[str, str]:
+    """Let uv trust whom this machine trusts, where it has a list of these; an index may stand behind a proxy."""
+    places = ssl.get_default_verify_paths()
+    listed = any(os.path.exists(place or "") for place in (places.cafile, places.capath))
+    return {"UV_SYSTEM_CERTS": "true"} if listed else {}
+
+
+def _uv() -> str:
+    found = shutil.which("uv", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}")
+    if found is None:
+        raise PackageError("The package is built with uv, which is not here: run pip install uv, then repeat.")
+    return found
+
+
+def _write_zip(target: Path, own: dict[str, bytes], packages: dict[str, Path]) -> None:
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as archive:
+        for name in sorted([*own, *packages]):
+            entry = zipfile.ZipInfo(name, _TIMESTAMP)
+            entry.create_system = 3  # Unix, whatever this is, so that the mode counts
+            entry.external_attr = _MODE << 16
+            archive.writestr(entry, own[name] if name in own else packages[name].read_bytes(), zipfile.ZIP_DEFLATED)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Build the package and say what it is; exit code 1 with the reason where that cannot be done."""
+    parser = argparse.ArgumentParser(prog="scripts/package", description=__doc__)
+    parser.add_argument("output", nargs="?", type=Path, default=DEFAULT_OUTPUT, help="where to (default: %(default)s)")
+    options = parser.parse_args(arguments)
+    started = time.monotonic()
+    try:
+        bundle = build(options.output.resolve())
+    except PackageError as error:
+        print(f"package  | {error}", file=sys.stderr)
+        return 1
+    with zipfile.ZipFile(bundle.path) as archive:
+        files = len(archive.namelist())
+    size = bundle.path.stat().st_size / 1e6
+    print(f"package  | {bundle.path}: {size:.1f} MB, {files} files, for Python {PYTHON_VERSION} on {PLATFORM}")
+    print(f"package  | version {bundle.version}, as the app's /api/health tells it")
+    print(f"package  | sha256 {bundle.sha256}, after {time.monotonic() - started:.1f} s")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

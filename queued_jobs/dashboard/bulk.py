@@ -1,0 +1,146 @@
+"""One action on every job that matches a query."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import psycopg
+
+from queued_jobs.announcements import announce
+from queued_jobs.dashboard.search import Cursor, JobQuery, find_jobs
+from queued_jobs.database import Database, Row
+from queued_jobs.dispatch import Dispatcher
+from queued_jobs.message import Due, JobMessage
+from queued_jobs.model import JobKey, JobStatus, QueuedJob
+from queued_jobs.notifier import Notifier
+from queued_jobs.queues import Queues
+from queued_jobs.repository import Repository
+from queued_jobs.succession import wake_successors
+
+_BATCH = 100
+_MOST_REFUSALS = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """A job that matched when it was looked for, and whose state did not allow the action when it came to it."""
+
+    id: JobKey
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BulkReport:
+    """What became of the jobs that matched.
+
+    Attributes
+    ----------
+    changed
+        How many were retried, or cancelled or asked to stop.
+    refused
+        How many were left alone, by the reason.
+    refusals
+        Up to 100 of these.
+    as_of, next
+        Where `next` is not None the limit was reached: call again with both, `next` as `before`, for the rest.
+    """
+
+    changed: int
+    refused: Mapping[str, int]
+    refusals: tuple[Refusal, ...]
+    as_of: datetime
+    next: Cursor | None
+
+
+class BulkActions:
+    """Goes through the jobs that match in batches, newest first. Each batch is a transaction, and each job has a guard.
+
+    What goes wrong in between leaves whole batches, and doing it again with the same `as_of` does the rest. Messages
+    that could not be sent are sent by the sweeper.
+    """
+
+    def __init__(self, database: Database, repository: Repository, queues: Queues, notifier: Notifier) -> None:
+        self._database = database
+        self._repository = repository
+        self._queues = queues
+        self._notifier = notifier
+
+    async def retry(self, query: JobQuery, *, as_of: datetime | None, before: Cursor | None, limit: int) -> BulkReport:
+        return await self._act("requeue_all", query.retryable(), as_of, before, limit)
+
+    async def cancel(self, query: JobQuery, *, as_of: datetime | None, before: Cursor | None, limit: int) -> BulkReport:
+        return await self._act("cancel_all", query.cancellable(), as_of, before, limit)
+
+    async def _act(
+        self, name: str, query: JobQuery, as_of: datetime | None, before: Cursor | None, limit: int
+    ) -> BulkReport:
+        if as_of is None:
+            as_of = (await self._database.rows("now", {}))[0]["now"]
+        query = query.created_until(as_of)
+        changed, left, place = 0, limit, before
+        refusals: list[Refusal] = []
+        dispatcher = Dispatcher(self._repository, self._queues)
+        while left > 0:
+            page = await find_jobs(self._database, query, before=place, limit=min(_BATCH, left))
+            jobs, refused = await self._change(name, [job.id for job in page.jobs], as_of)
+            await dispatcher.send(_owed(jobs))
+            if jobs:
+                await announce(self._notifier, *jobs)
+                ended = [job for job in jobs if job.status.is_final]
+                await wake_successors(*ended, dispatcher=dispatcher, notifier=self._notifier)
+            changed += len(jobs)
+            refusals += refused
+            left -= len(page.jobs)
+            place = page.next
+            if place is None:
+                break
+        return BulkReport(
+            changed=changed,
+            refused=Counter(refusal.reason for refusal in refusals),
+            refusals=tuple(refusals[:_MOST_REFUSALS]),
+            as_of=as_of,
+            next=place,
+        )
+
+    async def _change(self, name: str, ids: Sequence[JobKey], as_of: datetime) -> tuple[list[QueuedJob], list[Refusal]]:
+        """Change those of these jobs whose state allows it, in one transaction where that is possible."""
+        if not ids:
+            return [], []
+        try:
+            rows = await self._database.rows(name, {"ids": list(ids), "as_of": as_of})
+        except psycopg.errors.UniqueViolation:
+            if len(ids) == 1:
+                return [], [Refusal(id=ids[0], reason="Another job with the same unique key is under way.")]
+            # one of them cannot, and takes the others of its transaction along: search it by halves
+            middle = len(ids) // 2
+            jobs, refused = await self._change(name, ids[:middle], as_of)
+            more_jobs, more_refused = await self._change(name, ids[middle:], as_of)
+            return jobs + more_jobs, refused + more_refused
+        changed = {row["id"]: QueuedJob.from_row(row) for row in rows}
+        return list(changed.values()), await self._reasons([key for key in ids if key not in changed])
+
+    async def _reasons(self, ids: Sequence[JobKey]) -> list[Refusal]:
+        if not ids:
+            return []
+        rows = {row["id"]: row for row in await self._database.rows("standing", {"ids": list(ids)})}
+        return [Refusal(id=key, reason=_reason(rows.get(key))) for key in ids]
+
+
+def _owed(jobs: Sequence[QueuedJob]) -> list[Due]:
+    """Return the messages of those of the jobs that wait now."""
+    return [
+        Due(message=JobMessage.of(job), queue=job.queue, delay=timedelta())
+        for job in jobs
+        if job.status is JobStatus.PENDING and not job.is_held
+    ]
+
+
+def _reason(row: Row | None) -> str:
+    if row is None:
+        return "The job is gone."
+    if row["cancel_requested"] and row["status"] == JobStatus.RUNNING:
+        return "The job was asked to stop before."
+    return f"The job is {row['status']} meanwhile."

@@ -1,0 +1,222 @@
+"""How many jobs come and end, and how long they wait and run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from queued_jobs.dashboard.histogram import Percentiles
+from queued_jobs.database import Database, Row
+from queued_jobs.errors import InvalidRequest
+
+#: The durations of fewer attempts, within two days, are read one by one; those of more, from histograms.
+MEASURED = 5_000
+
+_MOST_BUCKETS = 500
+_MINUTE, _HOUR, _DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
+#: As tally_fold.sql keeps them.
+_MINUTES_KEPT, _HOURS_KEPT, _DAYS_KEPT = timedelta(days=2), timedelta(days=7), timedelta(days=400)
+_ORIGIN = datetime(2001, 1, 1, tzinfo=UTC)  # a Monday
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counts:
+    """What happened within a span of time.
+
+    Attributes
+    ----------
+    failed
+        Jobs that ended as failed or aborted. One that somebody queued again may fail again.
+    retried
+        Attempts that ended badly and had another one after them.
+    """
+
+    created: int = 0
+    succeeded: int = 0
+    failed: int = 0
+    retried: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bucket:
+    """What happened to one kind from `at` on, for the length of a bucket. Where nothing happened there is none."""
+
+    at: datetime
+    kind: str
+    counts: Counts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Durations:
+    """Of the attempts that ended within a span of time; None where nothing can be said.
+
+    Attributes
+    ----------
+    wait
+        From the moment an attempt was due to its start.
+    run
+        From its start to its end, unless its worker was lost or shut down.
+    """
+
+    wait: Percentiles | None = None
+    run: Percentiles | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backlog:
+    """Jobs that have not ended, now.
+
+    Attributes
+    ----------
+    waiting
+        Due, and not taken by a worker yet.
+    waiting_since
+        When the one that waits longest was due.
+    delayed
+        For later: started with a delay, or between two attempts.
+    """
+
+    waiting: int = 0
+    waiting_since: datetime | None = None
+    delayed: int = 0
+    running: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KindStats:
+    """One kind, or all of them, over the whole window, and the backlog now."""
+
+    counts: Counts
+    durations: Durations
+    backlog: Backlog
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stats:
+    """Statistics from `since`, where a bucket starts, to `until`, which is now. Buckets are aligned in UTC.
+
+    Attributes
+    ----------
+    kinds
+        Every kind of which there is something to say.
+    exact
+        Whether the durations were read one by one. See `Percentiles.from_steps` for what they are otherwise.
+    durations
+        By the start of a bucket. These buckets last `durations_bucket`: an hour, where shorter ones are not told apart.
+    """
+
+    since: datetime
+    until: datetime
+    bucket: timedelta
+    total: KindStats
+    kinds: Mapping[str, KindStats]
+    buckets: tuple[Bucket, ...]
+    durations: Mapping[datetime, Durations]
+    durations_bucket: timedelta
+    exact: bool
+
+
+async def read_stats(database: Database, window: timedelta, bucket: timedelta) -> Stats:
+    """Read the statistics. Raises `InvalidRequest` for buckets that are not kept for so long a window."""
+    _check(window, bucket)
+    active = await database.planned_rows("stats_now", {"window": min(window, _MINUTES_KEPT), "most": MEASURED})
+    now: datetime = active[0]["now"]
+    exact = window <= _MINUTES_KEPT and active[0]["attempts"] < MEASURED
+    durations_bucket = bucket if exact else max(bucket, _HOUR)
+    since = _floor(now - window, bucket)
+    counted = await database.planned_rows(
+        "stats_counts",
+        {
+            "since": since,
+            "new_since": max(since, active[0]["created_until"]),
+            "grains": ["minute"] if bucket < _HOUR else ["hour", "day"],
+            "bucket": bucket,
+            "origin": _ORIGIN,
+        },
+    )
+    measured = await database.planned_rows(
+        "stats_durations" if exact else "stats_steps",
+        {"since": _floor(since, durations_bucket), "bucket": durations_bucket, "origin": _ORIGIN},
+    )
+    total, kinds = _by_kind(counted, measured, active)
+    return Stats(
+        since=since,
+        until=now,
+        bucket=bucket,
+        total=total,
+        kinds=kinds,
+        buckets=tuple(
+            Bucket(at=row["at"], kind=row["kind"], counts=_counts(row)) for row in counted if row["at"] is not None
+        ),
+        durations={row["at"]: _durations(row) for row in measured if row["at"] is not None},
+        durations_bucket=durations_bucket,
+        exact=exact,
+    )
+
+
+def _check(window: timedelta, bucket: timedelta) -> None:
+    if bucket < _MINUTE or not bucket <= window <= bucket * _MOST_BUCKETS:
+        raise InvalidRequest(f"Take 1 to {_MOST_BUCKETS} buckets of a minute or more for {window}, not of {bucket}.")
+    if bucket < _HOUR:
+        unit, kept = _MINUTE, _MINUTES_KEPT
+    elif bucket < _DAY:
+        unit, kept = _HOUR, _HOURS_KEPT
+    else:
+        unit, kept = _DAY, _DAYS_KEPT
+    if bucket % unit or (bucket < _DAY and _DAY % bucket):
+        raise InvalidRequest(f"Buckets of {bucket} do not fill a day: take whole minutes, hours or days that do.")
+    if window > kept:
+        raise InvalidRequest(f"Buckets of {bucket} are kept for {kept}, not for {window}: take longer ones.")
+
+
+def _floor(moment: datetime, bucket: timedelta) -> datetime:
+    return _ORIGIN + (moment - _ORIGIN) // bucket * bucket
+
+
+def _by_kind(
+    counted: Sequence[Row], measured: Sequence[Row], active: Sequence[Row]
+) -> tuple[KindStats, dict[str, KindStats]]:
+    """Put together what is known of all jobs, and of each kind."""
+    # the rows without a kind are those of all jobs
+    counts: dict[str | None, Counts] = {row["kind"]: _counts(row) for row in counted if row["at"] is None}
+    durations: dict[str | None, Durations] = {row["kind"]: _durations(row) for row in measured if row["at"] is None}
+    backlogs = {row["kind"]: _backlog(row) for row in active if row["kind"] is not None}
+    waiting_since = [one.waiting_since for one in backlogs.values() if one.waiting_since is not None]
+    total = KindStats(
+        counts=counts.pop(None),
+        durations=durations.pop(None, Durations()),
+        backlog=Backlog(
+            waiting=sum(one.waiting for one in backlogs.values()),
+            waiting_since=min(waiting_since, default=None),
+            delayed=sum(one.delayed for one in backlogs.values()),
+            running=sum(one.running for one in backlogs.values()),
+        ),
+    )
+    return total, {
+        kind: KindStats(
+            counts=counts.get(kind, Counts()),
+            durations=durations.get(kind, Durations()),
+            backlog=backlogs.get(kind, Backlog()),
+        )
+        for kind in sorted({kind for kind in (*counts, *durations, *backlogs) if kind is not None})
+    }
+
+
+def _counts(row: Row) -> Counts:
+    return Counts(created=row["created"], succeeded=row["succeeded"], failed=row["failed"], retried=row["retried"])
+
+
+def _durations(row: Row) -> Durations:
+    if "steps" in row:
+        return Durations(
+            wait=Percentiles.from_steps(row["steps"], row["waits"]),
+            run=Percentiles.from_steps(row["steps"], row["runs"]),
+        )
+    return Durations(wait=Percentiles.from_seconds(row["wait"]), run=Percentiles.from_seconds(row["run"]))
+
+
+def _backlog(row: Row) -> Backlog:
+    return Backlog(
+        waiting=row["waiting"], waiting_since=row["waiting_since"], delayed=row["delayed"], running=row["running"]
+    )

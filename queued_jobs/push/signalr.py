@@ -1,0 +1,218 @@
+"""Talks to Azure SignalR Service: sends pushes and admits clients, by an access key or by identity."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Self
+from urllib.parse import quote
+
+import aiohttp
+import httpx
+import jwt
+from httpx_aiohttp import AiohttpTransport
+
+from queued_jobs import telemetry
+from queued_jobs._per_loop import PerLoop, tls_context
+from queued_jobs.announcements import close_outbox
+from queued_jobs.errors import JobsError
+from queued_jobs.identity import SIGNALR_SCOPE, Keyless, NoToken
+from queued_jobs.model import Changed, QueuedJob
+from queued_jobs.push.nudges import Nudges
+from queued_jobs.push.view import JobView
+from queued_jobs.registry import JobRegistry
+from queued_jobs.urls import is_origin, is_port
+
+API_VERSION = "2022-11-01"  # the first that makes tokens for clients
+#: Admins of the application: they are nudged when any job changes.
+ADMINS = "admins"
+
+_PUSH_TIMEOUT = 2.0
+_MOST_FAILURES = 3
+_TOKEN_LIFE = timedelta(minutes=5)
+#: A browser connects anew at the latest after this time.
+_CLIENT_TOKEN_LIFE = timedelta(hours=1)
+#: Views in one push, so that it stays far below the service's limit of 1 MB.
+_VIEWS_A_PUSH = 50
+_IDS_A_PUSH = 5_000
+
+
+class PushFailed(JobsError):
+    """The hub did not take a push."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectionString:
+    """Where the service is and the key that signs for it."""
+
+    endpoint: str
+    access_key: str
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read `Endpoint=...;AccessKey=...;Port=...;`. Raises `ValueError` that never holds the key."""
+        parts = dict(part.split("=", 1) for part in text.split(";") if "=" in part)
+        values = {name.strip().lower(): value.strip() for name, value in parts.items()}
+        for name in ("Endpoint", "AccessKey"):
+            if not values.get(name.lower()):
+                raise ValueError(f"The SignalR connection string has no {name}: copy it from the service's Keys page.")
+        endpoint = values["endpoint"].rstrip("/")
+        if not is_origin(endpoint):
+            raise ValueError("The Endpoint of the SignalR connection string is not an http(s) address.")
+        if "port" in values:
+            if not is_port(values["port"]):
+                raise ValueError("The Port of the SignalR connection string is not a number.")
+            endpoint = f"{endpoint}:{values['port']}"
+        return cls(endpoint=endpoint, access_key=values["accesskey"])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientAccess:
+    """What the page's SignalR client needs to connect."""
+
+    url: str
+    access_token: str
+
+
+class SignalRNotifier:
+    """`Notifier` over the service's REST API, with the access key or as an identity. Nothing is sent at construction.
+
+    Owners get the public view of each change. Admins get a hint with the ids, at most once a second: `nudge`.
+    Raises `PushFailed` when the service refuses, is away, or takes longer than two seconds.
+    """
+
+    def __init__(self, connection: ConnectionString | Keyless, registry: JobRegistry, *, hub: str = "jobs") -> None:
+        self._connection = connection
+        self._registry = registry
+        self._hub = hub.lower()
+        self._clients = PerLoop(_make_client, close=httpx.AsyncClient.aclose)
+        self._nudges = PerLoop(lambda: Nudges(self._nudge), close=Nudges.close)
+
+    @property
+    def endpoint(self) -> str:
+        return self._connection.endpoint
+
+    async def job_changed(self, *jobs: QueuedJob) -> None:
+        """Push `job` with the public views to the owners: one push for each owner.
+
+        Ends when the hub has failed three owners in a row, since each may take two seconds.
+        """
+        self._nudges.get().add(str(job.id) for job in jobs)
+        failed: PushFailed | None = None
+        in_a_row = 0
+        for user_id in dict.fromkeys(job.user_id for job in jobs):
+            if in_a_row == _MOST_FAILURES:
+                break
+            views = [JobView.of(job, self._registry).to_json() for job in jobs if job.user_id == user_id]
+            try:
+                for start in range(0, len(views), _VIEWS_A_PUSH):
+                    await self._send(_user(user_id), "job", views[start : start + _VIEWS_A_PUSH])
+                in_a_row = 0
+            except PushFailed as exc:
+                failed = exc  # the other owners' pushes may well get through
+                in_a_row += 1
+        if failed is not None:
+            raise failed
+
+    async def jobs_removed(self, user_id: str, changes: Sequence[Changed]) -> None:
+        """Push `removed` with the ids and versions to the owner."""
+        self._nudges.get().add(str(one.id) for one in changes)
+        removed = [{"id": str(one.id), "version": one.version} for one in changes]
+        for start in range(0, len(removed), _IDS_A_PUSH):
+            await self._send(_user(user_id), "removed", [removed[start : start + _IDS_A_PUSH]])
+
+    async def admit(self, user_id: str, *, until: float) -> ClientAccess:
+        """Return the address and token with which this user's browser connects; `until` is in Unix seconds.
+
+        With an access key the service closes the connection when the token expires. A token that it makes itself, for
+        an identity, admits until then, and the connection may go on.
+        """
+        url = f"{self._connection.endpoint}/client/?hub={self._hub}"
+        expires = int(min(until, time.time() + _CLIENT_TOKEN_LIFE.total_seconds()))
+        if isinstance(self._connection, Keyless):
+            return ClientAccess(url=url, access_token=await self._generated_token(user_id, expires))
+        closing = {"asrs.s.coae": "true", "asrs.s.aeo": str(expires)}
+        token = _signed(self._connection, url, expires, nameid=user_id, **closing)
+        return ClientAccess(url=url, access_token=token)
+
+    async def add_admin(self, user_id: str) -> None:
+        """Let this user's connections hear the nudges for admins."""
+        await self._call("PUT", f"/api/hubs/{self._hub}/{_user(user_id)}/groups/{ADMINS}")
+
+    async def ping(self) -> None:
+        """Raise `PushFailed` unless the service answers."""
+        await self._call("HEAD", "/api/health")
+
+    async def close(self) -> None:
+        """Push what waits, for a few seconds at most, and close this event loop's connections."""
+        await close_outbox(self)
+        await self._nudges.close()
+        await self._clients.close()
+
+    async def _nudge(self, ids: list[str]) -> None:
+        await self._send(f"groups/{ADMINS}", "nudge", [{"ids": ids}])
+
+    async def _send(self, receiver: str, target: str, arguments: list[Any]) -> None:
+        body = {"target": target, "arguments": arguments}
+        with telemetry.pushing(target):
+            await self._call("POST", f"/api/hubs/{self._hub}/{receiver}/:send", body)
+
+    async def _generated_token(self, user_id: str, expires: int) -> str:
+        """Let the service make a token: the keys that sign it never leave it."""
+        minutes = max(1, int(expires - time.time()) // 60)
+        answer = await self._call(
+            "POST", f"/api/hubs/{self._hub}/:generateToken", userId=user_id, minutesToExpire=str(minutes)
+        )
+        try:
+            token: str = answer.json()["token"]
+        except (ValueError, KeyError, TypeError) as exc:
+            raise PushFailed(f"The hub answered with something else than a token: {_reason(exc)}") from exc
+        return token
+
+    async def _call(self, method: str, path: str, body: dict[str, Any] | None = None, **query: str) -> httpx.Response:
+        url = f"{self._connection.endpoint}{path}"
+        headers = {"Authorization": f"Bearer {await self._bearer(url)}"}
+        try:
+            # the client's own timeout is for each read: an answer that trickles in would never end
+            async with asyncio.timeout(_PUSH_TIMEOUT):
+                response = await self._clients.get().request(
+                    method, url, params={"api-version": API_VERSION, **query}, json=body, headers=headers
+                )
+        except (httpx.HTTPError, aiohttp.ClientError, OSError, TimeoutError, ValueError) as exc:
+            # the transport passes on what aiohttp raises for answers that are no HTTP
+            raise PushFailed(f"The hub did not answer: {_reason(exc)}") from exc
+        if not response.is_success:
+            raise PushFailed(f"The hub answered {response.status_code}.")
+        return response
+
+    async def _bearer(self, url: str) -> str:
+        if not isinstance(self._connection, Keyless):
+            return _signed(self._connection, url, int(time.time() + _TOKEN_LIFE.total_seconds()))
+        try:
+            return await self._connection.identity.token(SIGNALR_SCOPE)
+        except NoToken as exc:
+            raise PushFailed(str(exc)) from exc
+
+
+def _reason(exc: Exception) -> str:
+    """Return what went wrong in a line; the rest may be whatever the other side has sent."""
+    first, *_ = str(exc).splitlines() or [""]
+    return f"{type(exc).__name__}: {first}" if first else type(exc).__name__
+
+
+def _signed(connection: ConnectionString, audience: str, expires: int, **claims: str) -> str:
+    now = int(time.time())
+    payload = {"aud": audience, "iat": now, "nbf": now - 5, "exp": expires, **claims}
+    return jwt.encode(payload, connection.access_key, algorithm="HS256")
+
+
+def _user(user_id: str) -> str:
+    return f"users/{quote(user_id, safe='')}"
+
+
+def _make_client() -> httpx.AsyncClient:
+    # httpx's own transport scans its pool on every request, which costs most of a push
+    return httpx.AsyncClient(transport=AiohttpTransport(verify=tls_context()), timeout=_PUSH_TIMEOUT)

@@ -1,0 +1,106 @@
+"""Posts every change of a job to another system, signed."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import hmac
+import json
+import time
+from datetime import timedelta
+
+import httpx
+
+from queued_jobs._per_loop import PerLoop, tls_context
+from queued_jobs.announcements import flush_pushes
+from queued_jobs.errors import JobsError
+from queued_jobs.model import QueuedJob
+from queued_jobs.push.view import JobView
+from queued_jobs.registry import JobRegistry
+
+_TIMEOUT = 5.0
+
+
+class WebhookFailed(JobsError):
+    """The other system did not take a change, after all tries."""
+
+
+class Webhook:
+    """Another channel for `JobRunner.on_status_updated`.
+
+    The body is the job's public view. It is signed as Standard Webhooks (standardwebhooks.com) describes: the header
+    `webhook-signature` is `v1,` and the base64 HMAC-SHA256 of `id.timestamp.body`, where `webhook-id` is the same for
+    each try of one change (`<job id>.<version>`) and `webhook-timestamp` is in Unix seconds. So receivers can check
+    where a change comes from, refuse old ones and drop doubled ones. They compare versions, as any reader does.
+
+    Parameters
+    ----------
+    url
+        From your settings, never from a request: whoever chooses it makes this server call it.
+    secret
+        At least 32 bytes, shared with the receiver. Raises `ValueError` for a shorter one.
+    tries, wait
+        How often a change is posted, and how long after the first failed try; the wait doubles.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        secret: bytes,
+        registry: JobRegistry,
+        *,
+        tries: int = 3,
+        wait: timedelta = timedelta(seconds=1),
+    ) -> None:
+        if len(secret) < 32:
+            raise ValueError(f"The webhook's secret has {len(secret)} bytes: use 32 or more.")
+        self._url = url
+        self._secret = secret
+        self._registry = registry
+        self._tries = tries
+        self._wait = wait.total_seconds()
+        self._clients = PerLoop(_make_client, close=httpx.AsyncClient.aclose)
+
+    async def post(self, job: QueuedJob) -> None:
+        """Post a change. Raises `WebhookFailed` when the last try failed too, at once for an answer below 500."""
+        body = json.dumps(JobView.of(job, self._registry).to_json()).encode()
+        message_id = f"{job.id}.{job.version}"
+        reason = ""
+        for number in range(self._tries):
+            if number:
+                await asyncio.sleep(self._wait * 2 ** (number - 1))
+            try:
+                headers = self._headers(message_id, body)
+                # the client's own timeout is for each read: an answer that trickles in would never end
+                async with asyncio.timeout(_TIMEOUT):
+                    answer = await self._clients.get().post(self._url, content=body, headers=headers)
+            except (httpx.HTTPError, OSError, TimeoutError, ValueError) as exc:
+                reason = type(exc).__name__
+                continue
+            if answer.is_success:
+                return
+            reason = f"status {answer.status_code}"
+            if not answer.is_server_error and answer.status_code != httpx.codes.TOO_MANY_REQUESTS:
+                break
+        raise WebhookFailed(f"The webhook did not take version {job.version} of job {job.id}: {reason}.")
+
+    async def close(self) -> None:
+        """Post what waits, for a few seconds at most, and close this event loop's connections."""
+        await flush_pushes()
+        await self._clients.close()
+
+    def _headers(self, message_id: str, body: bytes) -> dict[str, str]:
+        timestamp = str(int(time.time()))
+        signed = b".".join([message_id.encode(), timestamp.encode(), body])
+        signature = base64.b64encode(hmac.new(self._secret, signed, hashlib.sha256).digest()).decode()
+        return {
+            "content-type": "application/json",
+            "webhook-id": message_id,
+            "webhook-timestamp": timestamp,
+            "webhook-signature": f"v1,{signature}",
+        }
+
+
+def _make_client() -> httpx.AsyncClient:
+    return httpx.AsyncClient(verify=tls_context(), timeout=_TIMEOUT)

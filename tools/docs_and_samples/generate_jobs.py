@@ -1,0 +1,120 @@
+"""Fills a database with many realistic jobs, for people to look at and for tests of speed.
+
+Run `python -m tools.docs_and_samples.generate_jobs postgresql://...` for a million jobs of the last 30 days. It brings
+the schema up to date, adds jobs and their attempts by COPY, and counts them as the sweeper would. Take a database of
+its own: a running system would soon look for workers of these kinds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+import time
+from datetime import UTC, datetime
+from itertools import islice
+from typing import Any
+
+import psycopg
+from psycopg import AsyncConnection, sql
+
+from queued_jobs import Database, PostgresRepository, migrate
+from queued_jobs.urls import is_conninfo
+from tools.docs_and_samples.sample_jobs import ATTEMPT_COLUMNS, JOB_COLUMNS, JobGenerator
+
+CHUNK = 20_000
+_MOST_DAYS = 3_650
+
+_INDEXES = """
+select indexname, indexdef from pg_indexes
+where schemaname = 'queued_jobs' and tablename in ('job', 'attempt') and indexname !~ '_pkey$'
+"""
+
+
+async def add_jobs(url: str, count: int, *, days: float, seed: int = 1) -> None:
+    """Add jobs to a migrated database, all or none; its sweeper will count them. Locks everybody else out meanwhile."""
+    jobs = iter(JobGenerator(count, until=datetime.now(UTC), days=days, seed=seed))
+    async with await AsyncConnection.connect(url, autocommit=True) as conn:
+        async with conn.transaction():
+            indexes = await (await conn.execute(_INDEXES)).fetchall()
+            for name, _ in indexes:  # to make them in the end takes a third of the time
+                await conn.execute(sql.SQL("drop index {}").format(sql.Identifier("queued_jobs", name)))
+            chunk = list(islice(jobs, CHUNK))
+            while chunk:
+                # the next ones are made while Postgres works
+                _, chunk = await asyncio.gather(
+                    _copy(conn, chunk), asyncio.to_thread(lambda: list(islice(jobs, CHUNK)))
+                )
+            for _, definition in indexes:
+                await conn.execute(definition)
+            # they were created in a past of which everything has been counted
+            await conn.execute("update queued_jobs.tally set created = 0")
+            await conn.execute("update queued_jobs.tally_turn set created_until = 'epoch'")
+        await conn.execute("vacuum analyze")
+
+
+async def count_jobs(url: str) -> None:
+    """Bring the statistics up to date."""
+    database = Database(url)
+    repository = PostgresRepository(database)
+    while (tallied := await repository.tally(limit=20_000)).attempts or tallied.more:
+        continue
+    while await repository.fold_tallies(limit=20_000):
+        continue
+    await database.close()
+    async with await AsyncConnection.connect(url, autocommit=True) as conn:
+        await conn.execute("vacuum analyze")
+
+
+async def _copy(conn: AsyncConnection[Any], chunk: list[tuple[str, list[str]]]) -> None:
+    job_lines = [job for job, _ in chunk]
+    attempt_lines = [attempt for _, attempts in chunk for attempt in attempts]
+    for table, columns, lines in (("job", JOB_COLUMNS, job_lines), ("attempt", ATTEMPT_COLUMNS, attempt_lines)):
+        command = sql.SQL("copy {} ({}) from stdin").format(
+            sql.Identifier("queued_jobs", table), sql.SQL(", ").join(map(sql.Identifier, columns))
+        )
+        async with conn.cursor() as cursor, cursor.copy(command) as copy:
+            await copy.write("".join(f"{line}\n" for line in lines))
+
+
+async def _generate(url: str, count: int, days: float, seed: int) -> None:
+    await migrate(url)
+    await add_jobs(url, count, days=days, seed=seed)
+    await count_jobs(url)
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of jobs: give 1 or more")
+    return int(text)
+
+
+def _days(text: str) -> float:
+    try:
+        days = float(text)
+    except ValueError:
+        days = 0
+    if not 0 < days <= _MOST_DAYS:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of days: give more than 0, and {_MOST_DAYS} at most")
+    return days
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("url", help="the database, as postgresql://...")
+    parser.add_argument("--jobs", type=_count, default=1_000_000)
+    parser.add_argument("--days", type=_days, default=30)
+    parser.add_argument("--seed", type=int, default=1)
+    arguments = parser.parse_args()
+    if not is_conninfo(arguments.url):
+        parser.error("the url is no address of a Postgres: write postgresql://user:password@host:port/database")
+    started = time.monotonic()
+    try:
+        asyncio.run(_generate(arguments.url, arguments.jobs, arguments.days, arguments.seed))
+    except psycopg.OperationalError as error:
+        sys.exit(f"no connection to Postgres: {' '.join(str(error).split())} See that the url names it, and it runs.")
+    print(f"{arguments.jobs:,} jobs in {time.monotonic() - started:.0f} s")
+
+
+if __name__ == "__main__":
+    main()

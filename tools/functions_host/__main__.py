@@ -1,0 +1,67 @@
+"""Run one function app: `python -m tools.functions_host APP_DIR --port N`, from the root of the repository."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+from datetime import timedelta
+from pathlib import Path
+
+from tools.functions_host.errors import HostError
+from tools.functions_host.host import DRAIN, LOOPBACK, Host, leave
+from tools.functions_host.logs import configure_logging
+
+log = logging.getLogger("host")
+
+
+def main() -> None:
+    """Parse the command line and run the host.
+
+    Exit code 0 after a drain, 1 where the app cannot be started or has ended the worker; that of the app's own exit.
+    """
+    options = _parser().parse_args()
+    configure_logging()
+    if options.unsafe_bind != LOOPBACK:
+        log.warning("bound to %s: whoever reaches this machine reaches the app and /admin", options.unsafe_bind)
+    drain = timedelta(seconds=options.drain_seconds)
+    host = Host(options.app_dir, port=options.port, address=options.unsafe_bind, drain=drain)
+    runner = asyncio.Runner()  # not closed in the end, which would wait for the threads that the app has started
+    try:
+        runner.run(_run(host))
+    except (KeyboardInterrupt, SystemExit) as error:
+        log.error("the app has ended the worker: %r", error)
+        leave(error.code if isinstance(error, SystemExit) and isinstance(error.code, int) else 1)
+
+
+async def _run(host: Host) -> None:
+    try:
+        await host.run()
+    except HostError as error:
+        log.error("%s", error, exc_info=error.__cause__, extra={"stack_trace": getattr(error, "stack_trace", "")})
+        leave(1)
+    leave(0)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m tools.functions_host", description=__doc__)
+    parser.add_argument("app_dir", type=Path, metavar="APP_DIR", help="the folder of host.json and function_app.py")
+    parser.add_argument("--port", type=int, required=True, help="where to listen; 0 takes a free port")
+    parser.add_argument(
+        "--drain-seconds",
+        type=float,
+        default=DRAIN.total_seconds(),
+        metavar="N",
+        help="how long running invocations may take after SIGTERM before they are cancelled (default: %(default)g)",
+    )
+    parser.add_argument(
+        "--unsafe-bind",
+        default=LOOPBACK,
+        metavar="ADDRESS",
+        help="listen on another address than %(default)s, open to whoever can reach it",
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,165 @@
+"""The local run's own servers: the stand-in for Azure SignalR Service and the host of the function app."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import shutil
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+from tools.local_stack import ports
+from tools.local_stack.errors import LocalRunError, Missing
+from tools.local_stack.process import ChildProcess, Command, Emit, discard
+from tools.local_stack.server import Server
+from tools.local_stack.state import write_private
+from tools.signalr_emulator import ACCESS_KEY
+
+ROOT = Path(__file__).resolve().parents[2]
+FUNCTIONS = ROOT / "functions"
+HEALTH = "/api/health"
+DRAIN_WITHIN = timedelta(seconds=12)
+
+Settings = Callable[[], Mapping[str, str]]
+
+
+class HubServer(Server):
+    """The stand-in for Azure SignalR Service."""
+
+    def __init__(self, key: str, *, emit: Emit = discard) -> None:
+        super().__init__("signalr", ports_needed=1, emit=emit)
+        self._key = key
+
+    @property
+    def endpoint(self) -> str:
+        return f"http://{ports.LOOPBACK}:{self.ports[0]}"
+
+    @property
+    def connection_string(self) -> str:
+        return f"Endpoint={self.endpoint};AccessKey={self._key};Version=1.0;"
+
+    def _command(self) -> Command:
+        return python_command("tools.signalr_emulator", "--port", str(self.ports[0]), settings={ACCESS_KEY: self._key})
+
+    def _is_ready(self) -> bool:
+        return answers(self.ports[0], HEALTH)
+
+
+class HostServer(Server):
+    """The function app in Microsoft's worker and the emulator of its host. `settings` is called at each start."""
+
+    def __init__(self, settings: Settings, *, port: int | None = None, emit: Emit = discard) -> None:
+        super().__init__("host", ports_needed=1, port=port, emit=emit)
+        self._settings = settings
+        self._waiting: ChildProcess | None = None
+
+    @property
+    def page_url(self) -> str:
+        return f"http://{ports.LOOPBACK}:{self.ports[0]}/"
+
+    def spawn_early(self) -> None:
+        """Let it import what it needs while the servers that its settings tell of are starting."""
+        self._waiting = self._launch(gated_command("tools.functions_host.__main__", *self._arguments()))
+
+    def let_go(self) -> None:
+        """Start in earnest: the settings are known."""
+        if self._waiting is None:
+            self.spawn()
+        else:
+            self._waiting.send_line(json.dumps(self._settings()))
+            self._waiting = None
+
+    def _command(self) -> Command:
+        return python_command("tools.functions_host", *self._arguments(), settings=self._settings())
+
+    def _arguments(self) -> tuple[str, ...]:
+        return FUNCTIONS.name, "--port", str(self.ports[0])
+
+    def _is_ready(self) -> bool:
+        return answers(self.ports[0], HEALTH)
+
+
+class FuncServer(HostServer):
+    """The function app in Microsoft's host, by Azure Functions Core Tools, which a user must have installed."""
+
+    def __init__(self, settings: Settings, *, port: int | None = None, emit: Emit = discard) -> None:
+        super().__init__(settings, port=port, emit=emit)
+        func = shutil.which("func")
+        if func is None:
+            raise Missing(
+                "--host func needs the program func of Azure Functions Core Tools 4, which is not on PATH: install it "
+                "as Microsoft describes, or leave --host out to use the host that comes with this repository"
+            )
+        self._func = func
+
+    def spawn_early(self) -> None:
+        """Nothing: it is not ours to hold back."""
+
+    def _command(self) -> Command:
+        settings = dict(self._settings())
+        _write_local_settings(settings)
+        bin_folder = Path(sys.executable).parent  # func looks for the interpreter of an activated environment
+        activated = {
+            "VIRTUAL_ENV": str(bin_folder.parent),
+            "PATH": f"{bin_folder}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
+            "PYTHONPATH": str(ROOT),
+        }
+        return Command(
+            arguments=[self._func, "start", "--port", str(self.ports[0])],
+            environment=_with_loopback_unproxied(os.environ) | settings | activated,
+            folder=FUNCTIONS,
+            stop_within=DRAIN_WITHIN,
+        )
+
+
+def python_command(module: str, *arguments: str, settings: Mapping[str, str] | None = None) -> Command:
+    """Say how to run a module of this repository with the interpreter that runs us, with settings on top of ours."""
+    return Command(
+        arguments=[sys.executable, "-m", module, *arguments],
+        environment=_with_loopback_unproxied(os.environ) | {"PYTHONUNBUFFERED": "1"} | dict(settings or {}),
+        folder=ROOT,
+        stop_within=DRAIN_WITHIN,
+    )
+
+
+def gated_command(module: str, *arguments: str) -> Command:
+    """Say how to run a module that gets its settings later, by ChildProcess.send_line as JSON."""
+    return replace(python_command("tools.local_stack.deferred_start", module, *arguments), waits_for_input=True)
+
+
+def answers(port: int, path: str) -> bool:
+    """Tell whether a server on that port answers the path with 200."""
+    if not ports.is_listening(port):
+        return False
+    connection = http.client.HTTPConnection(ports.LOOPBACK, port, timeout=5)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().status == 200
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def _with_loopback_unproxied(environment: Mapping[str, str]) -> dict[str, str]:
+    """Keep programs from asking a proxy of the user's for the servers on this machine."""
+    exempt = environment.get("no_proxy") or environment.get("NO_PROXY")
+    value = ",".join([*([exempt] if exempt else []), ports.LOOPBACK, "localhost"])
+    return {**environment, "no_proxy": value, "NO_PROXY": value}
+
+
+def _write_local_settings(settings: Mapping[str, str]) -> None:
+    """Put the settings where Core Tools read them; values of the user's own stay."""
+    path = FUNCTIONS / "local.settings.json"
+    own: dict[str, str] = {}
+    if path.exists():
+        try:
+            own = json.loads(path.read_text())["Values"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise LocalRunError(f"{path} is not what Core Tools expect ({error!r}): mend it or delete it") from error
+    values = own | {"FUNCTIONS_WORKER_RUNTIME": "python", "AzureWebJobsDisableHomepage": "true"} | dict(settings)
+    write_private(path, json.dumps({"IsEncrypted": False, "Values": values}, indent=2) + "\n")

@@ -1,0 +1,146 @@
+"""A child process: in its own process group, with its output collected, gone when its parent is gone."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+
+GUARD = Path(__file__).with_name("die_with_parent.py")
+LINES_KEPT = 40
+
+Emit = Callable[[str, str], None]
+"""Takes a line of output: the name of the process, the line. Called from a thread."""
+
+
+def discard(name: str, line: str) -> None:
+    """Show nothing; the last lines stay readable in ChildProcess.last_lines."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """The user and group that a child runs as."""
+
+    uid: int
+    gid: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """What to run. The program is given by its absolute path; `environment` is the whole environment."""
+
+    arguments: Sequence[str]
+    environment: Mapping[str, str]
+    folder: Path
+    stop_signal: signal.Signals = signal.SIGTERM
+    death_signal: signal.Signals = signal.SIGKILL  # sent by the kernel when our process dies
+    account: Account | None = None
+    stop_within: timedelta = field(default=timedelta(seconds=8))
+    waits_for_input: bool = False
+
+
+class ChildProcess:
+    """Starts the command at once.
+
+    Start it from a thread that lives as long as the child should: Linux takes the end of the starting thread for the
+    end of the parent.
+    """
+
+    def __init__(self, name: str, command: Command, emit: Emit = discard) -> None:
+        self.name = name
+        self.last_lines: deque[str] = deque(maxlen=LINES_KEPT)
+        self._command = command
+        self._emit = emit
+        account = command.account
+        self._popen = subprocess.Popen(
+            [
+                *(sys.executable, "-I", "-S", str(GUARD)),
+                *(str(os.getpid()), str(int(command.death_signal))),
+                f"{account.uid}:{account.gid}" if account else "-",
+                *command.arguments,
+            ],
+            env=dict(command.environment),
+            cwd=command.folder,
+            stdin=subprocess.PIPE if command.waits_for_input else subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            process_group=0,  # Ctrl-C in the terminal reaches us only
+        )
+        self._exited = threading.Event()
+        self._reader = threading.Thread(target=self._read_output, name=f"output of {name}", daemon=True)
+        self._reader.start()
+        threading.Thread(target=self._wait_for_exit, name=f"exit of {name}", daemon=True).start()
+
+    @property
+    def pid(self) -> int:
+        return self._popen.pid
+
+    @property
+    def exit_code(self) -> int | None:
+        """None while it runs; minus the signal's number when a signal ended it."""
+        return self._popen.returncode if self._exited.is_set() else None
+
+    def send_line(self, line: str) -> None:
+        """Give a process that waits for input its one line; one that has ended meanwhile does not get it."""
+        stream = self._popen.stdin
+        if stream is None:
+            raise RuntimeError(f"{self.name} was started without input")
+        with contextlib.suppress(BrokenPipeError), stream:
+            stream.write(f"{line}\n".encode())
+
+    def wait(self, timeout: timedelta) -> int | None:
+        """Wait for its end; None when it still runs after that time."""
+        self._exited.wait(timeout.total_seconds())
+        return self.exit_code
+
+    def request_stop(self) -> None:
+        """Ask it to end, without waiting."""
+        if self.exit_code is None:
+            with contextlib.suppress(ProcessLookupError):
+                self._popen.send_signal(self._command.stop_signal)
+
+    def stop(self) -> int:
+        """Ask it to end, end it by force when it does not within the command's time, and return its exit code."""
+        self.request_stop()
+        if self.wait(self._command.stop_within) is None:
+            self._emit(self.name, f"did not stop within {self._command.stop_within.total_seconds():g} s: killed")
+            return self.kill()
+        return self._finish()
+
+    def kill(self) -> int:
+        """End it and what it started, at once, as the kernel does when memory runs out."""
+        if self.exit_code is None:
+            self._kill_group()
+        return self._finish()
+
+    def _finish(self) -> int:
+        self._exited.wait()
+        return int(self._popen.returncode)
+
+    def _kill_group(self) -> None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._popen.pid, signal.SIGKILL)
+
+    def _wait_for_exit(self) -> None:
+        self._popen.wait()
+        self._kill_group()  # what it left behind
+        self._reader.join(timeout=1)  # a process that left the group may hold the pipe open: do not wait for it
+        self._exited.set()
+
+    def _read_output(self) -> None:
+        stream = self._popen.stdout
+        if stream is None:
+            raise RuntimeError("the child's output is not a pipe")
+        with stream:
+            for raw in stream:
+                line = raw.decode(errors="replace").rstrip()
+                self.last_lines.append(line)
+                self._emit(self.name, line)

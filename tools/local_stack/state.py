@@ -1,0 +1,109 @@
+"""The folder that the local run keeps its data, its secrets and its lock in."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import secrets
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from tools.local_stack.errors import LocalRunError, StateInUse
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Secrets:
+    """Made once for a state folder, so that links and sessions stay valid from one run to the next."""
+
+    invite: str
+    admin_invite: str
+    session: str
+    hub_key: str
+
+
+@contextlib.contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """Make a folder for data that is thrown away; it is deleted at the end."""
+    with tempfile.TemporaryDirectory(prefix="queued-jobs-", ignore_cleanup_errors=True) as name:
+        folder = Path(name)
+        folder.chmod(0o711)  # the account that Postgres runs as must get through
+        yield folder
+
+
+class State:
+    """One state folder, made where it is missing: files in it that hold secrets are readable by their owner only."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        folder.chmod(0o711)
+
+    @property
+    def postgres(self) -> Path:
+        return self.folder / "postgres"
+
+    @property
+    def azurite(self) -> Path:
+        return self.folder / "azurite"
+
+    @contextlib.contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold the folder for this process, until the block or the process ends. Raises StateInUse."""
+        path = self.folder / "lock"
+        with path.open("a+") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                file.seek(0)
+                holder = file.read().strip() or "unknown"
+                raise StateInUse(
+                    f"{self.folder} is in use by process {holder}, another scripts/dev: stop that one first "
+                    f"(Ctrl-C in its terminal, or kill {holder})"
+                ) from None
+            file.truncate(0)
+            file.write(f"{os.getpid()}\n")
+            file.flush()
+            yield
+
+    def clear(self) -> None:
+        """Delete everything but the lock, which must be held."""
+        for entry in self.folder.iterdir():
+            if entry.name == "lock":
+                continue
+            if entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry)
+            else:
+                entry.unlink()
+
+    def secrets(self) -> Secrets:
+        """Return the folder's secrets, made at the first call. Raises LocalRunError for a damaged file."""
+        path = self.folder / "secrets.json"
+        if not path.exists():
+            made = Secrets(
+                invite=secrets.token_urlsafe(32),
+                admin_invite=secrets.token_urlsafe(32),
+                session=secrets.token_urlsafe(48),
+                hub_key=secrets.token_urlsafe(48),
+            )
+            write_private(path, json.dumps(asdict(made), indent=2) + "\n")
+        try:
+            return Secrets(**json.loads(path.read_text()))
+        except (ValueError, TypeError) as error:
+            raise LocalRunError(f"{path} is damaged ({error}): delete it, or run scripts/dev --reset") from error
+
+
+def write_private(path: Path, text: str) -> None:
+    """Put the text in place at once, whole, readable by the owner only."""
+    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)  # mode 0600
+    try:
+        with os.fdopen(descriptor, "w") as file:
+            file.write(text)
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise

@@ -1,0 +1,43 @@
+"""Keeps servers together: all run, or none."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from threading import Event
+
+from tools.local_stack.errors import ServerFailed
+from tools.local_stack.server import Server, describe_lines
+
+LOOK_EVERY = timedelta(milliseconds=100)
+
+
+class Supervisor:
+    """Takes the servers in the order in which they are started; they are stopped in the opposite order."""
+
+    def __init__(self, servers: Sequence[Server]) -> None:
+        self._servers = servers
+
+    def raise_if_one_ended(self) -> None:
+        """Raise ServerFailed for the first server that ended without having been told to."""
+        for server in self._servers:
+            if server.exit_code is not None:
+                raise ServerFailed(
+                    f"{server.name} ended with exit code {server.exit_code}. Its last lines:\n"
+                    f"{describe_lines(server.last_lines)}"
+                )
+
+    def watch(self, stop: Event) -> None:
+        """Return when `stop` is set. Raises ServerFailed as soon as a server ended by itself."""
+        while not stop.wait(LOOK_EVERY.total_seconds()):
+            self.raise_if_one_ended()
+
+    def stop(self) -> None:
+        """Stop what runs."""
+        for server in reversed(self._servers):
+            server.stop()
+
+    def kill(self) -> None:
+        """End what runs by force."""
+        for server in reversed(self._servers):
+            server.kill()

@@ -1,0 +1,207 @@
+"""Runs the engine on a copy of the project, and reads from its events what it did."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from tools.local_stack.errors import LocalRunError
+from tools.rehearsal.azure.provider import CLOUD_FOLDER
+from tools.rehearsal.pulumi_engine import Engine
+
+PROVIDER = Path(__file__).resolve().parent / "plugins" / "provider"
+PASSPHRASE = "rehearsal"  # noqa: S105 (of a state that is deleted at the end)
+LONGEST = timedelta(minutes=20)
+#: What would lead a rehearsal to somebody's real cloud or state.
+_NOT_HANDED_ON = ("PULUMI_", "AZURE_", "ARM_", "ACTIONS_", "PG", "PYTHONPATH", "VIRTUAL_ENV", "IDENTITY_", "MSI_")
+
+
+class EngineFailed(LocalRunError):
+    """The engine did not do a thing that is not rehearsed but needed; the message has what it said."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """One run of the engine.
+
+    Attributes
+    ----------
+    changes
+        What it did, or in a preview would do, to each resource, by logical name; what stays the same is not in it.
+    counts
+        How often it did each, the unchanged resources included.
+    errors
+        (URN of the resource, message).
+    """
+
+    command: str
+    code: int
+    seconds: float
+    changes: Mapping[str, str]
+    counts: Mapping[str, int]
+    errors: tuple[tuple[str, str], ...]
+    output: str = field(repr=False)
+
+    @property
+    def text(self) -> str:
+        """All that it said about what went wrong."""
+        return "\n".join(message for _, message in self.errors) or self.output
+
+
+class Pulumi:
+    """The engine with a state of its own in `scratch`, and the stand-ins for plugins."""
+
+    def __init__(self, engine: Engine, *, project: Path, scratch: Path, environment: Mapping[str, str]) -> None:
+        self._engine = engine
+        self._project = project
+        self._scratch = scratch
+        self._has_stack = False
+        state = scratch / "state"
+        state.mkdir()
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(_NOT_HANDED_ON)}
+        own_programs = Path(sys.executable).parent
+        path = [PROVIDER, own_programs, *engine.path]
+        self._environment = {
+            **kept,
+            **environment,
+            "PATH": os.pathsep.join([*map(str, path), os.environ.get("PATH", os.defpath)]),
+            "NO_PROXY": "127.0.0.1",
+            "REHEARSAL_PYTHON": sys.executable,
+            CLOUD_FOLDER: str(scratch),
+            "PULUMI_HOME": str(scratch / "home"),
+            "PULUMI_BACKEND_URL": state.as_uri(),
+            "PULUMI_CONFIG_PASSPHRASE": PASSPHRASE,
+            "PULUMI_SKIP_UPDATE_CHECK": "true",
+            "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
+            "PULUMI_ENABLE_STREAMING_JSON_PREVIEW": "true",
+        }
+
+    def make_stack(self, name: str) -> None:
+        """Make a stack; the first one is used by all that follows unless it says otherwise."""
+        self._text("stack", "init", name, *(["--no-select"] if self._has_stack else []))
+        self._has_stack = True
+
+    def preview(self, *arguments: str) -> Outcome:
+        return self._run("preview", *arguments)
+
+    def up(self, *arguments: str) -> Outcome:
+        return self._run("up", "--yes", "--skip-preview", *arguments)
+
+    def refresh(self, *arguments: str) -> Outcome:
+        return self._run("refresh", "--yes", "--skip-preview", *arguments)
+
+    def destroy(self) -> Outcome:
+        return self._run("destroy", "--yes", "--skip-preview")
+
+    def up_until_killed(self, *, when: Callable[[], bool]) -> None:
+        """Start `up` and end it at once, with all its processes, as soon as `when` is true."""
+        process = self._start("up", "--yes", "--skip-preview")
+        deadline = time.monotonic() + LONGEST.total_seconds()
+        try:
+            while not when():
+                if process.poll() is not None or time.monotonic() > deadline:
+                    output = process.communicate()[0]
+                    raise EngineFailed(f"pulumi up ended before it could be killed:\n{output}")
+                time.sleep(0.05)
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+
+    def unlock(self) -> None:
+        """Take the state back from a run that was killed."""
+        self._text("cancel", "--yes")
+
+    def adopt(self, existing: Mapping[str, str]) -> Outcome:
+        """Take resources by their ids into the state, by URN: Azure made them for a run that could not note it."""
+        resources = [
+            {"type": urn.split("::")[2].split("$")[-1], "name": urn.split("::")[-1], "id": id_}
+            for urn, id_ in existing.items()
+        ]
+        file = self._scratch / "import.json"
+        file.write_text(json.dumps({"resources": resources}))
+        options = ("--yes", "--skip-preview", "--protect=false", "--generate-code=false")
+        return self._run("import", "--file", str(file), *options)
+
+    def export(self) -> str:
+        """Return the state as it is kept, secrets encrypted."""
+        return self._text("stack", "export")
+
+    def outputs(self) -> dict[str, Any]:
+        """Return the stack's outputs, secrets hidden."""
+        found: dict[str, Any] = json.loads(self._text("stack", "output", "--json"))
+        return found
+
+    def _text(self, *arguments: str) -> str:
+        finished = subprocess.run(
+            [self._engine.program, *arguments, "--non-interactive"],
+            cwd=self._project,
+            env=self._environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if finished.returncode != 0:
+            raise EngineFailed(f"pulumi {' '.join(arguments)} ended with {finished.returncode}:\n{finished.stderr}")
+        return finished.stdout
+
+    def _start(self, *arguments: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [self._engine.program, *arguments, "--json", "--non-interactive"],
+            cwd=self._project,
+            env=self._environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            start_new_session=True,
+        )
+
+    def _run(self, command: str, *arguments: str) -> Outcome:
+        started = time.monotonic()
+        process = self._start(command, *arguments)
+        try:
+            output = process.communicate(timeout=LONGEST.total_seconds())[0]
+        except subprocess.TimeoutExpired as error:
+            minutes = LONGEST.total_seconds() / 60
+            raise EngineFailed(f"pulumi {command} did not end within {minutes:.0f} minutes") from error
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+        changes: dict[str, str] = {}
+        counts: Counter[str] = Counter()
+        errors: list[tuple[str, str]] = []
+        for event in _events(output):
+            metadata = event.get("resOutputsEvent" if command != "preview" else "resourcePreEvent", {}).get("metadata")
+            if metadata is not None and not metadata["type"].startswith(("pulumi:pulumi:", "pulumi:providers:")):
+                counts[metadata["op"]] += 1
+                if metadata["op"] not in ("same", "refresh"):
+                    changes[metadata["urn"].split("::")[-1]] = metadata["op"]
+            diagnostic = event.get("diagnosticEvent", {})
+            if diagnostic.get("severity") == "error":
+                errors.append((diagnostic.get("urn", ""), diagnostic["message"].strip()))
+        return Outcome(
+            command=command,
+            code=process.returncode,
+            seconds=time.monotonic() - started,
+            changes=changes,
+            counts=counts,
+            errors=tuple(errors),
+            output=output,
+        )
+
+
+def _events(output: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in output.splitlines() if line.startswith('{"sequence"')]

@@ -1,0 +1,41 @@
+"""Sizes that the service takes: 16 KB of headers, and as much body as the caller says."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+from starlette.requests import Request
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from tools.signalr_emulator.errors import Refused
+
+LARGEST_HEADERS = 16 * 1024
+
+
+class HeaderLimit:
+    """Middleware that answers 431 to a request whose headers are too large."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI."""
+        size = sum(len(name) + len(value) + len(": \r\n") for name, value in scope.get("headers", ()))
+        if size <= LARGEST_HEADERS:
+            await self._app(scope, receive, send)
+            return
+        refused = Refused(
+            HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+            f"The headers have {size} bytes; the limit is {LARGEST_HEADERS}.",
+        )
+        await refused.response()(scope, receive, send)
+
+
+async def body_up_to(limit: int, request: Request) -> bytes:
+    """The request's body. Raises Refused (413) as soon as it is larger than the limit, without reading the rest."""
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > limit:
+            raise Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"The body is larger than {limit} bytes.")
+    return body

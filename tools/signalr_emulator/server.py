@@ -1,0 +1,65 @@
+"""The stand-in as a server: uvicorn, with the power to cut a client's socket and to stop at once."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+
+import uvicorn
+
+from tools.signalr_emulator.app import create_app
+from tools.signalr_emulator.connections import Address, Timings, Transport
+from tools.signalr_emulator.hubs import Hubs
+from tools.signalr_emulator.tokens import AccessKey, RestCallers
+
+LOOPBACK = "127.0.0.1"
+GRACE_AT_SHUTDOWN = 0.4  # seconds for clients to take their close frames
+LARGEST_REQUEST_HEAD = 64 * 1024  # the application itself answers from 16 KB on, in words
+
+
+class SignalRServer(uvicorn.Server):
+    """Serves one stand-in on loopback. It prints one line, its address, when it is ready."""
+
+    def __init__(self, *, port: int, callers: RestCallers, key: AccessKey, timings: Timings) -> None:
+        self._hubs = Hubs(timings=timings, abort_socket=self._abort_socket)
+        super().__init__(
+            uvicorn.Config(
+                create_app(callers=callers, key=key, hubs=self._hubs, timings=timings),
+                host=LOOPBACK,
+                port=port,
+                http="h11",
+                h11_max_incomplete_event_size=LARGEST_REQUEST_HEAD,
+                ws="websockets-sansio",
+                ws_max_size=LARGEST_REQUEST_HEAD,
+                ws_per_message_deflate=False,
+                ws_ping_interval=None,  # the hub protocol has pings of its own
+                lifespan="on",
+                log_level="warning",  # more would log URLs, which carry access tokens
+                access_log=False,
+                timeout_keep_alive=75,  # callers keep connections: none should break under a push
+                timeout_graceful_shutdown=1,
+            )
+        )
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen, then say where."""
+        await super().startup(sockets)
+        port = self.servers[0].sockets[0].getsockname()[1]
+        print(f"SignalR stand-in listens on http://{LOOPBACK}:{port}", flush=True)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Tell WebSockets 1012 and end all polls, then cut those that do not take it."""
+        for connection in self._hubs.connections():
+            if connection.transport is Transport.LONG_POLLING:
+                connection.outbox.finish()
+        asyncio.get_running_loop().call_later(GRACE_AT_SHUTDOWN, self._abort_all_sockets)
+        await super().shutdown(sockets)
+
+    def _abort_socket(self, peer: Address) -> None:
+        for protocol in self.server_state.connections:
+            if protocol.transport.get_extra_info("peername") == peer:
+                protocol.transport.abort()
+
+    def _abort_all_sockets(self) -> None:
+        for protocol in self.server_state.connections:
+            protocol.transport.abort()

@@ -1,0 +1,51 @@
+/** Tells people who do not see the page what has happened: politely, once, and many things as one sentence. */
+
+import { h } from '../dom.js';
+import { strings } from '../strings.en.js';
+
+const QUIET_FOR = 1000;
+const AT_MOST = 4000;
+
+export class Announcer {
+  /** To be placed where it is never hidden. */
+  element = h('div', { class: 'sr-only', role: 'status' });
+
+  #ended = [];
+  #since = 0;
+  #timer = null;
+
+  /** @param {string} text said now */
+  say(text) {
+    // A new element each time: the same words twice are said twice.
+    this.element.replaceChildren(h('p', {}, text));
+  }
+
+  /**
+   * Say that jobs have ended, together with others that end about now.
+   * @param {{title: string, status: string}[]} ended
+   */
+  ended(ended) {
+    if (ended.length === 0) return;
+    if (this.#ended.length === 0) this.#since = Date.now();
+    this.#ended.push(...ended);
+    clearTimeout(this.#timer);
+    const left = this.#since + AT_MOST - Date.now();
+    this.#timer = setTimeout(() => this.#flush(), Math.max(0, Math.min(QUIET_FOR, left)));
+  }
+
+  #flush() {
+    this.say(digest(this.#ended));
+    this.#ended = [];
+  }
+}
+
+/** One sentence for all of them. @param {{title: string, status: string}[]} ended */
+export function digest(ended) {
+  const words = strings.job;
+  if (ended.length === 1) return words.announce[ended[0].status](ended[0].title);
+  const parts = Object.keys(words.announce).map((status) => {
+    const count = ended.filter((job) => job.status === status).length;
+    return count > 0 && words.digestPart(count, strings.status[status].toLowerCase());
+  });
+  return words.digest(ended.length, parts.filter(Boolean).join(', '));
+}

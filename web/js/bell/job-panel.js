@@ -1,0 +1,208 @@
+/** What the bell opens: the connection in words, the list of jobs, clearing and its undo. */
+
+import { button, h, isBusy, patchChildren, setBusy, setText } from '../dom.js';
+import { duration, failure, timeOfDay } from '../format.js';
+import { JobRow } from './job-row.js';
+import { hasEnded } from '../feed/store.js';
+import { strings } from '../strings.en.js';
+
+const words = strings.bell;
+const UNDO_FOR = 8000;
+
+export class JobPanel {
+  #feed;
+  #context;
+  #rows = new Map();
+  #offered = new Map();
+  #undoable = null;
+  #undoTimer = null;
+  #heading = h('h2', { id: 'title', tabindex: '-1' }, words.title);
+  #connection = h('p', { class: 'connection' });
+  #list = h('ul', { class: 'list', role: 'list' });
+  #empty = h('div', { class: 'empty' });
+  #note = h('p', { class: 'note', hidden: true });
+  #clearAll = button('quiet', words.clearFinished, () => this.#clearFinished());
+  #more = button('more', words.showMore, () => this.#showMore());
+  #undoText = h('span');
+  #undo = button(null, words.undo, () => this.#undoClear());
+  #undoBar = h('div', { class: 'undo', hidden: true }, this.#undoText, this.#undo);
+
+  /**
+   * @param {import('../feed/feed.js').JobFeed} feed
+   * @param {Omit<import('../types.d.ts').RowContext, 'actions'>} context
+   */
+  constructor(feed, context) {
+    this.#feed = feed;
+    this.#context = { ...context, actions: feed.actions };
+    const head = h('div', { class: 'head' }, this.#heading, this.#clearAll, this.#connection);
+    const scroller = h('div', { class: 'scroller' }, this.#note, this.#empty, this.#list, this.#more);
+    this.element = h(
+      'section',
+      { id: 'panel', class: 'panel', part: 'panel', popover: 'auto', role: 'dialog', 'aria-labelledby': 'title' },
+      head,
+      scroller,
+      this.#undoBar,
+    );
+    this.element.addEventListener('keydown', (event) => this.#onKey(event));
+    for (const event of ['focusout', 'pointerleave']) this.#undoBar.addEventListener(event, () => this.#undoSoonOver());
+    for (const event of ['focusin', 'pointerenter']) this.#undoBar.addEventListener(event, () => this.#keepUndo());
+  }
+
+  /** To be called before the panel opens. */
+  prepare() {
+    this.#offered.clear();
+    this.render();
+  }
+
+  focus() {
+    this.#heading.focus();
+  }
+
+  /** Show what the feed knows; what is shown counts as seen. */
+  render() {
+    const { store } = this.#feed;
+    const jobs = store.list();
+    this.#markSeen(jobs);
+    this.#renderRows(jobs);
+    this.#renderEmpty(jobs);
+    this.#renderConnection();
+    this.#clearAll.hidden = !jobs.some(hasEnded);
+    this.#more.hidden = !store.more;
+  }
+
+  /** Let the times go on. */
+  tick() {
+    const now = this.#feed.now();
+    for (const row of this.#rows.values()) row.tick(now);
+  }
+
+  #renderRows(jobs) {
+    const { store } = this.#feed;
+    const now = this.#feed.now();
+    // A job whose clearing has failed comes back with its row, and with what the row has to say.
+    for (const id of this.#rows.keys()) if (!store.get(id)) this.#rows.delete(id);
+    const elements = jobs.map((job) => {
+      const id = String(job.id);
+      if (!this.#rows.has(id)) this.#rows.set(id, new JobRow(this.#context));
+      const row = this.#rows.get(id);
+      row.update(job, hasEnded(job) && (store.isUnseen(job) || this.#offered.has(id)), now);
+      return row.element;
+    });
+    const focused = this.#focused()?.closest('.row');
+    const index = [...this.#list.children].indexOf(focused);
+    patchChildren(this.#list, elements);
+    this.#list.hidden = elements.length === 0;
+    if (index >= 0 && !focused.isConnected) (elements[index] ?? elements.at(-1) ?? this.#heading).focus();
+  }
+
+  #renderEmpty(jobs) {
+    const { state, store } = this.#feed;
+    const signedOut = state === 'signed-out';
+    this.#empty.hidden = jobs.length > 0;
+    this.#empty.dataset.loading = String(!store.loaded && !signedOut);
+    const hint = signedOut ? words.signedOutHint : store.loaded ? words.emptyHint : '';
+    const title = store.loaded || signedOut ? words.empty : words.loading;
+    if (this.#empty.textContent !== title + hint) {
+      this.#empty.replaceChildren(h('p', {}, h('strong', {}, title)), h('p', {}, hint));
+    }
+  }
+
+  #renderConnection() {
+    const { state, failures } = this.#feed;
+    this.#connection.dataset.state = failures && state !== 'signed-out' ? 'stale' : state;
+    setText(this.#connection, connectionText(this.#feed));
+  }
+
+  #markSeen(jobs) {
+    if (document.hidden) return;
+    const { store, actions } = this.#feed;
+    const fresh = jobs.filter((job) => store.isUnseen(job) && this.#offered.get(String(job.id)) !== job.version);
+    for (const job of fresh) this.#offered.set(String(job.id), job.version);
+    actions.markSeen(fresh);
+  }
+
+  async #clearFinished() {
+    await this.#busy(this.#clearAll, async () => {
+      const byKeyboard = this.#clearAll.matches(':focus-visible');
+      this.#undoable = await this.#feed.actions.clearFinished();
+      // Another tab was faster.
+      if (this.#undoable.ids.length === 0) return;
+      const text = words.cleared(this.#undoable.ids.length);
+      setText(this.#undoText, text);
+      this.#context.announce(text);
+      this.#undoBar.hidden = false;
+      this.#undoSoonOver();
+      // The button that was pressed is gone. With the focus on it, the undo waits.
+      (byKeyboard ? this.#undo : this.#heading).focus();
+    }, strings.failure.clear);
+  }
+
+  async #undoClear() {
+    await this.#busy(this.#undo, async () => {
+      await this.#feed.actions.undo(this.#undoable);
+      this.#endUndo();
+    }, strings.failure.undo);
+    if (!this.#undoBar.hidden) this.#undoSoonOver();
+  }
+
+  async #showMore() {
+    await this.#busy(this.#more, async () => {
+      const before = this.#list.children.length;
+      await this.#feed.loadMore();
+      this.render();
+      this.#list.children[before]?.focus();
+    }, strings.failure.more);
+  }
+
+  async #busy(pressed, work, complaint) {
+    if (isBusy(pressed)) return;
+    setBusy(pressed, true);
+    this.#note.hidden = true;
+    try {
+      await work();
+    } catch (error) {
+      const text = failure(complaint, error);
+      setText(this.#note, text);
+      this.#note.hidden = false;
+      this.#context.announce(text);
+    } finally {
+      setBusy(pressed, false);
+    }
+  }
+
+  #keepUndo() {
+    clearTimeout(this.#undoTimer);
+  }
+
+  #undoSoonOver() {
+    clearTimeout(this.#undoTimer);
+    this.#undoTimer = setTimeout(() => (isBusy(this.#undo) ? this.#undoSoonOver() : this.#endUndo()), UNDO_FOR);
+  }
+
+  #endUndo() {
+    clearTimeout(this.#undoTimer);
+    this.#undoBar.hidden = true;
+  }
+
+  #focused() {
+    return this.element.getRootNode().activeElement;
+  }
+
+  #onKey(event) {
+    const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+    if (!step || event.target.closest('pre')) return;
+    const rows = [...this.#list.children];
+    // From above the list down to its first row, from below it up to its last.
+    const index = event.target === this.#more ? rows.length : rows.indexOf(event.target.closest('.row'));
+    rows[index + step]?.focus();
+    event.preventDefault();
+  }
+}
+
+function connectionText({ state, failures, readAt, pollEvery, store }) {
+  const texts = strings.connection;
+  if (state === 'signed-out') return store.loaded ? texts.signedOut : texts.neverSignedIn;
+  if (state === 'paused') return texts.paused;
+  if (failures) return readAt ? texts.stale(timeOfDay(readAt)) : texts.unreachable;
+  return state === 'off' ? texts.off(duration(pollEvery)) : texts[state];
+}

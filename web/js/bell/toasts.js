@@ -1,0 +1,81 @@
+/** Short messages about jobs that have ended, where the page asks for them. What they say is also in the panel. */
+
+import { bdi, button, h, icon } from '../dom.js';
+import { strings } from '../strings.en.js';
+
+const words = strings.toast;
+const AT_MOST = 3;
+const SHOWN_FOR = 8000;
+const MARGIN = 16;
+
+export class Toasts {
+  #onShow;
+  #room = Infinity;
+  #timers = new Map();
+
+  /** @param {() => void} onShow opens the panel, which takes the focus */
+  constructor(onShow) {
+    this.#onShow = onShow;
+    this.element = h('div', {
+      class: 'toasts',
+      popover: 'manual',
+      role: 'group',
+      'aria-label': words.region,
+      onkeydown: (event) => event.key === 'Escape' && this.#dismiss(event.target.closest('.toast'), true),
+    });
+  }
+
+  /** Where no bell is: below or above. @param {'below'|'above'} side @param {number} room pixels on that side */
+  place(side, room) {
+    this.element.dataset.side = side;
+    this.#room = room;
+  }
+
+  /** @param {{title: string, status: import('../types.d.ts').Status}[]} ended */
+  show(ended) {
+    for (const job of ended) this.#add(job);
+    const { children } = this.element;
+    const tooMany = () => children.length > AT_MOST || this.element.offsetHeight + 2 * MARGIN > this.#room;
+    while (children.length > 1 && tooMany()) this.#dismiss(children[0]);
+  }
+
+  clear() {
+    for (const toast of [...this.element.children]) this.#dismiss(toast);
+  }
+
+  #add({ title, status }) {
+    const dismiss = words.dismiss(title);
+    const toast = h(
+      'div',
+      { class: 'toast', part: 'toast', 'data-status': status },
+      h('span', { class: 'status-icon' }, icon(status)),
+      h('p', {}, h('strong', {}, bdi(title)), h('span', { class: 'status' }, strings.status[status])),
+      button(null, words.show, () => this.#onShow()),
+      button('quiet clear', icon('close'), () => this.#dismiss(toast, true), { 'aria-label': dismiss }),
+    );
+    this.element.append(toast);
+    if (!this.element.matches(':popover-open')) this.element.showPopover();
+    this.#soonOver(toast);
+  }
+
+  /** It stays while somebody is at it, and until a hidden tab is seen again. */
+  #soonOver(toast) {
+    const end = () => {
+      if (document.hidden || toast.matches(':hover, :focus-within')) this.#soonOver(toast);
+      else this.#dismiss(toast);
+    };
+    this.#timers.set(toast, setTimeout(end, SHOWN_FOR));
+  }
+
+  /** Takes the message away; the job is left alone. */
+  #dismiss(toast, byHand = false) {
+    if (!toast) return;
+    const next = toast.nextElementSibling ?? toast.previousElementSibling;
+    const focused = toast.contains(this.element.getRootNode().activeElement);
+    clearTimeout(this.#timers.get(toast));
+    this.#timers.delete(toast);
+    toast.remove();
+    if (byHand && focused) next?.querySelector('.clear').focus();
+    if (!next && this.element.matches(':popover-open')) this.element.hidePopover();
+  }
+}

@@ -1,0 +1,51 @@
+/** The page: signs in, tells the bell and the start card who that is, and says what is missing when nobody is. */
+
+// First, so that the invite is out of the address before any other module of the page runs.
+import { takeInvite } from '../sign-in/session.js';
+
+import { config } from '../../config.js';
+import { createApi } from '../api.js';
+import { bdi, button } from '../dom.js';
+import '../job-bell.js';
+import { signInNotice } from '../sign-in/sign-in-notice.js';
+import { openSession } from '../sign-in/sign-in.js';
+import { StartCard } from './start-card.js';
+import { strings } from '../strings.en.js';
+
+const words = strings.session;
+
+const base = new URL(config.api, location.href).href;
+const session = await openSession(base);
+const api = createApi({ base, getToken: () => session.getToken(), onRefused: (token) => session.refuse(token) });
+const bell = document.querySelector('job-bell');
+const place = document.querySelector('#start');
+const user = document.querySelector('#user');
+const card = new StartCard({ api, onStarted: (job) => bell.track(job) });
+let shown = null;
+
+function sessionChanged() {
+  const { state } = session;
+  place.replaceChildren(state === 'signed-in' ? card.element : signInNotice(session));
+  const leave = session.signOut && button(null, words.signOut, () => session.signOut());
+  user.replaceChildren(...(session.user ? [bdi(session.user.display), leave || ''] : []));
+  if (state === 'checking') return;
+  const id = session.user?.id ?? (state === 'needed' ? null : shown);
+  // Somebody else, or signed out: the jobs go. Of a session that has merely ended they stay.
+  if (id !== shown) bell.getToken = null;
+  // A function of its own for each session: the bell looks whose it is.
+  if (id !== null) bell.getToken = () => session.getToken();
+  shown = id;
+}
+
+bell.getToken = null;
+session.subscribe(sessionChanged);
+bell.addEventListener('job-bell-auth', () => session.refuse(session.token));
+addEventListener('hashchange', () => {
+  const invite = takeInvite(location, history);
+  if (invite) session.start(invite);
+});
+for (const event of ['dragover', 'drop']) {
+  // A file that misses the card must not replace the page.
+  addEventListener(event, (dragged) => dragged.preventDefault());
+}
+session.start();

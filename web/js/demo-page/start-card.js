@@ -1,0 +1,248 @@
+/** The card that starts a job: choose files, upload them, start. */
+
+import { bdi, button, h, icon, patchChildren, setAttribute, setBusy, setText } from '../dom.js';
+import { bytes, failure } from '../format.js';
+import { strings } from '../strings.en.js';
+import { Upload, freeName } from './uploads.js';
+
+const words = strings.start;
+const ZIP = 'zip-builder';
+const IMPORT = 'csv-import';
+const SAME = ['name', 'size', 'lastModified'];
+
+export class StartCard {
+  /** @type {HTMLElement} */
+  element;
+
+  #api;
+  #onStarted;
+  #files = [];
+  #rows = new Map();
+  #upload = null;
+  #kind = ZIP;
+  #wish = null;
+  #wishes = 0;
+  #busy = false;
+  #frame = null;
+  #input = h('input', { type: 'file', multiple: true, hidden: true, onchange: () => this.#take(this.#input.files) });
+  #choose = button(null, words.choose, () => this.#input.click());
+  #sample = button('quiet', words.sample, () => this.#takeSample());
+  #zone = h('div', { class: 'drop' });
+  #list = h('ul', { class: 'files', tabindex: '0', 'aria-label': words.files });
+  #summary = h('span', { class: 'chosen' });
+  #removeAll = button('quiet', words.removeAll, () => this.#reset());
+  #chosen = h('div', { class: 'chosen-head' }, this.#summary, this.#removeAll);
+  #name = h('input', { id: 'zip-name', maxlength: '80', autocomplete: 'off' });
+  #field = h('p', { class: 'field' }, h('label', { for: 'zip-name' }, words.name), this.#name);
+  #start = button('primary large', null, () => this.#go(ZIP));
+  #import = button('large', null, () => this.#go(IMPORT));
+  #stop = button(null, words.stop, () => this.#upload?.stop());
+  #action = h('div', { class: 'action' }, this.#start, this.#import, this.#stop);
+  #bar = h('div', { class: 'bar', role: 'progressbar', 'aria-label': words.progress }, h('div', {}));
+  #progress = h('p', { class: 'progress' });
+  #message = h('p', { class: 'message', role: 'status' });
+
+  /**
+   * @param {object} options
+   * @param {ReturnType<typeof import('../api.js').createApi>} options.api
+   * @param {(job: import('../feed/store.js').Job) => void} options.onStarted
+   */
+  constructor({ api, onStarted }) {
+    this.#api = api;
+    this.#onStarted = onStarted;
+    const choices = h('p', { class: 'choices' }, this.#choose, this.#sample);
+    this.#zone.append(icon('upload'), h('p', { class: 'drop-title' }, words.drop), choices, this.#input);
+    const progress = [this.#bar, this.#progress];
+    const parts = [this.#zone, this.#chosen, this.#list, this.#field, ...progress, this.#action, this.#message];
+    this.element = h('div', { class: 'start' }, ...parts);
+    this.#acceptDrops();
+    this.#render();
+  }
+
+  #acceptDrops() {
+    const over = (on) => this.#zone.toggleAttribute('data-over', on);
+    this.element.addEventListener('dragover', () => over(!this.#busy));
+    this.element.addEventListener('dragleave', () => over(false));
+    this.element.addEventListener('drop', (event) => {
+      over(false);
+      const items = [...event.dataTransfer.items].map((item) => item.webkitGetAsEntry());
+      const folder = items.find((entry) => entry?.isDirectory);
+      const files = [...event.dataTransfer.files].filter((_, index) => !items[index]?.isDirectory);
+      this.#take(files);
+      if (folder) this.#say(words.folder(folder.name), 'bad');
+    });
+  }
+
+  #take(files) {
+    if (this.#busy) return;
+    const taken = new Set(this.#files.map(({ name }) => name));
+    for (const file of files) {
+      const again = this.#files.some(({ file: known }) => SAME.every((name) => known[name] === file[name]));
+      if (again) continue;
+      const name = freeName(file.name, taken);
+      taken.add(name);
+      this.#files.push({ name, file });
+    }
+    // The same file can be chosen again after it was removed.
+    this.#input.value = '';
+    this.#upload = null;
+    this.#say('');
+    this.#render();
+  }
+
+  async #takeSample() {
+    await this.#whileBusy(async () => {
+      this.#say(words.preparing);
+      const { sampleFiles } = await import('./sample-files.js');
+      const files = await sampleFiles();
+      this.#busy = false;
+      this.#take(files);
+      this.#name.value ||= words.sampleName;
+    });
+    this.#start.focus();
+  }
+
+  #remove(file) {
+    const index = this.#files.indexOf(file);
+    this.#files.splice(index, 1);
+    this.#upload = null;
+    this.#render();
+    const next = this.#files[index] ?? this.#files.at(-1);
+    (next ? this.#rows.get(next).remove : this.#choose).focus();
+  }
+
+  #reset() {
+    this.#files = [];
+    this.#upload = null;
+    this.#name.value = '';
+    this.#render();
+    this.#choose.focus();
+  }
+
+  async #go(kind) {
+    if (this.#busy) return;
+    this.#kind = kind;
+    this.#say('');
+    this.#upload ??= new Upload({
+      files: this.#files,
+      reserve: (files) => this.#api.uploads(files),
+      onProgress: () => this.#renderSoon(),
+    });
+    await this.#whileBusy(() => this.#uploadAndStart(this.#upload));
+    // The button that was pressed is gone. Whoever went elsewhere meanwhile stays there.
+    const { activeElement, body } = document;
+    const here = activeElement === body || this.element.contains(activeElement);
+    if (here && this.#files.length === 0) this.#choose.focus();
+  }
+
+  async #uploadAndStart(upload) {
+    let what = words.failedReserve;
+    try {
+      const place = await upload.run();
+      if (!place) {
+        const failed = upload.count('failed');
+        this.#say(failed ? words.failedUploads(failed) : words.stopped, failed ? 'bad' : '');
+        this.#render();
+        this.#list.querySelector('[data-state="failed"]')?.scrollIntoView({ block: 'nearest' });
+        return;
+      }
+      what = words.failedStart;
+      const name = this.#name.value.trim();
+      const job = await this.#startJob({ ...place, ...(name && { name }) });
+      this.#reset();
+      this.#say(words.started, 'good');
+      this.#onStarted(job);
+    } catch (error) {
+      if (error.name !== 'ApiError') throw error;
+      this.#say(failure(what, error), 'bad');
+    }
+  }
+
+  /** A try again is the same wish, and starts no second job; another name or another kind is another wish. */
+  #startJob(body) {
+    const wish = this.#kind + JSON.stringify(body);
+    if (wish !== this.#wish) this.#wishes += 1;
+    this.#wish = wish;
+    return this.#api.start(this.#kind, body, `${body.prefix}${this.#wishes}`);
+  }
+
+  async #whileBusy(work) {
+    this.#busy = true;
+    this.#render();
+    try {
+      await work();
+    } finally {
+      this.#busy = false;
+      this.#render();
+    }
+  }
+
+  #say(text, tone = '') {
+    setText(this.#message, text);
+    this.#message.dataset.tone = tone;
+  }
+
+  #renderSoon() {
+    this.#frame ??= requestAnimationFrame(() => this.#render());
+  }
+
+  #render() {
+    this.#frame = null;
+    const count = this.#files.length;
+    const size = this.#files.reduce((sum, { file }) => sum + file.size, 0);
+    for (const node of [this.#chosen, this.#list, this.#field, this.#action]) node.hidden = count === 0;
+    setText(this.#summary, words.chosen(count, bytes(size)));
+    for (const node of [this.#choose, this.#sample, this.#removeAll, this.#name]) node.disabled = this.#busy;
+    this.#renderFiles();
+    this.#renderProgress();
+    const again = this.#upload && !this.#busy;
+    for (const [node, kind, text] of [[this.#start, ZIP, words.start], [this.#import, IMPORT, words.import]]) {
+      setText(node, again && this.#kind === kind ? words.again : text(count));
+      setBusy(node, this.#busy);
+    }
+    this.#import.hidden = !this.#files.every(({ name }) => /\.csv$/i.test(name));
+  }
+
+  #renderFiles() {
+    for (const file of this.#rows.keys()) if (!this.#files.includes(file)) this.#rows.delete(file);
+    const items = new Map(this.#upload?.items.map((item) => [item.file, item]));
+    const elements = this.#files.map((file) => {
+      if (!this.#rows.has(file)) this.#rows.set(file, this.#makeRow(file));
+      const { element, state, remove } = this.#rows.get(file);
+      const item = items.get(file.file);
+      setText(state, item ? stateText(item) : '');
+      element.dataset.state = item?.state ?? '';
+      remove.hidden = this.#busy;
+      return element;
+    });
+    patchChildren(this.#list, elements);
+  }
+
+  #makeRow(file) {
+    const label = words.remove(file.name);
+    const remove = button('quiet', icon('close'), () => this.#remove(file), { 'aria-label': label });
+    const name = h('span', { class: 'name' }, bdi(file.name));
+    const state = h('span', { class: 'state' });
+    const size = h('span', { class: 'size' }, bytes(file.file.size));
+    return { element: h('li', {}, name, state, size, remove), state, remove };
+  }
+
+  #renderProgress() {
+    const upload = this.#busy ? this.#upload : null;
+    for (const node of [this.#bar, this.#progress, this.#stop]) node.hidden = !upload;
+    if (!upload) return;
+    const { sent, size } = upload;
+    const done = upload.count('uploaded');
+    const all = upload.items.length;
+    const part = size > 0 ? sent / size : done / all;
+    this.#bar.firstElementChild.style.inlineSize = `${part * 100}%`;
+    setAttribute(this.#bar, 'aria-valuenow', Math.floor(part * 100));
+    this.#stop.hidden = done === all;
+    setText(this.#progress, done === all ? words.starting : words.uploading(done, all, bytes(sent), bytes(size)));
+  }
+}
+
+function stateText({ state, error }) {
+  if (state !== 'failed') return words.state[state];
+  return error.status ? words.storage(error.status) : words.storageNetwork;
+}

@@ -1,0 +1,368 @@
+/**
+ * The caller's jobs, kept right: pushes as they come, and a snapshot whenever one may have been missed. All bells of
+ * one API on a page share one feed.
+ */
+
+import { PAGE, SnapshotReader, createApi } from '../api.js';
+import { Connection, browserPage } from './connection.js';
+import { JobActions } from './job-actions.js';
+import { JobStore, hasEnded } from './store.js';
+import { TokenSource } from './token-source.js';
+
+const POLL_ACTIVE = 1500;
+const POLL_IDLE = 30_000;
+const POLL_LIVE = 5 * 60_000;
+const PAUSE_AFTER = 2 * 60_000;
+const RECONNECTING_TRIES = 3;
+const CLOCK_JUMP = 5000;
+const NOTHING = Object.freeze({ updated: [], ended: [] });
+
+export class JobFeed {
+  store = new JobStore();
+  /** When the list was last read, by this machine's clock. @type {number|null} */
+  readAt = null;
+  /** How many reads have failed since then. */
+  failures = 0;
+  /** Another number whenever it is, or may be, somebody else whose jobs these are. */
+  whose = 0;
+  api;
+  actions = new JobActions(this);
+
+  #page;
+  #connection;
+  #reader;
+  #source = new TokenSource((change) => this.#tokenChanged(change));
+  #listeners = new Set();
+  #told = new WeakSet();
+  #running = false;
+  #signedOut = false;
+  #paused = false;
+  #refused = null;
+  #started = new Set();
+  #identity = 0;
+  #knownIdentity = 0;
+  #reading = null;
+  #readAgain = false;
+  /** Why the last read failed. */
+  #failure = null;
+  #clock = Date.now() - performance.now();
+  #whole = false;
+  #timer = null;
+  #pauseTimer = null;
+  #unwatch = null;
+
+  /**
+   * @param {object} options
+   * @param {string} options.base absolute URL of the API
+   * @param {import('../types.d.ts').OpenHub} options.openHub
+   * @param {typeof browserPage} [options.page]
+   */
+  constructor({ base, openHub, page = browserPage }) {
+    this.#page = page;
+    const access = { base, getToken: () => this.#source.get(), onRefused: (token) => this.#onRefused(token) };
+    this.api = createApi(access);
+    this.#reader = new SnapshotReader(this.api, this.store);
+    const handlers = {
+      // Jobs that changed together come in one push.
+      job: (...jobs) => jobs.forEach((job) => this.push(job)),
+      removed: (removed) => this.removed(removed),
+      // To admins, for the dashboard: some of everybody's jobs have changed.
+      nudge: (nudge) => this.changed({ ...NOTHING, nudge }),
+    };
+    const open = () => openHub({ ...access, handlers });
+    this.#connection = new Connection(open, () => this.#connectionChanged());
+  }
+
+  /** @returns {import('../types.d.ts').FeedState} */
+  get state() {
+    if (this.#signedOut || !this.#source.getToken) return 'signed-out';
+    if (this.#paused) return 'paused';
+    const { live, wasLive, tries } = this.#connection;
+    if (live) return 'live';
+    if (!tries) return 'connecting';
+    return wasLive && tries <= RECONNECTING_TRIES ? 'reconnecting' : 'off';
+  }
+
+  /** Whether the server wants another sign-in; a page that signs out itself need not be told. */
+  get refused() {
+    return this.#signedOut;
+  }
+
+  /** Whether a page has said who it is, be it nobody. */
+  get isTold() {
+    return this.#source.getToken !== undefined;
+  }
+
+  /** Milliseconds between two reads in the present state. */
+  get pollEvery() {
+    if (this.#connection.live && !this.failures) return POLL_LIVE;
+    const waiting = this.store.counts.running > 0 || !this.store.loaded;
+    const own = waiting ? Math.min(POLL_IDLE, POLL_ACTIVE * 2 ** this.failures) : POLL_IDLE;
+    return Math.min(POLL_LIVE, Math.max(own, this.#failure?.retryAfter ?? 0));
+  }
+
+  /** The server's time, in milliseconds. */
+  now() {
+    if (this.#clockJumped()) this.sync();
+    return this.store.serverNow(Date.now());
+  }
+
+  /**
+   * @param {(change: import('../types.d.ts').Change) => void} listener called after every change
+   * @returns {() => void} ends it; the feed stops with its last listener
+   */
+  subscribe(listener) {
+    this.#listeners.add(listener);
+    if (this.#source.getToken && !this.#running) this.#start();
+    return () => {
+      this.#listeners.delete(listener);
+      if (this.#listeners.size === 0) this.#stop();
+    };
+  }
+
+  /** Whether nobody has asked so for this change: an announcement must not be made once per bell. */
+  isNews(change) {
+    const told = this.#told.has(change);
+    this.#told.add(change);
+    return !told;
+  }
+
+  /**
+   * Begin. A further function takes the place of the one before; all starts over when it yields a token for somebody
+   * else.
+   * @param {import('../types.d.ts').GetToken|null} getToken asked before each request; null forgets who it was, and the
+   *   jobs
+   */
+  signIn(getToken) {
+    const source = this.#source;
+    const isNew = getToken !== source.getToken;
+    source.getToken = getToken || null;
+    if (!getToken) this.#leave();
+    else if (this.#running) {
+      if (isNew || this.#signedOut) this.#look();
+    } else {
+      // What is left from before may be somebody else's.
+      if (isNew) this.#forget();
+      if (this.#listeners.size) this.#start();
+    }
+  }
+
+  /** Read the list; once more when asked during a read. */
+  sync() {
+    if (!this.#running || this.#signedOut || this.#paused) return Promise.resolve();
+    if (this.#reading) {
+      this.#readAgain = true;
+      return this.#reading;
+    }
+    clearTimeout(this.#timer);
+    this.#clockJumped();
+    this.#readAgain = false;
+    const reading = this.#read().finally(() => {
+      // It belonged to whoever was signed in before.
+      if (this.#reading !== reading) return null;
+      this.#reading = null;
+      return this.#readAgain ? this.sync() : this.#plan();
+    });
+    this.#reading = reading;
+    return reading;
+  }
+
+  /** Show older jobs too. @throws {import('../api.js').ApiError} */
+  async loadMore() {
+    const reader = this.#reader;
+    const { pages } = reader;
+    // Pushes may have brought more than these pages hold.
+    reader.pages = Math.max(pages, Math.floor(this.store.list().length / PAGE)) + 1;
+    await this.sync();
+    if (!this.#failure) return;
+    reader.pages = pages;
+    throw this.#failure;
+  }
+
+  /** Take in one job: from the hub, or from an answer to this page. @param {import('../types.d.ts').Job} job */
+  push(job) {
+    const { changed, ended, outside } = this.store.apply(job);
+    if (outside && (hasEnded(job) || job.status === 'pending')) this.sync();
+    if (changed) this.changed({ updated: [job], ended: ended ? [job] : [] });
+    // Without a hub the time to the next read depends on whether a job runs.
+    if (changed && !this.#connection.live && !this.#reading) this.#plan();
+  }
+
+  /** Take in a job that was started, or started again, in this tab: its end is news here. */
+  track(job) {
+    this.#started.add(String(job.id));
+    this.push(job);
+    const known = this.store.get(job.id);
+    // The hub was faster than the answer that it has started.
+    if (known && hasEnded(known)) this.changed({ ...NOTHING, early: [known] });
+  }
+
+  /** Of these, those that were started in this tab; each is told once. @param {import('../types.d.ts').Job[]} ended */
+  takeStarted(ended) {
+    return ended.filter(({ id }) => this.#started.delete(String(id)));
+  }
+
+  removed(removed) {
+    const { store } = this;
+    const beyond = removed.some(({ id }) => !store.knows(id));
+    const changes = removed.map(({ id, version }) => store.remove(id, version));
+    if (changes.includes(true)) this.changed();
+    // The counts are of jobs that are not listed too, and a list that goes on is not left empty.
+    if (store.more && (beyond || store.list().length === 0)) this.sync();
+  }
+
+  /** Tell all listeners. */
+  changed(change = NOTHING) {
+    for (const listener of this.#listeners) listener(change);
+  }
+
+  async #read() {
+    const identity = this.#identity;
+    const newcomer = identity !== this.#knownIdentity;
+    const mark = this.store.mark();
+    if (this.#whole) this.#reader.forget();
+    this.#whole = false;
+    try {
+      const snapshot = await this.#reader.read();
+      if (identity !== this.#identity) return;
+      const change = this.store.merge(snapshot, mark, newcomer);
+      this.#knownIdentity = identity;
+      this.failures = 0;
+      this.#failure = null;
+      this.readAt = Date.now();
+      // Of what there was before this page, nothing is news.
+      this.changed(newcomer ? NOTHING : change);
+    } catch (error) {
+      if (error.name !== 'ApiError') throw error;
+      if (identity !== this.#identity) return;
+      this.#failure = error;
+      if (error.status !== 401) this.failures += 1;
+      this.changed();
+    }
+  }
+
+  #start() {
+    this.#stop();
+    this.#running = true;
+    this.#unwatch = this.#page?.watch((event) => this.#onPage(event));
+    if (this.#page?.hidden()) this.#onPage('hidden');
+    this.changed({ ...NOTHING, renewed: true });
+    this.#look();
+  }
+
+  #tokenChanged(change) {
+    if (change === 'renewed') return this.changed({ ...NOTHING, renewed: true });
+    // Those who may be somebody else see their own list in a moment, and until then what is there.
+    if (change === 'other') this.#forget();
+    this.whose += 1;
+    this.#start();
+  }
+
+  #leave() {
+    this.#forget();
+    this.#stop();
+    this.changed();
+  }
+
+  #forget() {
+    this.whose += 1;
+    this.#source.forget();
+    this.store.forget();
+    this.#started.clear();
+    this.readAt = null;
+  }
+
+  #stop() {
+    this.#running = false;
+    this.#identity += 1;
+    this.#source.reset();
+    // A read that still runs, or hangs, is of no interest to whoever comes next.
+    this.#reading = null;
+    this.#reader = new SnapshotReader(this.api, this.store, this.#reader.pages);
+    this.#signedOut = false;
+    this.#paused = false;
+    this.#refused = null;
+    this.failures = 0;
+    this.#failure = null;
+    clearTimeout(this.#timer);
+    clearTimeout(this.#pauseTimer);
+    this.#unwatch?.();
+    this.#connection.stop();
+  }
+
+  #connectionChanged() {
+    // Live: what was missed is read, and nothing is missed from here on. Lost: the reads take over.
+    this.sync();
+    this.changed();
+  }
+
+  /** Whether this machine's clock was set, or stood still, since it was last looked at: the server's is asked anew. */
+  #clockJumped() {
+    const before = this.#clock;
+    this.#clock = Date.now() - performance.now();
+    const jumped = Math.abs(this.#clock - before) > CLOCK_JUMP;
+    this.#whole ||= jumped;
+    return jumped;
+  }
+
+  #onRefused(token) {
+    // A late answer to a request of whoever was signed in before says nothing about now.
+    if (!this.#running || this.#signedOut || !this.#source.hasIssued(token)) return;
+    this.#refused = token;
+    this.#signedOut = true;
+    this.#connection.stop();
+    this.#plan();
+    this.changed();
+  }
+
+  #onPage(event) {
+    // A browser that keeps the page for a way back closes the socket, and writes its address with the token down.
+    if (event === 'left') return this.#pause();
+    if (event === 'hidden') {
+      clearTimeout(this.#pauseTimer);
+      this.#pauseTimer = setTimeout(() => this.#pause(), PAUSE_AFTER);
+      return;
+    }
+    if (event === 'visible') clearTimeout(this.#pauseTimer);
+    if (this.#signedOut) {
+      this.#look();
+    } else if (event === 'visible' || !this.#paused) {
+      this.#paused = false;
+      this.#connection.start();
+      this.#connection.hurry();
+      this.sync();
+    }
+  }
+
+  #pause() {
+    if (this.#signedOut) return;
+    this.#paused = true;
+    clearTimeout(this.#timer);
+    this.#connection.stop();
+    this.changed();
+  }
+
+  /** Ask for a token before anything is sent: it may be for somebody else by now, or for nobody. */
+  async #look() {
+    const identity = this.#identity;
+    const token = await this.#source.get().catch(() => undefined);
+    if (identity !== this.#identity || !this.#running) return;
+    if (this.#signedOut) {
+      if (token && token !== this.#refused) this.#start();
+      else this.#plan();
+    } else if (token === null) this.#onRefused(null);
+    else if (!this.#paused) {
+      this.#connection.start();
+      const isUnread = identity !== this.#knownIdentity;
+      if ((isUnread || !token) && !this.#reading && !this.failures) this.sync();
+    }
+  }
+
+  #plan() {
+    clearTimeout(this.#timer);
+    if (!this.#running || this.#paused) return;
+    this.#timer = this.#signedOut
+      ? setTimeout(() => this.#look(), POLL_IDLE)
+      : setTimeout(() => this.sync(), this.pollEvery);
+  }
+}

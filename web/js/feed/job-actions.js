@@ -1,0 +1,99 @@
+/** What a person does with jobs: shown at once, taken back when the server refuses, which throws its ApiError. */
+
+import { hasEnded } from './store.js';
+
+export class JobActions {
+  #feed;
+
+  /** @param {import('./feed.js').JobFeed} feed */
+  constructor(feed) {
+    this.#feed = feed;
+  }
+
+  /** Clear one job. It is off the list at once and comes back when that fails. */
+  clear(job) {
+    const { api, store } = this.#feed;
+    return this.#hidden([job.id], async () => {
+      try {
+        await api.clear(job.id);
+      } catch (error) {
+        if (error.status !== 404) throw error;
+      }
+      store.cleared(job.id);
+    });
+  }
+
+  /** Clear all jobs that have ended. @returns {Promise<import('../types.d.ts').Cleared>} */
+  clearFinished() {
+    const { api, store } = this.#feed;
+    const ids = store.list().filter(hasEnded).map((job) => job.id);
+    return this.#hidden(ids, async () => {
+      const { cleared, clearedAt } = await api.clearFinished();
+      this.#feed.removed(cleared);
+      return { ids: cleared.map(({ id }) => id), since: clearedAt };
+    });
+  }
+
+  /** Bring them back. @param {import('../types.d.ts').Cleared} cleared */
+  async undo({ ids, since }) {
+    await this.#feed.api.undoClear(ids, since);
+    await this.#feed.sync();
+  }
+
+  /** Say that these have been seen. When that fails they count as new again. */
+  async markSeen(jobs) {
+    if (jobs.length === 0) return;
+    const { api, store } = this.#feed;
+    store.markSeen(jobs);
+    this.#feed.changed();
+    try {
+      await api.seen(jobs.map((job) => job.id));
+    } catch {
+      store.unmarkSeen(jobs);
+      this.#feed.changed();
+    }
+  }
+
+  async cancel(job) {
+    await this.#shown(this.#feed.api.cancel(job.id), (answer) => this.#feed.push(answer));
+  }
+
+  async retry(job) {
+    await this.#shown(this.#feed.api.retry(job.id), (answer) => this.#feed.track(answer));
+  }
+
+  /** A link that works for some minutes. @returns {Promise<string>} */
+  async download(job) {
+    const { url } = await this.#feed.api.download(job.id);
+    return url;
+  }
+
+  async #hidden(ids, work) {
+    const { store } = this.#feed;
+    store.hide(ids);
+    this.#feed.changed();
+    try {
+      return await this.#orSync(work());
+    } finally {
+      store.unhide(ids);
+      this.#feed.changed();
+    }
+  }
+
+  /** Show what was answered, unless it is somebody else who looks by now. */
+  async #shown(request, show) {
+    const { whose } = this.#feed;
+    const answer = await this.#orSync(request);
+    if (whose === this.#feed.whose) show(answer);
+  }
+
+  async #orSync(request) {
+    try {
+      return await request;
+    } catch (error) {
+      // Refused: this page's idea of the job may be old.
+      this.#feed.sync();
+      throw error;
+    }
+  }
+}

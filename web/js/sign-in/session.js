@@ -1,0 +1,194 @@
+/** Who uses this page. Now: an invite link is exchanged for a session, which the tabs of a browser share. */
+
+const KEY = 'queued-jobs.session';
+const INVITE = 'qj.invite';
+const SIBLINGS_WITHIN = 300;
+
+/**
+ * The invite in the address, which is removed from there at once: it must not stay in the history, in a bookmark or on
+ * a screenshot.
+ * @param {Location} location
+ * @param {History} history
+ * @returns {string|null}
+ */
+export function takeInvite(location, history) {
+  const fragment = new URLSearchParams(location.hash.slice(1));
+  if (!fragment.has('invite')) return null;
+  const invite = fragment.get('invite');
+  fragment.delete('invite');
+  const rest = fragment.size ? `#${fragment}` : '';
+  history.replaceState(history.state, '', location.pathname + location.search + rest);
+  return invite || null;
+}
+
+let tabStorage = null;
+try {
+  tabStorage = sessionStorage;
+} catch {
+  // A browser may allow pages none: then a reload signs out.
+}
+
+/** Taken when this module is loaded, before any other one of the page runs, and kept for reloads until it is redeemed. */
+let firstInvite = globalThis.location ? takeInvite(location, history) : null;
+if (firstInvite) tabStorage?.setItem(INVITE, firstInvite);
+
+/** A `Session` of types.d.ts. */
+export class InviteSession {
+  state = 'checking';
+  /** Why signing in failed. @type {Error|null} */
+  error = null;
+
+  #exchange;
+  #storage;
+  #channel;
+  #locks;
+  #data = null;
+  #invite = null;
+  #endedLink = null;
+  #listeners = new Set();
+  #answers = new Set();
+
+  /**
+   * @param {object} options
+   * @param {(invite: string) => Promise<import('../types.d.ts').SessionData>} options.exchange
+   * @param {Storage|null} [options.storage] of this tab: survives a reload
+   * @param {BroadcastChannel} [options.channel] to the other tabs of this origin
+   * @param {LockManager|null} [options.locks] so that of tabs opened together only one exchanges the invite
+   */
+  constructor({
+    exchange,
+    storage = tabStorage,
+    channel = new BroadcastChannel(KEY),
+    // A browser that keeps a page from storing anything refuses it locks too.
+    locks = storage && globalThis.navigator?.locks,
+  }) {
+    this.#exchange = exchange;
+    this.#storage = storage;
+    this.#channel = channel;
+    this.#locks = locks;
+    channel.onmessage = ({ data }) => this.#onMessage(data);
+  }
+
+  /** Who is signed in, as the server says; null when nobody is. */
+  get user() {
+    return this.#data?.user ?? null;
+  }
+
+  /** The token to send, or null. */
+  get token() {
+    return this.#data?.token ?? null;
+  }
+
+  /** The token, as a feed asks for it before each request. */
+  async getToken() {
+    return this.token;
+  }
+
+  /** @param {() => void} listener called after every change @returns {() => void} ends it */
+  subscribe(listener) {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /**
+   * Sign in with this invite, else with what this tab or a sibling has. Also the way to try again after a failure.
+   * @param {string|null} [invite]
+   */
+  async start(invite = firstInvite) {
+    firstInvite = null;
+    this.#invite = invite ?? this.#invite ?? this.#storage?.getItem(INVITE);
+    if (this.#invite) this.#storage?.setItem(INVITE, this.#invite);
+    this.#become('checking');
+    const link = this.#invite && (await digest(this.#invite));
+    const mine = this.#stored();
+    if (mine && (!link || mine.link === link)) return this.#accept(mine);
+    await this.#alone(async () => {
+      const shared = await this.#askSiblings(link);
+      if (shared) this.#accept(shared);
+      else if (this.#invite) await this.#redeem(link);
+      else this.#become('needed');
+    });
+  }
+
+  /** The server refused this token: forget the session. @param {string|null} token */
+  refuse(token) {
+    if (!this.#data || token !== this.#data.token) return;
+    const { link } = this.#data;
+    this.#data = null;
+    this.#storage?.removeItem(KEY);
+    // The link was opened, but an older session of it was at hand: now the link itself is needed.
+    if (this.#invite) this.#redeem(link);
+    else {
+      this.#endedLink = link;
+      this.#become('ended');
+    }
+  }
+
+  async #redeem(link) {
+    try {
+      const session = await this.#exchange(this.#invite);
+      this.#invite = null;
+      this.#accept({ ...session, link });
+      this.#channel.postMessage({ type: 'session', session: this.#data });
+    } catch (error) {
+      if (error.name !== 'ApiError') throw error;
+      this.error = error;
+      if (error.status !== 401) return this.#become('failed');
+      this.#invite = null;
+      this.#storage?.removeItem(INVITE);
+      this.#become('wrong');
+    }
+  }
+
+  #accept(data) {
+    this.#data = data;
+    this.#storage?.removeItem(INVITE);
+    this.#storage?.setItem(KEY, JSON.stringify(data));
+    this.#become('signed-in');
+  }
+
+  #stored() {
+    try {
+      return JSON.parse(this.#storage.getItem(KEY));
+    } catch {
+      return null;
+    }
+  }
+
+  #alone(work) {
+    return this.#locks ? this.#locks.request(KEY, work) : work();
+  }
+
+  /** Ask for a session made from the same link; from any link when there is none. */
+  #askSiblings(link) {
+    return new Promise((resolve) => {
+      const answer = (session) => (!link || session.link === link) && resolve(session);
+      this.#answers.add(answer);
+      setTimeout(() => {
+        this.#answers.delete(answer);
+        resolve(null);
+      }, SIBLINGS_WITHIN);
+      this.#channel.postMessage({ type: 'ask' });
+    });
+  }
+
+  #onMessage({ type, session }) {
+    if (type === 'ask' && this.#data) this.#channel.postMessage({ type: 'session', session: this.#data });
+    if (type !== 'session') return;
+    for (const answer of this.#answers) answer(session);
+    // A sibling has opened the link: that ends the waiting here too, unless it is somebody else's.
+    const awaited = this.state === 'needed' || (this.state === 'ended' && session.link === this.#endedLink);
+    if (awaited) this.#accept(session);
+  }
+
+  #become(state) {
+    this.state = state;
+    for (const listener of this.#listeners) listener();
+  }
+}
+
+/** Tells links apart without keeping them. Null where the browser has no digest: then links are not told apart. */
+async function digest(text) {
+  if (!globalThis.crypto?.subtle) return null;
+  return new Uint8Array(await crypto.subtle.digest('SHA-256', new TextEncoder().encode(text))).join();
+}

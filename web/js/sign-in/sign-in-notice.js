@@ -1,0 +1,33 @@
+/** What a page says to somebody who is not signed in. */
+
+import { button, h, icon } from '../dom.js';
+import { reason } from '../format.js';
+import { strings } from '../strings.en.js';
+
+const words = strings.session;
+const TOO_MANY = 429;
+
+/** @param {import('../types.d.ts').Session} session in any state but `signed-in` */
+export function signInNotice(session) {
+  const { state } = session;
+  const texts = {
+    checking: [words.checking],
+    needed: [words.needed, words.neededWhy, words.neededLocal, words.neededCloud],
+    ended: [words.ended, words.endedWhy],
+    wrong: [words.wrong, words.wrongWhy],
+    failed: [words.failed, session.error?.status === TOO_MANY ? words.tooMany : reason(session.error)],
+  };
+  const ways = { needed: [words.oidcNeeded], ended: [words.ended, words.oidcEnded] };
+  const enter = session.signIn && ways[state];
+  const [title, ...lines] = enter || texts[state];
+  const again = button('primary', words.tryAgain, () => session.start());
+  return h(
+    'div',
+    { class: 'notice', role: 'status', 'data-state': state },
+    icon('key'),
+    h('h2', {}, title),
+    ...lines.map((line) => h('p', {}, line)),
+    state === 'failed' && again,
+    enter && button('primary', words.signIn, () => session.signIn()),
+  );
+}

@@ -1,0 +1,15 @@
+/** The way to sign in that this site has. */
+
+import { config } from '../../config.js';
+import { exchangeInvite } from '../api.js';
+import { InviteSession } from './session.js';
+
+/**
+ * @param {string} base absolute URL of the API
+ * @returns {Promise<import('../types.d.ts').Session>} not started yet
+ */
+export async function openSession(base) {
+  if (config.signIn !== 'oidc') return new InviteSession({ exchange: (invite) => exchangeInvite(base, invite) });
+  const { OidcSession } = await import('./oidc.js');
+  return new OidcSession(config.oidc);
+}
