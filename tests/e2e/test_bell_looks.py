@@ -10,25 +10,28 @@ import pytest
 from playwright.sync_api import FilePayload, Page, expect
 
 from tests.e2e.conftest import Noise
-from tests.support.axe import violations
+from tests.support.axe import LOOKS, Looks, settle, violations
 from tests.support.bell import Bell
-from tools.docs_and_samples.bell_states import NOISE, STATES, show
+from tools.docs_and_samples.bell_states import NOISE, STATES, scroll_to, show
 from tools.docs_and_samples.staged_jobs import Stage
 from tools.local_stack.stack import Stack
 
 Visitor = Callable[..., Page]
 
-LOOKS: dict[str, dict[str, str]] = {
-    "light": {"color_scheme": "light"},
-    "dark": {"color_scheme": "dark"},
-    "forced": {"forced_colors": "active"},
-}
 WIDTHS = (1280, 640, 320)
 #: What a page may load before the bell is usable: with a slow line that is what takes the time.
 MAX_BYTES = 150_000
 
 #: Elements that stick out of the page or of the panel, and controls that a finger would miss.
 TOO_WIDE = "document.documentElement.scrollWidth > document.documentElement.clientWidth"
+IN_SIGHT = """(button) => {
+    const [own, scroller] = [button, button.closest('.scroller')].map((element) => element.getBoundingClientRect());
+    return own.bottom <= scroller.bottom;
+}"""
+#: What tells one state from another, counted.
+SHOWN = """(bell) => ['.panel', '.row', '.toast', '.undo', '.note', '.more', 'details[open]', '.empty']
+    .map((name) => [name, [...bell.shadowRoot.querySelectorAll(name)].filter((each) => each.checkVisibility()).length])
+    .concat([bell.shadowRoot.querySelector('.connection').dataset.state])"""
 SMALL = """(bell) => [...bell.shadowRoot.querySelectorAll('button, summary')]
     .filter((control) => control.checkVisibility())
     .map((control) => [control.className || control.textContent, control.getBoundingClientRect()])
@@ -41,23 +44,28 @@ CUT_OFF = """(bell) => [...bell.shadowRoot.querySelectorAll('.panel *, .toast *'
     .map((element) => element.className || element.localName)"""
 
 
-@pytest.mark.parametrize("look", LOOKS)
+@pytest.mark.parametrize("state", STATES)
 def test_each_state_is_open_to_everybody_and_nothing_is_cut_off(
-    stack: Stack, stage: Stage, visitor: Visitor, noise: Noise, look: str
+    stack: Stack, stage: Stage, visitor: Visitor, noise: Noise, state: str
 ) -> None:
     noise.expect(NOISE)
+    page = visitor(stack.guest_url)
+    bell = Bell(page)
+    show(page, state, stage, bell.user_id)
+    looks = Looks(page)
+    shown = bell.host.evaluate(SHOWN)
     found = []
-    for state in STATES:
-        page = visitor(stack.guest_url, **LOOKS[look])
-        bell = Bell(page)
-        show(page, state, stage, bell.user_id)
+    for look, media in LOOKS.items():
+        page.emulate_media(**media)
         for width in WIDTHS:
             page.set_viewport_size({"width": width, "height": 800})
-            found += [f"{state} at {width}: {each}" for each in violations(page)]
-            found += [f"{state} at {width} is too wide"] * page.evaluate(TOO_WIDE)
-            found += [f"{state} at {width}: {each} is too small" for each in bell.host.evaluate(SMALL)]
-            found += [f"{state} at {width}: {each} is cut off" for each in bell.host.evaluate(CUT_OFF)]
-        page.context.close()
+            settle(page)
+            place = f"{look} at {width}"
+            found += [f"{place}: {each}" for each in looks.violations()]
+            found += [f"{place} is too wide"] * page.evaluate(TOO_WIDE)
+            found += [f"{place}: {each} is too small" for each in bell.host.evaluate(SMALL)]
+            found += [f"{place}: {each} is cut off" for each in bell.host.evaluate(CUT_OFF)]
+            assert bell.host.evaluate(SHOWN) == shown, f"{place} it is in another state"
     assert not found, "\n".join(found)
 
 
@@ -83,8 +91,20 @@ def test_the_panel_is_as_wide_as_a_narrow_window(stack: Stack, stage: Stage, vis
     assert (box["x"], box["width"]) == (8, 304)
     page.set_viewport_size({"width": 1280, "height": 800})
     for button in bell.panel.get_by_role("button").all():
-        button.scroll_into_view_if_needed()
-        expect(button).to_be_in_viewport()
+        scroll_to(button)
+
+
+def test_who_scrolls_to_the_end_of_a_long_list_stays_there(stack: Stack, stage: Stage, visitor: Visitor) -> None:
+    """Rows that come into sight are about as tall as was expected, so that they do not push the button away."""
+    bell = Bell(visitor(stack.guest_url))
+    stage.put_many(bell.user_id, 60, "succeeded")
+    bell.page.reload()
+    bell.open()
+    expect(bell.rows).to_have_count(50)
+    more = bell.panel.get_by_role("button", name="Show more")
+    more.scroll_into_view_if_needed()
+    bell.page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    assert more.evaluate(IN_SIGHT)
 
 
 def test_messages_leave_the_bell_free_in_a_small_window(stack: Stack, stage: Stage, visitor: Visitor) -> None:

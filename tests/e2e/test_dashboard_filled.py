@@ -20,7 +20,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from queued_jobs.push.signalr import API_VERSION, ConnectionString
 from tests.e2e.conftest import Noise
-from tests.support.axe import violations
+from tests.support.axe import LOOKS, Looks, settle
 from tests.support.bell import picture, wait_on
 from tests.support.stored_jobs import ERROR, store
 from tools.docs_and_samples.dashboard_states import STATES, show
@@ -29,11 +29,6 @@ from tools.local_stack.stack import Stack
 
 Visitor = Callable[..., Page]
 
-LOOKS: dict[str, dict[str, str]] = {
-    "light": {"color_scheme": "light"},
-    "dark": {"color_scheme": "dark"},
-    "forced": {"forced_colors": "active"},
-}
 WIDTHS = {"light": (1280, 640, 320), "dark": (1280, 640, 320), "forced": (1280,)}
 UPDATES_A_SECOND = 50
 WORKERS = 5
@@ -61,27 +56,29 @@ def dashboard(stack: Stack) -> str:
     return stack.admin_url.replace("#", "dashboard.html#")
 
 
-@pytest.mark.parametrize("look", LOOKS)
-def test_each_state_is_open_to_everybody_and_nothing_is_cut_off(
-    filled: Stack, visitor: Visitor, noise: Noise, look: str
-) -> None:
+def test_each_state_is_open_to_everybody_and_nothing_is_cut_off(filled: Stack, visitor: Visitor, noise: Noise) -> None:
     noise.expect("ERR_FAILED")  # of the state in which the server cannot be reached
     noise.expect("404")  # and of the job that is not there
-    page = visitor(dashboard(filled), **LOOKS[look])
+    page = visitor(dashboard(filled))
     expect(page.get_by_role("heading", name="Dashboard")).to_be_visible()
+    looks = Looks(page)
     found = []
     for state in STATES:
         page.set_viewport_size({"width": 1280, "height": 800})
         show(page, state)
-        for width in WIDTHS[look]:
-            page.set_viewport_size({"width": width, "height": 800})
-            if look != "forced":
-                picture(page, f"dashboard-{state}-{width}-{look}")
-            if page.evaluate("document.documentElement.scrollWidth") > width:
-                found.append(f"{state} at {width}: it can be scrolled sideways")
-            found += [f"{state} at {width}: smaller than 24 pixels: {text}" for text in page.evaluate(SMALL_TARGETS)]
-            if width != 640:
-                found += [f"{state} at {width}: {text}" for text in violations(page)]
+        for look, media in LOOKS.items():
+            page.emulate_media(**media)
+            for width in WIDTHS[look]:
+                page.set_viewport_size({"width": width, "height": 800})
+                settle(page)
+                place = f"{state}, {look} at {width}"
+                if look != "forced":
+                    picture(page, f"dashboard-{state}-{width}-{look}")
+                if page.evaluate("document.documentElement.scrollWidth") > width:
+                    found.append(f"{place}: it can be scrolled sideways")
+                found += [f"{place}: smaller than 24 pixels: {text}" for text in page.evaluate(SMALL_TARGETS)]
+                if width != 640:
+                    found += [f"{place}: {text}" for text in looks.violations()]
         page.unroute_all()
     assert not found, "\n".join(found)
 

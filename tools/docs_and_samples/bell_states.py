@@ -9,11 +9,13 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from tools.docs_and_samples.staged_jobs import ZIP_RESULT, Stage
 
 _PATIENCE = 180_000.0
+#: More than it takes to lay out a page of rows, a screenful each time.
+_MAX_SCROLLS = 20
 _LONG = "quarterly-report-of-all-regions_" * 3
 _CSV_RESULT = {
     "container": "results",
@@ -35,6 +37,20 @@ def show(page: Page, state: str, stage: Stage, user_id: str) -> None:
     """Bring the page into one of `STATES` and wait until it is there."""
     STATES[state](page, stage, user_id)
     expect(page.locator("job-bell .bell")).to_be_visible()
+
+
+def scroll_to(target: Locator) -> None:
+    """Scroll until the target is in sight and stays there.
+
+    Rows are laid out when they come into sight. One that turns out taller than expected pushes away what follows it.
+    """
+    for _ in range(_MAX_SCROLLS):
+        target.scroll_into_view_if_needed()
+        before = target.bounding_box()
+        target.page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+        if target.bounding_box() == before:
+            break
+    expect(target).to_be_in_viewport()
 
 
 def put_everything(stage: Stage, user_id: str) -> None:
@@ -88,8 +104,8 @@ def _every_status(page: Page, stage: Stage, user_id: str) -> None:
 def _ended(page: Page, stage: Stage, user_id: str) -> None:
     """The other half of every status: what each kind of ended job shows."""
     _every_status(page, stage, user_id)
-    page.get_by_text("The result has expired").scroll_into_view_if_needed()
-    page.get_by_text("Zip of tax archive").scroll_into_view_if_needed()
+    scroll_to(page.get_by_text("The result has expired"))
+    scroll_to(page.get_by_text("Zip of tax archive"))
 
 
 def _paged(page: Page, stage: Stage, user_id: str) -> None:
@@ -98,9 +114,7 @@ def _paged(page: Page, stage: Stage, user_id: str) -> None:
     page.reload()
     _live(page)
     expect(page.locator("job-bell li.row")).to_have_count(50, timeout=_PATIENCE)
-    more = page.get_by_role("button", name="Show more")
-    more.scroll_into_view_if_needed()
-    expect(more).to_be_in_viewport()
+    scroll_to(page.get_by_role("button", name="Show more"))
 
 
 def _not_done(page: Page, stage: Stage, user_id: str) -> None:
@@ -121,7 +135,7 @@ def _details(page: Page, stage: Stage, user_id: str) -> None:
     _live(page)
     for word in ("Details", "lines were rejected", "file was skipped"):
         page.get_by_text(word).first.click()
-    page.get_by_text("Details").first.scroll_into_view_if_needed()
+    scroll_to(page.get_by_text("Details").first)
 
 
 def _long_texts(page: Page, stage: Stage, user_id: str) -> None:
