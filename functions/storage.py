@@ -11,7 +11,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
-from azure.core.exceptions import ResourceNotFoundError
+from azure.core.exceptions import ResourceNotFoundError, ServiceRequestTimeoutError
 
 from queued_jobs import ResultFile
 from queued_jobs.identity import Keyless
@@ -37,6 +37,8 @@ _UPLOAD_LIFE = timedelta(hours=1)
 _DOWNLOAD_LIFE = timedelta(minutes=15)
 #: A link is good until it ends, whatever becomes of the identity that signed it, so this is not long.
 _DELEGATION_LIFE = timedelta(hours=2)
+#: Seconds to connect, and seconds for the answer: requests wait for such a key, in one of a few threads.
+_KEY_PATIENCE = 2
 #: Blobs are read in pieces of this size, so that memory stays bounded.
 _PIECE = 4 * 1024 * 1024
 _CLIENT_OPTIONS: dict[str, Any] = {
@@ -142,15 +144,26 @@ class _DelegationKeys:
         self._expires_at = datetime.min.replace(tzinfo=UTC)
 
     def valid_until(self, until: datetime) -> UserDelegationKey:
-        """Return a key that outlives a link which ends then. Asks the service where the last one does not."""
-        with self._lock:
+        """Return a key that outlives a link which ends then. Asks the service where the last one does not.
+
+        Raises `AzureError` if the service does not answer in time, or keeps somebody else waiting who asked before.
+        """
+        if not self._lock.acquire(timeout=2 * _KEY_PATIENCE):
+            raise ServiceRequestTimeoutError("The blob service lends no key: it does not answer.")
+        try:
             if self._key is None or self._expires_at < until:
                 now = datetime.now(UTC)
                 self._key = self._service.get_user_delegation_key(
-                    now - _CLOCK_SKEW, now + _DELEGATION_LIFE, connection_timeout=2, read_timeout=2, retry_total=0
+                    now - _CLOCK_SKEW,
+                    now + _DELEGATION_LIFE,
+                    connection_timeout=_KEY_PATIENCE,
+                    read_timeout=_KEY_PATIENCE,
+                    retry_total=0,
                 )
                 self._expires_at = now + _DELEGATION_LIFE
             return self._key
+        finally:
+            self._lock.release()
 
 
 @cache

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any, Final
@@ -19,7 +19,7 @@ import psycopg
 from psycopg import AsyncConnection
 
 #: From the call of a statement to its answer, with the wait for a connection: a request is answered within 5 seconds.
-ANSWER: Final = timedelta(seconds=4)
+ANSWER: Final = timedelta(seconds=3.5)
 #: The same for statements over many rows that nobody waits for, and for each statement on a connection that was lent.
 LONG_ANSWER: Final = timedelta(seconds=12)
 #: These are the sweeper's.
@@ -57,7 +57,7 @@ NETWORK: Final[dict[str, Any]] = {
 }
 #: For the password of a new connection, where that is a token.
 PASSWORD: Final = timedelta(seconds=5)
-#: For the server to hear that the caller of a statement was cancelled, and then for the statement to end.
+#: For the server to end a statement that is late, or whose caller was cancelled.
 CANCEL: Final = timedelta(seconds=0.5)
 #: What the server ends itself, keeping the connection.
 SERVER: Final = {
@@ -67,7 +67,9 @@ SERVER: Final = {
 }
 
 #: After a stall of this process, what has arrived is read before a deadline counts.
-_GRACE = timedelta(seconds=0.2)
+_STALL = timedelta(seconds=0.05)
+#: Requests to end a statement that are under way.
+_requests: set[asyncio.Task[None]] = set()
 
 
 class Late(psycopg.OperationalError):
@@ -75,23 +77,32 @@ class Late(psycopg.OperationalError):
 
 
 class Alarm:
-    """Shuts the socket beneath a connection after a while, unless it is cancelled before."""
+    """After a while asks the server to end a statement, and then shuts the socket beneath the connection."""
 
     def __init__(self, conn: AsyncConnection[Any], within: timedelta) -> None:
         self._conn = conn
-        self._loop = asyncio.get_running_loop()
-        self._timer = self._loop.call_later(max(0.0, within.total_seconds()), self._wait_for_what_has_arrived)
+        self._timer = self._after(within, self._read_what_has_arrived)
         self.has_rung = False
 
     def cancel(self) -> None:
         self._timer.cancel()
 
-    def _wait_for_what_has_arrived(self) -> None:
-        self._timer = self._loop.call_later(_GRACE.total_seconds(), self._ring)
+    def _after(self, span: timedelta, then: Callable[[], None]) -> asyncio.TimerHandle:
+        return asyncio.get_running_loop().call_later(max(0.0, span.total_seconds()), then)
+
+    def _read_what_has_arrived(self) -> None:
+        self._timer = self._after(_STALL, self._ring)
 
     def _ring(self) -> None:
-        """To libpq it looks as if the server had gone. Never blocks."""
         self.has_rung = True
+        self._timer = self._after(CANCEL, self._shut)
+        if psycopg.capabilities.has_cancel_safe():  # else psycopg would block a thread, and nobody could end that
+            request = asyncio.get_running_loop().create_task(_end_statement(self._conn))
+            _requests.add(request)
+            request.add_done_callback(_requests.discard)
+
+    def _shut(self) -> None:
+        """To libpq it looks as if the server had gone. Never blocks."""
         with (
             contextlib.suppress(OSError, psycopg.OperationalError),  # it is closed already
             socket.fromfd(self._conn.pgconn.socket, socket.AF_INET, socket.SOCK_STREAM) as same,
@@ -99,11 +110,20 @@ class Alarm:
             same.shutdown(socket.SHUT_RDWR)
 
 
+async def _end_statement(conn: AsyncConnection[Any]) -> None:
+    """Let the server do nothing more for nobody, if it can be told."""
+    with contextlib.suppress(psycopg.Error):
+        # by the class: a subclass has another for callers that are cancelled
+        await AsyncConnection.cancel_safe(conn, timeout=CANCEL.total_seconds())
+
+
 @contextmanager
 def deadline(conn: AsyncConnection[Any], within: timedelta) -> Iterator[None]:
     """Raise `Late`, and close the connection, if what this block asks of the server is not answered in time.
 
-    May be nested; the shortest counts. Nothing but waiting for this connection is interrupted.
+    The connection is closed even if the answer comes at the last moment: the request to end the statement may arrive
+    after it, and would end the next one. May be nested; the shortest counts. Nothing but waiting for this connection
+    is interrupted.
     """
     alarm = Alarm(conn, within)
     try:

@@ -47,6 +47,8 @@ class Connection(AsyncConnection[Row]):
         finally:
             if self._alarm is not None:
                 self._alarm.cancel()
+                if self._alarm.has_rung:  # a request that is still under way would end the next statement
+                    self.pgconn.finish()
                 self._alarm = None
 
     async def cancel_safe(self, *, timeout: float = 30.0) -> None:
@@ -57,6 +59,7 @@ class Connection(AsyncConnection[Row]):
                 return await super().cancel_safe(timeout=min(timeout, CANCEL.total_seconds()))
         except (TimeoutError, psycopg.OperationalError) as exc:
             reason = str(exc) or "no answer"
+            self._alarm.has_rung = True
         # not the same one: psycopg logs it, and what keeps its traceback keeps the connection of the request
         raise psycopg.errors.CancellationTimeout(reason)
 

@@ -50,8 +50,10 @@ _REFUSED_VALUES = (
 )
 #: The server has rolled back, so running the statement again is safe.
 _TRY_AGAIN = (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure)
-#: What a server says of a prepared statement that does not fit its tables and functions any more, or is gone.
-_REFUSED = (psycopg.ProgrammingError, psycopg.NotSupportedError, psycopg.InternalError)
+#: What a server says of a prepared statement that does not fit its tables any more, or that it has forgotten.
+_REFUSED = (psycopg.errors.FeatureNotSupported, psycopg.errors.InvalidSqlStatementName)
+#: What it may say of one where a table, type or function has taken another's place.
+_MAY_BE_REFUSED = (psycopg.ProgrammingError, psycopg.NotSupportedError, psycopg.InternalError)
 
 
 class Database:
@@ -106,10 +108,11 @@ class Database:
     ) -> list[Row]:
         """Run a statement and return its rows.
 
-        Raises `StoreUnavailable` if the server did not answer `within` this time (None: 4 seconds, or 12 for what only
-        the sweeper runs): whether the statement was carried out is then unknown. Raises `StoreRefused` for a value that
-        the server cannot keep. Errors in a caller's own transaction (`conn`) are raised as psycopg raises them, since
-        only the caller can start it again; an answer that is late is an `OperationalError`, and closes that connection.
+        Raises `StoreUnavailable` if the server did not answer `within` this time (None: 3.5 seconds, or 12 for what
+        only the sweeper runs): whether the statement was carried out is then unknown. Raises `StoreRefused` for a value
+        that the server cannot keep. Errors in a caller's own transaction (`conn`) are raised as psycopg raises them,
+        since only the caller can start it again; an answer that is late is an `OperationalError`, and closes that
+        connection.
         """
         if within is None:
             within = LONG_ANSWER if name in LONG_STATEMENTS else ANSWER
@@ -147,18 +150,25 @@ class Database:
     async def transaction(self) -> AsyncIterator[AsyncConnection[Row]]:
         """Lend a connection for one transaction: committed at the end of the block, rolled back by an exception.
 
-        Errors of the server are raised as `rows` raises them without a connection.
+        Errors of the server are raised as `rows` raises them without a connection; `StoreUnavailable` also where a plan
+        was refused, since the next transaction makes another.
         """
         answer_at = time.monotonic() + ANSWER.total_seconds()
         with _as_store_errors():
             async with self._lent() as conn:
+                refusals = self._refusals.get(conn, 0)
                 conn.limit = timedelta(seconds=answer_at - time.monotonic())
-                async with conn.transaction():
-                    conn.limit = LONG_ANSWER
-                    try:
-                        yield conn
-                    finally:
-                        conn.limit = ANSWER
+                try:
+                    async with conn.transaction():
+                        conn.limit = LONG_ANSWER
+                        try:
+                            yield conn
+                        finally:
+                            conn.limit = ANSWER
+                except _REFUSED as exc:
+                    if self._refusals.get(conn, 0) == refusals:
+                        raise  # it was a statement of the caller's
+                    raise StoreUnavailable(f"Postgres refused a plan, which is forgotten: {exc}") from exc
 
     async def ping(self) -> None:
         """Raise `StoreUnavailable` unless the server answers."""
@@ -198,7 +208,7 @@ class Database:
             return await _executed(conn, text, params, prepare)
         except psycopg.errors.ReadOnlySqlTransaction:
             raise
-        except _REFUSED as exc:
+        except _MAY_BE_REFUSED as exc:
             if conn.info.transaction_status != TransactionStatus.IDLE:
                 self._refusals[conn] = refusals + 1
                 raise

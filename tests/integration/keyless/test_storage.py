@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from types import ModuleType
 from typing import Any
@@ -12,6 +13,7 @@ from uuid import uuid4
 
 import httpx
 import pytest
+from azure.core.exceptions import AzureError
 from uuid_utils.compat import uuid7
 
 import queued_jobs.queues
@@ -22,6 +24,7 @@ from queued_jobs.identity import Identity, Keyless
 from queued_jobs.queues import QueueDepth
 from tests.integration.keyless.conftest import KeylessAzurite
 from tests.support.entra import Entra
+from tests.support.proxy import SILENT, WELL, Proxy
 from tests.support.tls import Certificate
 
 MESSAGE = JobMessage(id=uuid7(), gen=1)
@@ -109,6 +112,24 @@ def test_links_are_signed_with_a_key_that_the_service_lends(
     assert timedelta(minutes=14) < link.expires_at - datetime.now(UTC) <= timedelta(minutes=15)
     assert datetime.fromisoformat(query["ske"][0]) > link.expires_at
     assert "account_key" not in vars(service.credential)
+
+
+def test_a_store_that_falls_silent_keeps_nobody_who_wants_a_link(
+    blobs: ModuleType, keyless_azurite: KeylessAzurite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = urlsplit(keyless_azurite.blob_endpoint)
+    with Proxy(place.port or 0) as proxy, ThreadPoolExecutor(4) as threads:
+        endpoint = place._replace(netloc=f"{place.hostname}:{proxy.port}").geturl()
+        monkeypatch.setenv("BlobsConn__blobServiceUri", endpoint)
+        blobs.blob_service.cache_clear()
+        blobs.upload_link("x/before")
+        blobs._delegation_keys(blobs.blob_service())._expires_at = datetime.now(UTC)
+        proxy.set(SILENT)
+        links = [threads.submit(blobs.upload_link, f"x/{number}") for number in range(4)]
+        errors = [link.exception(timeout=30) for link in links]
+        assert all(isinstance(error, AzureError) for error in errors)
+        proxy.set(WELL, established=False)
+        blobs.upload_link("x/after")
 
 
 def test_a_lent_key_signs_many_links_and_is_replaced_before_it_ends(

@@ -16,6 +16,7 @@ from psycopg.types.json import Jsonb
 import queued_jobs
 from queued_jobs import Database, JobMessage, JobStatus, Sweeper
 from queued_jobs.dashboard.search import JobQuery
+from queued_jobs.errors import StoreUnavailable
 from queued_jobs.model import JobKey
 from tests.integration.queued_jobs.conftest import Demo, Shop
 from tests.support.alterations import Connection, alterations
@@ -134,12 +135,17 @@ class TestCallersTransaction:
         migrator.execute("alter table queued_jobs.job alter column attempt type bigint")
 
     async def test_it_fails_once(self, database: Database) -> None:
-        with pytest.raises(psycopg.errors.FeatureNotSupported):
+        with pytest.raises(StoreUnavailable):
             async with database.transaction() as conn:
                 await database.rows("get", VALUES, conn=conn)
         async with database.transaction() as conn:
             for name in STATEMENTS:
                 await database.rows(name, VALUES, conn=conn)
+
+    async def test_what_the_caller_does_wrong_is_told_as_it_is(self, database: Database) -> None:
+        with pytest.raises(psycopg.errors.FeatureNotSupported):
+            async with database.transaction() as conn:
+                await conn.execute("select count(*) from queued_jobs.job for update")
 
     async def test_behind_a_savepoint_it_goes_on(self, database: Database) -> None:
         async with database.transaction() as conn:

@@ -155,6 +155,19 @@ async def test_a_statement_of_a_caller_on_a_lent_connection_ends(
     await assert_recovered(database, proxy, direct)
 
 
+async def test_the_server_is_told_of_a_statement_that_is_given_up(
+    database: Database, proxy: Proxy, direct: psycopg.AsyncConnection[Any]
+) -> None:
+    async with database.connection() as conn:
+        assert isinstance(conn, Connection)
+        await conn.execute("set statement_timeout = 0")
+        conn.limit = timedelta(seconds=0.1)
+        with pytest.raises(psycopg.OperationalError):
+            await conn.execute("select pg_sleep(3600)")
+        assert conn.closed
+    await eventually(lambda: _asleep(direct, 0), "nobody sleeps")
+
+
 async def test_a_statement_on_a_connection_of_the_callers_own_ends(
     database: Database, proxy: Proxy, address: str
 ) -> None:
@@ -240,3 +253,10 @@ async def _in_statement(direct: psycopg.AsyncConnection[Any], count: int) -> boo
 
 async def _has_lost(proxy: Proxy, count: int) -> bool:
     return proxy.lost == count
+
+
+async def _asleep(direct: psycopg.AsyncConnection[Any], count: int) -> bool:
+    cursor = await direct.execute(
+        "select count(*) from pg_stat_activity where datname = current_database() and wait_event = 'PgSleep'"
+    )
+    return await cursor.fetchone() == (count,)
