@@ -67,9 +67,7 @@ SERVER: Final = {
 }
 
 #: After a stall of this process, what has arrived is read before a deadline counts.
-_STALL = timedelta(seconds=0.05)
-#: Requests to end a statement that are under way.
-_requests: set[asyncio.Task[None]] = set()
+STALL = timedelta(seconds=0.05)
 
 
 class Late(psycopg.OperationalError):
@@ -77,53 +75,58 @@ class Late(psycopg.OperationalError):
 
 
 class Alarm:
-    """After a while asks the server to end a statement, and then shuts the socket beneath the connection."""
+    """After a while asks the server to end a statement, and then shuts the connection.
+
+    Attributes
+    ----------
+    has_rung
+        The connection must not be used again: the request may arrive late, and would end whatever runs then.
+    """
 
     def __init__(self, conn: AsyncConnection[Any], within: timedelta) -> None:
         self._conn = conn
-        self._timer = self._after(within, self._read_what_has_arrived)
+        self._timer = _call_after(within, self._read_what_has_arrived)
         self.has_rung = False
 
     def cancel(self) -> None:
         self._timer.cancel()
 
-    def _after(self, span: timedelta, then: Callable[[], None]) -> asyncio.TimerHandle:
-        return asyncio.get_running_loop().call_later(max(0.0, span.total_seconds()), then)
-
     def _read_what_has_arrived(self) -> None:
-        self._timer = self._after(_STALL, self._ring)
+        self._timer = _call_after(STALL, self._ring)
 
     def _ring(self) -> None:
         self.has_rung = True
-        self._timer = self._after(CANCEL, self._shut)
+        self._timer = _call_after(CANCEL, lambda: shut(self._conn))
         if psycopg.capabilities.has_cancel_safe():  # else psycopg would block a thread, and nobody could end that
             request = asyncio.get_running_loop().create_task(_end_statement(self._conn))
-            _requests.add(request)
-            request.add_done_callback(_requests.discard)
+            _call_after(CANCEL, request.cancel)  # until then the event loop keeps it
 
-    def _shut(self) -> None:
-        """To libpq it looks as if the server had gone. Never blocks."""
-        with (
-            contextlib.suppress(OSError, psycopg.OperationalError),  # it is closed already
-            socket.fromfd(self._conn.pgconn.socket, socket.AF_INET, socket.SOCK_STREAM) as same,
-        ):
-            same.shutdown(socket.SHUT_RDWR)
+
+def shut(conn: AsyncConnection[Any]) -> None:
+    """Let it look to libpq as if the server had gone: whatever waits for it fails. Never blocks."""
+    with (
+        contextlib.suppress(OSError, psycopg.OperationalError),  # it is closed already
+        socket.fromfd(conn.pgconn.socket, socket.AF_INET, socket.SOCK_STREAM) as same,
+    ):
+        same.shutdown(socket.SHUT_RDWR)
+
+
+def _call_after(span: timedelta, then: Callable[[], object]) -> asyncio.TimerHandle:
+    return asyncio.get_running_loop().call_later(max(0.0, span.total_seconds()), then)
 
 
 async def _end_statement(conn: AsyncConnection[Any]) -> None:
     """Let the server do nothing more for nobody, if it can be told."""
     with contextlib.suppress(psycopg.Error):
-        # by the class: a subclass has another for callers that are cancelled
-        await AsyncConnection.cancel_safe(conn, timeout=CANCEL.total_seconds())
+        await AsyncConnection.cancel_safe(conn)  # not a subclass's, which is for callers that are cancelled
 
 
 @contextmanager
 def deadline(conn: AsyncConnection[Any], within: timedelta) -> Iterator[None]:
     """Raise `Late`, and close the connection, if what this block asks of the server is not answered in time.
 
-    The connection is closed even if the answer comes at the last moment: the request to end the statement may arrive
-    after it, and would end the next one. May be nested; the shortest counts. Nothing but waiting for this connection
-    is interrupted.
+    The connection is closed even if the answer comes at the last moment: see `Alarm`. May be nested; the shortest
+    counts. Nothing but waiting for this connection is interrupted.
     """
     alarm = Alarm(conn, within)
     try:

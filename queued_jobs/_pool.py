@@ -14,7 +14,7 @@ import psycopg
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
-from queued_jobs._deadlines import CANCEL, CHECK, CHECKOUT, CONNECT_ALL, LONG_ANSWER, Alarm, Late, deadline
+from queued_jobs._deadlines import CANCEL, CHECK, CHECKOUT, CONNECT_ALL, LONG_ANSWER, Late, deadline, shut
 
 Row = dict[str, Any]
 
@@ -24,7 +24,8 @@ class Connection(AsyncConnection[Row]):
 
     #: For each of them, from its start.
     limit: timedelta = LONG_ANSWER
-    _alarm: Alarm | None = None
+    #: When nobody waits any longer for the end of a statement whose caller was cancelled.
+    _shut_timer: asyncio.TimerHandle | None = None
 
     @classmethod
     async def connect(cls, conninfo: str = "", **kwargs: Any) -> Self:
@@ -40,26 +41,28 @@ class Connection(AsyncConnection[Row]):
         raise failure
 
     async def wait(self, *args: Any, **kwargs: Any) -> Any:
-        """Exchange something with the server: whatever psycopg does, it does by this."""
+        """Exchange something with the server: whatever psycopg does, it does by this.
+
+        A caller that is cancelled lets the server end the statement, and waits for that a second at most.
+        """
         try:
             with deadline(self, self.limit):
                 return await super().wait(*args, **kwargs)
         finally:
-            if self._alarm is not None:
-                self._alarm.cancel()
-                if self._alarm.has_rung:  # a request that is still under way would end the next statement
-                    self.pgconn.finish()
-                self._alarm = None
+            if self._shut_timer is not None:
+                self._shut_timer.cancel()
+                self._shut_timer = None
+                self.pgconn.finish()  # a request that arrives late would end the next statement
 
     async def cancel_safe(self, *, timeout: float = 30.0) -> None:
-        """Let the server end a statement. When its caller is cancelled, `wait` does this and waits for the end."""
-        self._alarm = Alarm(self, 2 * CANCEL)
+        """Let the server end a statement, and close the connection after it. For `wait`, whose caller was cancelled."""
+        self._shut_timer = asyncio.get_running_loop().call_later(2 * CANCEL.total_seconds(), shut, self)
         try:
-            async with asyncio.timeout(2 * CANCEL.total_seconds()):  # with an old libpq psycopg needs a thread for it
-                return await super().cancel_safe(timeout=min(timeout, CANCEL.total_seconds()))
+            async with asyncio.timeout(CANCEL.total_seconds()):  # with an old libpq psycopg needs a thread for it
+                return await super().cancel_safe(timeout=timeout)
         except (TimeoutError, psycopg.OperationalError) as exc:
             reason = str(exc) or "no answer"
-            self._alarm.has_rung = True
+        shut(self)  # the server does not know that anybody wants the end
         # not the same one: psycopg logs it, and what keeps its traceback keeps the connection of the request
         raise psycopg.errors.CancellationTimeout(reason)
 

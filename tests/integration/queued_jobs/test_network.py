@@ -13,7 +13,7 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 from queued_jobs import Database, PostgresRepository
-from queued_jobs._deadlines import LONG_ANSWER
+from queued_jobs._deadlines import LONG_ANSWER, STALL, deadline
 from queued_jobs._pool import Connection
 from queued_jobs.errors import StoreUnavailable
 from tests.support.proxy import DEAF, MUTE, SILENT, WELL, Network, Proxy
@@ -83,13 +83,17 @@ async def can_open_all(database: Database) -> bool:
 
 
 async def assert_recovered(database: Database, proxy: Proxy, direct: psycopg.AsyncConnection[Any]) -> None:
-    """All connections can be used at once, none is wedged, and the server has no others."""
+    """All connections can be used at once, none is wedged, and the server soon has no others."""
     await eventually(lambda: can_open_all(database), "the whole pool is used again")
-    assert (proxy.connections, proxy.lost) == (MAX_SIZE, 0)
-    cursor = await direct.execute(
-        "select count(*) from pg_stat_activity where datname = current_database() and application_name = 'queued-jobs'"
-    )
-    assert await cursor.fetchone() == (MAX_SIZE,)
+
+    async def has_no_others() -> bool:
+        cursor = await direct.execute(
+            "select count(*) from pg_stat_activity "
+            "where datname = current_database() and application_name = 'queued-jobs'"
+        )
+        return (proxy.connections, proxy.lost, await cursor.fetchone()) == (MAX_SIZE, 0, (MAX_SIZE,))
+
+    await eventually(has_no_others, "there are as many connections as the pool has")
 
 
 @pytest.mark.parametrize("network", [SILENT, MUTE], ids=["silent", "mute"])
@@ -155,17 +159,37 @@ async def test_a_statement_of_a_caller_on_a_lent_connection_ends(
     await assert_recovered(database, proxy, direct)
 
 
-async def test_the_server_is_told_of_a_statement_that_is_given_up(
-    database: Database, proxy: Proxy, direct: psycopg.AsyncConnection[Any]
+@pytest.mark.parametrize("is_cancelled", [False, True], ids=["late", "cancelled"])
+async def test_the_server_ends_what_is_given_up_and_the_connection_is_not_used_again(
+    database: Database, proxy: Proxy, direct: psycopg.AsyncConnection[Any], is_cancelled: bool
 ) -> None:
+    """For the request may arrive late, and would end the statement of the next user."""
+    await open_all(database)
     async with database.connection() as conn:
         assert isinstance(conn, Connection)
         await conn.execute("set statement_timeout = 0")
-        conn.limit = timedelta(seconds=0.1)
-        with pytest.raises(psycopg.OperationalError):
-            await conn.execute("select pg_sleep(3600)")
+        if not is_cancelled:
+            conn.limit = timedelta(seconds=0.1)
+        caller = asyncio.create_task(conn.execute("select pg_sleep(3600)"))
+        if is_cancelled:
+            await eventually(lambda: _asleep(direct, 1), "it is in a statement")
+            caller.cancel()
+        with pytest.raises(asyncio.CancelledError if is_cancelled else psycopg.OperationalError):
+            await caller
         assert conn.closed
     await eventually(lambda: _asleep(direct, 0), "nobody sleeps")
+    await assert_recovered(database, proxy, direct)
+
+
+async def test_a_connection_whose_answer_came_at_the_last_moment_is_not_used_again(
+    database: Database, proxy: Proxy, direct: psycopg.AsyncConnection[Any]
+) -> None:
+    await open_all(database)
+    async with database.connection() as conn:
+        with deadline(conn, timedelta(0)):
+            await asyncio.sleep(2 * STALL.total_seconds())  # timers ring in the order of their times
+        assert conn.closed
+    await assert_recovered(database, proxy, direct)
 
 
 async def test_a_statement_on_a_connection_of_the_callers_own_ends(
@@ -195,29 +219,17 @@ async def test_a_caller_that_is_cancelled_does_not_wait_for_a_silent_network(
     database: Database, proxy: Proxy, direct: psycopg.AsyncConnection[Any]
 ) -> None:
     await open_all(database)
-    async with table_locked(direct):
-        caller = asyncio.create_task(PostgresRepository(database).queue_ages())
+    async with table_locked(direct), database.connection() as conn:
+        assert isinstance(conn, Connection)
+        conn.limit = timedelta(hours=1)
+        caller = asyncio.create_task(conn.execute("select count(*) from queued_jobs.job"))
         await eventually(lambda: _in_statement(direct, 1), "it is in a statement")
         proxy.set(SILENT)
         caller.cancel()
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(ANSWER):
             with pytest.raises(asyncio.CancelledError):
                 await caller
     proxy.set(WELL, established=False)
-    await assert_recovered(database, proxy, direct)
-
-
-async def test_a_caller_that_is_cancelled_leaves_a_connection_that_is_used_again(
-    database: Database, proxy: Proxy, direct: psycopg.AsyncConnection[Any]
-) -> None:
-    await open_all(database)
-    async with table_locked(direct):
-        caller = asyncio.create_task(PostgresRepository(database).queue_ages())
-        await eventually(lambda: _in_statement(direct, 1), "it is in a statement")
-        caller.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await caller
-        await eventually(lambda: _in_statement(direct, 0), "the server has ended it")
     await assert_recovered(database, proxy, direct)
 
 
