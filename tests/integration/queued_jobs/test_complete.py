@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from queued_jobs import JobContext, JobMessage, JobStatus, QueuedJob
 from tests.integration.queued_jobs.conftest import Answer, Ask, Demo, Shop
+from tests.support.waiting import eventually
 
 Body = Callable[[JobContext[Answer]], Awaitable[Answer]]
 ANSWER = Answer(text="by myself")
@@ -17,7 +18,6 @@ ANSWER = Answer(text="by myself")
 
 class Scripted(Demo):
     kind = "demo"
-    lease = timedelta(seconds=2)
     body: Body
 
     async def on_execute(self, request: Ask, ctx: JobContext[Answer]) -> Answer:
@@ -58,15 +58,35 @@ async def test_what_happens_after_the_commit_changes_nothing(shop: Shop, error: 
     assert (await run(shop, body)).status is JobStatus.SUCCEEDED
 
 
-async def test_a_body_that_goes_on_long_after_its_commit_is_left_alone(shop: Shop) -> None:
+async def test_a_body_that_goes_on_long_after_its_commit_is_left_alone(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    beats: list[object] = []
+    ends: list[str] = []
+
+    async def heartbeat(*args: Any, **kwargs: Any) -> Any:
+        beats.append(found := await beat(*args, **kwargs))
+        return found
+
+    beat = shop.repository.heartbeat
+    monkeypatch.setattr(shop.repository, "heartbeat", heartbeat)
+
     async def body(ctx: JobContext[Answer]) -> Answer:
         await commit(shop, ctx)
         ctx.report(0.5, "cleaning up")
-        await asyncio.sleep(Scripted.lease.total_seconds() * 1.2)  # several heartbeats find that the job has ended
+
+        async def has_beaten() -> bool:
+            return None in beats
+
+        await eventually(has_beaten, "a heartbeat finds that the job has ended")
+        for _ in range(10):
+            await asyncio.sleep(0)  # whoever asked for the heartbeat hears of it
         ctx.checkpoint()
+        ends.append("reached")
         return ANSWER
 
     assert (await run(shop, body)).status is JobStatus.SUCCEEDED
+    assert ends == ["reached"]
 
 
 async def test_a_rolled_back_completion_is_a_failure(shop: Shop) -> None:
