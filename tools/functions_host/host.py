@@ -120,7 +120,8 @@ class Host:
                 log.error("%s: failed while it was stopped", task.get_name(), exc_info=error)
 
     def _listen(self) -> socket.socket:
-        listening = socket.socket()
+        # asyncio turns Nagle's algorithm off only where the protocol is named; with it an answer takes 40 ms longer
+        listening = socket.socket(proto=socket.IPPROTO_TCP)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listening.bind((self._address, self._port))
