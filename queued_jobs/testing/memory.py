@@ -182,7 +182,7 @@ class InMemoryRepository(Upkeep):
         woken = []
         if job.concurrency_key is not None:
             line = [other for other in self._sharing(job) if other.available_at <= self.clock()]
-            parked = [other for other in line[:LOOKED_AT] if other.parked_at]
+            parked = [other for other in line[:LOOKED_AT] if other.parked_at and not self._pauses(other)]
             woken += [self._set(first, next_send_at=until, parked_at=None) for first in parked[:1]]
         if job.batch_id is not None and job.status.is_final:
             woken += self._follow_up(lambda held: held.after_batch == job.batch_id, until)
@@ -285,7 +285,7 @@ class InMemoryRepository(Upkeep):
             self._set(job, parked_at=job.parked_at or now)
             return None
         times = job.poisoned_count + 1 if job.poisoned_gen == job.dispatch_gen else 1
-        if times > 1 and job.poisoned_until is not None and job.poisoned_until > now:
+        if self._pauses(job):
             return None
         again_at = now + timedelta(seconds=30 if times == 1 else 600 * 2 ** (times - 2))
         gone = times > MAX_RESEND

@@ -66,6 +66,11 @@ class Rows:
         """Return the running jobs with the job's concurrency key."""
         return [other for other in self.jobs.values() if other.lease_token and _key(other) == _key(job)]
 
+    def _pauses(self, job: QueuedJob) -> bool:
+        """Whether the host gave up on its message so lately that it is not sent again yet."""
+        until = job.poisoned_until if job.poisoned_gen == job.dispatch_gen else None
+        return until is not None and until > self.clock()
+
     def _follow_up(self, is_meant: Callable[[QueuedJob], bool], until: datetime) -> list[QueuedJob]:
         unended = {job.batch_id for job in self.jobs.values() if job.finished_at is None}
         ready = [job for job in self.jobs.values() if job.is_held and is_meant(job) and job.after_batch not in unended]

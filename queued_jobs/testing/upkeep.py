@@ -27,7 +27,7 @@ class Upkeep(Rows):
         for line in found:
             sharing = [job for job in self._sharing(lines[line])[:LOOKED_AT] if job.available_at <= now]
             for job in sharing[: max(0, at_once.get(line[0], 1) - len(self._running(lines[line])))]:
-                if job.parked_at and job.next_send_at > now:
+                if job.parked_at and job.next_send_at > now and not self._pauses(job):
                     self._set(job, next_send_at=now)
                     woken += 1
         return LinesSeen(woken=woken, last=found[-1] if len(found) == limit else None)

@@ -111,6 +111,17 @@ class TestWaiting:
         assert done is not None
         assert await jobs.repository.wake_next(done) == []
 
+    async def test_one_that_the_host_gave_up_on_is_not_woken_before_its_pause_is_over(self, jobs: Helpers) -> None:
+        first, second = await in_line(jobs, 2)
+        assert await jobs.repository.poisoned(JobMessage.of(second)) is not None
+        running = await jobs.claim(first)
+        assert running is not None
+        done = await jobs.repository.succeed(running, None)
+        assert done is not None
+        assert await jobs.repository.wake_next(done) == []
+        await jobs.shift(second.id, poisoned_until=-MINUTE)
+        assert [job.id for job in await jobs.repository.wake_next(done)] == [second.id]
+
     async def test_further_messages_put_nobody_off(self, jobs: Helpers) -> None:
         *_, last = await in_line(jobs, 4)
         assert await waits(jobs, last) is False
@@ -213,6 +224,19 @@ class TestLinesThatNobodyWakes:
             await waits(jobs, job)
         await jobs.repository.succeed(running, None)
         assert await wake(jobs, other=9) == 1
+
+    async def test_one_that_the_host_gave_up_on_is_not_woken_before_its_pause_is_over(self, jobs: Helpers) -> None:
+        """It would come back too early to count, and then be missed for ten minutes."""
+        first, second = await in_line(jobs, 2)
+        assert await jobs.repository.poisoned(JobMessage.of(first)) is not None
+        assert await waits(jobs, second) is False
+        assert await wake(jobs) == 0
+        assert await owed(jobs) == []
+        await jobs.shift(first.id, poisoned_until=-MINUTE)
+        assert await wake(jobs) == 1
+        assert await owed(jobs) == [first.id]
+        await jobs.repository.mark_sent([JobMessage.of(first)])
+        assert await jobs.repository.poisoned(JobMessage.of(first)) is not None
 
     async def test_an_older_one_whose_message_is_on_its_way_takes_the_place(self, jobs: Helpers) -> None:
         first, second = await in_line(jobs, 2)

@@ -77,6 +77,18 @@ MUTANTS = {
         "",
         _waiting.test_one_whose_message_is_on_its_way_is_not_woken,
     ),
+    "one is woken that the host gave up on": Mutant(
+        "next_in_line",
+        "and (poisoned_gen < dispatch_gen or poisoned_until <= clock_timestamp())",
+        "",
+        _waiting.test_one_that_the_host_gave_up_on_is_not_woken_before_its_pause_is_over,
+    ),
+    "the sweeper wakes one that the host gave up on": Mutant(
+        "wake_lines",
+        "and (next.poisoned_gen < next.dispatch_gen or next.poisoned_until <= statement_timestamp())",
+        "",
+        _lines.test_one_that_the_host_gave_up_on_is_not_woken_before_its_pause_is_over,
+    ),
     "a line that nobody woke stands still": Mutant(
         "wake_lines",
         "set next_send_at = clock_timestamp()",

@@ -1,6 +1,6 @@
 -- A job of this kind and concurrency key has given up its place: take the message of the oldest one in line. 0 rows: none is
--- there, or their messages are on their way. Goes no further than the hundred oldest that are due: who stands behind them gets no
--- place before they have taken theirs, and is looked for again then.
+-- there, their messages are on their way, or they pause since the host gave up on their messages. Goes no further than the hundred
+-- oldest that are due: who stands behind them gets no place before they have taken theirs, and is looked for again then.
 with line as (
   select created_at from queued_jobs.job
   where kind = %(kind)s and concurrency_key = %(concurrency_key)s and status in ('pending','retrying')
@@ -10,6 +10,7 @@ next as (
   select id from queued_jobs.job
   where kind = %(kind)s and concurrency_key = %(concurrency_key)s and status in ('pending','retrying')
     and available_at <= clock_timestamp() and parked_at is not null and created_at <= (select max(created_at) from line)
+    and (poisoned_gen < dispatch_gen or poisoned_until <= clock_timestamp())
   order by created_at, id limit 1 for update skip locked)
 update queued_jobs.job j
 set next_send_at = clock_timestamp() + make_interval(secs => %(hold)s), parked_at = null

@@ -2,7 +2,8 @@
 -- did not reach the database. Looks into at most `n` lines, in the order of kind and key, from the one after (after_kind, after_key).
 -- Returns the last of them, how many there were, and how many jobs were woken. 0 rows: no line is left.
 -- Of a line those are looked at for whom there are places, the oldest that are due, among its first hundred. Where one of them has
--- its message on its way, or is sent in this sweep anyway, nobody takes that place instead. Kinds that are not given run one at a time.
+-- its message on its way, is sent in this sweep anyway, or pauses since the host gave up on its message, nobody takes that place
+-- instead. Kinds that are not given run one at a time.
 -- parked_at stays until the message goes out, so that a late mark of an earlier one counts for nothing, see mark_sent.sql.
 -- Goes from row to row by the whole key of job_line: asked for the oldest of a kind and key, a planner without statistics may walk
 -- through all jobs of the kind, for each line.
@@ -32,8 +33,11 @@ standing as (
   select standing.kind, standing.concurrency_key, next.created_at, next.id,
          standing.places - case when next.available_at <= statement_timestamp() then 1 else 0 end, standing.steps + 1,
          next.available_at <= statement_timestamp() and next.parked_at is not null and next.next_send_at > statement_timestamp()
+         and (next.poisoned_gen < next.dispatch_gen or next.poisoned_until <= statement_timestamp())
   from standing cross join lateral (
-    select j.kind, j.concurrency_key, j.created_at, j.id, j.available_at, j.parked_at, j.next_send_at from queued_jobs.job j
+    select j.kind, j.concurrency_key, j.created_at, j.id, j.available_at, j.parked_at, j.next_send_at, j.dispatch_gen,
+           j.poisoned_gen, j.poisoned_until
+    from queued_jobs.job j
     where j.concurrency_key is not null and j.status in ('pending','retrying')
       and (j.kind, j.concurrency_key, j.created_at, j.id)
         > (standing.kind, standing.concurrency_key, standing.created_at, coalesce(standing.id, %(first_key)s))
