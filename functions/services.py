@@ -10,17 +10,15 @@ import jobs
 from api.sign_in.identity import Authenticator
 from api.sign_in.invite import InviteAuthenticator
 from api.sign_in.oidc import OidcAuthenticator
-from queued_jobs import (
-    Database,
-    JobRegistry,
-    JobRunner,
-    JobTracker,
-    PostgresRepository,
-    QueueManager,
-    SignalRNotifier,
-    Sweeper,
-)
+from queued_jobs import JobRunner
+from queued_jobs.database import Database
+from queued_jobs.postgres import PostgresRepository
+from queued_jobs.push.signalr import SignalRNotifier
+from queued_jobs.queues import StorageQueues
 from queued_jobs.quotas import Quotas
+from queued_jobs.registry import JobRegistry
+from queued_jobs.sweeper import Sweeper
+from queued_jobs.tracker import JobTracker
 from settings import InviteSettings, Settings
 
 
@@ -31,7 +29,7 @@ class Services:
     registry: JobRegistry
     database: Database
     repository: PostgresRepository
-    queues: QueueManager
+    queues: StorageQueues
     notifier: SignalRNotifier
     tracker: JobTracker
     sweeper: Sweeper
@@ -48,7 +46,7 @@ def services() -> Services:
     registry = JobRegistry.from_package(jobs)
     database = Database(settings.database_url, password=settings.database_password)
     repository = PostgresRepository(database)
-    queues = QueueManager(settings.queues)
+    queues = StorageQueues(settings.queues)
     notifier = SignalRNotifier(settings.signalr, registry)
     runners = {runner.kind: runner(repository, queues, notifier) for runner in registry}
     return Services(

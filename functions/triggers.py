@@ -6,7 +6,8 @@ from typing import Any
 
 import azure.functions as func
 
-from queued_jobs import JobRunner, queue_due
+from queued_jobs import JobRunner
+from queued_jobs.periodic import queue_due
 from queued_jobs.registry import RunnerType
 from services import Services
 

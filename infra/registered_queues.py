@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pulumi
 
-from queued_jobs import JobRegistry
+from queued_jobs.registry import JobRegistry
 
 _FUNCTIONS = Path(__file__).resolve().parent.parent / "functions"
 

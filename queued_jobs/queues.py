@@ -53,7 +53,7 @@ class Queues(Protocol):
         """Put a message on a queue, invisible for `delay`. Raises `SendFailed`; then it may or may not lie there."""
 
 
-class QueueManager:
+class StorageQueues:
     """Azure Storage queues by name: `manager["zip-builder"]`.
 
     Clients are made on first use, one service connection for each event loop. Use it as an async context manager, or

@@ -33,12 +33,13 @@ from api.models import (
     UndoClearBody,
 )
 from api.sign_in.identity import Principal, SignedIn
-from queued_jobs import JobRegistry, JobView, QueuedJob, queue_job
+from queued_jobs import JobView, QueuedJob
+from queued_jobs.enqueue import queue_job
 from queued_jobs.errors import JobConflict
 from queued_jobs.model import Attempt
 from queued_jobs.offload import offload
 from queued_jobs.redact import without_secrets
-from queued_jobs.registry import RunnerType
+from queued_jobs.registry import JobRegistry, RunnerType
 from queued_jobs.tracker import ANYBODY, BellPage, Cursor
 from storage import blob_service, download_link
 

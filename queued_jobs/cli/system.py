@@ -17,7 +17,7 @@ from queued_jobs.identity import Identity, Keyless
 from queued_jobs.message import JobMessage
 from queued_jobs.notifier import NullNotifier
 from queued_jobs.postgres import PostgresRepository
-from queued_jobs.queues import QueueManager
+from queued_jobs.queues import StorageQueues
 from queued_jobs.tracker import JobTracker
 from queued_jobs.urls import is_conninfo
 
@@ -26,7 +26,7 @@ from queued_jobs.urls import is_conninfo
 class CountingQueues:
     """Sends where it can, and remembers how many messages are left to the sweeper, and why."""
 
-    manager: QueueManager | None
+    manager: StorageQueues | None
     unsent: int = 0
     reasons: set[str] = field(default_factory=set)
 
@@ -72,13 +72,13 @@ async def connected(store: Store, account: Account | None = None) -> AsyncIterat
 
 
 @asynccontextmanager
-async def connected_queues(account: Account) -> AsyncIterator[QueueManager]:
+async def connected_queues(account: Account) -> AsyncIterator[StorageQueues]:
     """Open the queues alone. Raises `WrongUsage` for none, and for a text that is no account."""
     if not account.queues:
         raise WrongUsage("no queues are named; set QueuesConn, or pass --queues")
     identity = Identity()
     is_address = account.queues.startswith(("https://", "http://"))
-    manager = QueueManager(Keyless(endpoint=account.queues, identity=identity) if is_address else account.queues)
+    manager = StorageQueues(Keyless(endpoint=account.queues, identity=identity) if is_address else account.queues)
     try:
         manager["any"]  # nothing is sent yet, but the text is read
     except ValueError as exc:

@@ -12,8 +12,14 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from queued_jobs import Database, JobError, JobMessage, PostgresRepository, QueuedJob, Repository, Tables, migrate
-from queued_jobs.model import Added, Attempt, JobKey, NewJob
+from queued_jobs import QueuedJob
+from queued_jobs.database import Database
+from queued_jobs.message import JobMessage
+from queued_jobs.migrate import migrate
+from queued_jobs.model import Added, Attempt, JobError, JobKey, NewJob
+from queued_jobs.postgres import PostgresRepository
+from queued_jobs.repository import Repository
+from queued_jobs.tables import Tables
 from queued_jobs.testing import InMemoryRepository
 from tests.support.own_database import own_database
 from tools.local_stack.postgres import PostgresServer

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from queued_jobs import JobContext, JobMessage, JobStatus, QueuedJob
+from queued_jobs import JobContext, JobStatus, QueuedJob
 from queued_jobs.errors import StoreRefused
+from queued_jobs.message import JobMessage
 from queued_jobs.postgres import GIVE_UP
 from tests.contract.conftest import BOOM, HOUR, Helpers
 

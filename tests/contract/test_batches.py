@@ -7,9 +7,10 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from queued_jobs import JobError, JobMessage, JobStatus, QueuedJob
+from queued_jobs import JobStatus, QueuedJob
 from queued_jobs.errors import KeyReused
-from queued_jobs.model import NewJob
+from queued_jobs.message import JobMessage
+from queued_jobs.model import JobError, NewJob
 from tests.contract.conftest import Helpers
 
 YEAR = timedelta(days=365)

@@ -7,7 +7,9 @@ from datetime import timedelta
 
 import pytest
 
-from queued_jobs import JobError, JobMessage, JobStatus, QueuedJob
+from queued_jobs import JobStatus, QueuedJob
+from queued_jobs.message import JobMessage
+from queued_jobs.model import JobError
 from queued_jobs.repository import LinesSeen
 from tests.contract.conftest import HOUR, Helpers
 

@@ -8,7 +8,8 @@ from uuid import uuid4
 
 import pytest
 
-from queued_jobs import JobMessage, JobStatus, QueuedJob
+from queued_jobs import JobStatus, QueuedJob
+from queued_jobs.message import JobMessage
 from queued_jobs.postgres import MAX_RESEND
 from tests.contract.conftest import BOOM, HOUR, Helpers
 

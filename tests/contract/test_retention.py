@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 from uuid import UUID, uuid4
 
-from queued_jobs import JobError, QueuedJob
+from queued_jobs import QueuedJob
+from queued_jobs.model import JobError
 from tests.contract.conftest import Helpers
 
 DAY = timedelta(days=1)

@@ -11,7 +11,13 @@ import pytest
 from azure.storage.queue import QueueClient, TextBase64EncodePolicy
 
 from jobs.zip_builder import ZipBuilder, ZipRequest
-from queued_jobs import Database, JobMessage, NullNotifier, PostgresRepository, QueuedJob, QueueManager, queue_job
+from queued_jobs import QueuedJob
+from queued_jobs.database import Database
+from queued_jobs.enqueue import queue_job
+from queued_jobs.message import JobMessage
+from queued_jobs.notifier import NullNotifier
+from queued_jobs.postgres import PostgresRepository
+from queued_jobs.queues import StorageQueues
 from tests.support.client import Person
 from tests.support.waiting import wait_until
 from tools.local_stack.stack import Stack
@@ -44,7 +50,7 @@ def jobs(stack: Stack, ann: Person) -> list[QueuedJob]:
 
     async def queued() -> list[QueuedJob]:
         settings = stack.settings()
-        database, queues = Database(settings["DATABASE_URL"]), QueueManager(settings["QueuesConn"])
+        database, queues = Database(settings["DATABASE_URL"]), StorageQueues(settings["QueuesConn"])
         try:
             handles = [
                 await queue_job(

@@ -8,7 +8,13 @@ from datetime import timedelta
 import psycopg
 
 from jobs.zip_builder import ZipBuilder, ZipRequest
-from queued_jobs import Database, JobMessage, NullNotifier, PostgresRepository, QueuedJob, QueueManager, queue_job
+from queued_jobs import QueuedJob
+from queued_jobs.database import Database
+from queued_jobs.enqueue import queue_job
+from queued_jobs.message import JobMessage
+from queued_jobs.notifier import NullNotifier
+from queued_jobs.postgres import PostgresRepository
+from queued_jobs.queues import StorageQueues
 from tests.support.client import Person
 from tests.support.waiting import wait_until
 from tools.local_stack.stack import Stack
@@ -42,7 +48,7 @@ async def _stand_in_line_behind_jobs_that_end_unnoticed(
 ) -> QueuedJob:
     """Queue jobs of one line and run all but the last, as hosts do that die right after each success."""
     settings = stack.settings()
-    store, queues = Database(settings["DATABASE_URL"]), QueueManager(settings["QueuesConn"])
+    store, queues = Database(settings["DATABASE_URL"]), StorageQueues(settings["QueuesConn"])
     repository = PostgresRepository(store)
 
     async def claim(job: QueuedJob) -> QueuedJob:

@@ -13,7 +13,8 @@ from pydantic import BaseModel
 import triggers
 from infra import workbook
 from infra.alerts import LOG_ALERTS, LogAlert
-from queued_jobs import JobContext, JobMessage, JobRunner, PermanentError
+from queued_jobs import JobContext, JobRunner, PermanentError
+from queued_jobs.message import JobMessage
 from queued_jobs.sweeper import Sweeper
 from queued_jobs.testing import JobBench
 from tests.infra.program import ROOT

@@ -10,7 +10,7 @@ import pytest
 
 import jobs
 from infra.profiles import PROFILES
-from queued_jobs import JobRegistry
+from queued_jobs.registry import JobRegistry
 from settings import Settings
 from tests.infra.program import DEV, PROD, Case, Ran, run_program
 

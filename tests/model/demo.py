@@ -10,7 +10,8 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
-from queued_jobs import JobContext, JobRegistry, JobRunner, QueuedJob, RetryPolicy
+from queued_jobs import JobContext, JobRunner, QueuedJob, RetryPolicy
+from queued_jobs.registry import JobRegistry
 
 
 class Ask(BaseModel):

@@ -9,10 +9,10 @@ from urllib.parse import unquote
 
 import httpx
 
-from queued_jobs import JobMessage, JobRegistry, SignalRNotifier
 from queued_jobs.errors import SendFailed
-from queued_jobs.message import Due
-from queued_jobs.push.signalr import ConnectionString, PushFailed
+from queued_jobs.message import Due, JobMessage
+from queued_jobs.push.signalr import ConnectionString, PushFailed, SignalRNotifier
+from queued_jobs.registry import JobRegistry
 
 #: What becomes of a message that is sent: "unclear" means that it arrives, and its sender hears of a failure.
 FATES = ("arrives", "arrives", "arrives", "lost", "doubled", "refused", "unclear")

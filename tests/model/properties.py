@@ -25,8 +25,8 @@ from collections.abc import Iterable, KeysView, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from queued_jobs import JobMessage, JobStatus, JobView, QueuedJob
-from queued_jobs.message import Due
+from queued_jobs import JobStatus, JobView, QueuedJob
+from queued_jobs.message import Due, JobMessage
 from queued_jobs.model import JobKey
 from tests.model.demo import REGISTRY
 from tests.model.expected import MAX_LOST, MAX_RESEND, ExpectedJob

@@ -11,8 +11,8 @@ import psycopg
 from psycopg import AsyncConnection, Connection, sql
 from psycopg.rows import dict_row
 
-from queued_jobs import Database, QueuedJob
-from queued_jobs.database import Row
+from queued_jobs import QueuedJob
+from queued_jobs.database import Database, Row
 from queued_jobs.errors import StoreRefused, StoreUnavailable
 from queued_jobs.model import JobKey
 from queued_jobs.statements import statement

@@ -7,8 +7,9 @@ from typing import NamedTuple
 
 import pytest
 
-from queued_jobs import Database, Tables
+from queued_jobs.database import Database
 from queued_jobs.statements import rendered, source, statement
+from queued_jobs.tables import Tables
 from tests.contract import test_batches, test_line, test_retention
 from tests.contract.conftest import Helpers, PostgresStore
 from tests.model.mutation import NotAMutant, found_by_check

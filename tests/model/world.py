@@ -7,8 +7,12 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
-from queued_jobs import JobMessage, JobTracker, PostgresRepository, QueuedJob, Sweeper
+from queued_jobs import QueuedJob
+from queued_jobs.message import JobMessage
 from queued_jobs.model import JobKey
+from queued_jobs.postgres import PostgresRepository
+from queued_jobs.sweeper import Sweeper
+from queued_jobs.tracker import JobTracker
 from tests.model import properties
 from tests.model.demo import REGISTRY, Demo, Other
 from tests.model.expected import KEEP, NEAR, ExpectedJob

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from queued_jobs import Database, PostgresRepository
 from queued_jobs.dashboard.stats import Counts
+from queued_jobs.database import Database
+from queued_jobs.postgres import PostgresRepository
 
 
 async def tally(database: Database, *, limit: int = 500, most: int = 100) -> int:

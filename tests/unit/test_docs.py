@@ -12,8 +12,10 @@ from typing import Any
 
 import pytest
 
-from queued_jobs import JobMessage, JobRunner, JobStatus, queue_job
+from queued_jobs import JobRunner, JobStatus
 from queued_jobs.cli.app import app as cli
+from queued_jobs.enqueue import queue_job
+from queued_jobs.message import JobMessage
 from queued_jobs.testing import FakeQueues, InMemoryRepository, RecordingNotifier
 from tools.docs_and_samples import api_reference
 

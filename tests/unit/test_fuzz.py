@@ -25,8 +25,8 @@ from api.sign_in.invite import InviteAuthenticator
 from api.sign_in.key_set import KeySet
 from api.sign_in.oidc import OidcAuthenticator
 from jobs.zip_builder import ZipBuilder, ZipRequest
-from queued_jobs import JobMessage
 from queued_jobs.errors import RejectedMessage
+from queued_jobs.message import JobMessage
 from queued_jobs.ncrontab import Ncrontab
 from queued_jobs.push.signalr import ConnectionString
 from queued_jobs.tracker import Cursor

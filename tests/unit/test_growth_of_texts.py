@@ -17,12 +17,15 @@ from api.sign_in.identity import user_id_of
 from archive import unused_name
 from jobs.csv_import import Records, lines
 from jobs.zip_builder import ZipRequest
-from queued_jobs import JobContext, JobMessage, JobQuery, JobRegistry, JobRunner, QueuedJob
+from queued_jobs import JobContext, JobRunner, QueuedJob
 from queued_jobs._described import described
+from queued_jobs.dashboard.search import JobQuery
+from queued_jobs.message import JobMessage
 from queued_jobs.model import JobError
 from queued_jobs.ncrontab import Ncrontab
 from queued_jobs.push.signalr import ConnectionString
 from queued_jobs.redact import storable, without_secrets
+from queued_jobs.registry import JobRegistry
 from queued_jobs.testing import InMemoryRepository
 from tests.support.growth import ROOT, attacks, grows_too_fast, repeated, seconds, sources
 from tests.unit.queued_jobs.conftest import World

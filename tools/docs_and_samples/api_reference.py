@@ -8,40 +8,83 @@ from __future__ import annotations
 import ast
 import dataclasses
 import enum
+import importlib
 import inspect
 import re
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import queued_jobs
-import queued_jobs.testing
+from queued_jobs.notifier import Notifier
 from queued_jobs.queues import Queues
+from queued_jobs.repository import Repository
+from queued_jobs.tables import Tables
 
 PAGE = Path(__file__).resolve().parents[2] / "docs/reference/api.md"
 
 _HEAD = """# The library's public names
 
-`from queued_jobs import ...`; everything else is private and may change. Written from the docstrings
-by `python -m tools.docs_and_samples.api_reference`, so change it there.
+What is not listed here is private and may change. Written from the docstrings by
+`python -m tools.docs_and_samples.api_reference`, so change it there.
 """
+#: What is public beside the names of `queued_jobs` itself, by the module to import it from.
+_PUBLIC = {
+    "queued_jobs.batch": ("Batch", "FollowUp"),
+    "queued_jobs.registry": ("JobRegistry",),
+    "queued_jobs.errors": (),
+    "queued_jobs.model": ("JobError",),
+    "queued_jobs.message": ("JobMessage",),
+    "queued_jobs.encryption": ("seal_with",),
+    "queued_jobs.postgres": ("PostgresRepository",),
+    "queued_jobs.database": ("Database",),
+    "queued_jobs.tables": ("Tables",),
+    "queued_jobs.migrate": ("migrate",),
+    "queued_jobs.repository": ("Repository",),
+    "queued_jobs.queues": ("QueueDepth", "StorageQueues"),
+    "queued_jobs.notifier": ("Notifier", "NullNotifier"),
+    "queued_jobs.push.signalr": ("SignalRNotifier",),
+    "queued_jobs.push.webhook": ("Webhook",),
+    "queued_jobs.announcements": ("flush_pushes",),
+    "queued_jobs.sweeper": ("Sweeper", "SweepReport"),
+    "queued_jobs.tracker": ("ANYBODY", "JobTracker"),
+    "queued_jobs.dashboard.search": ("Cursor", "JobCount", "JobQuery", "Page"),
+    "queued_jobs.dashboard.bulk": ("BulkReport",),
+    "queued_jobs.dashboard.stats": ("Stats",),
+    "queued_jobs.dashboard.failures": ("Failures",),
+    "queued_jobs.testing": (),
+}
 _WIDTH = 120
 _MADE_BY_THE_LIBRARY = ("Batch", "JobContext", "JobHandle")
 #: What implements one of these has its methods, which are told of there.
-_PROTOCOLS = (queued_jobs.Notifier, queued_jobs.Repository, Queues)
+_PROTOCOLS = (Notifier, Repository, Queues)
 _SECTION = re.compile(r"\n(Parameters|Attributes|Raises|Returns)\n-+\n")
 
 
 def page() -> str:
     """Return the whole page as Markdown."""
-    return "\n".join([_HEAD, *_names(queued_jobs), "## queued_jobs.testing\n", *_names(queued_jobs.testing)])
+    parts = [_HEAD, "## queued_jobs\n", *_names(queued_jobs, queued_jobs.__all__)]
+    for path, names in _PUBLIC.items():
+        module = importlib.import_module(path)
+        parts += [f"## {path}\n", *_names(module, names or _all_names(module))]
+    return "\n".join(parts)
 
 
-def _names(module: ModuleType) -> Iterator[str]:
-    for name in sorted(module.__all__, key=lambda name: (name[0].islower(), name.lower())):
+def _all_names(module: ModuleType) -> Sequence[str]:
+    """Return the names that a module exports or, without `__all__`, the classes that it defines and others do not."""
+    if hasattr(module, "__all__"):
+        return list(module.__all__)
+    classes = [
+        value for value in vars(module).values() if inspect.isclass(value) and value.__module__ == module.__name__
+    ]
+    return [cls.__name__ for cls in classes if cls.__name__ not in queued_jobs.__all__]
+
+
+def _names(module: ModuleType, names: Sequence[str]) -> Iterator[str]:
+    for name in sorted(names, key=lambda name: (name[0].islower(), name.lower())):
         value = getattr(module, name)
         yield f"### {name}\n"
         if inspect.isclass(value):
@@ -143,7 +186,7 @@ def _value(value: object) -> str:
         return next((f"timedelta({unit}={number:g})" for unit, number in units if number >= 1), "timedelta()")
     if isinstance(value, (str, int, float, tuple, type(None))):
         return repr(value)
-    if isinstance(value, queued_jobs.Tables):
+    if isinstance(value, Tables):
         return "Tables()"
     return "..."
 

@@ -23,10 +23,10 @@ from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 from uuid_utils import uuid7
 
-from queued_jobs import JobRegistry
 from queued_jobs.model import JobStatus, QueuedJob
 from queued_jobs.push.signalr import ConnectionString
 from queued_jobs.push.view import JobView
+from queued_jobs.registry import JobRegistry
 
 _FUNCTIONS = Path(__file__).resolve().parents[2] / "functions"
 _FAR = timedelta(days=1)

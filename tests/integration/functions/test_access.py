@@ -10,7 +10,7 @@ from api.app import create_api
 from api.jobs import start_routes
 from api.sign_in.identity import check_policies
 from jobs.zip_builder import ZipBuilder
-from queued_jobs import JobRegistry
+from queued_jobs.registry import JobRegistry
 from tests.integration.functions.conftest import WEB, Site
 from tests.integration.functions.test_jobs_api import assert_problem
 from tests.support.hub import ControlledHub

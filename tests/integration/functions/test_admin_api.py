@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from queued_jobs.queues import QueueManager
+from queued_jobs.queues import StorageQueues
 from tests.integration.functions.conftest import Site
 from tests.integration.functions.test_jobs_api import assert_problem
 from tests.support.stored_jobs import ERROR, NOON, store
@@ -287,7 +287,7 @@ class TestOverview:
         self, site: Site, azurite: AzuriteServer, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         port = azurite.queue_endpoint.rpartition(":")[2].partition("/")[0]
-        away = QueueManager(azurite.connection_string.replace(f":{port}/", ":9/"))
+        away = StorageQueues(azurite.connection_string.replace(f":{port}/", ":9/"))
         for name in ("depths", "redrive"):
             monkeypatch.setattr(site.services.queues, name, getattr(away, name))
         for method, path in (("GET", "queues"), ("POST", "queues/zip-builder/redrive")):

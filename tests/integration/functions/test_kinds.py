@@ -13,7 +13,8 @@ import pytest
 from pydantic import BaseModel, ConfigDict, Field, computed_field, field_validator
 
 from api.app import create_api
-from queued_jobs import JobContext, JobRegistry, JobRunner
+from queued_jobs import JobContext, JobRunner
+from queued_jobs.registry import JobRegistry
 from tests.integration.functions.conftest import WEB, Site
 
 

@@ -12,7 +12,7 @@ import pytest
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
-from queued_jobs import Database
+from queued_jobs.database import Database
 from queued_jobs.errors import StoreUnavailable
 from queued_jobs.identity import POSTGRES_SCOPE, Identity, passwordless
 from tests.support.entra import Entra

@@ -27,7 +27,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 import jobs
 from infra.publish.bundle import PYTHON_VERSION, SITE_PACKAGES, Bundle
-from queued_jobs import JobRegistry
+from queued_jobs.registry import JobRegistry
 from scripts import smoke
 from tests.integration.keyless.conftest import KeylessAzurite, KeylessHub
 from tests.support.entra import Entra

@@ -14,9 +14,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from queued_jobs import JobRegistry, SignalRNotifier
 from queued_jobs.identity import Identity, Keyless
-from queued_jobs.push.signalr import ConnectionString, PushFailed
+from queued_jobs.push.signalr import ConnectionString, PushFailed, SignalRNotifier
+from queued_jobs.registry import JobRegistry
 from tests.integration.keyless.conftest import KeylessHub
 from tests.support.entra import Entra
 from tools.local_stack.hub_client import listening

@@ -18,10 +18,11 @@ from uuid_utils.compat import uuid7
 
 import queued_jobs.queues
 import storage as functions_storage
-from queued_jobs import JobMessage, QueueManager, ResultFile
+from queued_jobs import ResultFile
 from queued_jobs.errors import SendFailed
 from queued_jobs.identity import Identity, Keyless
-from queued_jobs.queues import QueueDepth
+from queued_jobs.message import JobMessage
+from queued_jobs.queues import QueueDepth, StorageQueues
 from tests.integration.keyless.conftest import KeylessAzurite
 from tests.support.entra import Entra
 from tests.support.proxy import SILENT, WELL, Proxy
@@ -33,10 +34,10 @@ MESSAGE = JobMessage(id=uuid7(), gen=1)
 @pytest.fixture
 async def queues(
     entra: Entra, keyless_azurite: KeylessAzurite, certificate: Certificate, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[QueueManager]:
+) -> AsyncIterator[StorageQueues]:
     monkeypatch.setitem(queued_jobs.queues._CLIENT_OPTIONS, "connection_verify", str(certificate.certificate))
     identity = Identity()
-    async with QueueManager(Keyless(endpoint=keyless_azurite.queue_endpoint, identity=identity)) as manager:
+    async with StorageQueues(Keyless(endpoint=keyless_azurite.queue_endpoint, identity=identity)) as manager:
         yield manager
     await identity.close()
 
@@ -63,7 +64,7 @@ def blobs(
     functions_storage.blob_service.cache_clear()
 
 
-async def test_a_message_goes_and_comes_as_an_identity(queues: QueueManager) -> None:
+async def test_a_message_goes_and_comes_as_an_identity(queues: StorageQueues) -> None:
     name = f"test-{uuid4().hex[:20]}"
     await queues.ensure(name)
     await queues.send(name, MESSAGE)
@@ -73,14 +74,14 @@ async def test_a_message_goes_and_comes_as_an_identity(queues: QueueManager) -> 
 
 @pytest.mark.parametrize("spoil", [{"aud": "https://signalr.azure.com"}, {"exp": 1_700_000_000}])
 async def test_a_token_that_the_store_does_not_take_fails_the_send(
-    queues: QueueManager, entra: Entra, spoil: dict[str, Any]
+    queues: StorageQueues, entra: Entra, spoil: dict[str, Any]
 ) -> None:
     entra.spoil = spoil
     with pytest.raises(SendFailed):
         await queues.send("zip-builder", MESSAGE)
 
 
-async def test_without_a_token_a_send_fails_and_says_why(queues: QueueManager, entra: Entra) -> None:
+async def test_without_a_token_a_send_fails_and_says_why(queues: StorageQueues, entra: Entra) -> None:
     entra.refusing = True
     with pytest.raises(SendFailed, match="zip-builder did not take a message"):
         await queues.send("zip-builder", MESSAGE)

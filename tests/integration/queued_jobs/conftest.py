@@ -10,18 +10,13 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from queued_jobs import (
-    Database,
-    JobContext,
-    JobHandle,
-    JobMessage,
-    JobRunner,
-    JobTracker,
-    PostgresRepository,
-    QueuedJob,
-    queue_job,
-)
+from queued_jobs import JobContext, JobHandle, JobRunner, QueuedJob
+from queued_jobs.database import Database
+from queued_jobs.enqueue import queue_job
+from queued_jobs.message import JobMessage
+from queued_jobs.postgres import PostgresRepository
 from queued_jobs.testing import FakeQueues, RecordingNotifier
+from queued_jobs.tracker import JobTracker
 
 
 class Ask(BaseModel):

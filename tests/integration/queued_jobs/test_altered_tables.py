@@ -14,10 +14,13 @@ import pytest
 from psycopg.types.json import Jsonb
 
 import queued_jobs
-from queued_jobs import Database, JobMessage, JobStatus, Sweeper
+from queued_jobs import JobStatus
 from queued_jobs.dashboard.search import JobQuery
+from queued_jobs.database import Database
 from queued_jobs.errors import StoreUnavailable
+from queued_jobs.message import JobMessage
 from queued_jobs.model import JobKey
+from queued_jobs.sweeper import Sweeper
 from tests.integration.queued_jobs.conftest import Demo, Shop
 from tests.support.alterations import Connection, alterations
 

@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 
-from queued_jobs import JobError, JobMessage, JobStatus, QueuedJob
+from queued_jobs import JobStatus, QueuedJob
 from queued_jobs.dashboard import bulk
 from queued_jobs.dashboard.search import JobQuery, Page, find_jobs
-from queued_jobs.model import JobKey
+from queued_jobs.message import JobMessage
+from queued_jobs.model import JobError, JobKey
 from tests.integration.queued_jobs.conftest import Shop
 
 FAILED = JobQuery(statuses=frozenset({JobStatus.FAILED}))

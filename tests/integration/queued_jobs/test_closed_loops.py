@@ -13,22 +13,16 @@ import psycopg
 import pytest
 from pydantic import BaseModel
 
-from queued_jobs import (
-    Database,
-    FollowUp,
-    JobContext,
-    JobMessage,
-    JobRegistry,
-    JobRunner,
-    JobStatus,
-    PostgresRepository,
-    QueueManager,
-    SignalRNotifier,
-    queue_job,
-    queue_jobs,
-)
-from queued_jobs.push.signalr import ConnectionString
+from queued_jobs import JobContext, JobRunner, JobStatus
+from queued_jobs.batch import FollowUp, queue_jobs
+from queued_jobs.database import Database
+from queued_jobs.enqueue import queue_job
+from queued_jobs.message import JobMessage
+from queued_jobs.postgres import PostgresRepository
+from queued_jobs.push.signalr import ConnectionString, SignalRNotifier
 from queued_jobs.push.webhook import Webhook, WebhookFailed
+from queued_jobs.queues import StorageQueues
+from queued_jobs.registry import JobRegistry
 from tests.support.hub import ControlledHub
 from tests.support.waiting import wait_until
 from tools.local_stack.azurite import AzuriteServer
@@ -70,7 +64,7 @@ class Services:
         registry = JobRegistry([Child, Reader])
         self.database = Database(jobs_url)
         self.repository = PostgresRepository(self.database)
-        self.queues = QueueManager(azurite.connection_string)
+        self.queues = StorageQueues(azurite.connection_string)
         self.notifier = SignalRNotifier(ConnectionString.parse(hub.connection_string), registry)
         self.webhook = Webhook(f"{hub.endpoint}/nowhere", b"x" * 32, registry, tries=1)
         self.reader = Reader(self.repository, self.queues, self.notifier)

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from queued_jobs import JobContext, JobMessage, JobStatus, QueuedJob
+from queued_jobs import JobContext, JobStatus, QueuedJob
+from queued_jobs.message import JobMessage
 from tests.integration.queued_jobs.conftest import Answer, Ask, Demo, Shop
 from tests.support.waiting import eventually
 

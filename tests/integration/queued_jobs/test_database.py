@@ -9,8 +9,10 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
-from queued_jobs import Database, PostgresRepository, migrate
+from queued_jobs.database import Database
 from queued_jobs.errors import StoreRefused, StoreUnavailable
+from queued_jobs.migrate import migrate
+from queued_jobs.postgres import PostgresRepository
 from tests.integration.queued_jobs.conftest import Shop
 from tools.local_stack.postgres import PostgresServer
 

@@ -9,8 +9,10 @@ from typing import Any
 import psycopg
 import pytest
 
-from queued_jobs import Batch, QueueManager, Sweeper, queue_jobs
+from queued_jobs.batch import Batch, queue_jobs
 from queued_jobs.errors import KeyReused
+from queued_jobs.queues import StorageQueues
+from queued_jobs.sweeper import Sweeper
 from tests.integration.queued_jobs.conftest import Answer, Ask, Demo, Shop
 
 
@@ -95,7 +97,7 @@ class TestLargeBatches:
                 "DefaultEndpointsProtocol=http;AccountName=hangs;AccountKey=bm9uZQ==;"
                 f"QueueEndpoint=http://127.0.0.1:{port}/hangs;"
             )
-            async with QueueManager(account) as queues:
+            async with StorageQueues(account) as queues:
                 batch = await many(shop, 10_000, queues=queues)
             for writer in connections:
                 writer.close()

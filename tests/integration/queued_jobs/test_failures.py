@@ -6,10 +6,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from queued_jobs import JobError, JobMessage
 from queued_jobs.dashboard.failures import FailureGroup
 from queued_jobs.errors import InvalidRequest
-from queued_jobs.model import JobKey
+from queued_jobs.message import JobMessage
+from queued_jobs.model import JobError, JobKey
 from tests.integration.queued_jobs.conftest import Shop
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)

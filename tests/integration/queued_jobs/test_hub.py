@@ -7,9 +7,9 @@ import dataclasses
 
 import pytest
 
-from queued_jobs import JobRegistry, SignalRNotifier
 from queued_jobs.push import signalr
-from queued_jobs.push.signalr import ConnectionString, PushFailed
+from queued_jobs.push.signalr import ConnectionString, PushFailed, SignalRNotifier
+from queued_jobs.registry import JobRegistry
 from tests.integration.queued_jobs.conftest import Demo, Shop
 
 

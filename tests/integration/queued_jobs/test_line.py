@@ -12,23 +12,15 @@ from typing import Any, ClassVar
 import pytest
 from pydantic import BaseModel
 
-from queued_jobs import (
-    Database,
-    FollowUp,
-    JobContext,
-    JobHandle,
-    JobMessage,
-    JobRunner,
-    JobStatus,
-    PostgresRepository,
-    QueuedJob,
-    RetryPolicy,
-    Sweeper,
-    queue_job,
-    queue_jobs,
-)
+from queued_jobs import JobContext, JobHandle, JobRunner, JobStatus, QueuedJob, RetryPolicy
+from queued_jobs.batch import FollowUp, queue_jobs
+from queued_jobs.database import Database
+from queued_jobs.enqueue import queue_job
 from queued_jobs.errors import JobsError, StoreUnavailable
+from queued_jobs.message import JobMessage
 from queued_jobs.model import JobKey
+from queued_jobs.postgres import PostgresRepository
+from queued_jobs.sweeper import Sweeper
 from tests.integration.queued_jobs.conftest import Shop
 from tests.support.waiting import PATIENCE_SECONDS
 

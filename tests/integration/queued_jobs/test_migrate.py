@@ -6,7 +6,7 @@ import asyncio
 
 import psycopg
 
-from queued_jobs import migrate
+from queued_jobs.migrate import migrate
 from queued_jobs.statements import migrations
 
 

@@ -12,10 +12,11 @@ import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
-from queued_jobs import Database, PostgresRepository
 from queued_jobs._deadlines import LONG_ANSWER, STALL, deadline
 from queued_jobs._pool import Connection
+from queued_jobs.database import Database
 from queued_jobs.errors import StoreUnavailable
+from queued_jobs.postgres import PostgresRepository
 from tests.support.proxy import DEAF, MUTE, SILENT, WELL, Network, Proxy
 from tests.support.waiting import eventually
 from tools.local_stack.postgres import PostgresServer

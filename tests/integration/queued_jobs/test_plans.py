@@ -15,13 +15,14 @@ from psycopg import Connection, sql
 from psycopg.rows import dict_row
 from uuid_utils.compat import uuid7
 
-from queued_jobs import Database, JobStatus, JobTracker
+from queued_jobs import JobStatus
 from queued_jobs.dashboard.search import COUNTED, EXAMINED, START, JobQuery
 from queued_jobs.dashboard.stats import MEASURED
-from queued_jobs.database import Row
+from queued_jobs.database import Database, Row
 from queued_jobs.statements import statement
 from queued_jobs.tables import TABLES
 from queued_jobs.testing import FakeQueues, RecordingNotifier
+from queued_jobs.tracker import JobTracker
 from tests.support.own_database import own_database
 from tests.support.waiting import wait_until
 from tools.docs_and_samples.generate_jobs import add_jobs

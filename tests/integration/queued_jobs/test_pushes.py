@@ -10,23 +10,18 @@ from typing import Any
 
 import pytest
 
-from queued_jobs import (
-    JobMessage,
-    JobRegistry,
-    JobStatus,
-    JobTracker,
-    Notifier,
-    QueuedJob,
-    SignalRNotifier,
-    Sweeper,
-    queue_job,
-    queue_jobs,
-)
+from queued_jobs import JobStatus, QueuedJob
+from queued_jobs.batch import queue_jobs
+from queued_jobs.enqueue import queue_job
+from queued_jobs.message import JobMessage
 from queued_jobs.model import Changed
+from queued_jobs.notifier import Notifier
 from queued_jobs.push import signalr
-from queued_jobs.push.signalr import ConnectionString, PushFailed
+from queued_jobs.push.signalr import ConnectionString, PushFailed, SignalRNotifier
 from queued_jobs.push.webhook import Webhook, WebhookFailed
-from queued_jobs.tracker import ANYBODY
+from queued_jobs.registry import JobRegistry
+from queued_jobs.sweeper import Sweeper
+from queued_jobs.tracker import ANYBODY, JobTracker
 from tests.integration.queued_jobs.conftest import Ask, Demo, Shop
 
 JOBS = 60

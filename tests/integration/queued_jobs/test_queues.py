@@ -11,9 +11,9 @@ from uuid import uuid4
 import pytest
 from uuid_utils.compat import uuid7
 
-from queued_jobs import JobMessage, QueueManager
 from queued_jobs.errors import SendFailed
-from queued_jobs.queues import QueueDepth
+from queued_jobs.message import JobMessage
+from queued_jobs.queues import QueueDepth, StorageQueues
 from tools.local_stack.azurite import AzuriteServer
 
 MESSAGE = JobMessage(id=uuid7(), gen=7)
@@ -25,13 +25,13 @@ def name() -> str:
 
 
 @pytest.fixture
-async def queues(azurite: AzuriteServer, name: str) -> AsyncIterator[QueueManager]:
-    async with QueueManager(azurite.connection_string) as manager:
+async def queues(azurite: AzuriteServer, name: str) -> AsyncIterator[StorageQueues]:
+    async with StorageQueues(azurite.connection_string) as manager:
         await manager.ensure(name)
         yield manager
 
 
-async def test_what_lies_on_the_queue_is_what_the_host_expects(queues: QueueManager, name: str) -> None:
+async def test_what_lies_on_the_queue_is_what_the_host_expects(queues: StorageQueues, name: str) -> None:
     await queues.send(name, MESSAGE)
     (raw,) = [message async for message in queues[name].receive_messages()]
     assert json.loads(base64.b64decode(raw.content, validate=True)) == {"v": 1, "id": str(MESSAGE.id), "gen": 7}
@@ -40,18 +40,18 @@ async def test_what_lies_on_the_queue_is_what_the_host_expects(queues: QueueMana
     assert raw.expires_on.year == 9999, "it never expires"
 
 
-async def test_a_delayed_message_is_hidden(queues: QueueManager, name: str) -> None:
+async def test_a_delayed_message_is_hidden(queues: StorageQueues, name: str) -> None:
     await queues.send(name, MESSAGE, delay=timedelta(minutes=5))
     assert [message async for message in queues[name].receive_messages()] == []
     assert await queues.depths(name) == [QueueDepth(queue=name, messages=1, poison=0)]
 
 
-async def test_queues_are_made_with_their_poison_queues_once(queues: QueueManager, name: str) -> None:
+async def test_queues_are_made_with_their_poison_queues_once(queues: StorageQueues, name: str) -> None:
     await queues.ensure(name)
     assert await queues.depths(name) == [QueueDepth(queue=name, messages=0, poison=0)]
 
 
-async def test_a_redrive_moves_what_was_poisoned_back_as_it_was(queues: QueueManager, name: str) -> None:
+async def test_a_redrive_moves_what_was_poisoned_back_as_it_was(queues: StorageQueues, name: str) -> None:
     bodies = [MESSAGE.encode(), *(f"not a job message {number}" for number in range(40))]
     for body in bodies:
         await queues[f"{name}-poison"].send_message(body)
@@ -63,7 +63,7 @@ async def test_a_redrive_moves_what_was_poisoned_back_as_it_was(queues: QueueMan
     assert sorted(base64.b64decode(content).decode() for content in raw) == sorted(bodies)
 
 
-async def test_a_redrive_without_a_main_queue_loses_nothing(queues: QueueManager, name: str) -> None:
+async def test_a_redrive_without_a_main_queue_loses_nothing(queues: StorageQueues, name: str) -> None:
     await queues[f"{name}-poison"].send_message("x")
     await queues[name].delete_queue()
     with pytest.raises(SendFailed, match=f"{name} only 0 messages"):
@@ -71,7 +71,7 @@ async def test_a_redrive_without_a_main_queue_loses_nothing(queues: QueueManager
     assert await queues.depths(name) == [QueueDepth(queue=name, messages=0, poison=1)]
 
 
-async def test_a_queue_that_is_not_there(queues: QueueManager) -> None:
+async def test_a_queue_that_is_not_there(queues: StorageQueues) -> None:
     with pytest.raises(SendFailed, match="no-such-queue"):
         await queues.send("no-such-queue", MESSAGE)
     with pytest.raises(SendFailed):
@@ -82,7 +82,7 @@ async def test_a_queue_that_is_not_there(queues: QueueManager) -> None:
 
 async def test_an_account_that_is_away_is_told_in_time(azurite: AzuriteServer) -> None:
     port = azurite.queue_endpoint.rsplit(":", 1)[1].split("/")[0]
-    async with QueueManager(azurite.connection_string.replace(f":{port}/", ":9/")) as manager:
+    async with StorageQueues(azurite.connection_string.replace(f":{port}/", ":9/")) as manager:
         with pytest.raises(SendFailed) as caught:
             await manager.send("demo", MESSAGE)
     assert "AccountKey" not in str(caught.value)

@@ -11,21 +11,14 @@ from uuid import uuid4
 
 import pytest
 
-from queued_jobs import (
-    Database,
-    FollowUp,
-    JobContext,
-    JobError,
-    JobMessage,
-    JobRunner,
-    JobStatus,
-    JobTracker,
-    PostgresRepository,
-    QueuedJob,
-    queue_jobs,
-)
+from queued_jobs import JobContext, JobRunner, JobStatus, QueuedJob
+from queued_jobs.batch import FollowUp, queue_jobs
+from queued_jobs.database import Database
 from queued_jobs.errors import JobConflict, JobNotFound, JobsError
-from queued_jobs.model import JobKey
+from queued_jobs.message import JobMessage
+from queued_jobs.model import JobError, JobKey
+from queued_jobs.postgres import PostgresRepository
+from queued_jobs.tracker import JobTracker
 from tests.integration.queued_jobs.conftest import Answer, Ask, Demo, Shop
 
 #: Each round meets at another instant; few rounds would all have the same winner.

@@ -15,14 +15,15 @@ from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 from uuid_utils.compat import uuid7
 
-from queued_jobs import Database, JobStatus, JobTracker
+from queued_jobs import JobStatus
 from queued_jobs.dashboard import search
 from queued_jobs.dashboard.search import COUNTED, JobQuery
-from queued_jobs.database import Row
+from queued_jobs.database import Database, Row
 from queued_jobs.errors import InvalidRequest
 from queued_jobs.model import JobKey
 from queued_jobs.statements import statement
 from queued_jobs.testing import FakeQueues, RecordingNotifier
+from queued_jobs.tracker import JobTracker
 from tests.support.own_database import own_database
 from tools.local_stack.postgres import PostgresServer
 

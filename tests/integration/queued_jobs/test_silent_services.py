@@ -10,11 +10,12 @@ from urllib.parse import urlsplit
 import pytest
 from uuid_utils.compat import uuid7
 
-from queued_jobs import JobMessage, JobRegistry, QueueManager, SignalRNotifier
 from queued_jobs.errors import SendFailed
-from queued_jobs.push.signalr import ConnectionString, PushFailed
+from queued_jobs.message import JobMessage
+from queued_jobs.push.signalr import ConnectionString, PushFailed, SignalRNotifier
 from queued_jobs.push.webhook import Webhook, WebhookFailed
-from queued_jobs.queues import SEND_TIMEOUT
+from queued_jobs.queues import SEND_TIMEOUT, StorageQueues
+from queued_jobs.registry import JobRegistry
 from tests.integration.queued_jobs.conftest import Demo, Shop
 from tests.support.hub import ControlledHub
 from tests.support.proxy import MUTE, SILENT, WELL, Network, Proxy
@@ -33,7 +34,7 @@ async def failures(*calls: Awaitable[object], within: float) -> set[type[BaseExc
     return {type(outcome) if isinstance(outcome, BaseException) else None for outcome in outcomes}
 
 
-def calls_of(queues: QueueManager, name: str) -> list[Awaitable[object]]:
+def calls_of(queues: StorageQueues, name: str) -> list[Awaitable[object]]:
     return [
         queues.send(name, MESSAGE),
         queues.ping(name),
@@ -70,8 +71,8 @@ class TestQueues:
         with Proxy(urlsplit(azurite.queue_endpoint).port or 0) as proxy:
             yield proxy
 
-    def manager(self, azurite: AzuriteServer, port: int) -> QueueManager:
-        return QueueManager(
+    def manager(self, azurite: AzuriteServer, port: int) -> StorageQueues:
+        return StorageQueues(
             azurite.connection_string.replace(f":{urlsplit(azurite.queue_endpoint).port}/", f":{port}/")
         )
 

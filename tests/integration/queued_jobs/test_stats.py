@@ -13,14 +13,16 @@ import psycopg
 import pytest
 from psycopg.rows import dict_row
 
-from queued_jobs import Database, JobError, JobTracker, PostgresRepository, Sweeper
 from queued_jobs.dashboard import stats
 from queued_jobs.dashboard.histogram import FIRST_STEP, LAST_STEP, STEP_RATIO, Percentiles
 from queued_jobs.dashboard.stats import Counts, Stats
-from queued_jobs.database import Row
+from queued_jobs.database import Database, Row
 from queued_jobs.errors import InvalidRequest
-from queued_jobs.model import JobKey
+from queued_jobs.model import JobError, JobKey
+from queued_jobs.postgres import PostgresRepository
+from queued_jobs.sweeper import Sweeper
 from queued_jobs.testing import FakeQueues, RecordingNotifier
+from queued_jobs.tracker import JobTracker
 from tests.integration.queued_jobs.conftest import Shop
 from tests.support.own_database import own_database
 from tests.support.tallies import summed, tally

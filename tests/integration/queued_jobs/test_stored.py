@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from psycopg.types.json import Jsonb
 
-from queued_jobs import seal_with
+from queued_jobs.encryption import seal_with
 from queued_jobs.serialization import NotStorable, StoredForm, form_of
 from tests.integration.queued_jobs.conftest import Shop
 from tests.support.models import Sample, some_model

@@ -11,9 +11,11 @@ from typing import Any
 import pytest
 from psycopg import sql
 
-from queued_jobs import JobError, JobMessage, JobStatus
+from queued_jobs import JobStatus
 from queued_jobs.dashboard.stats import Counts
 from queued_jobs.database import Row
+from queued_jobs.message import JobMessage
+from queued_jobs.model import JobError
 from tests.integration.queued_jobs.conftest import Shop
 from tests.support.tallies import summed, tally
 

@@ -7,8 +7,10 @@ from datetime import timedelta
 import pytest
 from uuid_utils.compat import uuid7
 
-from queued_jobs import JobMessage, JobQuery, JobStatus
+from queued_jobs import JobStatus
+from queued_jobs.dashboard.search import JobQuery
 from queued_jobs.errors import JobConflict, JobNotFound
+from queued_jobs.message import JobMessage
 from queued_jobs.model import JobError
 from queued_jobs.tracker import ANYBODY, Cursor
 from tests.integration.queued_jobs.conftest import Shop

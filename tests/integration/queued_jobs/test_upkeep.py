@@ -8,7 +8,8 @@ from typing import ClassVar
 
 import pytest
 
-from queued_jobs import QueuedJob, Sweeper
+from queued_jobs import QueuedJob
+from queued_jobs.sweeper import Sweeper
 from tests.integration.queued_jobs.conftest import Answer, Demo, Shop
 
 #: Of a minute, which is how often the cloud sweeps.

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from queued_jobs import JobError, JobStatus, QueuedJob
+from queued_jobs import JobStatus, QueuedJob
+from queued_jobs.model import JobError
 from tests.integration.queued_jobs.conftest import Shop
 
 BOOM = JobError(type="Boom", message="it broke")

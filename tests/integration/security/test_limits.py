@@ -14,7 +14,7 @@ import httpx
 import psycopg
 import pytest
 
-from queued_jobs import Database
+from queued_jobs.database import Database
 from queued_jobs.quotas import LimitReached, Limits, Quotas, TooBusy
 from tests.integration.security.conftest import Attacks, Site, another_host, is_problem, running
 from tests.support.issuer import Issuer

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any, cast
 
-from queued_jobs import JobHandle, queue_job
+from queued_jobs import JobHandle
+from queued_jobs.enqueue import queue_job
 from queued_jobs.errors import JobConflict, KeyReused, StoreUnavailable
 from tests.model.demo import Answer, Ask, limited
 from tests.model.expected import ExpectedJob

@@ -11,8 +11,9 @@ from typing import Any, cast
 
 import psycopg
 
-from queued_jobs import JobContext, JobMessage, PermanentError, RetryLater
+from queued_jobs import JobContext, PermanentError, RetryLater
 from queued_jobs.errors import JobCancelled
+from queued_jobs.message import JobMessage
 from queued_jobs.tracker import ANYBODY
 from tests.model.demo import Answer
 from tests.model.expected import ExpectedJob

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from queued_jobs import JobMessage
 from queued_jobs.errors import StoreUnavailable
+from queued_jobs.message import JobMessage
 from tests.model.expected import GIVE_UP, MAX_LOST, MAX_RESEND
 from tests.model.moves.registry import AT, move, refuses
 from tests.model.moves.timer import SPANS, foresee_rescue, let_pass, mark, poison, sweep

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import timedelta
 
-from queued_jobs import JobMessage
 from queued_jobs.errors import StoreUnavailable
+from queued_jobs.message import JobMessage
 from tests.model.expected import KEEP
 from tests.model.moves.registry import AT, move, refuses
 from tests.model.network import FATES

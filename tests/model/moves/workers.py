@@ -5,7 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from queued_jobs import JobContext, JobError, JobMessage, QueuedJob
+from queued_jobs import JobContext, QueuedJob
+from queued_jobs.message import JobMessage
+from queued_jobs.model import JobError
 from tests.model.expected import ExpectedJob
 from tests.model.moves.registry import AT, move
 from tests.model.moves.timer import poison

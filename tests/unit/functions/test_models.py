@@ -16,7 +16,7 @@ import api
 import jobs
 from api.models import Body
 from jobs.zip_builder import ZipRequest
-from queued_jobs import JobRegistry
+from queued_jobs.registry import JobRegistry
 from queued_jobs.serialization import form_of
 
 #: Any text but those that the API refuses before a model sees them.

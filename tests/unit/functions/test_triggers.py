@@ -10,7 +10,8 @@ import azure.functions as func
 import pytest
 from pydantic import BaseModel
 
-from queued_jobs import JobContext, JobMessage, JobRunner
+from queued_jobs import JobContext, JobRunner
+from queued_jobs.message import JobMessage
 from queued_jobs.testing import FakeQueues, InMemoryRepository, RecordingNotifier
 from triggers import register_triggers
 

@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from queued_jobs import JobContext, JobMessage, JobRunner, QueuedJob, RetryPolicy, queue_job
+from queued_jobs import JobContext, JobRunner, QueuedJob, RetryPolicy
+from queued_jobs.enqueue import queue_job
+from queued_jobs.message import JobMessage
 from queued_jobs.testing import FakeQueues, InMemoryRepository, RecordingNotifier
 
 

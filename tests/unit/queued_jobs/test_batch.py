@@ -8,18 +8,11 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from queued_jobs import (
-    Batch,
-    FollowUp,
-    JobContext,
-    JobMessage,
-    JobRegistry,
-    JobRunner,
-    JobStatus,
-    PermanentError,
-    queue_jobs,
-)
+from queued_jobs import JobContext, JobRunner, JobStatus, PermanentError
+from queued_jobs.batch import Batch, FollowUp, queue_jobs
 from queued_jobs.errors import InvalidRequest, KeyReused
+from queued_jobs.message import JobMessage
+from queued_jobs.registry import JobRegistry
 from queued_jobs.testing import JobBench
 
 

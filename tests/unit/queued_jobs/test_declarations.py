@@ -11,8 +11,9 @@ from typing import Any, ClassVar, get_origin, get_type_hints
 import pytest
 from pydantic import BaseModel
 
-from queued_jobs import JobContext, JobRegistry, JobRunner, JobStatus, QueuedJob, ResultFile, RetryPolicy
+from queued_jobs import JobContext, JobRunner, JobStatus, QueuedJob, ResultFile, RetryPolicy
 from queued_jobs.declarations import _ATTRIBUTES, _FINAL, _ON_AN_OBJECT, _ON_THE_CLASS
+from queued_jobs.registry import JobRegistry
 from queued_jobs.testing import JobBench
 
 

@@ -10,10 +10,13 @@ from datetime import timedelta
 
 import pytest
 
-from queued_jobs import Batch, FollowUp, JobMessage, JobStatus, Sweeper, dispatch, queue_job, queue_jobs
+from queued_jobs import JobStatus, dispatch
+from queued_jobs.batch import Batch, FollowUp, queue_jobs
 from queued_jobs.dispatch import Dispatcher
+from queued_jobs.enqueue import queue_job
 from queued_jobs.errors import SendFailed, StoreUnavailable
-from queued_jobs.message import Due
+from queued_jobs.message import Due, JobMessage
+from queued_jobs.sweeper import Sweeper
 from queued_jobs.testing import FakeQueues
 from tests.unit.queued_jobs.conftest import Answer, Ask, Demo, World
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from queued_jobs import JobMessage
 from queued_jobs.errors import InvalidRequest
+from queued_jobs.message import JobMessage
 from tests.unit.queued_jobs.conftest import World
 
 

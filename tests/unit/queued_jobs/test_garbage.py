@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from queued_jobs import JobMessage
+from queued_jobs.message import JobMessage
 from tests.unit.queued_jobs.conftest import Demo, World
 
 

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from queued_jobs import JobContext, JobMessage, JobStatus
+from queued_jobs import JobContext, JobStatus
+from queued_jobs.message import JobMessage
 from tests.unit.queued_jobs.conftest import Answer, Ask, Demo, World
 
 

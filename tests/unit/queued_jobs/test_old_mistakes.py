@@ -12,18 +12,12 @@ from typing import ClassVar
 
 import pytest
 
-from queued_jobs import (
-    JobContext,
-    JobMessage,
-    JobRegistry,
-    JobRunner,
-    JobStatus,
-    JobView,
-    NullNotifier,
-    QueuedJob,
-    QueueManager,
-)
+from queued_jobs import JobContext, JobRunner, JobStatus, JobView, QueuedJob
 from queued_jobs._described import described
+from queued_jobs.message import JobMessage
+from queued_jobs.notifier import NullNotifier
+from queued_jobs.queues import StorageQueues
+from queued_jobs.registry import JobRegistry
 from tests.unit.queued_jobs.conftest import Answer, Ask, Demo, World, answer
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -143,7 +137,7 @@ class TestTimes:
 
 class TestQueueClients:
     def test_tasks_share_one_service_and_event_loops_do_not(self) -> None:
-        manager = QueueManager("UseDevelopmentStorage=true")
+        manager = StorageQueues("UseDevelopmentStorage=true")
         services: list[object] = []
 
         async def use() -> None:

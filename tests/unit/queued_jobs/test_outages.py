@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from queued_jobs import JobContext, JobMessage, JobStatus, QueuedJob
+from queued_jobs import JobContext, JobStatus, QueuedJob
 from queued_jobs.errors import StoreUnavailable
+from queued_jobs.message import JobMessage
 from queued_jobs.testing import InMemoryRepository
 from tests.unit.queued_jobs.conftest import Answer, Ask, Demo, World, answer
 

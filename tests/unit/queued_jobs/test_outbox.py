@@ -13,11 +13,13 @@ from uuid import UUID
 
 import pytest
 
-from queued_jobs import JobMessage, JobRegistry, JobStatus, QueuedJob, flush_pushes, outbox
-from queued_jobs.announcements import announce, announce_removed, tell
+from queued_jobs import JobStatus, QueuedJob, outbox
+from queued_jobs.announcements import announce, announce_removed, flush_pushes, tell
+from queued_jobs.message import JobMessage
 from queued_jobs.model import Changed
 from queued_jobs.outbox import MAX_CHANGES_A_PUSH, MAX_WAITING, MAX_WAITING_IN_PAUSE, Outbox, Steps
 from queued_jobs.push.signalr import PushFailed
+from queued_jobs.registry import JobRegistry
 from tests.model.network import Hub as KeepingHub
 from tests.unit.queued_jobs.conftest import Demo, World
 

@@ -8,8 +8,9 @@ from datetime import timedelta
 
 import pytest
 
-from queued_jobs import JobContext, JobMessage, JobStatus, PermanentError, QueuedJob, RetryLater
+from queued_jobs import JobContext, JobStatus, PermanentError, QueuedJob, RetryLater
 from queued_jobs.errors import JobCancelled
+from queued_jobs.message import JobMessage
 from tests.unit.queued_jobs.conftest import Answer, Ask, Demo, World
 
 

@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from queued_jobs import JobContext, JobRunner, queue_due
+from queued_jobs import JobContext, JobRunner
 from queued_jobs.ncrontab import Ncrontab
+from queued_jobs.periodic import queue_due
 from queued_jobs.testing import FakeQueues, InMemoryRepository
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)

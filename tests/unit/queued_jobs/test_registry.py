@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from queued_jobs import JobContext, JobRegistry, JobRunner, PermanentError, ResultFile
+from queued_jobs import JobContext, JobRunner, PermanentError, ResultFile
+from queued_jobs.registry import JobRegistry
 from tests.unit.queued_jobs.conftest import World
 
 

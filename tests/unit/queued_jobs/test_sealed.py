@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from queued_jobs import JobContext, JobRunner, Sealed, seal_with
+from queued_jobs import JobContext, JobRunner, Sealed
+from queued_jobs.encryption import seal_with
 from queued_jobs.errors import KeyReused
 from queued_jobs.testing import JobBench
 

@@ -37,9 +37,11 @@ from pydantic.alias_generators import to_camel
 from pydantic.dataclasses import dataclass as checked_dataclass
 from typing_extensions import TypedDict
 
-from queued_jobs import JobContext, JobHandle, JobRegistry, JobRunner, JobStatus, JobView, QueuedJob, seal_with
+from queued_jobs import JobContext, JobHandle, JobRunner, JobStatus, JobView, QueuedJob
+from queued_jobs.encryption import seal_with
 from queued_jobs.errors import InvalidRequest, InvalidResult
 from queued_jobs.model import Added, NewJob
+from queued_jobs.registry import JobRegistry
 from queued_jobs.serialization import NotStorable, form_of
 from queued_jobs.testing import InMemoryRepository, JobBench, run_inline
 from tests.support.models import Sample, some_model

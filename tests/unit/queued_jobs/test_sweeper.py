@@ -9,8 +9,9 @@ from datetime import timedelta
 
 import pytest
 
-from queued_jobs import JobMessage, JobStatus, QueuedJob, Sweeper, expiry
-from queued_jobs.sweeper import SweepReport
+from queued_jobs import JobStatus, QueuedJob, expiry
+from queued_jobs.message import JobMessage
+from queued_jobs.sweeper import Sweeper, SweepReport
 from tests.unit.queued_jobs.conftest import Answer, Demo, World
 
 DAY = timedelta(days=1)

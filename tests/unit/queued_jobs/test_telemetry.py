@@ -14,8 +14,11 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from queued_jobs import JobContext, JobMessage, JobRegistry, JobStatus, PermanentError, SignalRNotifier, Sweeper
-from queued_jobs.push.signalr import ConnectionString
+from queued_jobs import JobContext, JobStatus, PermanentError
+from queued_jobs.message import JobMessage
+from queued_jobs.push.signalr import ConnectionString, SignalRNotifier
+from queued_jobs.registry import JobRegistry
+from queued_jobs.sweeper import Sweeper
 from tests.unit.queued_jobs.conftest import Answer, Ask, Demo, World
 
 _spans = InMemorySpanExporter()

@@ -11,7 +11,9 @@ PROGRAM = """
 from __future__ import annotations
 from typing import assert_type
 from pydantic import BaseModel
-from queued_jobs import Batch, FollowUp, JobContext, JobHandle, JobRunner, queue_job, queue_jobs
+from queued_jobs import JobContext, JobHandle, JobRunner
+from queued_jobs.batch import Batch, FollowUp, queue_jobs
+from queued_jobs.enqueue import queue_job
 from queued_jobs.testing import FakeQueues, InMemoryRepository, run_inline
 
 class Ask(BaseModel):

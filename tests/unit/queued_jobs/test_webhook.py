@@ -14,8 +14,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from queued_jobs import JobMessage, JobRegistry, JobStatus, QueuedJob
+from queued_jobs import JobStatus, QueuedJob
+from queued_jobs.message import JobMessage
 from queued_jobs.push.webhook import Webhook, WebhookFailed
+from queued_jobs.registry import JobRegistry
 from tests.unit.queued_jobs.conftest import Demo, World
 
 SECRET = b"s" * 32

@@ -14,18 +14,14 @@ from uuid import uuid4
 import pytest
 from pydantic import BaseModel
 
-from queued_jobs import (
-    Database,
-    JobContext,
-    JobError,
-    JobMessage,
-    JobRunner,
-    PostgresRepository,
-    QueuedJob,
-    QueueManager,
-    queue_job,
-)
+from queued_jobs import JobContext, JobRunner, QueuedJob
 from queued_jobs.cli.app import run
+from queued_jobs.database import Database
+from queued_jobs.enqueue import queue_job
+from queued_jobs.message import JobMessage
+from queued_jobs.model import JobError
+from queued_jobs.postgres import PostgresRepository
+from queued_jobs.queues import StorageQueues
 from queued_jobs.testing import FakeQueues
 from tools.local_stack.azurite import AzuriteServer
 
@@ -111,7 +107,7 @@ class Office:
 
     def messages(self) -> list[JobMessage]:
         async def read() -> list[JobMessage]:
-            async with QueueManager(self.account) as queues:
+            async with StorageQueues(self.account) as queues:
                 return [
                     JobMessage.decode(base64.b64decode(message.content))
                     async for message in queues[QUEUE].receive_messages()
@@ -135,7 +131,7 @@ async def _claim(repository: PostgresRepository, job: QueuedJob) -> QueuedJob:
 @pytest.fixture(scope="module")
 def account(azurite: AzuriteServer) -> str:
     async def ensure() -> None:
-        async with QueueManager(azurite.connection_string) as queues:
+        async with StorageQueues(azurite.connection_string) as queues:
             await queues.ensure(QUEUE)
 
     asyncio.run(ensure())

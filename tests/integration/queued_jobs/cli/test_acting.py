@@ -10,8 +10,9 @@ import sys
 
 import pytest
 
-from queued_jobs import JobMessage, QueueManager
 from queued_jobs.cli.app import run
+from queued_jobs.message import JobMessage
+from queued_jobs.queues import StorageQueues
 from tests.integration.queued_jobs.cli.conftest import QUEUE, Office
 
 
@@ -97,7 +98,7 @@ def test_redrive_moves_what_was_poisoned_back(office: Office) -> None:
     message = JobMessage.of(job)
 
     async def poison() -> None:
-        async with QueueManager(office.account) as queues:
+        async with StorageQueues(office.account) as queues:
             await queues.send(f"{QUEUE}-poison", message)
 
     office.messages()

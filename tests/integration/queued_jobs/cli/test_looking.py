@@ -12,8 +12,11 @@ from datetime import timedelta
 
 import pytest
 
-from queued_jobs import Database, PostgresRepository, Tables, queue_job
 from queued_jobs.cli.app import run
+from queued_jobs.database import Database
+from queued_jobs.enqueue import queue_job
+from queued_jobs.postgres import PostgresRepository
+from queued_jobs.tables import Tables
 from queued_jobs.testing import FakeQueues
 from tests.integration.queued_jobs.cli.conftest import QUEUE, Ask, Greeting, Office
 
