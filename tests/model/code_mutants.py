@@ -194,7 +194,7 @@ CODE_MUTANTS: dict[str, CodeMutant] = {
     "everybody is an admin": CodeMutant("tracker:_whose", '"any_user": anybody', '"any_user": True'),
     "a retry leaves the message to the sweeper": CodeMutant("tracker:JobTracker.retry", ".send([due])", ".send([])"),
     "a push carries other users' jobs": CodeMutant(
-        "signalr:SignalRNotifier.job_changed",
+        "push.signalr:SignalRNotifier.job_changed",
         "if job.user_id == user_id",
         "if job.user_id",
         _with_a_row(test_outbox.test_of_several_owners_each_is_told_of_its_own),

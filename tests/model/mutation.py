@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 import inspect
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from operator import attrgetter
 from types import CodeType, FunctionType
 
@@ -86,10 +88,14 @@ def found_by_walks(store: Store) -> str | None:
     return None
 
 
-async def found_by_check(check: Callable[[], Awaitable[None]]) -> str | None:
-    """Return how a check fails, or None. Raises `NotAMutant` for nonsense."""
+async def found_by_check(check: Callable[[], Awaitable[None]], *, within: timedelta | None = None) -> str | None:
+    """Return how a check fails, or None; not to have ended within that time is a failure too.
+
+    Raises `NotAMutant` for nonsense.
+    """
     try:
-        await check()
+        async with asyncio.timeout(None if within is None else within.total_seconds()):
+            await check()
     except _NONSENSE as exc:
         raise NotAMutant(f"the mutant is nonsense: {exc!r}") from exc
     except (AssertionError, JobsError, OSError, pytest.fail.Exception) as exc:

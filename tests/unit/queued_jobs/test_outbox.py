@@ -77,7 +77,7 @@ def rows(row: QueuedJob, count: int, *, user: str | None = None, version: int = 
 async def until(condition: Callable[[], object]) -> None:
     async with asyncio.timeout(30):
         while not condition():
-            await asyncio.sleep(0)
+            await asyncio.sleep(0.001)  # not 0, which would keep the processor busy while pushes pause
 
 
 def count_of(kind: type) -> int:
