@@ -128,14 +128,14 @@ def test_copies_of_each_message_while_the_database_is_away(
     database.close()
     stack.postgres.kill()
     try:
-        wait_until(lambda: count(stack, POISON) >= 7 * JOBS, "the host has given up on every copy", seconds=120)
+        wait_until(lambda: count(stack, POISON) >= 7 * JOBS, "the host has given up on every copy")
     finally:
         stack.postgres.start()
-    wait_until(lambda: ann.status("GET", "/api/health") == 200, "the app has its database again", seconds=60)
+    wait_until(lambda: ann.status("GET", "/api/health") == 200, "the app has its database again")
     # some were tried in vain on the poison queue too, and come back after ten minutes: these take their place
     put(stack, POISON, jobs, copies=7)
     with psycopg.connect(stack.settings()["DATABASE_URL"], autocommit=True) as again:
-        wait_until(lambda: looked_at(again, jobs) >= 7 * JOBS, "all of them were looked at", seconds=120)
+        wait_until(lambda: looked_at(again, jobs) >= 7 * JOBS, "all of them were looked at")
         assert statuses(again, jobs) == [("pending", 1, None)]
         again.execute(
             "update queued_jobs.job set next_send_at = next_send_at - interval '1 hour' where finished_at is null"

@@ -12,11 +12,12 @@ import pytest
 
 from queued_jobs import JobContext, JobStatus
 from queued_jobs.message import JobMessage
+from tests.support.waiting import PATIENCE_SECONDS
 from tests.unit.queued_jobs.conftest import Answer, Ask, Demo, World
 
 
 async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while not condition():
             await asyncio.sleep(0.01)
 
@@ -143,12 +144,12 @@ class TestLease:
     async def test_the_lease_is_kept_while_a_body_runs_longer_than_it(self, world: World) -> None:
         class Short(Demo):
             kind = "demo"
-            lease = timedelta(seconds=0.2)
+            lease = timedelta(seconds=1)  # longer than a busy machine stalls
 
         async def body(request: Ask, ctx: JobContext[Answer]) -> Answer:
             first = world.repository.jobs[ctx.job.id].lease_until
             assert first is not None
-            await until(lambda: (world.repository.jobs[ctx.job.id].lease_until or first) > first + 2 * Short.lease)
+            await until(lambda: (world.repository.jobs[ctx.job.id].lease_until or first) > first + Short.lease)
             assert await world.repository.rescue(limit=1) == []
             return Answer(text="")
 
