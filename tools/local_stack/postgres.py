@@ -28,7 +28,12 @@ from tools.local_stack.server import Server
 SUPERUSER = "postgres"
 PREDECESSOR_ENDS_WITHIN = timedelta(seconds=15)
 REMAINS_OF_PREDECESSOR = "pre-existing shared memory block"  # of processes that outlive their killed server a little
-FAST_AND_UNSAFE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+FAST_AND_UNSAFE = {
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    "max_wal_size": "256MB",  # its folder may be in memory
+}
 SETTINGS = {
     "timezone": "UTC",  # as in the cloud
     "log_timezone": "UTC",

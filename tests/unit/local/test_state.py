@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import stat
+import tempfile
 from pathlib import Path
 
 import pytest
 
+from tools.local_stack import state as state_module
 from tools.local_stack.errors import LocalRunError, StateInUse
 from tools.local_stack.state import State, temporary_folder, write_private
 
@@ -79,3 +81,19 @@ def test_a_temporary_folder_can_be_passed_through_and_is_deleted() -> None:
         assert mode(folder) == 0o711
         (folder / "file").touch()
     assert not folder.exists()
+
+
+def test_what_is_thrown_away_lies_in_memory_only_where_there_is_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(state_module, "IN_MEMORY", tmp_path)
+    monkeypatch.setattr(state_module, "MIN_ROOM", 1)
+    with temporary_folder() as folder:
+        assert folder.parent == tmp_path
+    monkeypatch.setattr(state_module, "MIN_ROOM", 2**80)
+    with temporary_folder() as folder:
+        assert folder.parent == Path(tempfile.gettempdir())
+    monkeypatch.setattr(state_module, "IN_MEMORY", tmp_path / "missing")
+    monkeypatch.setattr(state_module, "MIN_ROOM", 1)
+    with temporary_folder() as folder:
+        assert folder.parent == Path(tempfile.gettempdir())
