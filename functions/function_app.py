@@ -29,9 +29,9 @@ try:
     app = func.AsgiFunctionApp(app=_api, http_auth_level=func.AuthLevel.ANONYMOUS)
     register_triggers(app, _services)
 except SettingsError as exc:
-    print(f"The settings do not allow a start:\n{exc}", file=sys.stderr, flush=True)  # noqa: T201 (logging may be off)
+    print(f"Invalid settings, the app cannot start:\n{exc}", file=sys.stderr, flush=True)  # noqa: T201 (logging may be off)
     raise SystemExit(_BAD_CONFIGURATION) from exc
 except TypeError as exc:  # a kind or a route that is declared wrongly; the trace shows where
     traceback.print_exception(exc)
-    print(f"The code does not allow a start:\n{exc}", file=sys.stderr, flush=True)  # noqa: T201 (logging may be off)
+    print(f"Invalid declaration of a kind or a route, the app cannot start:\n{exc}", file=sys.stderr, flush=True)  # noqa: T201 (logging may be off)
     raise SystemExit(_BAD_CONFIGURATION) from exc

@@ -6,334 +6,107 @@ import base64
 import binascii
 import os
 import re
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from functools import partial
-from typing import Self
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 
 from queued_jobs.identity import POSTGRES_SCOPE, Identity, Keyless, passwordless
 from queued_jobs.ncrontab import Ncrontab
 from queued_jobs.push.signalr import ConnectionString
 from queued_jobs.quotas import Limits
 from queued_jobs.redact import masked
-from queued_jobs.urls import (
-    TLS_MODES,
-    checks_server,
-    is_address,
-    is_conninfo,
-    is_origin,
-    is_port,
-    is_safe,
-    names_no_tenant,
-)
+from queued_jobs.urls import checks_server, is_address, is_conninfo, is_origin, is_port, is_safe, names_no_tenant
+from queued_jobs.validation import SettingProblem, SettingsModel, matches, problems_of, rejection, require
 
-_MIN_SECRET_BYTES = 32
-#: A random secret of 43 characters has about 30 different ones, and one of 64 hex digits hardly ever fewer than 12.
-_MIN_DIFFERENT = 10
-_ENVIRONMENTS = ("local", "dev", "prod")
-#: A secret that the server shares with whoever checks tokens (HS256), or none at all, would let others sign.
+#: A secret that the server shares with the issuer (HS256), or none at all, would let others sign.
 _ALGORITHMS = ("RS256", "ES256", "EdDSA")
-#: Published by Microsoft for the emulator, so whoever finds it in the cloud may read and write everything.
-_EMULATOR_ACCOUNT = "devstoreaccount1"
+#: Each may be empty, if the other form of the same connection is set.
+_WITH_KEY = ("DATABASE_URL", "QueuesConn", "BlobsConn", "SIGNALR_CONNECTION")
 
 
 class SettingsError(Exception):
     """The settings are unsafe or incomplete; the message has one line for each problem, with its remedy."""
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InviteSettings:
-    """`AUTH_MODE=invite`: who holds a link is a guest, who holds the other one is an admin."""
-
-    invite_secret: str
-    admin_invite_secret: str
-    session_secret: str
+    def __init__(self, problems: Iterable[SettingProblem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(map(str, self.problems)))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OidcSettings:
-    """`AUTH_MODE=oidc`: people sign in at an OpenID Connect provider, whose access tokens we check."""
-
-    issuer: str
-    audience: str
-    client_id: str
-    roles_claim: str
-    scope: str
-    #: Under which name the page tells the provider the audience, where the scope does not say it.
-    audience_parameter: str
-    algorithms: tuple[str, ...]
-
-    @property
-    def origin(self) -> str:
-        parts = urlsplit(self.issuer)
-        return f"{parts.scheme}://{parts.netloc}"
+def _in_cloud(given: Mapping[str, str]) -> bool:
+    return "WEBSITE_SITE_NAME" in given
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
-    environment: str
-    sign_in: InviteSettings | OidcSettings
-    limits: Limits
-    allowed_origins: tuple[str, ...]
-    database_url: str
-    #: Where `database_url` has no password: gives a fresh one for each connection.
-    database_password: Callable[[], Awaitable[str]] | None
-    queues: str | Keyless
-    blobs: str | Keyless
-    signalr: ConnectionString | Keyless
-
-    @classmethod
-    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Self:
-        """Read and check all settings. Raises `SettingsError` that lists every problem, never a secret."""
-        reader = _Reader(environment)
-        mode = reader.one_of("AUTH_MODE", ("invite", "oidc"))
-        name = reader.one_of("ENVIRONMENT", _ENVIRONMENTS)
-        sign_in = reader.oidc() if mode == "oidc" else reader.invite(name)
-        strangers = mode == "invite" and name != "local"  # whoever got hold of a link of a site in the cloud
-        identity = Identity()
-        by_password = bool(environment.get("DATABASE_URL", "").strip())
-        database_url = reader.database("DATABASE_URL") if by_password else reader.passwordless()
-        queues = reader.storage("QueuesConn", "QueuesConn__queueServiceUri", identity)
-        blobs = reader.storage("BlobsConn", "BlobsConn__blobServiceUri", identity)
-        signalr = reader.signalr("SIGNALR_CONNECTION", "SIGNALR_ENDPOINT", identity)
-        if reader.in_cloud:
-            reader.check_cloud(name, database_url, by_password, queues, blobs, signalr)
-        reader.schedule("SWEEP_SCHEDULE")
-        limits = reader.limits(active=5 if strangers else 10, a_day=50 if strangers else 1_000)
-        allowed_origins = reader.origins("ALLOWED_ORIGINS")
-        reader.no_crashes("QJ_CRASH_AT")
-        reader.finish()
-        return cls(
-            environment=name,
-            sign_in=sign_in,
-            limits=limits,
-            allowed_origins=allowed_origins,
-            database_url=database_url,
-            database_password=None if by_password else partial(identity.token, POSTGRES_SCOPE),
-            queues=queues,
-            blobs=blobs,
-            signalr=signalr,
-        )
+def _in_prod(given: Mapping[str, str]) -> bool:
+    return given.get("ENVIRONMENT") == "prod"
 
 
-class _Reader:
-    """Collects every problem, so that they are mended in one go."""
+def _instead_of(other: str, *, both_locally: bool = False) -> BeforeValidator:
+    """Require exactly one of the two forms of a connection: this one holds a key, the other is opened by identity."""
 
-    def __init__(self, environment: Mapping[str, str]) -> None:
-        self._environment = environment
-        self.in_cloud = "WEBSITE_SITE_NAME" in environment
-        self._problems: list[str] = []
-
-    def refuse(self, name: str, reason: str, remedy: str) -> None:
-        self._problems.append(f"{name}: {reason}; {remedy}.")
-
-    def finish(self) -> None:
-        if self._problems:
-            raise SettingsError("\n".join(self._problems))
-
-    def text(self, name: str) -> str:
-        value = self._environment.get(name, "").strip()
-        if not value:
-            self.refuse(name, "is missing", "set it as docs/reference/settings.md says")
+    def check(value: str, info: ValidationInfo) -> str:
+        given = info.context or {}
+        if value and other in given and (_in_cloud(given) or not both_locally):
+            raise rejection("two_forms", f"is set, and so is {other}; remove this one, which holds a secret")
+        if not value and other not in given:
+            raise rejection("missing", f"is missing, and so is {other}; set {other}, which needs no secret")
         return value
 
-    def one_of(self, name: str, choices: tuple[str, ...]) -> str:
-        value = self.text(name)
-        if value and value not in choices:
-            self.refuse(name, f"{value!r} is not known", f"use {' or '.join(choices)}")
-        return value
+    return BeforeValidator(check)
 
-    def secret(self, name: str) -> str:
-        value = self.text(name)
-        if value and len(value.encode()) < _MIN_SECRET_BYTES:
-            self.refuse(name, f"is shorter than {_MIN_SECRET_BYTES} bytes", "make a random one of 43 characters")
-        elif value and self.in_cloud and len(set(value)) < _MIN_DIFFERENT:
-            self.refuse(name, "can be guessed", "make a random one of 43 characters")
-        return value
 
-    def word(self, name: str) -> str:
-        value = self.text(name)
-        if len(value.split()) > 1:
-            self.refuse(name, "is more than one word", "set one, as docs/reference/settings.md says")
-        return value
+def _check_schedule(text: str) -> str:
+    try:
+        Ncrontab(text)
+    except ValueError as exc:
+        raise rejection("not_a_schedule", f"{masked(str(exc))}; write six fields, such as */15 * * * * *") from exc
+    return text
 
-    def invite(self, environment: str) -> InviteSettings:
-        if environment == "prod":
-            self.refuse("AUTH_MODE", "invite links are for a first look, not for production", "set AUTH_MODE=oidc")
-        names = ("INVITE_SECRET", "ADMIN_INVITE_SECRET", "SESSION_SECRET")
-        secrets = [self.secret(name) for name in names]
-        if all(secrets) and len(set(secrets)) < len(secrets):
-            self.refuse("ADMIN_INVITE_SECRET", "two of the three secrets are equal", "make each of them anew")
-        return InviteSettings(invite_secret=secrets[0], admin_invite_secret=secrets[1], session_secret=secrets[2])
 
-    def oidc(self) -> OidcSettings:
-        issuer = self.text("OIDC_ISSUER")
-        if issuer and (not is_safe(issuer) or (self.in_cloud and issuer.startswith("http:"))):
-            self.refuse("OIDC_ISSUER", "is no https address", "copy `issuer` from the provider's metadata")
-        elif names_no_tenant(issuer):
-            self.refuse("OIDC_ISSUER", "names no tenant, and no token has it", "put the tenant's id into it")
-        algorithms = tuple(self._environment.get("OIDC_ALGORITHMS", "").split()) or _ALGORITHMS
-        if not set(algorithms) <= set(_ALGORITHMS):
-            reason = "names a way of signing that lets others sign too, or that is not known"
-            self.refuse("OIDC_ALGORITHMS", reason, f"use only {', '.join(_ALGORITHMS)}, or leave it out")
-        parameter = self._environment.get("OIDC_AUDIENCE_PARAMETER", "").strip()
-        if parameter not in ("", "audience", "resource"):
-            self.refuse(
-                "OIDC_AUDIENCE_PARAMETER", f"{parameter!r} is not known", "use audience or resource, or leave it out"
-            )
-        return OidcSettings(
-            issuer=issuer,
-            audience=self.word("OIDC_AUDIENCE"),
-            client_id=self.word("OIDC_CLIENT_ID"),
-            roles_claim=self._environment.get("OIDC_ROLES_CLAIM", "").strip() or "roles",
-            scope=self._environment.get("OIDC_SCOPE", "").strip() or "openid profile offline_access",
-            audience_parameter=parameter,
-            algorithms=algorithms,
-        )
+def _check_signalr(text: str) -> str:
+    try:
+        if text:  # else by identity
+            ConnectionString.parse(text)
+    except ValueError as exc:
+        raise rejection("not_signalr", f"{str(exc).rstrip('.')}; copy the whole string") from exc
+    return text
 
-    def limits(self, *, active: int, a_day: int) -> Limits:
-        return Limits(
-            active=self.number("MAX_ACTIVE_JOBS", active),
-            a_day=self.number("MAX_JOBS_A_DAY", a_day),
-            writes_a_minute=self.number("MAX_WRITES_A_MINUTE", 60),
-            waiting=self.number("MAX_WAITING_JOBS", 10_000),
-        )
 
-    def number(self, name: str, default: int) -> int:
-        value = self._environment.get(name, "").strip() or str(default)
-        if not re.fullmatch("[1-9][0-9]{0,5}", value):
-            self.refuse(name, f"{value!r} is no number from 1 to 999999", f"leave it out for {default}")
-            return default
-        return int(value)
+def _check_storage(text: str) -> str:
+    parts = _parts(text)
+    if text in ("", "UseDevelopmentStorage=true"):
+        return text
+    if not parts.get("AccountName") or not parts.get("AccountKey"):
+        raise rejection("no_account", "has no AccountName or no AccountKey; copy the whole string")
+    if not re.fullmatch("[a-z0-9]+", parts["AccountName"]):
+        raise rejection("not_an_account", "has an AccountName that no account can have; copy the whole string")
+    if not _is_base64(parts["AccountKey"]):
+        raise rejection("not_a_key", "has an incomplete AccountKey; copy the whole string")
+    if not all(is_address(there) for part, there in parts.items() if part.endswith("Endpoint")):
+        raise rejection("not_an_address", "has an endpoint that is not a valid address; copy the whole string")
+    return text
 
-    def origins(self, name: str) -> tuple[str, ...]:
-        origins = tuple(self._environment.get(name, "").split())
-        for origin in origins:
-            small = origin == origin.lower()  # as browsers write it
-            if not (small and is_origin(origin) and is_safe(origin)):
-                reason = f"{masked(origin)!r} is not exactly one https origin, so pages of strangers could call the API"
-                self.refuse(name, reason, "write origins such as https://intranet.example, or leave it out")
-        return origins
 
-    def no_crashes(self, name: str) -> None:
-        if self._environment.get(name):
-            self.refuse(name, "ends the process on purpose, which is for tests of the library alone", "remove it")
-
-    def either(self, with_key: str, by_identity: str) -> tuple[str, str]:
-        """Return the two forms of one connection, at most one of them not empty."""
-        value, address = (self._environment.get(name, "").strip() for name in (with_key, by_identity))
-        if value and address:
-            self.refuse(with_key, f"is set, and so is {by_identity}", "remove this one, which holds a key")
-            return "", ""
-        if not value and not address:
-            self.refuse(with_key, f"is missing, and so is {by_identity}", f"set {by_identity}, which needs no key")
-        return value, address
-
-    def signalr(self, with_key: str, by_identity: str, identity: Identity) -> ConnectionString | Keyless:
-        value, endpoint = self.either(with_key, by_identity)
-        endpoint = endpoint.rstrip("/")
-        if endpoint and not (is_origin(endpoint) and is_safe(endpoint)):
-            self.refuse(by_identity, "is no https address", "write https://NAME.service.signalr.net")
-            endpoint = ""
-        if value:
-            try:
-                return ConnectionString.parse(value)
-            except ValueError as exc:
-                self.refuse(with_key, str(exc).rstrip("."), "copy the whole string")
-        return Keyless(endpoint=endpoint, identity=identity)
-
-    def database(self, name: str) -> str:
-        value = self.text(name)
-        if not is_conninfo(value):
-            self.refuse(name, "is no address of a Postgres", "write postgresql://user:password@host:port/database")
-            value = ""
-        if self.in_cloud and "PGHOST" in self._environment:  # a laptop may have it for psql
-            self.refuse(name, "is set, and so is PGHOST", "remove this one, which holds a password")
-        return value
-
-    def passwordless(self) -> str:
-        """Return the address of a Postgres from the settings that libpq knows, for a token as the password."""
-        values = {name: self._environment.get(name, "").strip() for name in ("PGHOST", "PGDATABASE", "PGUSER")}
-        if not values["PGHOST"]:
-            self.refuse("DATABASE_URL", "is missing, and so is PGHOST", "set PGHOST, PGDATABASE and PGUSER")
-            return ""
-        for name in ("PGDATABASE", "PGUSER"):
-            if not values[name]:
-                self.refuse(name, "is missing", "set it beside PGHOST: the database, and the identity's role in it")
-        if self._environment.get("PGPASSWORD"):
-            self.refuse("PGPASSWORD", "is a password, and an identity has none", "remove it")
-        if not re.fullmatch(r"/\S*|[\w.,:-]+", values["PGHOST"]):
-            self.refuse("PGHOST", f"{masked(values['PGHOST'])!r} is no host", "write its name alone")
-        port = self._environment.get("PGPORT", "").strip() or "5432"
-        if not is_port(port):
-            self.refuse("PGPORT", f"{port!r} is no port", "leave it out for 5432")
-        sslmode = self._environment.get("PGSSLMODE", "").strip() or "verify-full"
-        if sslmode not in TLS_MODES:
-            self.refuse("PGSSLMODE", f"{sslmode!r} is not known", "leave it out for verify-full")
-            sslmode = "verify-full"
-        return passwordless(
-            host=values["PGHOST"], port=port, database=values["PGDATABASE"], role=values["PGUSER"], sslmode=sslmode
-        )
-
-    def storage(self, with_key: str, by_identity: str, identity: Identity) -> str | Keyless:
-        value, address = self.either(with_key, by_identity)
-        if address:
-            if not (is_safe(address) and address.startswith("https:")):  # tokens are never sent in the clear
-                self.refuse(by_identity, "is no https address", "copy the service's address from the account")
-            return Keyless(endpoint=address.rstrip("/"), identity=identity)
-        if not value or value == "UseDevelopmentStorage=true":
-            return value
-        parts = _parts(value)
-        remedy = "copy the whole connection string"
-        if not parts.get("AccountName") or not parts.get("AccountKey"):
-            self.refuse(with_key, "has no AccountName or no AccountKey", remedy)
-        elif not re.fullmatch("[a-z0-9]+", parts["AccountName"]):
-            self.refuse(with_key, "has an AccountName that no account has", remedy)
-        elif not _is_base64(parts["AccountKey"]):
-            self.refuse(with_key, "has an AccountKey that is not whole", remedy)
-        elif not all(is_address(there) for part, there in parts.items() if part.endswith("Endpoint")):
-            self.refuse(with_key, "has an endpoint that is no address", remedy)
-        else:
-            return value
-        return ""
-
-    def schedule(self, name: str) -> None:
-        value = self.text(name)
-        try:
-            Ncrontab(value or "* * * * * *")
-        except ValueError as exc:
-            self.refuse(name, str(exc), "write six fields, such as */15 * * * * *")
-
-    def check_cloud(
-        self,
-        environment: str,
-        database_url: str,
-        by_password: bool,
-        queues: str | Keyless,
-        blobs: str | Keyless,
-        signalr: ConnectionString | Keyless,
-    ) -> None:
-        """Refuse in Azure what is meant for a laptop."""
-        if environment == "local":
-            self.refuse("ENVIRONMENT", "local is for a laptop, where nobody is a stranger", "use dev or prod")
-        for name, uri, account in (
-            ("QueuesConn", "QueuesConn__queueServiceUri", queues),
-            ("BlobsConn", "BlobsConn__blobServiceUri", blobs),
-        ):
-            name, value = (uri, account.endpoint) if isinstance(account, Keyless) else (name, account)
-            if _EMULATOR_ACCOUNT in value or "UseDevelopmentStorage" in value:
-                self.refuse(name, "names the storage emulator, whose key everybody knows", "name a storage account")
-            elif any(re.match("http(:|$)", part) for part in _parts(value).values()):
-                self.refuse(name, "is not encrypted", "copy the connection string, which says https")
-        if signalr.endpoint.startswith("http:"):
-            name = "SIGNALR_ENDPOINT" if isinstance(signalr, Keyless) else "SIGNALR_CONNECTION"
-            self.refuse(name, "is not encrypted", "use the https endpoint of the service")
-        if database_url and not checks_server(database_url):
-            name, remedy = (
-                ("DATABASE_URL", "add sslmode=verify-full") if by_password else ("PGSSLMODE", "set it to verify-full")
-            )
-            self.refuse(name, "does not ask for TLS with a checked name", remedy)
+def _check_origins(text: str) -> str:
+    for origin in text.split():
+        is_lower = origin == origin.lower()  # as browsers write it
+        if not (is_lower and is_origin(origin) and is_safe(origin)):
+            reason = f"{masked(origin)!r} is not exactly one https origin, so pages of strangers could call the API"
+            raise rejection("not_an_origin", f"{reason}; write origins such as https://intranet.example, or omit it")
+    return text
 
 
 def _parts(connection_string: str) -> dict[str, str]:
@@ -346,3 +119,250 @@ def _is_base64(text: str) -> bool:
         return bool(base64.b64decode(text, validate=True))
     except binascii.Error:
         return False
+
+
+def _is_encrypted(text: str) -> bool:
+    return not any(re.match("http(:|$)", part) for part in (text, *_parts(text).values()))
+
+
+def _is_no_emulator(text: str) -> bool:
+    return "devstoreaccount1" not in text and "UseDevelopmentStorage" not in text
+
+
+def _names_a_tenant(issuer: str) -> bool:
+    return not names_no_tenant(issuer)
+
+
+_HTTPS = require(is_safe, "not_https", "is not a valid https address; copy it from the service or provider")
+_ENCRYPTED = require(_is_encrypted, "not_encrypted", "is not encrypted; use an https address", when=_in_cloud)
+_NOT_EMULATOR = require(
+    _is_no_emulator, "emulator", "is the storage emulator, whose key everybody knows; name an account", when=_in_cloud
+)
+_VERIFIED = "unverified_server", "does not require TLS with a verified name; set sslmode verify-full"
+_GENERATE = "generate a random one of 43 characters"
+_Secret = Annotated[
+    str,
+    require(lambda text: len(text.encode()) >= 32, "too_short", f"is shorter than 32 bytes; {_GENERATE}"),
+    # a random one of 43 characters has about 30 different ones, one of 64 hex digits hardly ever fewer than 12
+    require(lambda text: len(set(text)) >= 10, "guessable", f"can be guessed; {_GENERATE}", when=_in_cloud),
+    Field(repr=False),
+]
+_Word = Annotated[
+    str, require(matches(re.compile(r"\S+")), "not_a_word", "is more than one word; copy it from the provider")
+]
+_Limit = Annotated[
+    str,
+    require(
+        matches(re.compile("[1-9][0-9]{0,5}")),
+        "not_a_limit",
+        "must be a whole number from 1 to 999999, not {value}; omit it to use the default",
+    ),
+]
+_StorageKey = Annotated[str, _NOT_EMULATOR, AfterValidator(_check_storage), _ENCRYPTED]
+_StorageAddress = Annotated[
+    str, _HTTPS, require(matches(re.compile("https:.*")), "not_https", "needs TLS; copy it"), _NOT_EMULATOR
+]
+
+
+class InviteSettings(SettingsModel, alias_generator=str.upper):
+    """`AUTH_MODE=invite`: people with the one link are guests, people with the other are admins."""
+
+    invite_secret: _Secret
+    session_secret: _Secret
+    admin_invite_secret: _Secret
+
+    @field_validator("admin_invite_secret")
+    @classmethod
+    def _check_distinct(cls, secret: str, info: ValidationInfo) -> str:
+        if len({secret, *info.data.values()}) <= len(info.data):
+            raise rejection("equal_secrets", "two of the three secrets are equal; generate each of them")
+        return secret
+
+
+class OidcSettings(SettingsModel, alias_generator=lambda name: f"OIDC_{name.upper()}"):
+    """`AUTH_MODE=oidc`: people sign in at an OpenID Connect provider, whose access tokens we check.
+
+    Attributes
+    ----------
+    audience_parameter
+        The name under which the page sends the audience to the provider, where the scope does not contain it.
+    """
+
+    issuer: Annotated[
+        str,
+        _HTTPS,
+        _ENCRYPTED,
+        require(_names_a_tenant, "no_tenant", "names no tenant, so it matches no token; put the tenant's id into it"),
+    ]
+    audience: _Word
+    client_id: _Word
+    roles_claim: str = "roles"
+    scope: str = "openid profile offline_access"
+    audience_parameter: Literal["", "audience", "resource"] = ""
+    algorithms: Annotated[
+        tuple[str, ...],
+        BeforeValidator(lambda given: given.split() if isinstance(given, str) else given),
+        require(
+            set(_ALGORITHMS).issuperset, "unsafe_algorithm", "has one that is unknown or lets others sign; omit it"
+        ),
+    ] = _ALGORITHMS
+
+    @property
+    def origin(self) -> str:
+        parts = urlsplit(self.issuer)
+        return f"{parts.scheme}://{parts.netloc}"
+
+
+class _App(SettingsModel, alias_generator=str.upper):
+    auth_mode: Annotated[
+        Literal["invite", "oidc"],
+        require(
+            lambda value: value == "oidc",
+            "not_for_production",
+            "invite links are not for production; set AUTH_MODE=oidc",
+            when=_in_prod,
+        ),
+    ]
+    environment: Annotated[
+        Literal["local", "dev", "prod"],
+        require(
+            lambda value: value != "local", "local_in_cloud", "local is for a laptop; use dev or prod", when=_in_cloud
+        ),
+    ]
+    sweep_schedule: Annotated[str, AfterValidator(_check_schedule)]
+    allowed_origins: Annotated[str, AfterValidator(_check_origins)] = ""
+    max_active_jobs: _Limit | None = None
+    max_jobs_a_day: _Limit | None = None
+    max_writes_a_minute: _Limit = "60"
+    max_waiting_jobs: _Limit = "10000"
+
+    def limits(self) -> Limits:
+        is_open = self.auth_mode == "invite" and self.environment != "local"  # anybody may have got the link
+        return Limits(
+            active=int(self.max_active_jobs or (5 if is_open else 10)),
+            a_day=int(self.max_jobs_a_day or (50 if is_open else 1_000)),
+            writes_a_minute=int(self.max_writes_a_minute),
+            waiting=int(self.max_waiting_jobs),
+        )
+
+
+class _Services(SettingsModel):
+    """Storage and hub, each in one of two forms."""
+
+    queues: Annotated[_StorageKey, _instead_of("QueuesConn__queueServiceUri")] = Field(alias="QueuesConn")
+    queues_address: _StorageAddress = Field("", alias="QueuesConn__queueServiceUri")
+    blobs: Annotated[_StorageKey, _instead_of("BlobsConn__blobServiceUri")] = Field(alias="BlobsConn")
+    blobs_address: _StorageAddress = Field("", alias="BlobsConn__blobServiceUri")
+    signalr: Annotated[str, _instead_of("SIGNALR_ENDPOINT"), AfterValidator(_check_signalr), _ENCRYPTED] = Field(
+        alias="SIGNALR_CONNECTION"
+    )
+    signalr_address: Annotated[
+        str,
+        AfterValidator(lambda text: text.rstrip("/")),
+        _HTTPS,
+        require(is_origin, "not_https", "has a path; write https://NAME.service.signalr.net"),
+        _ENCRYPTED,
+    ] = Field("", alias="SIGNALR_ENDPOINT")
+
+
+class _PasswordDatabase(SettingsModel):
+    url: Annotated[
+        str,
+        _instead_of("PGHOST", both_locally=True),  # a laptop may have PGHOST for psql
+        require(is_conninfo, "not_postgres", "is not a valid Postgres connection string; write postgresql://..."),
+        require(checks_server, *_VERIFIED, when=_in_cloud),
+    ] = Field(alias="DATABASE_URL")
+
+
+class _EntraDatabase(SettingsModel, alias_generator=str.upper):
+    """What libpq reads from its environment, with a token as the password."""
+
+    pghost: Annotated[
+        str,
+        require(
+            matches(re.compile(r"/\S*|[\w.,:-]+")), "not_a_host", "{value} is not a host name; write the name alone"
+        ),
+    ]
+    pgdatabase: str
+    pguser: str
+    pgport: Annotated[str, require(is_port, "not_a_port", "{value} is not a port; omit it to use 5432")] = "5432"
+    pgsslmode: Annotated[
+        Literal["disable", "allow", "prefer", "require", "verify-ca", "verify-full"],
+        require(lambda value: value == "verify-full", *_VERIFIED, when=_in_cloud),
+    ] = "verify-full"
+    pgpassword: Annotated[
+        str, require(lambda value: value == "", "password", "an identity has no password; remove it")
+    ] = ""
+
+    @property
+    def url(self) -> str:
+        return passwordless(
+            host=self.pghost, port=self.pgport, database=self.pgdatabase, role=self.pguser, sslmode=self.pgsslmode
+        )
+
+
+def _sign_in_form(given: Mapping[str, str]) -> str:
+    return "oidc" if given.get("AUTH_MODE") == "oidc" else "invite"
+
+
+def _database_form(given: Mapping[str, str]) -> str:
+    return "identity" if "PGHOST" in given and not given["DATABASE_URL"] else "password"
+
+
+class _Environment(BaseModel):
+    """Each part takes the whole environment and reads what it knows."""
+
+    app: _App
+    sign_in: Annotated[
+        Annotated[InviteSettings, Tag("invite")] | Annotated[OidcSettings, Tag("oidc")], Discriminator(_sign_in_form)
+    ]
+    database: Annotated[
+        Annotated[_PasswordDatabase, Tag("password")] | Annotated[_EntraDatabase, Tag("identity")],
+        Discriminator(_database_form),
+    ]
+    services: _Services
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What the app runs with. Where `database_url` has no password, `database_password` gives one per connection."""
+
+    environment: str
+    sign_in: InviteSettings | OidcSettings
+    limits: Limits
+    allowed_origins: tuple[str, ...]
+    database_url: str = field(repr=False)
+    database_password: Callable[[], Awaitable[str]] | None
+    queues: str | Keyless = field(repr=False)
+    blobs: str | Keyless = field(repr=False)
+    signalr: ConnectionString | Keyless = field(repr=False)
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Self:
+        """Read and check all settings. Raises `SettingsError` that lists every problem, never a secret."""
+        given = {name: value.strip() for name, value in environment.items() if value.strip()}
+        to_read = dict.fromkeys(_WITH_KEY, "") | given
+        try:
+            read = _Environment.model_validate(dict.fromkeys(_Environment.model_fields, to_read), context=given)
+        except ValidationError as exc:  # which holds all values, so nothing is raised from it
+            raise SettingsError(problems_of(exc, missing="set it as docs/reference/settings.md describes")) from None
+        identity, services, database = Identity(), read.services, read.database
+        keyless = partial(Keyless, identity=identity)
+        signalr = ConnectionString.parse(services.signalr) if services.signalr else None
+        return cls(
+            environment=read.app.environment,
+            sign_in=read.sign_in,
+            limits=read.app.limits(),
+            allowed_origins=tuple(read.app.allowed_origins.split()),
+            database_url=database.url,
+            database_password=partial(identity.token, POSTGRES_SCOPE) if isinstance(database, _EntraDatabase) else None,
+            queues=services.queues or keyless(endpoint=services.queues_address.rstrip("/")),
+            blobs=services.blobs or keyless(endpoint=services.blobs_address.rstrip("/")),
+            signalr=signalr or keyless(endpoint=services.signalr_address),
+        )
+
+
+def setting_names() -> set[str]:
+    """Return the names of all settings that the app reads."""
+    models: list[Any] = [_App, InviteSettings, OidcSettings, _PasswordDatabase, _EntraDatabase, _Services]
+    return {str(info.alias) for model in models for info in model.model_fields.values()}

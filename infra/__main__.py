@@ -17,7 +17,6 @@ from infra.app_settings import app_settings
 from infra.database import create_database
 from infra.database_schema import apply_schema
 from infra.deployment import begin_deployment
-from infra.forms import NOBODY
 from infra.function_app import create_app
 from infra.identity import create_identity, grant_roles
 from infra.invite_links import InviteLinks
@@ -29,6 +28,7 @@ from infra.published_code import publish_code
 from infra.registered_queues import registered_queues
 from infra.signalr import create_hub
 from infra.storage import create_account, create_containers, create_queues
+from infra.validators import NOBODY
 from infra.workbook import create_workbook
 
 deployment = begin_deployment()

@@ -75,10 +75,10 @@ def create_budget(deployment: Deployment, operators: monitor.ActionGroup) -> Non
         "budget",
         scope=deployment.group.id,
         budget_name=deployment.names.of("budget"),
-        amount=budget.amount,
+        amount=budget.monthly_budget,
         category="Cost",
         time_grain="Monthly",
-        time_period=consumption.BudgetTimePeriodArgs(start_date=f"{budget.start}T00:00:00Z"),
+        time_period=consumption.BudgetTimePeriodArgs(start_date=f"{budget.budget_start}T00:00:00Z"),
         notifications={
             "spent": consumption.NotificationArgs(
                 enabled=True,

@@ -1,72 +1,276 @@
-"""The configuration of a stack, read once and checked before anything is stood up."""
+"""The configuration of a stack, read once and checked before anything is created."""
 
 from __future__ import annotations
 
+import difflib
+import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final, Self
+from typing import Annotated, Any, Final, Literal, Self
 from urllib.parse import urlsplit
 
 import pulumi
+from pulumi.runtime.config import CONFIG, get_config_env
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, ValidationError
+from pydantic.alias_generators import to_camel
 
-from infra.forms import is_region, is_stack_name
 from infra.profiles import PROFILES, Profile
-from infra.settings_reader import SettingsReader
+from infra.validators import is_public_ipv4, is_region, is_stack_name, why_no_email, why_no_origin
+from queued_jobs.redact import masked
+from queued_jobs.urls import is_address, is_port, names_no_tenant
+from queued_jobs.validation import SettingProblem, SettingsModel, matches, problems_of, rejection, require
 
 _GUID: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
-_MONTH: Final = re.compile(r"20\d\d-(0[1-9]|1[0-2])-01")
-_CLAIM: Final = re.compile(r"[A-Za-z][A-Za-z0-9_.:/-]*")
-_WORD: Final = re.compile(r"\S+")
 _LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
-_REHEARSAL_KEYS: Final = {"scmUrl", "postgresHost", "postgresPort", "postgresSslmode"}
+#: Of Pulumi itself and of the providers that the program uses.
+_OTHER_NAMESPACES: Final = ("azure-native", "pulumi", "random")
+#: As in Pulumi.yaml, for programs that run without it. All other keys may be empty.
+_DEFAULTS: Final = {
+    "profile": "dev",
+    "authMode": "invite",
+    "databaseAdminType": "User",
+    "alertEmails": "[]",
+    "monthlyBudget": "0",
+    "highAvailability": "true",
+    "deleteProtection": "true",
+}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OidcSettings:
+class ConfigError(pulumi.RunError):
+    """The configuration of the stack is incomplete or unsafe; the message has one line for each problem."""
+
+    def __init__(self, problems: Iterable[SettingProblem]) -> None:
+        self.problems = tuple(problems)
+        lines = "\n".join(map(str, self.problems))
+        super().__init__(f"Invalid configuration, this stack cannot be deployed:\n{lines}")
+
+
+def _is_production(given: Mapping[str, str]) -> bool:
+    return given.get("profile") == "prod"
+
+
+def _is_for_production(given: Mapping[str, str]) -> bool:
+    return _is_production(given) or given.get("stack", "").startswith("prod")
+
+
+def _has_budget(given: Mapping[str, str]) -> bool:
+    return _is_positive(given.get("monthlyBudget", ""))
+
+
+def _is_positive(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and text.strip("0") != ""
+
+
+def _wants_alerts(given: Mapping[str, str]) -> bool:
+    return _is_production(given) or _has_budget(given)
+
+
+def _is_private(given: Mapping[str, str]) -> bool:
+    return given.get("privateNetwork", "").lower() == "true"
+
+
+def _is_https(text: str) -> bool:
+    return is_address(text) and text.startswith("https:")
+
+
+def _list_of(why_not: Callable[[str], str | None], code: str, what: str, remedy: str) -> BeforeValidator:
+    """Read a JSON list of texts; one message names what is wrong with each of them."""
+
+    def read(text: str) -> tuple[str, ...]:
+        try:
+            values = json.loads(text)
+        except ValueError:
+            values = None
+        if not isinstance(values, list):
+            raise rejection(code, f"is not a list of {what}; {remedy}")
+        reasons = {str(one): why_not(one) if isinstance(one, str) else "is not text" for one in values}
+        wrong = ", ".join(f"{masked(one)!r} {reason}" for one, reason in reasons.items() if reason)
+        if wrong:
+            raise rejection(code, f"is not a list of {what}: {wrong}; {remedy}")
+        return tuple(values)
+
+    return BeforeValidator(read)
+
+
+_Word = Annotated[str, require(matches(re.compile(r"\S+")), "not_a_word", "{value} is not one word; copy it again")]
+_Flag = Annotated[Literal["true", "false"], BeforeValidator(str.lower)]
+
+
+class OidcSettings(SettingsModel, alias_generator=lambda name: to_camel(f"oidc_{name}")):
     """People sign in at an identity provider."""
 
-    issuer: str
-    audience: str
-    client_id: str
-    roles_claim: str
-    scope: str
-    audience_parameter: str
+    issuer: Annotated[
+        str,
+        require(_is_https, "not_https", "{value} is not a valid https address; copy `issuer` from the metadata"),
+        require(
+            lambda text: not names_no_tenant(text),
+            "no_tenant",
+            "{value} names no tenant, so it matches no token; put the tenant's id into it",
+        ),
+    ]
+    audience: _Word
+    client_id: _Word
+    roles_claim: Annotated[
+        str,
+        require(
+            matches(re.compile("[A-Za-z][A-Za-z0-9_.:/-]*")), "not_a_claim", "{value} is not a claim; use one as roles"
+        ),
+    ]
+    scope: str = ""
+    audience_parameter: Literal["", "audience", "resource"] = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DatabaseAdmin:
+class DatabaseAdmin(SettingsModel, alias_generator=lambda name: to_camel(f"database_admin_{name}")):
     """The Entra principal that applies migrations: a group (so that several can), a user or a service principal."""
 
     name: str
-    object_id: str
-    type: str
+    object_id: Annotated[
+        str, require(matches(_GUID), "not_a_guid", "{value} is not an object id; copy it from the principal in Entra")
+    ]
+    type: Literal["User", "Group", "ServicePrincipal"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Budget:
-    """A warning about money: it stops nothing.
+class Budget(SettingsModel, alias_generator=to_camel):
+    """A warning about costs: it stops nothing.
 
     Attributes
     ----------
-    amount
-        A month, in the currency of the subscription.
-    start
+    monthly_budget
+        In the currency of the subscription.
+    budget_start
         The first day of a month; Azure wants the month in which the budget is made.
     """
 
-    amount: int
-    start: str
+    monthly_budget: int
+    budget_start: Annotated[
+        str,
+        require(
+            matches(re.compile(r"20\d\d-(0[1-9]|1[0-2])-01")),
+            "not_a_month",
+            "{value} is not the first of a month; set YYYY-MM-01",
+        ),
+    ]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rehearsal:
+class Rehearsal(SettingsModel, alias_generator=to_camel):
     """Endpoints on this machine that take the place of those in Azure."""
 
     scm_url: str
     postgres_host: str
     postgres_port: int
     postgres_sslmode: str
+
+
+def _check_rehearsal(text: str) -> str:
+    keys = {str(info.alias) for info in Rehearsal.model_fields.values()}
+    try:
+        value = json.loads(text)
+    except ValueError:
+        value = None
+    if not isinstance(value, dict) or value.keys() != keys:
+        raise rejection("not_a_rehearsal", f"is not an object of {', '.join(sorted(keys))}; remove it")
+    if not _is_here(str(value["scmUrl"])) or value["postgresHost"] not in _LOOPBACK:
+        raise rejection("not_here", "names another machine than this one; use endpoints on 127.0.0.1")
+    if not is_port(str(value["postgresPort"])):
+        raise rejection("not_a_port", f"{value['postgresPort']!r} is not a port; set postgresPort to a number")
+    return text
+
+
+def _is_here(address: str) -> bool:
+    try:
+        return urlsplit(address).hostname in _LOOPBACK
+    except ValueError:
+        return False
+
+
+class _Keys(SettingsModel, alias_generator=to_camel):
+    stack: Annotated[
+        str,
+        require(
+            is_stack_name,
+            "not_a_stack_name",
+            "{value} cannot be a part of the resources' names; "
+            "use at most 40 of a-z, 0-9 and single dashes: pulumi stack rename",
+        ),
+    ]
+    location: Annotated[
+        str, require(is_region, "not_a_region", "{value} is not a region; set its short name, such as westeurope")
+    ] = Field(alias="azure-native:location")
+    profile: Literal["dev", "prod"]
+    auth_mode: Annotated[
+        Literal["invite", "oidc"],
+        require(
+            lambda mode: mode == "oidc",
+            "not_for_production",
+            "invite links are for a first look, not for production; set authMode oidc",
+            when=_is_for_production,
+        ),
+    ]
+    private_network: _Flag = "false"
+    high_availability: _Flag  # checked where the profile does not use it, too: the profile may change
+    delete_protection: _Flag
+    workbook: _Flag = "false"
+    deployer_ip: Annotated[
+        str | None,
+        require(is_public_ipv4, "not_public", "{value} is not a public IPv4 address; set your public address, or none"),
+        require(
+            lambda text: not text,
+            "private_network",
+            "a private database takes no addresses from outside; remove it, or privateNetwork",
+            when=_is_private,
+        ),
+    ] = None
+    allowed_origins: Annotated[
+        tuple[str, ...],
+        _list_of(
+            why_no_origin,
+            "not_origins",
+            "exact https origins, so pages of strangers could call the API",
+            'set a list of exact origins, as ["https://intranet.example.com"]',
+        ),
+    ] = ()
+    monthly_budget: Annotated[
+        str,
+        require(
+            matches(re.compile("[0-9]+")), "not_an_amount", "{value} is not a whole number from 0; set 0 for no budget"
+        ),
+        require(
+            _is_positive,
+            "nobody_would_hear",
+            "nobody would hear of a bill in profile prod; set an amount",
+            when=_is_production,
+        ),
+    ]
+    alert_emails: Annotated[
+        tuple[str, ...],
+        _list_of(why_no_email, "not_emails", "mail addresses", 'set a list, as ["ops@example.com"]'),
+        require(
+            bool,
+            "nobody_would_hear",
+            "nobody would hear of an alert or of the budget; add at least one mail address",
+            when=_wants_alerts,
+        ),
+    ]
+    rehearsal: Annotated[
+        str | None,
+        AfterValidator(_check_rehearsal),
+        require(
+            lambda text: text is None,
+            "not_for_production",
+            "it replaces endpoints of Azure, which profile prod is for; use profile dev",
+            when=_is_production,
+        ),
+    ] = None
+
+
+class _Config(BaseModel):
+    """Each part takes the whole configuration and reads what it knows."""
+
+    keys: _Keys
+    database_admin: DatabaseAdmin
+    oidc: OidcSettings | None
+    budget: Budget | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,121 +294,59 @@ class StackSettings:
     @classmethod
     def from_config(cls, config: pulumi.Config, azure: pulumi.Config, *, stack: str) -> Self:
         """Read and check all keys of this stack. Raises `ConfigError` that lists every problem."""
-        reader = SettingsReader(config)
-        if not is_stack_name(stack):
-            reader.refuse(
-                "stack",
-                f"{stack!r} cannot be a part of the resources' names",
-                "name it with at most 40 of a-z, 0-9 and single dashes: pulumi stack rename",
-            )
-        profile = PROFILES[reader.one_of("profile", tuple(PROFILES), default="dev")]
-        production = profile.name == "prod"
-        location = azure.get("location") or ""
-        if not is_region(location):
-            reader.refuse(
-                "azure-native:location", f"{location!r} is no region", "set a region's short name, as westeurope"
-            )
-        mode = reader.one_of("authMode", ("invite", "oidc"), default="invite")
-        if mode == "invite" and (production or stack.startswith("prod")):
-            reader.refuse("authMode", "invite links are for a first look, not for production", "set authMode oidc")
-        private_network = reader.flag("privateNetwork", default=False)
-        deployer_ip = reader.address("deployerIp")
-        if private_network and deployer_ip:
-            reader.refuse(
-                "deployerIp", "a private database takes no addresses from outside", "remove it, or privateNetwork"
-            )
-        rehearsal = _rehearsal(reader)
-        if production and rehearsal is not None:
-            reader.refuse("rehearsal", "it replaces endpoints of Azure, which profile prod is for", "use profile dev")
-        # also where the profile has neither: a wrong value is told before the profile is changed
-        standby, protected = (reader.flag(key, default=True) for key in ("highAvailability", "deleteProtection"))
-        budget, alert_emails = _budget(reader, needed=production), reader.emails("alertEmails")
-        if not alert_emails and (production or budget is not None):
-            what = "an alert in profile prod" if production else "the budget"
-            reader.refuse("alertEmails", f"nobody would hear of {what}", "name at least one mail address")
-        settings = cls(
+        found = {name: (config.get(name) or "").strip() for name in config_keys()}
+        given = _DEFAULTS | {name: value for name, value in found.items() if value}
+        given |= {"stack": stack, "azure-native:location": azure.get("location") or ""}
+        parts: dict[str, Any] = dict.fromkeys(_Config.model_fields, given)
+        if given["authMode"] != "oidc":
+            parts["oidc"] = None
+        if not _has_budget(given):
+            parts["budget"] = None
+        unknown = list(_unknown_keys(config))
+        try:
+            read = _Config.model_validate(parts, context=given)
+        except ValidationError as exc:
+            missing = "set it; Pulumi.yaml describes every key"
+            raise ConfigError([*problems_of(exc, missing=missing), *unknown]) from None
+        if unknown:
+            raise ConfigError(unknown)
+        keys, profile = read.keys, PROFILES[read.keys.profile]
+        return cls(
             profile=profile,
-            location=location,
-            oidc=_oidc(reader, wanted=mode == "oidc"),
-            allowed_origins=reader.origins("allowedOrigins"),
-            database_admin=_database_admin(reader),
-            deployer_ip=deployer_ip,
-            private_network=private_network,
-            zone_redundant_database=profile.zone_redundant and standby,
-            protected=profile.protected and protected,
-            alert_emails=alert_emails,
-            budget=budget,
-            workbook=reader.flag("workbook", default=False),
-            rehearsal=rehearsal,
+            location=keys.location,
+            oidc=read.oidc,
+            allowed_origins=keys.allowed_origins,
+            database_admin=read.database_admin,
+            deployer_ip=keys.deployer_ip,
+            private_network=keys.private_network == "true",
+            zone_redundant_database=profile.zone_redundant and keys.high_availability == "true",
+            protected=profile.protected and keys.delete_protection == "true",
+            alert_emails=keys.alert_emails,
+            budget=read.budget,
+            workbook=keys.workbook == "true",
+            rehearsal=Rehearsal.model_validate_json(keys.rehearsal) if keys.rehearsal else None,
         )
-        reader.finish()
-        return settings
 
 
-def _oidc(reader: SettingsReader, *, wanted: bool) -> OidcSettings | None:
-    scope = reader.text("oidcScope")
-    parameter = reader.one_of("oidcAudienceParameter", ("", "audience", "resource"), default="")
-    if not wanted:
-        for key in ("oidcIssuer", "oidcAudience", "oidcClientId", "oidcRolesClaim"):
-            reader.text(key)
-        return None
-    return OidcSettings(
-        issuer=reader.issuer("oidcIssuer"),
-        audience=reader.matching("oidcAudience", _WORD, "set the `aud` of the provider's access tokens"),
-        client_id=reader.matching("oidcClientId", _WORD, "set the id of the page's registration"),
-        roles_claim=reader.matching("oidcRolesClaim", _CLAIM, "name the claim with the roles, as roles"),
-        scope=scope,
-        audience_parameter=parameter,
-    )
+def config_keys() -> set[str]:
+    """Return the names of all keys of the project's own namespace that the program reads."""
+    models: list[type[BaseModel]] = [_Keys, DatabaseAdmin, OidcSettings, Budget]
+    names = {str(info.alias) for model in models for info in model.model_fields.values()}
+    return names - {"stack", "azure-native:location"}
 
 
-def _database_admin(reader: SettingsReader) -> DatabaseAdmin:
-    return DatabaseAdmin(
-        name=reader.matching(
-            "databaseAdminName", re.compile(r"\S.*"), "set the name of the group, user (UPN) or service principal"
-        ),
-        object_id=reader.matching("databaseAdminObjectId", _GUID, "set the object id of that principal in Entra"),
-        type=reader.one_of("databaseAdminType", ("User", "Group", "ServicePrincipal"), default="User"),
-    )
-
-
-def _budget(reader: SettingsReader, *, needed: bool) -> Budget | None:
-    amount = reader.number("monthlyBudget")
-    if amount < 0:
-        reader.refuse("monthlyBudget", f"{amount} is negative", "set 0 for no budget")
-    if needed and amount == 0:
-        reader.refuse("monthlyBudget", "nobody would hear of a bill in profile prod", "set an amount")
-    if amount <= 0:
-        reader.text("budgetStart")
-        return None
-    return Budget(
-        amount=amount, start=reader.matching("budgetStart", _MONTH, "set the first of this month, YYYY-MM-01")
-    )
-
-
-def _rehearsal(reader: SettingsReader) -> Rehearsal | None:
-    value = reader.thing("rehearsal", "remove it, except in a rehearsal")
-    if value is None:
-        return None
-    if not isinstance(value, Mapping) or value.keys() != _REHEARSAL_KEYS:
-        reader.refuse("rehearsal", f"is not an object of {', '.join(sorted(_REHEARSAL_KEYS))}", "remove it")
-        return None
-    if not _is_here(str(value["scmUrl"])) or value["postgresHost"] not in _LOOPBACK:
-        reader.refuse("rehearsal", "names another machine than this one", "use endpoints on 127.0.0.1")
-        return None
-    if not re.fullmatch(r"[1-9]\d{0,4}", str(value["postgresPort"])):
-        reader.refuse("rehearsal", f"{value['postgresPort']!r} is no port", "set postgresPort to a number")
-        return None
-    return Rehearsal(
-        scm_url=str(value["scmUrl"]),
-        postgres_host=str(value["postgresHost"]),
-        postgres_port=int(value["postgresPort"]),
-        postgres_sslmode=str(value["postgresSslmode"]),
-    )
-
-
-def _is_here(address: str) -> bool:
-    try:
-        return urlsplit(address).hostname in _LOOPBACK
-    except ValueError:
-        return False
+def _unknown_keys(config: pulumi.Config) -> Iterable[SettingProblem]:
+    """Find keys that change nothing, such as those with a typing error or of another project."""
+    prefix, known = f"{config.name}:", config_keys()
+    everything = {*CONFIG.get(), *get_config_env()}
+    for key in sorted(everything):
+        namespace, _, name = key.partition(":")
+        if namespace == config.name and name not in known:
+            close = difflib.get_close_matches(name, known, n=1)
+            remedy = f"use {close[0]}, if you meant that" if close else "remove it; Pulumi.yaml has all keys"
+            yield SettingProblem(name=name, code="unknown_key", message=f"is not known and has no effect; {remedy}")
+        elif namespace not in (config.name, *_OTHER_NAMESPACES) and (
+            name in known or difflib.get_close_matches(namespace, [config.name])
+        ):
+            message = f"is not read and has no effect; write it as {prefix}{name}"
+            yield SettingProblem(name=key, code="other_namespace", message=message)

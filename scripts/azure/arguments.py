@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from argparse import ArgumentTypeError
 
-from infra.forms import is_email, is_public_ipv4, is_region, is_stack_name
+from infra.validators import is_email, is_public_ipv4, is_region, is_stack_name
 
 #: Given in the place of a mail address or an IPv4 address.
 NONE = "-"

@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from infra.forms import NOBODY
 from infra.project import key
+from infra.validators import NOBODY
 from scripts.azure.arguments import NONE, email, public_ipv4, region, stack_name
 from scripts.azure.cli import AzureError
 from scripts.azure.prerequisites import Deployer, Unprepared, check_region, find_deployer

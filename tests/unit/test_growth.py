@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from infra import forms
+from infra import validators
 from queued_jobs import redact, statements
 from tests.support.growth import Expression, attack, attacks, expressions, grows_too_fast
 from tools.functions_host import routes
@@ -18,7 +18,7 @@ FOLDERS = ("queued_jobs", "functions", "infra", "scripts", "tools")
 WRITTEN, DYNAMIC = expressions(FOLDERS)
 #: What is put together: as it is then.
 PUT_TOGETHER: dict[str, list[re.Pattern[Any]]] = {
-    "infra/forms.py": [forms._HOST],
+    "infra/validators.py": [validators._HOST],
     "queued_jobs/redact.py": [redact._WHOLE, redact._CUT],
     "queued_jobs/statements.py": [statements._PLACE],
     "tools/functions_host/routes.py": [

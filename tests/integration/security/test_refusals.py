@@ -30,27 +30,26 @@ OIDC = GOOD | {"AUTH_MODE": "oidc", "OIDC_ISSUER": "https://x.example", "OIDC_AU
 STARTS: list[tuple[dict[str, str], list[str]]] = [
     ({**GOOD, "AUTH_MODE": "anonymous"}, ["AUTH_MODE: 'anonymous' is not known; use invite or oidc."]),
     (
-        {**GOOD, "ENVIRONMENT": "prod", "SESSION_SECRET": "short", "ALLOWED_ORIGINS": "*", "QJ_CRASH_AT": "claim"},
+        {**GOOD, "ENVIRONMENT": "prod", "SESSION_SECRET": "short", "ALLOWED_ORIGINS": "*"},
         [
-            "AUTH_MODE: invite links are for a first look, not for production; set AUTH_MODE=oidc.",
-            "SESSION_SECRET: is shorter than 32 bytes; make a random one",
+            "AUTH_MODE: invite links are not for production; set AUTH_MODE=oidc.",
+            "SESSION_SECRET: is shorter than 32 bytes",
             "ALLOWED_ORIGINS: '*' is not exactly one https origin",
-            "QJ_CRASH_AT: ends the process on purpose",
         ],
     ),
     (
         {**OIDC, "OIDC_ISSUER": "http://x.example", "OIDC_AUDIENCE": "", "OIDC_ALGORITHMS": "HS256"},
         [
-            "OIDC_ISSUER: is no https address; copy",
-            "OIDC_AUDIENCE: is missing; set it",
-            "OIDC_ALGORITHMS: names a way of signing that lets others sign too",
+            "OIDC_ISSUER: is not a valid https address",
+            "OIDC_AUDIENCE: is missing",
+            "OIDC_ALGORITHMS: has one that is unknown or lets others sign",
         ],
     ),
     (
         {**GOOD, "WEBSITE_SITE_NAME": "x"},
         [
-            "QueuesConn: names the storage emulator, whose key everybody knows; name a storage account",
-            "DATABASE_URL: does not ask for TLS with a checked name; add sslmode=verify-full",
+            "QueuesConn: is the storage emulator, whose key everybody knows",
+            "DATABASE_URL: does not require TLS with a verified name",
         ],
     ),
 ]

@@ -105,7 +105,7 @@ async def test_no_algorithm_is_no_signature() -> None:
 
 @pytest.mark.parametrize("name", ["invite_secret", "admin_invite_secret", "session_secret"])
 async def test_a_new_secret_ends_all_sessions(name: str) -> None:
-    values = {field: getattr(SETTINGS, field) for field in InviteSettings.__slots__}
+    values = {field: getattr(SETTINGS, field) for field in InviteSettings.model_fields}
     other = InviteAuthenticator(InviteSettings(**(values | {name: "n" * 43})))
     with pytest.raises(Problem):
         await other.authenticate(signed())

@@ -44,47 +44,52 @@ def test_addresses_alone_are_enough() -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "line"),
+    ("changes", "name", "code"),
     [
-        ({"QueuesConn": "AccountName=mine;AccountKey=SECRET"}, "QueuesConn: is set, and so is QueuesConn__queueSer"),
-        ({"BlobsConn": "AccountName=mine;AccountKey=SECRET"}, "BlobsConn: is set, and so is BlobsConn__blobServiceUri"),
+        ({"QueuesConn": "AccountName=mine;AccountKey=SECRET"}, "QueuesConn", "two_forms"),
+        ({"BlobsConn": "AccountName=mine;AccountKey=SECRET"}, "BlobsConn", "two_forms"),
         (
             {"SIGNALR_CONNECTION": "Endpoint=https://x;AccessKey=SECRET"},
-            "SIGNALR_CONNECTION: is set, and so is SIGNALR_ENDPOINT; remove this one, which holds a key.",
+            "SIGNALR_CONNECTION",
+            "two_forms",
         ),
-        ({"DATABASE_URL": "postgresql://u:SECRET@h/d?sslmode=verify-full"}, "DATABASE_URL: is set, and so is PGHOST"),
-        ({"PGPASSWORD": "SECRET"}, "PGPASSWORD: is a password, and an identity has none; remove it."),
-        ({"PGUSER": ""}, "PGUSER: is missing"),
-        ({"PGHOST": ""}, "DATABASE_URL: is missing, and so is PGHOST"),
-        ({"PGSSLMODE": "require"}, "PGSSLMODE: does not ask for TLS with a checked name; set it to verify-full."),
-        ({"PGHOST": "postgresql://u:SECRET@db"}, "PGHOST: 'postgresql://u:***@db' is no host; write its name alone."),
-        ({"PGHOST": "db sslmode=disable"}, "PGHOST: 'db sslmode=disable' is no host"),
-        ({"PGPORT": "x"}, "PGPORT: 'x' is no port; leave it out for 5432."),
-        ({"PGPORT": "65536"}, "PGPORT: '65536' is no port"),
-        ({"PGSSLMODE": "on"}, "PGSSLMODE: 'on' is not known; leave it out for verify-full."),
-        ({"QueuesConn__queueServiceUri": "https://"}, "QueuesConn__queueServiceUri: is no https address"),
-        ({"BlobsConn__blobServiceUri": "https://["}, "BlobsConn__blobServiceUri: is no https address"),
-        ({"BlobsConn__blobServiceUri": "https://u:SECRET@mine.example"}, "BlobsConn__blobServiceUri: is no https"),
-        ({"BlobsConn__blobServiceUri": "https://mine.example?sig=SECRET"}, "BlobsConn__blobServiceUri: is no https"),
-        ({"SIGNALR_ENDPOINT": "http://x.example"}, "SIGNALR_ENDPOINT: is no https address"),
-        ({"SIGNALR_ENDPOINT": "https://x.example; script-src *"}, "SIGNALR_ENDPOINT: is no https address"),
-        ({"SIGNALR_ENDPOINT": "https://x.example:99999"}, "SIGNALR_ENDPOINT: is no https address"),
-        ({"SIGNALR_ENDPOINT": "https://x.example/hub"}, "SIGNALR_ENDPOINT: is no https address"),
-        ({"QueuesConn__queueServiceUri": "http://mine.queue.core.windows.net"}, "QueuesConn__queueServiceUri: is no"),
-        ({"BlobsConn__blobServiceUri": ""}, "BlobsConn: is missing, and so is BlobsConn__blobServiceUri"),
-        ({"SIGNALR_ENDPOINT": "x.service.signalr.net"}, "SIGNALR_ENDPOINT: is no https address"),
-        ({"SIGNALR_ENDPOINT": "http://127.0.0.1:8888"}, "SIGNALR_ENDPOINT: is not encrypted"),
+        ({"DATABASE_URL": "postgresql://u:SECRET@h/d?sslmode=verify-full"}, "DATABASE_URL", "two_forms"),
+        ({"PGPASSWORD": "SECRET"}, "PGPASSWORD", "password"),
+        ({"PGUSER": ""}, "PGUSER", "missing"),
+        ({"PGHOST": ""}, "DATABASE_URL", "missing"),
+        ({"PGSSLMODE": "require"}, "PGSSLMODE", "unverified_server"),
+        ({"PGHOST": "postgresql://u:SECRET@db"}, "PGHOST", "not_a_host"),
+        ({"PGHOST": "db sslmode=disable"}, "PGHOST", "not_a_host"),
+        ({"PGPORT": "x"}, "PGPORT", "not_a_port"),
+        ({"PGPORT": "65536"}, "PGPORT", "not_a_port"),
+        ({"PGSSLMODE": "on"}, "PGSSLMODE", "literal_error"),
+        ({"QueuesConn__queueServiceUri": "https://"}, "QueuesConn__queueServiceUri", "not_https"),
+        ({"BlobsConn__blobServiceUri": "https://["}, "BlobsConn__blobServiceUri", "not_https"),
+        ({"BlobsConn__blobServiceUri": "https://u:SECRET@mine.example"}, "BlobsConn__blobServiceUri", "not_https"),
+        ({"BlobsConn__blobServiceUri": "https://mine.example?sig=SECRET"}, "BlobsConn__blobServiceUri", "not_https"),
+        ({"SIGNALR_ENDPOINT": "http://x.example"}, "SIGNALR_ENDPOINT", "not_https"),
+        ({"SIGNALR_ENDPOINT": "https://x.example; script-src *"}, "SIGNALR_ENDPOINT", "not_https"),
+        ({"SIGNALR_ENDPOINT": "https://x.example:99999"}, "SIGNALR_ENDPOINT", "not_https"),
+        ({"SIGNALR_ENDPOINT": "https://x.example/hub"}, "SIGNALR_ENDPOINT", "not_https"),
+        (
+            {"QueuesConn__queueServiceUri": "http://mine.queue.core.windows.net"},
+            "QueuesConn__queueServiceUri",
+            "not_https",
+        ),
+        ({"BlobsConn__blobServiceUri": ""}, "BlobsConn", "missing"),
+        ({"SIGNALR_ENDPOINT": "x.service.signalr.net"}, "SIGNALR_ENDPOINT", "not_https"),
+        ({"SIGNALR_ENDPOINT": "http://127.0.0.1:8888"}, "SIGNALR_ENDPOINT", "not_encrypted"),
         (
             {"BlobsConn__blobServiceUri": "https://127.0.0.1:10000/devstoreaccount1"},
-            "BlobsConn__blobServiceUri: names the storage emulator",
+            "BlobsConn__blobServiceUri",
+            "emulator",
         ),
     ],
 )
-def test_what_is_unsafe_or_said_twice_is_refused_in_one_line(changes: dict[str, str], line: str) -> None:
+def test_what_is_unsafe_or_said_twice_is_refused_in_one_line(changes: dict[str, str], name: str, code: str) -> None:
     with pytest.raises(SettingsError) as caught:
         Settings.from_environment(CLOUD | changes)
-    assert str(caught.value).startswith(line)
-    assert len(str(caught.value).splitlines()) == 1
+    assert [(problem.name, problem.code) for problem in caught.value.problems] == [(name, code)]
     assert "SECRET" not in str(caught.value)
 
 

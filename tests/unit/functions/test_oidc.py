@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from typing import Any
 
 import jwt
@@ -78,7 +77,7 @@ async def test_an_id_token_does_not(key: RSAPrivateKey, claims: dict[str, Any]) 
 
 
 async def test_an_id_token_for_both_the_page_and_the_api_does_not_either(key: RSAPrivateKey) -> None:
-    settings = replace(SETTINGS, audience="the-api")
+    settings = SETTINGS.model_copy(update={"audience": "the-api"})
     authenticator = OidcAuthenticator(settings, OneKey(key))
     await authenticator.authenticate(token(key, aud=["the-api", "another"]))
     with pytest.raises(Problem):
@@ -110,7 +109,7 @@ OTHERS = [
 
 @pytest.mark.parametrize("issuer", [*ENTRA, *OTHERS])
 async def test_tid_and_oid_are_believed_of_entra_alone(key: RSAPrivateKey, issuer: str) -> None:
-    authenticator = OidcAuthenticator(replace(SETTINGS, issuer=issuer), OneKey(key))
+    authenticator = OidcAuthenticator(SETTINGS.model_copy(update={"issuer": issuer}), OneKey(key))
     ann, bob = [
         await authenticator.authenticate(token(key, iss=issuer, sub=sub, scp="x", tid="t", oid="o"))
         for sub in ("ann", "bob")
