@@ -14,7 +14,7 @@ import pulumi
 from pulumi_azure_native import dbforpostgresql
 
 from infra.deployment import Deployment
-from queued_jobs.statements import migrations
+from queued_jobs.schema import migrations
 
 NAME: Final = "jobs"
 _PORT: Final = 5432

@@ -80,7 +80,7 @@ def set_up(props: dict[str, Any], *, within: timedelta = REACHABLE_WITHIN, pause
     """Make the role, migrate, and grant. Raises `DatabaseSetupFailed`, or what a broken migration raises."""
     import psycopg
 
-    from queued_jobs.migrate import migrate
+    from queued_jobs.schema import migrate
 
     role, database = props["role"], props["database"]
     try:

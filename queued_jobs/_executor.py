@@ -1,25 +1,20 @@
-"""One attempt: claim, run the body under a lease, store how it ended."""
+"""One attempt: claims the job, runs its body under a lease, decides how it ended, and stores that."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import contextvars
-import inspect
 import time
-from collections.abc import Awaitable, Callable, Iterator
-from concurrent.futures import Future
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel
-
 from queued_jobs import telemetry
-from queued_jobs._described import described, text_of
+from queued_jobs._body import Body
+from queued_jobs._lease import Lease
+from queued_jobs._outcome import describe_error, dump_result
 from queued_jobs.announcements import flush_pushes, tell, tell_hook
 from queued_jobs.context import JobContext
-from queued_jobs.dispatch import Dispatcher
+from queued_jobs.dispatch import Dispatcher, wake_successors
 from queued_jobs.errors import (
     JobCancelled,
     JobTimeout,
@@ -31,16 +26,9 @@ from queued_jobs.hooks import call_hook
 from queued_jobs.message import Due, JobMessage
 from queued_jobs.model import JobStatus, QueuedJob
 from queued_jobs.offload import offload
-from queued_jobs.results import dumped
-from queued_jobs.succession import wake_successors
 
 if TYPE_CHECKING:
     from queued_jobs.runner import JobRunner
-
-#: How often the body's reports are looked at.
-_TICK = 0.2
-#: The least time between two stored reports.
-_REPORT_EVERY = 1.0
 
 type Runner = "JobRunner[Any, Any]"
 type Finish = Callable[[], Awaitable[QueuedJob | None]]
@@ -98,19 +86,26 @@ class _Attempt:
         self._repository = runner.repository
         self._job = job
         self._ctx: JobContext[Any] = JobContext(job, runner.repository, result_type=runner.result_type)
-        self._lease = runner.lease.total_seconds()
+        self._body = Body(runner, self._ctx, on_begin=self._begin)
+        self._running: asyncio.Task[Any]
+        self._lease = Lease(
+            runner.repository,
+            self._ctx,
+            length=runner.lease,
+            since=lease_from,
+            on_report=lambda row: tell_of(runner, row),
+            on_lost=lambda: self._running.cancel(),  # a thread goes on to its next checkpoint
+            log=self._log,
+        )
         self._started = lease_from
-        self._lease_until = lease_from + self._lease
         self._retry_in = timedelta()
         self._phase = "validating"
         self._result: Any = None  # whatever a body returned
-        self._ended = asyncio.Event()
-        self._thread: Future[Any] | None = None
 
     async def run(self) -> None:
         tell_of(self._runner, self._job)
-        self._body = asyncio.create_task(self._run_body())
-        beats = asyncio.create_task(self._beat())
+        self._running = asyncio.create_task(self._body.run())
+        beats = asyncio.create_task(self._lease.keep())
         leaving = False
         try:
             done = await self._finish(await self._outcome())
@@ -119,7 +114,7 @@ class _Attempt:
             leaving = True
             done = await self._release()
         finally:
-            self._ended.set()
+            self._lease.end()
             await asyncio.wait({beats})
         if done is not None:
             self._log(done.status)
@@ -134,36 +129,9 @@ class _Attempt:
         else:
             await asyncio.sleep(0)  # the push begins, also where a program ends here
 
-    async def _run_body(self) -> Any:
-        runner = self._runner
-        request = await offload(runner.read_request, self._job)
+    def _begin(self) -> None:
         self._phase = "executing"
         self._log("executing")
-        try:
-            return await self._execute_body(request)
-        except ExceptionGroup as exc:
-            error = _only_error(exc)
-        # outside of the handler, where it would lose what it was caused by
-        raise error
-
-    async def _execute_body(self, request: BaseModel) -> Any:
-        if inspect.iscoroutinefunction(self._runner.on_execute):
-            return await _awaited(self._runner.on_execute(request, self._ctx))
-        body: Callable[[], Any] = partial(contextvars.copy_context().run, self._in_thread, request)
-        self._thread = self._runner.thread_pool.submit(body)
-        result = await asyncio.wrap_future(self._thread)
-        # a decorator may have hidden that the body is `async def`
-        return await _awaited(result) if inspect.isawaitable(result) else result
-
-    def _in_thread(self, request: BaseModel) -> Any:
-        try:
-            return self._runner.on_execute(request, self._ctx)
-        except StopIteration as exc:
-            raise _escaped(exc) from exc
-        except Exception:
-            raise
-        except BaseException as exc:
-            raise _escaped(exc) from exc
 
     async def _outcome(self) -> Finish | None:
         """Wait for the body and decide what is to be stored; None for nothing. Nowhere else is that decided."""
@@ -171,10 +139,10 @@ class _Attempt:
         limit = asyncio.timeout(self._runner.timeout.total_seconds())
         try:
             async with limit:
-                self._result = await self._body
+                self._result = await self._running
             if self._ctx.completed:
                 return self._rolled_back
-            data = await offload(dumped, self._result, self._runner.result_type)
+            data = await offload(dump_result, self._result, self._runner.result_type)
         except LeaseLost as exc:
             self._log("stopped: %s", exc)
             return None
@@ -211,7 +179,7 @@ class _Attempt:
 
     async def _failing(self, exc: Exception) -> Finish:
         job, repository = self._job, self._repository
-        error = await offload(described, exc)
+        error = await offload(describe_error, exc)
         retry_in = self._runner.retry.retry_in(exc, job.tries)
         self._retry_in = retry_in or timedelta()
         self._log("failing: %s: %s", error.type, error.message.replace("\n", " "))
@@ -235,21 +203,9 @@ class _Attempt:
             self._runner.logger.exception("job %s: its discarded result was not cleaned up", self._job.id)
 
     def _discard_when_it_comes(self) -> None:
-        """Clean up after a thread that nobody waits for any more: it goes on to its next checkpoint or to its end."""
-        if self._thread is None or self._ctx.completed:
-            return
-        loop = asyncio.get_running_loop()
-
-        def discard(thread: Future[Any]) -> None:
-            if thread.cancelled() or thread.exception() is not None or thread.result() is None:
-                return
-            if inspect.iscoroutine(thread.result()):
-                thread.result().close()
-                return
-            with contextlib.suppress(RuntimeError):  # the loop is closed: as after a crash
-                asyncio.run_coroutine_threadsafe(self._discard(thread.result()), loop)
-
-        self._thread.add_done_callback(discard)
+        """Clean up after a thread that nobody waits for any more."""
+        if not self._ctx.completed:
+            self._body.hand_over_when_it_ends(self._discard)
 
     async def _stored(self, finish: Finish | None) -> QueuedJob | None:
         unsure = False  # did an earlier try get through, and only its reply was lost?
@@ -264,7 +220,7 @@ class _Attempt:
                 return done
             except StoreUnavailable as exc:
                 unsure = True
-                if time.monotonic() + delay >= self._lease_until:
+                if time.monotonic() + delay >= self._lease.until:
                     raise
                 self._log("finishing again in %.1f s: %s", delay, exc)
                 await asyncio.sleep(delay)
@@ -279,7 +235,7 @@ class _Attempt:
             self._log("not released, so it waits for its lease to end: %s", exc)
             return None
         if released is not None:  # else the result may have been stored after all
-            if self._thread is not None:
+            if self._body.runs_in_thread:
                 self._discard_when_it_comes()
             else:
                 await self._discard(self._result)
@@ -289,89 +245,10 @@ class _Attempt:
         """Return the row if the body stored its result in a transaction of its own; however the body ended since."""
         return await self._repository.outcome(self._job) if self._ctx.completed else None
 
-    async def _beat(self) -> None:
-        """Keep the lease, carry the body's reports, and bring it the news of a cancel request."""
-        every = self._lease / 4
-        report_every = min(_REPORT_EVERY, every)
-        last_beat, last_report = time.monotonic(), float("-inf")
-        while not await self._ends_within(min(_TICK, every)):
-            now = time.monotonic()
-            report = self._ctx.unwritten() if now - last_report >= report_every else None
-            if report is None and now - last_beat < every:
-                continue
-            progress, message = report or (None, None)
-            beat = asyncio.create_task(
-                self._repository.heartbeat(self._job, lease=self._runner.lease, progress=progress, message=message)
-            )
-            # the last quarter of the lease is left for the body to stop in, also where the store never answers
-            await asyncio.wait({beat}, timeout=max(0.0, self._lease_until - every - now))
-            if not beat.done():
-                beat.cancel()
-                self._lose_lease()
-                return
-            try:
-                row = beat.result()
-            except Exception as exc:  # noqa: BLE001 (whatever it is, without a heartbeat the lease ends)
-                self._log("no heartbeat: %s: %s", type(exc).__name__, exc)
-                if time.monotonic() >= self._lease_until - every:
-                    self._lose_lease()
-                    return
-                last_beat = time.monotonic() - every + report_every
-                last_report = time.monotonic()
-                continue
-            if row is None:
-                if not self._ctx.completed:  # the body's own commit ended the job
-                    self._lose_lease()
-                return
-            last_beat, self._lease_until = now, now + self._lease
-            if report is not None:
-                last_report = now
-                self._ctx.wrote(report)
-                tell_of(self._runner, row)
-            if row.cancel_requested:
-                self._ctx.stop(JobCancelled())
-
-    def _lose_lease(self) -> None:
-        self._ctx.stop(LeaseLost())
-        self._body.cancel()  # a thread goes on to its next checkpoint; what it returns is dropped
-
-    async def _ends_within(self, seconds: float) -> bool:
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._ended.wait(), seconds)
-        return self._ended.is_set()
-
     def _log(self, text: str, *args: object) -> None:
         job = self._job
         fields = {"job_id": str(job.id), "job_kind": job.kind, "job_attempt": job.attempt, "job_phase": self._phase}
         self._runner.logger.info(f"job %s (%s) attempt %d: {text}", job.id, job.kind, job.attempt, *args, extra=fields)
-
-
-async def _awaited(body: Awaitable[Any]) -> Any:
-    try:
-        return await body
-    except (Exception, asyncio.CancelledError, KeyboardInterrupt, GeneratorExit):
-        raise
-    except BaseException as exc:
-        raise _escaped(exc) from exc
-
-
-def _only_error(group: ExceptionGroup[Exception]) -> Exception:
-    """Return what tasks of a task group failed with, if it is one error or one kind of error, else the group."""
-    errors = list(_leaves(group))
-    return errors[0] if len({type(error) for error in errors}) == 1 else group
-
-
-def _leaves(group: ExceptionGroup[Exception]) -> Iterator[Exception]:
-    for error in group.exceptions:
-        if isinstance(error, ExceptionGroup):
-            yield from _leaves(error)
-        else:
-            yield error
-
-
-def _escaped(exc: BaseException) -> RuntimeError:
-    """Stands for what would end the worker, or never arrive, instead of ending the attempt."""
-    return RuntimeError(f"The body let {type(exc).__name__} escape: {text_of(exc)}")
 
 
 def _being_cancelled() -> bool:

@@ -10,12 +10,12 @@ from uuid import uuid4
 from psycopg import AsyncConnection
 from pydantic import BaseModel
 
+from queued_jobs._outcome import dump_result
 from queued_jobs.errors import JobCancelled, JobsError, LeaseLost
 from queued_jobs.model import QueuedJob
 from queued_jobs.offload import offload
 from queued_jobs.redact import storable
 from queued_jobs.repository import Repository
-from queued_jobs.results import dumped
 
 
 class Report(NamedTuple):
@@ -87,7 +87,7 @@ class JobContext[Result: BaseModel | None]:
         `InvalidResult` or `ResultTooLarge` for a result that cannot be stored: let them pass through, so that the
         transaction rolls back.
         """
-        data = await offload(dumped, result, self._result_type)
+        data = await offload(dump_result, result, self._result_type)
         done = await self._repository.succeed(self.job, data, conn=conn)
         if done is None:
             raise LeaseLost

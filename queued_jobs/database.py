@@ -23,8 +23,7 @@ from queued_jobs._per_loop import PerLoop
 from queued_jobs._pool import Connection, LoopPool
 from queued_jobs._pool import Row as Row
 from queued_jobs.errors import StoreRefused, StoreUnavailable
-from queued_jobs.statements import statement
-from queued_jobs.tables import TABLES, Tables
+from queued_jobs.schema import TABLES, Tables, statement
 
 logger = logging.getLogger(__name__)
 

@@ -16,33 +16,27 @@ from psycopg.types.json import Jsonb
 from uuid_utils.compat import uuid7
 
 from queued_jobs._deadlines import ANSWER, LONG_ANSWER
+from queued_jobs._upkeep import HOLD, PostgresUpkeep
 from queued_jobs.database import Database
 from queued_jobs.errors import JobConflict, KeyReused, StoreRefused
-from queued_jobs.message import Due, JobMessage
+from queued_jobs.message import JobMessage
 from queued_jobs.model import Added, JobError, JobKey, NewJob, QueuedJob
 from queued_jobs.redact import storable
-from queued_jobs.repository import NO_KINDS, NO_LIMITS, Line, LinesSeen, Tallied, check_whole
+from queued_jobs.repository import check_whole
 
 #: How long the enqueuer has to send after its commit before the sweeper does.
 GRACE = timedelta(seconds=5)
-#: How long a picked message stays with the sweeper that picked it.
-HOLD = timedelta(seconds=15)
-#: After this long, doubling, a message that was never claimed is taken for lost.
-STALE = timedelta(minutes=10)
-#: Workers that may die under a job before it is aborted.
-MAX_LOST = 3
 #: Sends after poisoned ones, after 30 seconds and then 10 minutes doubling, before the job is aborted: 2.5 hours.
 MAX_RESEND = 5
 #: Waits of 30 seconds doubling to 10 minutes for a worker that knows the kind: about a day.
 GIVE_UP = 147
-_FOR_EVER = timedelta(days=365_000)
 
 
-class PostgresRepository:
+class PostgresRepository(PostgresUpkeep):
     """`Repository` over `queued_jobs.job`. Nearly every method is one statement, and one round trip."""
 
     def __init__(self, database: Database) -> None:
-        self._database = database
+        super().__init__(database)
         self.key_type = database.tables.key_type
         # for people who read the attempts; the lease is guarded by its random token, never by this name
         self._worker_id = f"{socket.gethostname()}:{os.getpid()}"
@@ -149,29 +143,6 @@ class PostgresRepository:
             woken += await self._jobs("follow_up", batch_id=job.batch_id, n=1, hold=hold)
         return woken
 
-    async def follow_ups(self, *, limit: int) -> list[QueuedJob]:
-        return await self._jobs("follow_up", batch_id=None, n=limit, hold=0)
-
-    async def wake_lines(
-        self, *, at_once: Mapping[str, int] = NO_LIMITS, after: Line | None = None, limit: int
-    ) -> LinesSeen:
-        after_kind, after_key = after or ("", "")
-        row = await self._database.row(
-            "wake_lines",
-            {
-                "kinds": list(at_once),
-                "limits": list(at_once.values()),
-                "after_kind": after_kind,
-                "after_key": after_key,
-                "first_key": self._database.tables.first_key,
-                "n": limit,
-            },
-        )
-        if row is None:
-            return LinesSeen(woken=0, last=None)
-        last = (row["kind"], row["concurrency_key"]) if row["number"] == limit else None
-        return LinesSeen(woken=row["woken"], last=last)
-
     async def defer(
         self, message: JobMessage, *, kind: str, schema_version: int, queues: Sequence[str] | None = None
     ) -> QueuedJob | None:
@@ -245,60 +216,6 @@ class PostgresRepository:
             },
         )
 
-    async def unsent(self, *, limit: int) -> list[Due]:
-        rows = await self._database.rows("pick_unsent", {"n": limit, "hold": HOLD.total_seconds()})
-        return [
-            Due(
-                message=JobMessage(id=row["id"], gen=row["dispatch_gen"]),
-                queue=row["queue"],
-                delay=timedelta(seconds=row["delay"]),
-            )
-            for row in rows
-        ]
-
-    async def rescue(self, *, limit: int) -> list[QueuedJob]:
-        return await self._jobs("rescue", n=limit, max_lost=MAX_LOST)
-
-    async def resend_silent(self, *, limit: int) -> int:
-        return len(await self._database.rows("resend_silent", {"n": limit, "stale": STALE.total_seconds()}))
-
-    async def expiring(
-        self, *, older_than: timedelta, kinds: Mapping[str, timedelta] = NO_KINDS, limit: int
-    ) -> list[QueuedJob]:
-        return await self._jobs("expiring", n=limit, **_retention(older_than, kinds))
-
-    async def expire(self, ids: Sequence[JobKey]) -> list[QueuedJob]:
-        return await self._jobs("expire", ids=list(ids))
-
-    async def prune(self, *, older_than: timedelta, kinds: Mapping[str, timedelta] = NO_KINDS, limit: int) -> int:
-        return len(await self._database.rows("prune", {"n": limit, **_retention(older_than, kinds)}))
-
-    async def prune_notes(self, *, older_than: timedelta, limit: int) -> int:
-        rejected = await self._database.rows("prune_rejected", {"n": limit, "keep": _kept(older_than)})
-        return max(len(rejected), len(await self._database.rows("prune_uses", {"n": limit})))
-
-    async def queue_ages(self) -> dict[str, timedelta]:
-        rows = await self._database.rows("queue_ages", {})
-        return {row["queue"]: timedelta(seconds=row["age"]) for row in rows}
-
-    async def tally(self, *, limit: int) -> Tallied:
-        attempts = len(await self._database.rows("tally_attempts", {"n": limit}))
-        created = await self._database.row("tally_created", {"n": limit})
-        return Tallied(attempts=attempts, more=attempts >= limit or (created is not None and created["more"]))
-
-    async def fold_tallies(self, *, limit: int) -> int:
-        (folded,) = await self._database.rows("tally_fold", {"n": limit})
-        return int(folded["moved"])
-
-    async def _jobs(self, name: str, **params: object) -> list[QueuedJob]:
-        return [QueuedJob.from_row(row) for row in await self._database.rows(name, params)]
-
-    async def _change(
-        self, name: str, *, conn: AsyncConnection[Any] | None = None, **params: object
-    ) -> QueuedJob | None:
-        row = await self._database.row(name, params, conn=conn)
-        return None if row is None else QueuedJob.from_row(row)
-
 
 def _to_record(job: NewJob) -> dict[str, Any]:
     """Return a job as `enqueue.sql` reads it."""
@@ -325,16 +242,3 @@ def _to_record(job: NewJob) -> dict[str, Any]:
 
 def _time_for(jobs: Sequence[NewJob]) -> timedelta:
     return ANSWER if len(jobs) == 1 else LONG_ANSWER
-
-
-def _retention(older_than: timedelta, kinds: Mapping[str, timedelta]) -> dict[str, object]:
-    return {
-        "keep": _kept(older_than),
-        "kinds": list(kinds),
-        "keeps": [_kept(keep) for keep in kinds.values()],
-    }
-
-
-def _kept(span: timedelta) -> float:
-    # whoever says timedelta.max means for ever, and Postgres has no moment so long ago
-    return min(span, _FOR_EVER).total_seconds()

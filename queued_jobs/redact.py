@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Mapping
 from typing import Any
+
+logger = logging.getLogger(__name__)
 
 _HIDDEN = "***"
 #: So much of a long text is looked at beyond the part that is kept, for the name of a credential to be whole.
@@ -75,6 +78,20 @@ def storable(text: str, limit: int) -> str:
     clean = _CONTROL.sub("\ufffd", clean[:most]).encode("utf-8", "replace").decode("utf-8")
     clean = _hidden(_CUT if cut else _WHOLE, clean)
     return clean if len(clean) <= limit and not cut else clean[: limit - 1] + "\u2026"
+
+
+def text_of(exc: BaseException) -> str:
+    """Return what an exception says, of any length, or the name of its class where it says nothing or cannot."""
+    try:
+        text = str(exc) or type(exc).__name__
+        if isinstance(exc, BaseExceptionGroup):
+            # of itself it says only how many there are
+            return "\n".join([text, *(f"{type(one).__name__}: {text_of(one)}" for one in exc.exceptions[:5])])
+        return text
+    except Exception:
+        # the attempt has failed already; a class that cannot be printed must not hide that
+        logger.exception("a %s has no text", type(exc).__name__)
+        return type(exc).__name__
 
 
 def without_secrets(value: Any) -> Any:

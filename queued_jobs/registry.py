@@ -10,9 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from types import ModuleType
 from typing import Any, Self
 
-from queued_jobs._described import text_of
 from queued_jobs.model import JobKey, QueuedJob, ResultFile
-from queued_jobs.redact import storable
+from queued_jobs.redact import storable, text_of
 from queued_jobs.runner import JobRunner
 from queued_jobs.serialization import form_of
 

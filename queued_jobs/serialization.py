@@ -14,8 +14,7 @@ from weakref import WeakKeyDictionary
 
 from pydantic import BaseModel, ValidationError
 
-from queued_jobs._described import text_of
-from queued_jobs.redact import storable
+from queued_jobs.redact import storable, text_of
 from queued_jobs.schemas import Traits, traits_of
 
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")

@@ -18,14 +18,13 @@ from queued_jobs.dashboard.search import START, JobCount, JobQuery, Page, count_
 from queued_jobs.dashboard.search import Cursor as Cursor
 from queued_jobs.dashboard.stats import Stats, read_stats
 from queued_jobs.database import Database, Row
-from queued_jobs.dispatch import Dispatcher
+from queued_jobs.dispatch import Dispatcher, wake_successors
 from queued_jobs.errors import JobConflict, JobNotFound
 from queued_jobs.message import Due, JobMessage
 from queued_jobs.model import Attempt, Changed, JobKey, QueuedJob
 from queued_jobs.notifier import Notifier
 from queued_jobs.postgres import PostgresRepository
 from queued_jobs.queues import Queues
-from queued_jobs.succession import wake_successors
 
 
 class _Anybody:

@@ -11,7 +11,7 @@ import hypothesis
 import psycopg
 import pytest
 
-from queued_jobs.migrate import migrate
+from queued_jobs.schema import migrate
 from tests.support.hub import ControlledHub
 from tests.support.own_database import own_database
 from tools.local_stack.azurite import AzuriteServer

@@ -13,8 +13,8 @@ from queued_jobs.cli.problems import WrongUsage
 from queued_jobs.cli.system import CountingQueues, checked_address, connected, connected_queues
 from queued_jobs.cli.values import parse_duration, parse_id, safe
 from queued_jobs.dashboard.search import Cursor
-from queued_jobs.migrate import migrate as apply_migrations
 from queued_jobs.model import JobStatus
+from queued_jobs.schema import migrate as apply_migrations
 from queued_jobs.tracker import ANYBODY
 
 Verb = Literal["retry", "cancel"]

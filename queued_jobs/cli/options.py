@@ -18,7 +18,7 @@ import typer
 from queued_jobs.cli.values import parse_moment
 from queued_jobs.dashboard.search import JobQuery
 from queued_jobs.model import JobStatus
-from queued_jobs.tables import TABLES, Tables
+from queued_jobs.schema import TABLES, Tables
 
 
 class Keys(StrEnum):

@@ -12,13 +12,12 @@ import psycopg
 from queued_jobs.announcements import announce
 from queued_jobs.dashboard.search import Cursor, JobQuery, find_jobs
 from queued_jobs.database import Database, Row
-from queued_jobs.dispatch import Dispatcher
+from queued_jobs.dispatch import Dispatcher, wake_successors
 from queued_jobs.message import Due, JobMessage
 from queued_jobs.model import JobKey, JobStatus, QueuedJob
 from queued_jobs.notifier import Notifier
 from queued_jobs.queues import Queues
 from queued_jobs.repository import Repository
-from queued_jobs.succession import wake_successors
 
 _BATCH = 100
 _MOST_REFUSALS = 100

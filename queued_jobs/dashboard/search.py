@@ -14,7 +14,7 @@ from uuid import UUID
 from queued_jobs.database import Database
 from queued_jobs.errors import InvalidRequest
 from queued_jobs.model import JobError, JobKey, JobStatus, QueuedJob
-from queued_jobs.tables import TABLES, Tables
+from queued_jobs.schema import TABLES, Tables
 
 #: No index knows queue and text: so many of the newest jobs that match the other filters are looked into for one page.
 #: Each may be a read from the disk.

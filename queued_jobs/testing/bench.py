@@ -9,13 +9,13 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from queued_jobs._outcome import dump_result
 from queued_jobs.announcements import flush_pushes
 from queued_jobs.context import JobContext
 from queued_jobs.enqueue import JobHandle, queue_job
 from queued_jobs.message import JobMessage
 from queued_jobs.model import QueuedJob
 from queued_jobs.registry import JobRegistry
-from queued_jobs.results import dumped
 from queued_jobs.runner import JobRunner
 from queued_jobs.sweeper import Sweeper
 from queued_jobs.testing.clock import FrozenClock
@@ -114,4 +114,4 @@ async def run_inline[Request: BaseModel, Result: BaseModel | None](
     else:
         result = await asyncio.to_thread(body, stored_request, ctx)
         result = await result if inspect.isawaitable(result) else result
-    return runner.read_result(dataclasses.replace(job, result=dumped(result, runner.result_type)))
+    return runner.read_result(dataclasses.replace(job, result=dump_result(result, runner.result_type)))

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
+from queued_jobs._upkeep import HOLD, MAX_LOST, STALE
 from queued_jobs.message import Due, JobMessage
 from queued_jobs.model import JobError, JobKey, JobStatus, QueuedJob
-from queued_jobs.postgres import HOLD, MAX_LOST, STALE
 from queued_jobs.repository import NO_KINDS, NO_LIMITS, Line, LinesSeen, Tallied
 from queued_jobs.testing.rows import LOOKED_AT, Rows
 

@@ -15,11 +15,10 @@ from psycopg import sql
 from queued_jobs import QueuedJob
 from queued_jobs.database import Database
 from queued_jobs.message import JobMessage
-from queued_jobs.migrate import migrate
 from queued_jobs.model import Added, Attempt, JobError, JobKey, NewJob
 from queued_jobs.postgres import PostgresRepository
 from queued_jobs.repository import Repository
-from queued_jobs.tables import Tables
+from queued_jobs.schema import Tables, migrate
 from queued_jobs.testing import InMemoryRepository
 from tests.support.own_database import own_database
 from tools.local_stack.postgres import PostgresServer

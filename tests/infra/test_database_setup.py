@@ -14,7 +14,7 @@ import psycopg
 import pytest
 
 from infra.database_setup import DatabaseSetupFailed, _DatabaseProvider, set_up
-from queued_jobs.statements import migrations
+from queued_jobs.schema import migrations
 from tests.support.tls import Certificate, make_certificate
 from tools.local_stack.state import temporary_folder
 from tools.rehearsal.database import DATABASE, EntraPostgres

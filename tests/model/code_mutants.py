@@ -44,7 +44,7 @@ CODE_MUTANTS: dict[str, CodeMutant] = {
     # the runner
     "a finish is not tried again": CodeMutant(
         "_executor:_Attempt._stored",
-        "if time.monotonic() + delay >= self._lease_until:",
+        "if time.monotonic() + delay >= self._lease.until:",
         "if unsure:",
         lambda: _away.test_a_finish_is_tried_again(World()),
     ),
@@ -96,7 +96,7 @@ CODE_MUTANTS: dict[str, CodeMutant] = {
     "a release counts as a failed attempt": CodeMutant(
         "_executor:_Attempt._release",
         "self._repository.release(self._job)",
-        'self._repository.fail(self._job, described(OSError("shut down")), retry_in=timedelta())',
+        'self._repository.fail(self._job, describe_error(OSError("shut down")), retry_in=timedelta())',
     ),
     "a retry is not sent": CodeMutant(
         "_executor:_Attempt.run", "if not done.status.is_final:", "if done.status.is_final:"
@@ -132,7 +132,7 @@ CODE_MUTANTS: dict[str, CodeMutant] = {
         "None",
     ),
     "a result larger than allowed is stored": CodeMutant(
-        "results:dumped",
+        "_outcome:dump_result",
         "if size > MAX_RESULT_BYTES:",
         "if size > 9 * MAX_RESULT_BYTES:",
         lambda: _failure.test_a_result_that_cannot_be_kept_fails_at_once(World(), "x" * 300_000, "result-too-large"),

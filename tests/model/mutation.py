@@ -16,7 +16,7 @@ import psycopg
 import pytest
 
 from queued_jobs.errors import JobsError, StoreRefused
-from queued_jobs.statements import rendered, source
+from queued_jobs.schema import render_sql, source
 from tests.model.drivers import WalkFailed, walks
 from tests.model.store import Store
 
@@ -37,7 +37,7 @@ def broken_statement(store: Store, name: str, old: str, new: str) -> Iterator[No
     text = source(name).decode()
     if old not in text:
         raise NotAMutant(f"{name}.sql does not hold {old!r}")
-    store.database.mutants = {name: rendered(text.replace(old, new).encode())}
+    store.database.mutants = {name: render_sql(text.replace(old, new).encode())}
     try:
         yield
     finally:

@@ -15,7 +15,7 @@ from queued_jobs import QueuedJob
 from queued_jobs.database import Database, Row
 from queued_jobs.errors import StoreRefused, StoreUnavailable
 from queued_jobs.model import JobKey
-from queued_jobs.statements import statement
+from queued_jobs.schema import statement
 
 TIMES = (
     "created_at",

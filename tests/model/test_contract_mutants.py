@@ -8,8 +8,7 @@ from typing import NamedTuple
 import pytest
 
 from queued_jobs.database import Database
-from queued_jobs.statements import rendered, source, statement
-from queued_jobs.tables import Tables
+from queued_jobs.schema import Tables, render_sql, source, statement
 from tests.contract import test_batches, test_line, test_retention
 from tests.contract.conftest import Helpers, PostgresStore
 from tests.model.mutation import NotAMutant, found_by_check
@@ -217,7 +216,7 @@ async def test_a_broken_statement_is_noticed(jobs: Helpers, fault: str, monkeypa
     text = source(mutant.name).decode()
     if mutant.old not in text:
         raise NotAMutant(f"{mutant.name}.sql does not hold {mutant.old!r}")
-    broken = rendered(text.replace(mutant.old, mutant.new).encode())
+    broken = render_sql(text.replace(mutant.old, mutant.new).encode())
 
     def broken_or_not(name: str, tables: Tables) -> bytes:
         return broken if name == mutant.name else statement(name, tables)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from infra import validators
-from queued_jobs import redact, statements
+from queued_jobs import redact, schema
 from tests.support.growth import Expression, attack, attacks, expressions, grows_too_fast
 from tools.functions_host import routes
 from tools.rehearsal.azure import kinds
@@ -20,7 +20,7 @@ WRITTEN, DYNAMIC = expressions(FOLDERS)
 PUT_TOGETHER: dict[str, list[re.Pattern[Any]]] = {
     "infra/validators.py": [validators._HOST],
     "queued_jobs/redact.py": [redact._WHOLE, redact._CUT],
-    "queued_jobs/statements.py": [statements._PLACE],
+    "queued_jobs/schema.py": [schema._PLACE],
     "tools/functions_host/routes.py": [
         re.compile(f"api/(?P<a>{form})/(?:b/(?P<c>.*))?") for form in routes._CONSTRAINTS.values()
     ],

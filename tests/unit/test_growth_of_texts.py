@@ -18,7 +18,7 @@ from archive import unused_name
 from jobs.csv_import import Records, lines
 from jobs.zip_builder import ZipRequest
 from queued_jobs import JobContext, JobRunner, QueuedJob
-from queued_jobs._described import described
+from queued_jobs._outcome import describe_error
 from queued_jobs.dashboard.search import JobQuery
 from queued_jobs.message import JobMessage
 from queued_jobs.model import JobError
@@ -86,7 +86,7 @@ def error_of(text: str) -> JobError:
         raise Said(text) from Said(text)
     except Said as exc:
         exc.add_note(text)
-        return described(ExceptionGroup(text, [exc, Said(text)]))
+        return describe_error(ExceptionGroup(text, [exc, Said(text)]))
 
 
 def label_of(text: str) -> str:

@@ -22,7 +22,7 @@ import queued_jobs
 from queued_jobs.notifier import Notifier
 from queued_jobs.queues import Queues
 from queued_jobs.repository import Repository
-from queued_jobs.tables import Tables
+from queued_jobs.schema import Tables
 
 PAGE = Path(__file__).resolve().parents[2] / "docs/reference/api.md"
 
@@ -41,8 +41,7 @@ _PUBLIC = {
     "queued_jobs.encryption": ("seal_with",),
     "queued_jobs.postgres": ("PostgresRepository",),
     "queued_jobs.database": ("Database",),
-    "queued_jobs.tables": ("Tables",),
-    "queued_jobs.migrate": ("migrate",),
+    "queued_jobs.schema": ("Tables", "migrate"),
     "queued_jobs.repository": ("Repository",),
     "queued_jobs.queues": ("QueueDepth", "StorageQueues"),
     "queued_jobs.notifier": ("Notifier", "NullNotifier"),

@@ -19,8 +19,8 @@ import psycopg
 from psycopg import AsyncConnection, sql
 
 from queued_jobs.database import Database
-from queued_jobs.migrate import migrate
 from queued_jobs.postgres import PostgresRepository
+from queued_jobs.schema import migrate
 from queued_jobs.urls import is_conninfo
 from tools.docs_and_samples.sample_jobs import ATTEMPT_COLUMNS, JOB_COLUMNS, JobGenerator
 

@@ -15,7 +15,7 @@ import psycopg
 from azure.core.exceptions import ResourceExistsError
 from azure.storage.blob import CorsRule
 
-from queued_jobs.migrate import migrate
+from queued_jobs.schema import migrate
 
 if TYPE_CHECKING:
     from services import Services

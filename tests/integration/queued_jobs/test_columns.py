@@ -15,8 +15,7 @@ import pytest
 from psycopg import sql
 
 import queued_jobs
-from queued_jobs.statements import migrations, rendered, statement
-from queued_jobs.tables import TABLES
+from queued_jobs.schema import TABLES, migrations, render_sql, statement
 from tests.support.own_database import own_database
 from tools.local_stack.postgres import PostgresServer
 
@@ -122,7 +121,7 @@ def test_whole_rows_are_found_in_any_form(connection: Connection, text: str) -> 
     ],
 )
 def test_named_columns_are_not_taken_for_whole_rows(connection: Connection, text: str) -> None:
-    assert _faults(connection, rendered(text.encode()).decode()) == set()
+    assert _faults(connection, render_sql(text.encode()).decode()) == set()
 
 
 @pytest.mark.parametrize("name", [name for _, name, _ in migrations(TABLES)])

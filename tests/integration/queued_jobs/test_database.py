@@ -11,8 +11,8 @@ import pytest
 
 from queued_jobs.database import Database
 from queued_jobs.errors import StoreRefused, StoreUnavailable
-from queued_jobs.migrate import migrate
 from queued_jobs.postgres import PostgresRepository
+from queued_jobs.schema import migrate
 from tests.integration.queued_jobs.conftest import Shop
 from tools.local_stack.postgres import PostgresServer
 

@@ -6,8 +6,7 @@ import asyncio
 
 import psycopg
 
-from queued_jobs.migrate import migrate
-from queued_jobs.statements import migrations
+from queued_jobs.schema import migrate, migrations
 
 
 async def test_a_fresh_database_gets_everything_once(database_url: str) -> None:

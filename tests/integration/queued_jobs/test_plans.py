@@ -19,8 +19,7 @@ from queued_jobs import JobStatus
 from queued_jobs.dashboard.search import COUNTED, EXAMINED, START, JobQuery
 from queued_jobs.dashboard.stats import MEASURED
 from queued_jobs.database import Database, Row
-from queued_jobs.statements import statement
-from queued_jobs.tables import TABLES
+from queued_jobs.schema import TABLES, statement
 from queued_jobs.testing import FakeQueues, RecordingNotifier
 from queued_jobs.tracker import JobTracker
 from tests.support.own_database import own_database

@@ -21,7 +21,7 @@ from queued_jobs.dashboard.search import COUNTED, JobQuery
 from queued_jobs.database import Database, Row
 from queued_jobs.errors import InvalidRequest
 from queued_jobs.model import JobKey
-from queued_jobs.statements import statement
+from queued_jobs.schema import statement
 from queued_jobs.testing import FakeQueues, RecordingNotifier
 from queued_jobs.tracker import JobTracker
 from tests.support.own_database import own_database

@@ -13,7 +13,7 @@ from typing import ClassVar
 import pytest
 
 from queued_jobs import JobContext, JobRunner, JobStatus, JobView, QueuedJob
-from queued_jobs._described import described
+from queued_jobs._outcome import describe_error
 from queued_jobs.message import JobMessage
 from queued_jobs.notifier import NullNotifier
 from queued_jobs.queues import StorageQueues
@@ -63,7 +63,7 @@ class TestErrors:
         assert job.error.to_json().keys() == {"type", "message", "traceback"}
 
     def test_an_error_is_bounded(self) -> None:
-        error = described(ValueError("x" * 1_000_000))
+        error = describe_error(ValueError("x" * 1_000_000))
         assert len(error.message) <= 2_000
         assert error.traceback is not None
         assert len(error.traceback) <= 20_000

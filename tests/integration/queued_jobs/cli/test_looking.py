@@ -16,7 +16,7 @@ from queued_jobs.cli.app import run
 from queued_jobs.database import Database
 from queued_jobs.enqueue import queue_job
 from queued_jobs.postgres import PostgresRepository
-from queued_jobs.tables import Tables
+from queued_jobs.schema import Tables
 from queued_jobs.testing import FakeQueues
 from tests.integration.queued_jobs.cli.conftest import QUEUE, Ask, Greeting, Office
 

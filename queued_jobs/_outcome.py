@@ -1,16 +1,19 @@
-"""Puts an exception into words that may be stored and shown."""
+"""What a row stores of how an attempt ended: the result as JSON, or the error in words."""
 
 from __future__ import annotations
 
-import logging
+import json
 import traceback
+from typing import Any
+
+from pydantic import BaseModel
 
 from queued_jobs.errors import InvalidRequest, InvalidResult, JobTimeout, ResultTooLarge, StoreRefused
 from queued_jobs.model import JobError
-from queued_jobs.redact import storable
+from queued_jobs.redact import storable, text_of
+from queued_jobs.serialization import NotStorable, form_of
 
-logger = logging.getLogger(__name__)
-
+MAX_RESULT_BYTES = 256 * 1024
 _MAX_TYPE = 200
 _MAX_MESSAGE = 2_000
 _MAX_TRACEBACK = 20_000
@@ -27,7 +30,33 @@ _TYPES: dict[type[Exception], str] = {
 }
 
 
-def described(exc: Exception) -> JobError:
+def dump_result(result: object, result_type: type[BaseModel] | None) -> dict[str, Any] | None:
+    """Return the JSON object to store, from which an equal model is read.
+
+    Raises `InvalidResult` where there is none, or the result is of another type than its kind says, and
+    `ResultTooLarge` beyond 256 KiB of UTF-8. Takes long for a large one.
+    """
+    if result_type is None:
+        if result is not None:
+            raise InvalidResult(
+                f"The body returned a {type(result).__name__}, but its kind says that it has no result."
+            )
+        return None
+    if not isinstance(result, result_type):
+        raise InvalidResult(f"The body returned a {type(result).__name__} instead of a {result_type.__name__}.")
+    try:
+        data = form_of(result_type).dump(result)
+    except NotStorable as exc:
+        raise InvalidResult(f"The result {result_type.__name__} cannot be stored: {exc}.") from exc
+    size = len(json.dumps(data, ensure_ascii=False).encode("utf-8", "surrogatepass"))
+    if size > MAX_RESULT_BYTES:
+        raise ResultTooLarge(
+            f"The result is {size:,} bytes, more than {MAX_RESULT_BYTES:,}: store it in a blob and return its name."
+        )
+    return data
+
+
+def describe_error(exc: Exception) -> JobError:
     """Return type, message with its causes, and traceback as bounded text without credentials.
 
     What an error says may be of any length, and its frames are read from files, so call it off the event loop.
@@ -54,17 +83,3 @@ def _trace(exc: Exception) -> str:
         if length >= _MAX_TRACEBACK:
             break
     return "".join(reversed(entries))[-_MAX_TRACEBACK:]
-
-
-def text_of(exc: BaseException) -> str:
-    """Return what an exception says, of any length, or the name of its class where it says nothing or cannot."""
-    try:
-        text = str(exc) or type(exc).__name__
-        if isinstance(exc, BaseExceptionGroup):
-            # of itself it says only how many there are
-            return "\n".join([text, *(f"{type(one).__name__}: {text_of(one)}" for one in exc.exceptions[:5])])
-        return text
-    except Exception:
-        # the attempt has failed already; a class that cannot be printed must not hide that
-        logger.exception("a %s has no text", type(exc).__name__)
-        return type(exc).__name__

@@ -1,0 +1,119 @@
+"""Runs the body of one attempt, on the event loop or in a thread."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import contextvars
+import inspect
+from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import Future
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel
+
+from queued_jobs.context import JobContext
+from queued_jobs.offload import offload
+from queued_jobs.redact import text_of
+
+if TYPE_CHECKING:
+    from queued_jobs.runner import JobRunner
+
+
+class Body:
+    """The `on_execute` of a kind for one job, to be run once.
+
+    What a body raises ends the attempt and nothing else: what would end the worker, or be lost on its way, is replaced
+    by an error that names it.
+    """
+
+    def __init__(self, runner: JobRunner[Any, Any], ctx: JobContext[Any], *, on_begin: Callable[[], None]) -> None:
+        self._runner = runner
+        self._ctx = ctx
+        self._on_begin = on_begin
+        self._thread: Future[Any] | None = None
+
+    @property
+    def runs_in_thread(self) -> bool:
+        """Whether the body is a plain `def` that has begun; a thread cannot be stopped from outside."""
+        return self._thread is not None
+
+    async def run(self) -> Any:
+        """Read the request, say that the body begins, run it, and return whatever it returns."""
+        request = await offload(self._runner.read_request, self._ctx.job)
+        self._on_begin()
+        try:
+            return await self._execute(request)
+        except ExceptionGroup as exc:
+            error = _only_error(exc)
+        # outside of the handler, where it would lose what it was caused by
+        raise error
+
+    def hand_over_when_it_ends(self, receive: Callable[[Any], Awaitable[None]]) -> None:
+        """Pass on what a thread returns that nobody waits for any more: it runs to its next checkpoint or its end."""
+        if self._thread is None:
+            return
+        loop = asyncio.get_running_loop()
+
+        def hand_over(thread: Future[Any]) -> None:
+            if thread.cancelled() or thread.exception() is not None or thread.result() is None:
+                return
+            if inspect.iscoroutine(thread.result()):
+                thread.result().close()
+                return
+            with contextlib.suppress(RuntimeError):  # the loop is closed: as after a crash
+                asyncio.run_coroutine_threadsafe(_received(receive, thread.result()), loop)
+
+        self._thread.add_done_callback(hand_over)
+
+    async def _execute(self, request: BaseModel) -> Any:
+        if inspect.iscoroutinefunction(self._runner.on_execute):
+            return await _awaited(self._runner.on_execute(request, self._ctx))
+        body: Callable[[], Any] = partial(contextvars.copy_context().run, self._in_thread, request)
+        self._thread = self._runner.thread_pool.submit(body)
+        result = await asyncio.wrap_future(self._thread)
+        # a decorator may have hidden that the body is `async def`
+        return await _awaited(result) if inspect.isawaitable(result) else result
+
+    def _in_thread(self, request: BaseModel) -> Any:
+        try:
+            return self._runner.on_execute(request, self._ctx)
+        except StopIteration as exc:
+            raise _escaped(exc) from exc
+        except Exception:
+            raise
+        except BaseException as exc:
+            raise _escaped(exc) from exc
+
+
+async def _received(receive: Callable[[Any], Awaitable[None]], result: object) -> None:
+    await receive(result)
+
+
+async def _awaited(body: Awaitable[Any]) -> Any:
+    try:
+        return await body
+    except (Exception, asyncio.CancelledError, KeyboardInterrupt, GeneratorExit):
+        raise
+    except BaseException as exc:
+        raise _escaped(exc) from exc
+
+
+def _only_error(group: ExceptionGroup[Exception]) -> Exception:
+    """Return what tasks of a task group failed with, if it is one error or one kind of error, else the group."""
+    errors = list(_leaves(group))
+    return errors[0] if len({type(error) for error in errors}) == 1 else group
+
+
+def _leaves(group: ExceptionGroup[Exception]) -> Iterator[Exception]:
+    for error in group.exceptions:
+        if isinstance(error, ExceptionGroup):
+            yield from _leaves(error)
+        else:
+            yield error
+
+
+def _escaped(exc: BaseException) -> RuntimeError:
+    """Stands for what would end the worker, or never arrive, instead of ending the attempt."""
+    return RuntimeError(f"The body let {type(exc).__name__} escape: {text_of(exc)}")

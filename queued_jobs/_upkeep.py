@@ -1,0 +1,119 @@
+"""What the sweeper does to the store in Postgres."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+from psycopg import AsyncConnection
+
+from queued_jobs.database import Database
+from queued_jobs.message import Due, JobMessage
+from queued_jobs.model import JobKey, QueuedJob
+from queued_jobs.repository import NO_KINDS, NO_LIMITS, Line, LinesSeen, Tallied
+
+#: How long a picked message stays with the sweeper that picked it.
+HOLD = timedelta(seconds=15)
+#: After this long, doubling, a message that was never claimed is taken for lost.
+STALE = timedelta(minutes=10)
+#: Workers that may die under a job before it is aborted.
+MAX_LOST = 3
+_FOR_EVER = timedelta(days=365_000)
+
+
+class PostgresUpkeep:
+    """The part of `Repository` that only the sweeper calls, and how all of it runs its statements."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def follow_ups(self, *, limit: int) -> list[QueuedJob]:
+        return await self._jobs("follow_up", batch_id=None, n=limit, hold=0)
+
+    async def wake_lines(
+        self, *, at_once: Mapping[str, int] = NO_LIMITS, after: Line | None = None, limit: int
+    ) -> LinesSeen:
+        after_kind, after_key = after or ("", "")
+        row = await self._database.row(
+            "wake_lines",
+            {
+                "kinds": list(at_once),
+                "limits": list(at_once.values()),
+                "after_kind": after_kind,
+                "after_key": after_key,
+                "first_key": self._database.tables.first_key,
+                "n": limit,
+            },
+        )
+        if row is None:
+            return LinesSeen(woken=0, last=None)
+        last = (row["kind"], row["concurrency_key"]) if row["number"] == limit else None
+        return LinesSeen(woken=row["woken"], last=last)
+
+    async def unsent(self, *, limit: int) -> list[Due]:
+        rows = await self._database.rows("pick_unsent", {"n": limit, "hold": HOLD.total_seconds()})
+        return [
+            Due(
+                message=JobMessage(id=row["id"], gen=row["dispatch_gen"]),
+                queue=row["queue"],
+                delay=timedelta(seconds=row["delay"]),
+            )
+            for row in rows
+        ]
+
+    async def rescue(self, *, limit: int) -> list[QueuedJob]:
+        return await self._jobs("rescue", n=limit, max_lost=MAX_LOST)
+
+    async def resend_silent(self, *, limit: int) -> int:
+        return len(await self._database.rows("resend_silent", {"n": limit, "stale": STALE.total_seconds()}))
+
+    async def expiring(
+        self, *, older_than: timedelta, kinds: Mapping[str, timedelta] = NO_KINDS, limit: int
+    ) -> list[QueuedJob]:
+        return await self._jobs("expiring", n=limit, **_retention(older_than, kinds))
+
+    async def expire(self, ids: Sequence[JobKey]) -> list[QueuedJob]:
+        return await self._jobs("expire", ids=list(ids))
+
+    async def prune(self, *, older_than: timedelta, kinds: Mapping[str, timedelta] = NO_KINDS, limit: int) -> int:
+        return len(await self._database.rows("prune", {"n": limit, **_retention(older_than, kinds)}))
+
+    async def prune_notes(self, *, older_than: timedelta, limit: int) -> int:
+        rejected = await self._database.rows("prune_rejected", {"n": limit, "keep": _kept(older_than)})
+        return max(len(rejected), len(await self._database.rows("prune_uses", {"n": limit})))
+
+    async def queue_ages(self) -> dict[str, timedelta]:
+        rows = await self._database.rows("queue_ages", {})
+        return {row["queue"]: timedelta(seconds=row["age"]) for row in rows}
+
+    async def tally(self, *, limit: int) -> Tallied:
+        attempts = len(await self._database.rows("tally_attempts", {"n": limit}))
+        created = await self._database.row("tally_created", {"n": limit})
+        return Tallied(attempts=attempts, more=attempts >= limit or (created is not None and created["more"]))
+
+    async def fold_tallies(self, *, limit: int) -> int:
+        (folded,) = await self._database.rows("tally_fold", {"n": limit})
+        return int(folded["moved"])
+
+    async def _jobs(self, name: str, **params: object) -> list[QueuedJob]:
+        return [QueuedJob.from_row(row) for row in await self._database.rows(name, params)]
+
+    async def _change(
+        self, name: str, *, conn: AsyncConnection[Any] | None = None, **params: object
+    ) -> QueuedJob | None:
+        row = await self._database.row(name, params, conn=conn)
+        return None if row is None else QueuedJob.from_row(row)
+
+
+def _retention(older_than: timedelta, kinds: Mapping[str, timedelta]) -> dict[str, object]:
+    return {
+        "keep": _kept(older_than),
+        "kinds": list(kinds),
+        "keeps": [_kept(keep) for keep in kinds.values()],
+    }
+
+
+def _kept(span: timedelta) -> float:
+    # whoever says timedelta.max means for ever, and Postgres has no moment so long ago
+    return min(span, _FOR_EVER).total_seconds()

@@ -1,0 +1,124 @@
+"""What a worker does to the store in memory during one attempt."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+from psycopg import AsyncConnection
+
+from queued_jobs.message import JobMessage
+from queued_jobs.model import Attempt, JobError, JobStatus, QueuedJob
+from queued_jobs.postgres import GRACE
+from queued_jobs.testing.rows import Rows, check
+
+
+class Attempts(Rows):
+    """The part of `Repository` that claims a job, keeps its lease, and ends the attempt."""
+
+    async def claim(
+        self,
+        message: JobMessage,
+        *,
+        kind: str,
+        schema_version: int,
+        lease: timedelta,
+        timeout: timedelta,
+        at_once: int = 1,
+    ) -> QueuedJob | None:
+        job = self._runnable(message, kind, schema_version)
+        now = self.clock()
+        if job is None or job.cancel_requested or self._ahead(job) >= at_once:
+            return None
+        token = uuid4()
+        self._tokens[token] = (job.id, job.dispatch_gen)
+        claimed = self._changed(
+            job,
+            status=JobStatus.RUNNING,
+            attempt=job.attempt + 1,
+            lease_token=token,
+            worker_id="memory",
+            lease_until=now + lease,
+            deadline_at=now + timeout,
+            started_at=now,
+            progress=None,
+            progress_message=None,
+            parked_at=None,
+            sent_gen=max(job.sent_gen, message.gen),
+            resend_count=0,
+        )
+        self.attempts.setdefault(job.id, []).append(
+            Attempt(
+                attempt=claimed.attempt,
+                gen=job.dispatch_gen,
+                worker_id="memory",
+                due_at=job.available_at,
+                started_at=now,
+                ended_at=None,
+                outcome=None,
+                error=None,
+            )
+        )
+        return claimed
+
+    async def heartbeat(
+        self, job: QueuedJob, *, lease: timedelta, progress: float | None, message: str | None
+    ) -> QueuedJob | None:
+        held = self._held(job)
+        if held is None:
+            return None
+        news = (
+            held.progress if progress is None else progress,
+            held.progress_message if message is None else message,
+        )
+        version = held.version + (news != (held.progress, held.progress_message))
+        until = self.clock() + lease
+        return self._set(held, lease_until=until, progress=news[0], progress_message=news[1], version=version)
+
+    async def succeed(
+        self, job: QueuedJob, result: Mapping[str, Any] | None, *, conn: AsyncConnection[Any] | None = None
+    ) -> QueuedJob | None:
+        check(result)
+        held = self._held(job)
+        if held is None:
+            return None
+        return self._ended(held, JobStatus.SUCCEEDED, "succeeded", result=result, error=None, progress=1.0)
+
+    async def fail(self, job: QueuedJob, error: JobError, *, retry_in: timedelta | None) -> QueuedJob | None:
+        held = self._held(job)
+        if held is None:
+            return None
+        status = JobStatus.RETRYING
+        if retry_in is None or held.attempt >= held.max_attempts:
+            status = JobStatus.FAILED
+        if held.cancel_requested:
+            status = JobStatus.CANCELLED
+        return self._again(held, status, "failed", error=error, delay=retry_in or timedelta(), grace=GRACE)
+
+    async def finish_cancelled(self, job: QueuedJob) -> QueuedJob | None:
+        held = self._held(job)
+        if held is None or not held.cancel_requested:
+            return None
+        return self._ended(held, JobStatus.CANCELLED, "cancelled")
+
+    async def release(self, job: QueuedJob) -> QueuedJob | None:
+        held = self._held(job)
+        if held is None:
+            return None
+        status = JobStatus.RETRYING if held.tries > 1 else JobStatus.PENDING
+        if held.cancel_requested:
+            status = JobStatus.CANCELLED
+        uncounted, max_attempts = held.uncounted + 1, held.max_attempts + 1
+        return self._again(held, status, "released", uncounted=uncounted, max_attempts=max_attempts)
+
+    async def outcome(self, job: QueuedJob) -> QueuedJob | None:
+        if job.lease_token is None or job.lease_token not in self._tokens:
+            return None
+        key, gen = self._tokens[job.lease_token]
+        ended = any(
+            attempt.gen == gen and attempt.outcome in ("succeeded", "failed", "cancelled")
+            for attempt in self.attempts[key]
+        )
+        return self.jobs[key] if ended else None
