@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import random
 import re
@@ -11,13 +10,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
-from enum import Enum, IntEnum, IntFlag, StrEnum
 from ipaddress import IPv4Address
 from pathlib import PurePosixPath
-from typing import Annotated, Any, Literal, NamedTuple, Union, cast
+from typing import Annotated, Any, Literal, Union, cast
 from uuid import UUID
 
-import pydantic
 from pydantic import (
     AliasChoices,
     AliasPath,
@@ -28,7 +25,6 @@ from pydantic import (
     Field,
     Json,
     PrivateAttr,
-    RootModel,
     Secret,
     SecretBytes,
     SecretStr,
@@ -41,101 +37,31 @@ from pydantic import (
     model_validator,
 )
 from pydantic.alias_generators import to_camel, to_snake
-from typing_extensions import TypedDict
 
 from queued_jobs import Sealed
+from tests.support.model_parts import (
+    Box,
+    Camel,
+    Cat,
+    Colour,
+    Dog,
+    Inner,
+    Ints,
+    More,
+    Named,
+    Number,
+    OneSided,
+    Plain,
+    Point,
+    Rights,
+    Tagged,
+    TaggedToo,
+    Typed,
+    Word,
+)
 
 Dice = random.Random
 Make = Callable[[Dice], Any]
-
-
-class Colour(Enum):
-    RED = "red"
-    BLUE = 2
-    BOTH = ("red", 2)
-
-
-class Word(StrEnum):
-    ONE = "one"
-
-
-class Number(IntEnum):
-    TWO = 2
-
-
-class Rights(IntFlag):
-    READ = 1
-    WRITE = 2
-
-
-class Inner(BaseModel):
-    x: int = 1
-    when: datetime | None = None
-
-
-class More(Inner):
-    y: int = 2
-
-
-class Camel(BaseModel):
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True)
-
-    first_name: str = ""
-    last_name: str = ""
-
-
-class OneSided(BaseModel):
-    a: int = Field(validation_alias="A")
-    b: int = Field(default=0, serialization_alias="B")
-
-
-class Cat(BaseModel):
-    kind: Literal["cat"] = "cat"
-    lives: int = 9
-
-
-class Dog(BaseModel):
-    kind: Literal["dog"] = "dog"
-    name: str = "Rex"
-
-
-class Tagged(BaseModel):
-    sort: Literal["a"] = Field("a", alias="type")
-
-
-class TaggedToo(BaseModel):
-    sort: Literal["b"] = Field("b", alias="type")
-
-
-class Box[T](BaseModel):
-    value: T
-
-
-class Ints(RootModel[list[int]]):
-    pass
-
-
-@pydantic.dataclasses.dataclass
-class Point:
-    x: int
-    y: float = 0.5
-
-
-@dataclass
-class Plain:
-    when: date
-    secret: str = dataclasses.field(default="s", repr=False)
-
-
-class Typed(TypedDict):
-    n: int
-    t: tuple[int, ...]
-
-
-class Named(NamedTuple):
-    a: int
-    b: str = ""
-
 
 TEXTS = ["", "a", "ünï", "\0", "\ud800", "1", "2026-01-01", "sealed:1:AAAA", " blank ", "null", "NaN", "x" * 300]
 FLOATS = [0.0, -0.0, 0.1, 1.0, 1e16, 1e22, 1.5e300, 5e-324, -1e-7, math.nan, math.inf, -math.inf]

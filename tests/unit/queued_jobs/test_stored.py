@@ -5,17 +5,12 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import json
-import random
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
-from decimal import Decimal
 from enum import Enum
-from typing import Annotated, Any, ClassVar
+from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from psycopg import AsyncConnection
 from pydantic import (
     AliasChoices,
     AliasPath,
@@ -23,31 +18,23 @@ from pydantic import (
     ConfigDict,
     Field,
     Json,
-    PlainSerializer,
     PrivateAttr,
-    Secret,
-    SecretBytes,
-    SecretStr,
     computed_field,
     field_serializer,
     field_validator,
     model_validator,
 )
 from pydantic.alias_generators import to_camel
-from pydantic.dataclasses import dataclass as checked_dataclass
-from typing_extensions import TypedDict
 
 from queued_jobs import JobContext, JobHandle, JobRunner, JobStatus, JobView, QueuedJob
 from queued_jobs.encryption import seal_with
 from queued_jobs.errors import InvalidRequest, InvalidResult
-from queued_jobs.model import Added, NewJob
 from queued_jobs.registry import JobRegistry
-from queued_jobs.serialization import NotStorable, form_of
-from queued_jobs.testing import InMemoryRepository, JobBench, run_inline
-from tests.support.models import Sample, some_model
+from queued_jobs.serialization import form_of
+from queued_jobs.testing import JobBench, run_inline
+from tests.support.kinds import Nothing, echo, made
 from tests.unit.queued_jobs.conftest import World
 
-MODELS_AN_EXAMPLE = 20
 JOB: QueuedJob = asyncio.run(World().queued())
 
 
@@ -56,117 +43,6 @@ def keys() -> Iterator[None]:
     seal_with(["a-key-of-the-tests-that-is-long-enough"])
     yield
     seal_with([])
-
-
-def kept(value: Mapping[str, Any] | None) -> Any:
-    """What Postgres would return: decimals without exponents, and every object another one."""
-    if value is None:
-        return None
-    return json.loads(json.dumps(value), parse_float=lambda text: json.loads(f"{Decimal(text):f}"))
-
-
-class JsonRepository(InMemoryRepository):
-    async def add(self, *jobs: NewJob, conn: AsyncConnection[Any] | None = None) -> list[Added]:
-        return await super().add(*(dataclasses.replace(job, request=kept(job.request)) for job in jobs), conn=conn)
-
-    async def succeed(
-        self, job: QueuedJob, result: Mapping[str, Any] | None, *, conn: AsyncConnection[Any] | None = None
-    ) -> QueuedJob | None:
-        return await super().succeed(job, kept(result), conn=conn)
-
-
-def echo(model: type[BaseModel]) -> type[JobRunner[Any, Any]]:
-    """Return a kind that notes its request, and returns what it is told to."""
-
-    class Echo(JobRunner[model, model]):  # type: ignore[valid-type]
-        kind = queue = "echo"
-        seen: ClassVar[list[BaseModel]] = []
-        answer: ClassVar[BaseModel]
-
-        async def on_execute(self, request: Any, ctx: JobContext[Any]) -> Any:
-            self.seen.append(request)
-            return self.answer
-
-    return Echo
-
-
-def is_same(one: BaseModel, other: BaseModel, sample: Sample) -> bool:
-    if type(one) is not type(other):
-        return False
-    fields = one.__dict__ == other.__dict__ and one.__pydantic_extra__ == other.__pydantic_extra__
-    # a lock equals itself alone, and what is no number nothing at all
-    return one == other or (sample.is_unique and fields) or ("nan" in repr(one) and repr(one) == repr(other))
-
-
-class TestAnyModel:
-    @settings(max_examples=100, deadline=None)
-    @given(seed=st.integers(0, 2**60))
-    async def test_it_survives_or_is_refused(self, seed: int) -> None:
-        dice = random.Random(seed)
-        for _ in range(MODELS_AN_EXAMPLE):
-            await self.try_one(some_model(dice))
-
-    async def try_one(self, sample: Sample) -> None:
-        try:
-            kind = echo(sample.model)
-        except TypeError as exc:
-            assert "cannot be stored: the field" in str(exc)  # noqa: PT017 (many are taken)
-            return
-        bench = JobBench(kind)
-        bench.repository = JsonRepository(bench.clock)
-        kind.answer = sample.value  # type: ignore[attr-defined]
-        try:
-            handle = await bench.queue(kind, sample.value)
-        except InvalidRequest as exc:
-            assert not bench.repository.jobs, exc  # noqa: PT017 (as above)
-            await self.try_as_result(sample)
-            return
-        runner = kind(bench.repository, bench.queues, bench.notifier)
-        await runner.receive(bench.queues.take()[0].message.encode().encode())
-        (seen,) = kind.seen  # type: ignore[attr-defined]
-        assert is_same(seen, sample.value, sample), (seen, sample.value)
-        job = bench.job(handle)
-        assert job.status is JobStatus.SUCCEEDED, job.error
-        result = kind.read_result(job)
-        assert is_same(result, sample.value, sample), (result, sample.value)
-        json.dumps(JobView.of(job, JobRegistry([kind])).to_json(), allow_nan=False)
-
-    async def try_as_result(self, sample: Sample) -> None:
-        """What cannot be a request cannot be a result either, and the job is not tried again for it."""
-
-        class Returns(JobRunner[Nothing, sample.model]):  # type: ignore[name-defined]
-            kind = queue = "returns"
-
-            async def on_execute(self, request: Nothing, ctx: JobContext[Any]) -> Any:
-                return sample.value
-
-        bench = JobBench(Returns)
-        handle = await bench.queue(Returns, Nothing())
-        await bench.drain()
-        job = bench.job(handle)
-        assert (job.status, job.attempt, job.result) == (JobStatus.FAILED, 1, None)
-        assert job.error is not None
-        assert job.error.type == "invalid-result"
-
-    def test_many_survive_and_many_do_not(self) -> None:
-        dice = random.Random(1)
-        counts = {True: 0, False: 0}
-        for _ in range(500):
-            sample = some_model(dice)
-            try:
-                form_of(sample.model).dump(sample.value)
-                counts[True] += 1
-            except NotStorable:
-                counts[False] += 1
-        assert min(counts.values()) >= 100
-
-
-class Nothing(BaseModel):
-    pass
-
-
-def made[ModelT: BaseModel](model: type[ModelT], /, **values: Any) -> ModelT:
-    return model.model_validate(values)
 
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
@@ -401,74 +277,6 @@ async def _finished(kind: type[JobRunner[Any, Any]], result: BaseModel) -> Queue
         assert job.error.type == "invalid-result"
         raise InvalidResult(job.error.message)
     return job
-
-
-@checked_dataclass
-class Key:
-    secret: SecretStr
-
-
-class Entry(TypedDict):
-    password: SecretBytes
-
-
-def with_field(type_: Any) -> type[BaseModel]:
-    return type("Login", (BaseModel,), {"__annotations__": {"user": str, "key": type_}, "__module__": __name__})
-
-
-@pytest.mark.parametrize(
-    "type_",
-    [
-        SecretStr,
-        SecretBytes,
-        Secret[int],
-        SecretStr | None,
-        list[SecretStr],
-        dict[str, SecretStr],
-        tuple[int, SecretStr],
-        Key,
-        list[Entry],
-        with_field(SecretStr),
-        int | SecretStr,
-    ],
-    ids=str,
-)
-@pytest.mark.parametrize("side", ["request", "result"])
-def test_a_secret_is_refused_at_import(type_: Any, side: str) -> None:
-    login = with_field(type_)
-    with pytest.raises(TypeError, match=r"Login cannot be stored: the field key.* is a secret.* make its type Sealed"):
-
-        class Wrong(JobRunner[login if side == "request" else Nothing, login]):  # type: ignore[misc]
-            kind = queue = "wrong"
-
-            async def on_execute(self, request: Any, ctx: JobContext[Any]) -> Any: ...
-
-
-async def test_a_secret_that_somebody_writes_out_is_theirs() -> None:
-    login = with_field(Annotated[SecretStr, PlainSerializer(lambda value: value.get_secret_value(), when_used="json")])
-    kind = echo(login)
-    kind.answer = made(login, user="a", key="b")  # type: ignore[attr-defined]
-    await run_inline(kind, made(login, user="a", key="c"))
-    assert kind.seen[0].key.get_secret_value() == "c"  # type: ignore[attr-defined]
-
-
-def test_a_field_that_is_never_stored_is_refused_at_import() -> None:
-    class Wrong(BaseModel):
-        n: int = Field(exclude=True)
-
-    with pytest.raises(TypeError, match="the field n is left out of the JSON and has no default"):
-        echo(Wrong)
-
-
-class Late(BaseModel):
-    inner: NotYet  # type: ignore[name-defined]  # noqa: F821 (its type is not there yet)
-
-
-async def test_what_is_not_known_at_import_is_looked_at_later() -> None:
-    kind = echo(Late)
-    Late.model_rebuild(_types_namespace={"NotYet": SecretStr})
-    with pytest.raises(InvalidRequest, match="the field inner is a secret"):
-        await run_inline(kind, Late(inner=SecretStr("x")))
 
 
 class TestReaders:

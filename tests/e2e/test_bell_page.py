@@ -1,0 +1,164 @@
+"""The bell and its page: wrong clocks, storage that is refused, another user in the same tab, and the way back."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from playwright.sync_api import Page, Playwright, Request, expect
+
+from tests.e2e.conftest import Noise, launch
+from tests.support.bell import Bell, wait_on
+from tests.support.hub import control
+from tools.docs_and_samples.staged_jobs import Stage
+from tools.local_stack.stack import Stack
+
+Visitor = Callable[..., Page]
+
+HUB_AWAY = r"ERR_CONNECTION_REFUSED|WebSocket|Failed to (start|complete)|Error from HTTP|disconnected with error"
+DROPPED = r"Connection disconnected|WebSocket closed|WebSocket connection to|Error from HTTP"
+SERVER_AWAY = r"ERR_CONNECTION_REFUSED|status of 50[03]"
+
+#: What a page of a browser that hides it gets to know.
+HIDE = """(hidden) => {
+    Object.defineProperty(document, 'hidden', { value: hidden, configurable: true });
+    document.dispatchEvent(new Event('visibilitychange'));
+}"""
+
+
+@pytest.fixture(autouse=True)
+def quiet_hub(stack: Stack) -> Iterator[None]:
+    """No fault of one test strikes the next."""
+    yield
+    control(stack.hub, "reset")
+
+
+def negotiations(page: Page) -> list[Request]:
+    """Every request for a place on the hub, from here on."""
+    requests: list[Request] = []
+    page.on("request", lambda request: requests.append(request) if "/api/negotiate" in request.url else None)
+    return requests
+
+
+@pytest.mark.parametrize("hours", [2, -2])
+def test_a_wrong_clock_makes_no_wrong_times(stack: Stack, stage: Stage, visitor: Visitor, hours: int) -> None:
+    page = visitor("about:blank")
+    page.clock.install(time=time.time() + hours * 3600)
+    page.goto(stack.guest_url)
+    bell = Bell(page)
+    bell.open()
+    bell.expect_live()
+    now = datetime.now(UTC)
+    two_minutes_ago = now - timedelta(seconds=125)
+    stage.put(bell.user_id, "succeeded", started_at=two_minutes_ago, finished_at=two_minutes_ago)
+    stage.put(bell.user_id, "running", started_at=now)
+    expect(bell.rows.nth(1)).to_contain_text("2 min ago")
+    ticking = bell.rows.nth(0).locator(".time")
+    expect(ticking).to_have_text(re.compile(r"^\d s$"))
+    expect(ticking).to_have_text(re.compile(r"^[1-9]\d? s$"))
+
+
+def test_a_clock_that_is_set_is_noticed(stack: Stack, stage: Stage, visitor: Visitor) -> None:
+    page = visitor("about:blank")
+    page.clock.install()
+    page.goto(stack.guest_url)
+    bell = Bell(page)
+    bell.open()
+    bell.expect_live()
+    stage.put(bell.user_id, "running", started_at=datetime.now(UTC))
+    ticking = bell.rows.locator(".time")
+    for hours in (3, -3):
+        with page.expect_response("**/api/jobs/mine?*"):
+            page.clock.set_system_time(time.time() + hours * 3600)
+        expect(ticking).to_have_text(re.compile(r"^[1-9]\d? s$"))
+
+
+def test_a_browser_that_stores_nothing_is_enough(stack: Stack, stage: Stage, visitor: Visitor) -> None:
+    page = visitor("about:blank")
+    page.add_init_script(
+        """const refuse = () => { throw new DOMException('denied', 'SecurityError'); };
+        for (const name of ['sessionStorage', 'localStorage']) Object.defineProperty(globalThis, name, { get: refuse });
+        navigator.locks.request = async () => refuse();"""
+    )
+    page.goto(stack.guest_url)
+    bell = Bell(page)
+    bell.open()
+    bell.expect_live()
+    expect(page.get_by_role("button", name="Use sample files")).to_be_visible()
+
+
+@pytest.mark.parametrize("path", ["", "dashboard.html"])
+def test_somebody_else_in_the_same_tab_sees_nothing_of_the_one_before(
+    stack: Stack, stage: Stage, visitor: Visitor, noise: Noise, path: str
+) -> None:
+    """Not even while the own list cannot be read; the dashboard's next one may be no admin."""
+    noise.expect("ERR_FAILED|status of 403")
+    guest, admin = stack.guest_url.partition("#")[2], stack.admin_url.partition("#")[2]
+    first, then, name = (admin, guest, "Guest") if path else (guest, admin, "Admin")
+    page = visitor(f"{stack.page_url}{path}#{first}")
+    bell = Bell(page)
+    bell.open()
+    bell.expect_live()
+    stage.put(bell.user_id, "running")
+    expect(bell.rows).to_have_count(1)
+    page.route("**/api/jobs/mine?*", lambda route: route.abort())
+    page.evaluate("(hash) => { location.hash = hash; }", then)
+    expect(page.locator("#user")).to_contain_text(name)
+    expect(bell.rows).to_have_count(0)
+    bell.expect_name("Background jobs")
+    if path:
+        expect(page.get_by_text("This page is for admins")).to_be_visible()
+        expect(page.locator("job-dashboard").get_by_role("table")).to_have_count(0)
+
+
+def test_it_is_right_and_live_after_back(stack: Stack, stage: Stage, bell: Bell) -> None:
+    job = stage.put(bell.user_id, "running")
+    user_id = bell.user_id
+    expect(bell.rows).to_contain_text("Running")
+    bell.page.goto("about:blank")
+    stage.change(job, "failed")
+    bell.page.go_back()
+    if not bell.panel.is_visible():  # it was, where the browser has kept the page
+        bell.open()
+    expect(bell.rows).to_contain_text("Failed")
+    bell.expect_live()
+    stage.put(user_id, "running")
+    expect(bell.rows).to_have_count(2)
+
+
+def test_a_page_that_the_browser_keeps_for_a_way_back_has_closed_its_socket(
+    stack: Stack, stage: Stage, playwright: Playwright, noise: Noise
+) -> None:
+    """Else the browser closes it, and writes its whole address into the console, with the token."""
+    noise.expect("status of 404")  # the other page has no icon
+    browser = launch(playwright, ignore_default_args=["--disable-back-forward-cache"])
+    try:
+        page = browser.new_page()
+        page.on("console", noise.hear_console)
+        page.goto(stack.guest_url)
+        bell = Bell(page)
+        bell.open()
+        bell.expect_live()
+        user_id = bell.user_id
+        bell.close()
+        page.evaluate("globalThis.kept = true")
+        page.goto(f"{stack.page_url}favicon.svg")
+
+        def sockets() -> int:
+            listed = control(stack.hub, "connections", method="GET")["connections"]
+            return sum(each["user"] == user_id for each in listed)
+
+        wait_on(page, lambda: sockets() == 0, "the socket is closed")
+        stage.put(user_id, "failed")
+        page.evaluate("history.back()")
+        page.wait_for_function("globalThis.kept")
+        bell.expect_name("Background jobs, 1 new")
+        bell.open()
+        bell.expect_live()
+        stage.put(user_id, "running")
+        expect(bell.rows).to_have_count(2)
+    finally:
+        browser.close()
