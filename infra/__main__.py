@@ -14,8 +14,7 @@ import pulumi
 
 from infra.alerts import create_alerts
 from infra.app_settings import app_settings
-from infra.database import create_database
-from infra.database_schema import apply_schema
+from infra.database import apply_schema, create_database
 from infra.deployment import begin_deployment
 from infra.function_app import create_app
 from infra.identity import create_identity, grant_roles
@@ -24,7 +23,7 @@ from infra.locks import create_locks
 from infra.monitoring import create_action_group, create_budget, create_monitoring
 from infra.network import create_database_endpoint, create_network
 from infra.outputs import export_outputs
-from infra.published_code import publish_code
+from infra.publish.resource import publish_code
 from infra.registered_queues import registered_queues
 from infra.signalr import create_hub
 from infra.storage import create_account, create_containers, create_queues

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from typing import Final
 
 import pulumi
-from pulumi_azure_native import dbforpostgresql
+from pulumi_azure_native import dbforpostgresql, managedidentity
 
+from infra.database_setup import DatabaseSetup
 from infra.deployment import Deployment
 from queued_jobs.schema import migrations
 
@@ -78,7 +79,30 @@ def create_database(deployment: Deployment) -> Database:
     return Database(server=server, ready=admin)
 
 
-def deployer_endpoint(deployment: Deployment, database: Database) -> Endpoint:
+def apply_schema(
+    deployment: Deployment,
+    database: Database,
+    identity: managedidentity.UserAssignedIdentity,
+    *,
+    after: pulumi.Resource,
+) -> DatabaseSetup:
+    """Apply role, migrations and grants, as the deployer, once the database can be reached (`after`)."""
+    endpoint = _deployer_endpoint(deployment, database)
+    return DatabaseSetup(
+        "schema",
+        host=endpoint.host,
+        port=endpoint.port,
+        sslmode=endpoint.sslmode,
+        database=NAME,
+        admin=deployment.settings.database_admin.name,
+        role=identity.name,
+        role_object_id=identity.principal_id,
+        migrations_digest=_migrations_digest(),
+        opts=pulumi.ResourceOptions(depends_on=[after]),
+    )
+
+
+def _deployer_endpoint(deployment: Deployment, database: Database) -> Endpoint:
     """Return where roles, migrations and grants are applied."""
     rehearsal = deployment.settings.rehearsal
     if rehearsal is not None:
@@ -86,7 +110,7 @@ def deployer_endpoint(deployment: Deployment, database: Database) -> Endpoint:
     return Endpoint(host=database.host, port=_PORT, sslmode="verify-full")
 
 
-def migrations_digest() -> str:
+def _migrations_digest() -> str:
     """Return a digest of all migrations: another one means that there is something to apply."""
     digest = hashlib.sha256()
     for _, name, text in migrations():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable
+from pathlib import Path
 from typing import Literal
 
 from fastapi import APIRouter, Depends, Response
@@ -12,13 +13,14 @@ from fastapi import APIRouter, Depends, Response
 from api.dependencies import App
 from api.models import HealthView
 from api.sign_in.identity import public
-from code_version import CODE_VERSION
 from queued_jobs import JobsError
 
 logger = logging.getLogger(__name__)
 
 _PATIENCE = 3.0
-
+_VERSION_FILE = Path(__file__).resolve().parents[1] / "code_version.txt"
+#: None in a checkout. Read at the start of the process: the file may be newer than the code that runs.
+_CODE_VERSION = _VERSION_FILE.read_text().strip() if _VERSION_FILE.exists() else None
 
 routes = APIRouter(prefix="/api", tags=["health"])
 
@@ -36,7 +38,7 @@ async def health(response: Response, app: App) -> HealthView:
         status = "down"
         response.status_code = 503
     parts = {"database": database, "queues": queues, "hub": hub}
-    return HealthView(status=status, parts=parts, version=CODE_VERSION)
+    return HealthView(status=status, parts=parts, version=_CODE_VERSION)
 
 
 async def _state(name: str, ping: Awaitable[None]) -> Literal["ok", "down"]:

@@ -3,11 +3,30 @@
 from __future__ import annotations
 
 import hashlib
+import logging
+import time
+from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import httpx
 import pulumi
 from pulumi.dynamic import CreateResult, DiffResult, Resource, ResourceProvider, UpdateResult
+
+from infra.credentials import SCM_SCOPE, deployer_token
+from infra.publish.bundle import DEFAULT_OUTPUT, PackageError, build
+from infra.publish.scm_site import POLL, PublishFailed, ScmSite, brief, pause_after
+
+if TYPE_CHECKING:  # not where Pulumi runs the provider: it takes seconds to import
+    from pulumi_azure_native import web
+
+    from infra.deployment import Deployment
+
+logger = logging.getLogger(__name__)
+
+#: Instances with the older code answer until the platform has replaced them.
+RUNS_WITHIN = timedelta(minutes=10)
 
 _WHAT_COUNTS = ("digest", "app_id", "scm_url")  # the zip's place on this machine does not
 
@@ -54,6 +73,27 @@ class PublishedPackage(Resource):
         super().__init__(_PackageProvider(), name, inputs, opts)
 
 
+def publish_code(deployment: Deployment, app: web.WebApp) -> PublishedPackage:
+    """Publish the code as it is in this checkout, and wait until the app answers with it."""
+    try:
+        bundle = build(DEFAULT_OUTPUT)
+    except PackageError as error:
+        raise pulumi.RunError(f"The code cannot be packed: {error}") from error
+    rehearsal = deployment.settings.rehearsal
+    scm = rehearsal.scm_url if rehearsal else deployment.names.scm_site
+    site = rehearsal.scm_url if rehearsal else deployment.names.site
+    return PublishedPackage(
+        "code",
+        scm_url=scm,
+        app_id=app.id,
+        zip_path=str(bundle.path),
+        digest=bundle.sha256,
+        version=bundle.version,
+        health_url=f"{site}/api/health",
+        opts=pulumi.ResourceOptions(depends_on=[app]),
+    )
+
+
 class _PackageProvider(ResourceProvider):
     """Pickled by Pulumi, so the methods import what they need themselves."""
 
@@ -68,10 +108,6 @@ class _PackageProvider(ResourceProvider):
 
 
 def _publish(props: dict[str, Any]) -> str:
-    from infra.credentials import SCM_SCOPE, deployer_token
-    from infra.publish.scm_site import ScmSite
-    from infra.running_code import wait_until_it_runs
-
     path = Path(props["zip_path"])
     if not path.exists():
         raise PackageChanged(f"{path} is gone: something deleted it meanwhile. Run `pulumi up` again.")
@@ -86,3 +122,48 @@ def _publish(props: dict[str, Any]) -> str:
         deployment_id = site.publish(content)
     wait_until_it_runs(props["version"], props["health_url"])
     return deployment_id
+
+
+def wait_until_it_runs(
+    version: str,
+    url: str,
+    *,
+    transport: httpx.BaseTransport | None = None,
+    sleep: Callable[[float], None] = time.sleep,
+    clock: Callable[[], float] = time.monotonic,
+) -> None:
+    """Ask the app's health until it is well and tells this version. Raises `PublishFailed` after `RUNS_WITHIN`."""
+    deadline = clock() + RUNS_WITHIN.total_seconds()
+    with httpx.Client(timeout=60, transport=transport) as client:
+        while True:
+            last: httpx.Response | httpx.TransportError
+            try:
+                last = client.get(url)
+            except httpx.TransportError as error:
+                last = error
+            if isinstance(last, httpx.Response) and last.is_success:
+                found = _version_of(last)
+                if found == version:
+                    return
+                state = f"answers with other code ({found or 'of no version'})"
+                remedy = "Restart the app in the portal"
+            else:
+                state = f"is not well: {brief(last)}"
+                remedy = "Look at the app's log stream and mend the cause"
+            if clock() > deadline:
+                minutes = RUNS_WITHIN.total_seconds() / 60
+                raise PublishFailed(
+                    f"Version {version} is deployed, but after {minutes:.0f} minutes {url} {state}. "
+                    f"{remedy}, then run `pulumi up` again."
+                )
+            logger.warning("%s %s", url, state)
+            sleep(pause_after(last, POLL))
+
+
+def _version_of(answer: httpx.Response) -> str | None:
+    try:
+        told = answer.json()
+    except ValueError:
+        return None
+    version = told.get("version") if isinstance(told, dict) else None
+    return version if isinstance(version, str) else None

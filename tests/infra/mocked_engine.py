@@ -136,7 +136,7 @@ def _answer(args: MockResourceArgs) -> dict[str, Any]:
 def main() -> None:
     """Run all cases as Pulumi's language host does: the folder of the program first on the path, and nothing else."""
     sys.path[0] = str(Path.cwd())
-    published_code = importlib.import_module("infra.published_code")
+    published_code = importlib.import_module("infra.publish.resource")
     # building the package takes a minute, and has tests of its own
     bundle = SimpleNamespace(path=Path("app.zip"), sha256="a" * 64, version="b" * 64)
     published_code.build = lambda _output: bundle  # type: ignore[attr-defined]

@@ -15,9 +15,8 @@ from pulumi.runtime.rpc import UNKNOWN
 
 from infra.publish import scm_site
 from infra.publish.bundle import VERSION_FILE
-from infra.publish.resource import PackageChanged, _PackageProvider
+from infra.publish.resource import PackageChanged, _PackageProvider, wait_until_it_runs
 from infra.publish.scm_site import PublishFailed, ScmSite
-from infra.running_code import wait_until_it_runs
 from tools.rehearsal import scm_site as stand_in
 from tools.rehearsal.scm_site import CONFLICT, FAILED, ROLE_LAG, Answer
 from tools.rehearsal.tokens import TokenEndpoint
