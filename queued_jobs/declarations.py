@@ -88,8 +88,11 @@ _ON_AN_OBJECT = {
 }
 
 
-def check_declaration(cls: type[JobRunner[Any, Any]]) -> None:
-    """Raise `TypeError` with the name, the value and the remedy for the first thing that is wrong."""
+def check_declaration(cls: type[JobRunner[Any, Any]], base: Any) -> None:
+    """Raise `TypeError` with the name, the value and the remedy for the first thing that is wrong.
+
+    `base` is `JobRunner` itself, which cannot be imported here.
+    """
     _check_types(cls)
     for name, (is_right, remedy) in _ATTRIBUTES.items():
         value = getattr(cls, name, None)
@@ -99,21 +102,19 @@ def check_declaration(cls: type[JobRunner[Any, Any]]) -> None:
         _check_method(cls, name, count, on_the_class=True)
     for name, count in _ON_AN_OBJECT.items():
         _check_method(cls, name, count, on_the_class=False)
-    _check_final(cls)
+    _check_final(cls, base)
     for queue in cls.queues_of_kind()[1:]:
         if not _is_queue(queue):
             raise TypeError(
                 f"{cls.__name__}: the queue {queue!r} of a priority must be {_ATTRIBUTES['queue'][1]}: "
                 "shorten or rename the priority."
             )
-    _check_schedule(cls)
+    _check_schedule(cls, base)
 
 
-def _check_final(cls: type[JobRunner[Any, Any]]) -> None:
-    from queued_jobs.runner import JobRunner
-
+def _check_final(cls: type[JobRunner[Any, Any]], base: Any) -> None:
     for name in _FINAL:
-        if inspect.getattr_static(cls, name) is not inspect.getattr_static(JobRunner, name):
+        if inspect.getattr_static(cls, name) is not inspect.getattr_static(base, name):
             raise TypeError(f"{cls.__name__}: {name} is the library's own: leave it as it is.")
 
 
@@ -165,16 +166,14 @@ def _problem_of_method(static: object, method: object, name: str, count: int, *,
     return ""
 
 
-def _check_schedule(cls: type[JobRunner[Any, Any]]) -> None:
+def _check_schedule(cls: type[JobRunner[Any, Any]], base: Any) -> None:
     if cls.schedule is None:
         return
     try:
         Ncrontab(cls.schedule)
     except ValueError as exc:
         raise TypeError(f"{cls.__name__}: its schedule is wrong: {exc}") from exc
-    from queued_jobs.runner import JobRunner
-
-    own = getattr(cls.scheduled_request, "__func__", None) is not getattr(JobRunner.scheduled_request, "__func__", None)
+    own = getattr(cls.scheduled_request, "__func__", None) is not getattr(base.scheduled_request, "__func__", None)
     if own:
         return
     try:

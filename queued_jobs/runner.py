@@ -76,7 +76,7 @@ class JobRunner[Request: BaseModel, Result: BaseModel | None](abc.ABC):
                     cls.request_type = request_type
                     cls.result_type = None if result_type in (None, type(None)) else result_type
         if hasattr(cls, "kind"):
-            check_declaration(cls)
+            check_declaration(cls, base=JobRunner)
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""The command scripts/test: every check. Lint, types and audit run beside the tests, and all that fails is reported."""
+"""The command scripts/test: every check. What starts no servers runs beside the tests; all that fails is reported."""
 
 from __future__ import annotations
 
@@ -25,6 +25,8 @@ from tools.rehearsal.pulumi_engine import find
 ROOT = Path(__file__).resolve().parents[1]
 #: How many workers `auto` means is said in tests/plugins/workers.py.
 PYTEST = ("-m", "pytest", "-n", "auto")
+#: The command lint-imports, which has no module of that name. Its contracts are in pyproject.toml.
+LINT_IMPORTS = "from importlinter.cli import lint_imports_command; lint_imports_command(['--no-cache', '--no-logo'])"
 LOOK_EVERY_SECONDS = 0.1
 #: Workers that are interrupted stop their servers and browsers first.
 ENDS_WITHIN_SECONDS = 30.0
@@ -187,6 +189,7 @@ def _beside_the_tests() -> list[list[Check]]:
     static = [
         Check("lint", "-m", "ruff", "check", gives_way=True),
         Check("format", "-m", "ruff", "format", "--check", gives_way=True),
+        Check("imports", "-c", LINT_IMPORTS, gives_way=True),
         Check("types", "-m", "mypy", gives_way=True),
         Check("audit", "-m", "scripts.audit", gives_way=True),
     ]

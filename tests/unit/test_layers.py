@@ -4,24 +4,19 @@ from __future__ import annotations
 
 import ast
 import re
+import shutil
 import subprocess
+import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
-#: Top-level modules of functions/, which stand beside each other in the deployed package.
-FUNCTIONS = {path.stem for path in (ROOT / "functions").glob("*.py")} | {"api", "jobs"}
+from scripts.run_checks import LINT_IMPORTS
 
-FORBIDDEN = {
-    "queued_jobs": {"azure.functions", "azure.storage.blob", "fastapi", "starlette", "pulumi", "scripts", *FUNCTIONS},
-    "functions": {"pulumi", "scripts", "psycopg", "psycopg_pool"},
-    "functions/jobs": {"azure.functions", "fastapi", "starlette", "services", "api"},
-    "infra": {"fastapi", "psycopg", "azure.functions"},
-}
-#: Makes the application's role and brings the schema up to date, as the deployer.
-MAY = {"infra/database_setup.py": {"psycopg"}}
+ROOT = Path(__file__).resolve().parents[2]
+CONTRACTS = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
 SQL = re.compile(r"(?is)\b(select\b.+\bfrom|insert\s+into|update\b.+\bset|delete\s+from|create\s+table)\b")
 
 
@@ -29,24 +24,99 @@ def files(folder: str) -> Iterator[Path]:
     yield from sorted((ROOT / folder).rglob("*.py"))
 
 
-def imported(path: Path) -> set[str]:
-    names = set()
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
-    return names
+@pytest.fixture(scope="module")
+def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a copy of all modules, in which a test can add an import."""
+    copy = tmp_path_factory.mktemp("sources")
+    shutil.copy(ROOT / "pyproject.toml", copy)
+    tracked = subprocess.run(["git", "ls-files", "*.py"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    for name in tracked.splitlines():
+        if not name.startswith("tests/") and (ROOT / name).exists():
+            (copy / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, copy / name)
+    return copy
 
 
-@pytest.mark.parametrize("folder", FORBIDDEN)
-def test_imports_point_down_only(folder: str) -> None:
-    for path in files(folder):
-        place = path.relative_to(ROOT)
-        forbidden = FORBIDDEN[folder] - MAY.get(str(place), set())
-        for name in imported(path):
-            above = {bad for bad in forbidden if name == bad or name.startswith(f"{bad}.")}
-            assert not above, f"{place} imports {name}"
+#: For each contract modules with an import that it must find, and the name by which it does.
+FORBIDDEN = {
+    "layers": [
+        ("queued_jobs/dispatch.py", "import functions.storage", "functions.storage"),
+        ("functions/storage.py", "import infra.naming", "infra.naming"),
+        (
+            "functions/triggers.py",
+            "def late() -> None:\n    from tools.local_stack import ports",
+            "tools.local_stack.ports",
+        ),
+        ("functions/jobs/zip_builder.py", "from scripts import smoke", "scripts.smoke"),
+        ("infra/naming.py", "from tools.local_stack import ports", "tools.local_stack.ports"),
+        ("infra/publish/bundle.py", "import scripts.reach", "scripts.reach"),
+        ("tools/rehearsal/project.py", "from scripts.azure import stack", "scripts.azure.stack"),
+    ],
+    "library": [
+        ("queued_jobs/dispatch.py", "import services", "services"),
+        ("queued_jobs/testing/memory.py", "from api.models import JobView", "api"),
+        ("queued_jobs/cli/app.py", "from fastapi import FastAPI", "fastapi"),
+        ("queued_jobs/push/signalr.py", "import starlette.requests", "starlette"),
+        ("queued_jobs/identity.py", "import pulumi", "pulumi"),
+    ],
+    "channels": [
+        ("queued_jobs/enqueue.py", "from queued_jobs.push.webhook import Webhook", "queued_jobs.push.webhook"),
+        ("queued_jobs/sweeper.py", "import queued_jobs.dashboard.stats", "queued_jobs.dashboard.stats"),
+        ("queued_jobs/testing/memory.py", "from queued_jobs.dashboard import search", "queued_jobs.dashboard.search"),
+    ],
+    "app": [
+        ("functions/storage.py", "import psycopg", "psycopg"),
+        ("functions/api/admin/routes.py", "from psycopg_pool import AsyncConnectionPool", "psycopg_pool"),
+        ("functions/settings.py", "import pulumi_azure_native", "pulumi_azure_native"),
+    ],
+    "kinds": [
+        ("functions/jobs/csv_import.py", "from services import services", "services"),
+        ("functions/jobs/zip_builder.py", "import api.models", "api"),
+        ("functions/jobs/__init__.py", "import fastapi", "fastapi"),
+    ],
+    "infra": [
+        ("infra/app_settings.py", "from settings import Settings", "settings"),
+        ("infra/database.py", "import psycopg", "psycopg"),
+        ("infra/registered_queues.py", "import services", "services"),
+    ],
+    "circles": [
+        ("queued_jobs/errors.py", "import queued_jobs.runner", ".errors"),
+        ("infra/naming.py", "import infra.deployment", ".naming"),
+        ("tools/functions_host/errors.py", "import tools.functions_host.host", ".errors"),
+    ],
+}
+
+
+def test_each_contract_is_tried() -> None:
+    assert FORBIDDEN.keys() == {contract["id"] for contract in CONTRACTS}
+
+
+@pytest.mark.parametrize("contract", FORBIDDEN)
+def test_contracts_find_forbidden_imports(sources: Path, contract: str) -> None:
+    modules = {module: (ROOT / module).read_text() for module, _, _ in FORBIDDEN[contract]}
+    for module, line, _ in FORBIDDEN[contract]:
+        (sources / module).write_text(f"{modules[module]}\n\n{line}\n")
+    try:
+        found = subprocess.run(
+            (sys.executable, "-c", LINT_IMPORTS), cwd=sources, capture_output=True, text=True, check=False
+        )
+    finally:
+        for module, text in modules.items():
+            (sources / module).write_text(text)
+    assert found.returncode == 1
+    (name,) = [one["name"] for one in CONTRACTS if one["id"] == contract]
+    _, _, broken = found.stdout.partition(f"\n{name}\n---")
+    for module, _, imported in FORBIDDEN[contract]:
+        importer = module.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+        seen = rf"{importer} -> {re.escape(imported)}\b" if contract != "circles" else re.escape(f"{imported} ->")
+        assert re.search(seen, broken), (module, found.stdout)
+
+
+def test_the_library_knows_no_host() -> None:
+    """import-linter sees of a package outside no more than its first name, and the library uses others of azure's."""
+    for path in files("queued_jobs"):
+        text = path.read_text()
+        assert not re.search(r"azure\.(functions|storage\.blob)|from azure import", text), path
 
 
 @pytest.mark.parametrize("folder", ["functions", "queued_jobs"])
