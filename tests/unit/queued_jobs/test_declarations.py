@@ -75,7 +75,7 @@ async def waits(self: object, *args: object) -> None: ...
 VALUES: list[object] = [
     *(None, True, 0, 1, -1, 5, 2**40, 1.5, float("nan"), "", "urgent", "demo-demo", "A b", "x" * 500, "\0", b"x"),
     *((), ("a",), ("a", "a"), ("A",), (1,), ["a"], {"a"}, {}, object(), Exception, ValueError("x")),
-    *(timedelta(), timedelta(-1), timedelta(seconds=5), timedelta(days=400), timedelta.max, datetime.now()),
+    *(timedelta(), timedelta(-1), timedelta(seconds=5), timedelta(days=400), timedelta.max, datetime(2026, 1, 31)),
     *(
         RetryPolicy(),
         RetryPolicy,
