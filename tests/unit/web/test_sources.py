@@ -6,6 +6,7 @@ import gzip
 import re
 import sys
 from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -31,8 +32,23 @@ ENTRIES: dict[str, tuple[list[str], list[str], list[str]]] = {
 ROOM = 30 * 1024
 COMMENTS = re.compile(r"/\*.*?\*/|^\s*//[^\n]*$", re.DOTALL | re.MULTILINE)
 
-#: Job kinds that the generic renderer shows well enough.
-GENERIC_KINDS: set[str] = set()
+_BASE = {"dom.js", "format.js", "strings.en.js"}
+#: What each folder or module of web/js may import besides itself: elements know no page, and the feed knows no element.
+WINGS: dict[str, set[str]] = {
+    "strings.en.js": set(),
+    "format.js": {"strings.en.js"},
+    "dom.js": {"format.js"},
+    "api.js": set(),
+    "feed": {"api.js"},
+    "renderers": _BASE,
+    "sign-in": {*_BASE, "api.js"},
+    "bell": {*_BASE, "feed", "renderers"},
+    "dashboard": {*_BASE, "api.js", "feed", "renderers"},
+    "job-bell.js": {*_BASE, "bell", "feed"},
+    "job-dashboard.js": {*_BASE, "bell", "dashboard", "feed"},
+    "demo-page": {*_BASE, "api.js", "job-bell.js", "sign-in"},
+    "dashboard/page.js": {*_BASE, "dashboard", "job-bell.js", "job-dashboard.js", "sign-in"},
+}
 
 #: They work without a page, a network and other modules of ours than these.
 PURE = {
@@ -71,9 +87,25 @@ def test_nothing_forbidden(pattern: str) -> None:
 def test_every_import_resolves() -> None:
     missing = [f"{path.name}: {target}" for path in MODULES for target in imports(path) if not exists(target)]
     assert not missing
-    later = [(path, name) for path in MODULES for name in re.findall(r"import\('([^']+\.js)'\)", code_of(path))]
+    later = [(path, target) for path in MODULES for target in imports_later(path)]
     assert later
-    assert [(path.name, name) for path, name in later if not exists(path.parent / name)] == []
+    assert [(path.name, target.name) for path, target in later if not exists(target)] == []
+
+
+def test_wings_import_one_way() -> None:
+    for path in MODULES:
+        for target in [*imports(path), *imports_later(path)]:
+            if target.is_relative_to(WEB / "js"):
+                wing, other = wing_of(path), wing_of(target)
+                assert other == wing or other in WINGS[wing], f"{path.relative_to(WEB)} imports {target.name}"
+
+
+def test_no_module_is_part_of_a_circle() -> None:
+    graph = {path: {*imports(path), *imports_later(path)} & {*MODULES} for path in MODULES}
+    order = TopologicalSorter(graph)
+    order.prepare()  # raises CycleError, with the circle
+    with pytest.raises(CycleError):
+        TopologicalSorter(graph | {WEB / "js/api.js": {WEB / "js/feed/feed.js"}}).prepare()
 
 
 def test_every_reference_of_the_page_resolves() -> None:
@@ -142,7 +174,7 @@ def test_own_code_is_small() -> None:
     assert over == []
 
 
-def test_every_job_kind_can_be_shown() -> None:
+def test_every_renderer_is_loaded_and_for_a_kind() -> None:
     kinds = {
         kind
         for path in (ROOT / "functions" / "jobs").glob("*.py")
@@ -153,8 +185,7 @@ def test_every_job_kind_can_be_shown() -> None:
         for path in (WEB / "js" / "renderers").glob("*.js")
         for kind in re.findall(r"^register\('([^']+)'", path.read_text(), re.MULTILINE)
     }
-    assert kinds, "functions/jobs has no kinds: is the pattern of this test out of date?"
-    assert kinds - registered == GENERIC_KINDS, "write a renderer in web/js/renderers, or list the kind as generic here"
+    # a kind without a renderer of its own is shown by the generic one
     assert registered <= kinds, "a renderer for a kind that does not exist"
     index = (WEB / "js" / "renderers" / "index.js").read_text()
     for path in (WEB / "js" / "renderers").glob("*.js"):
@@ -175,6 +206,17 @@ def imports(path: Path) -> list[Path]:
     """Return the modules that a module imports, as paths."""
     found = re.findall(r"^(?:import|export)\b[^'\";]*?from '([^']+)'|^import '([^']+)'", code_of(path), re.MULTILINE)
     return [(path.parent / (first or second)).resolve() for first, second in found]
+
+
+def imports_later(path: Path) -> list[Path]:
+    """Return the modules that a module imports when it needs them, as paths."""
+    return [(path.parent / name).resolve() for name in re.findall(r"import\('([^']+\.js)'\)", code_of(path))]
+
+
+def wing_of(path: Path) -> str:
+    """Return the entry of `WINGS` that a module belongs to."""
+    name = str(path.relative_to(WEB / "js"))
+    return name if name in WINGS else name.partition("/")[0]
 
 
 def reachable(path: Path) -> set[Path]:

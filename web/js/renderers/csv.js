@@ -1,6 +1,6 @@
 /** The result of a CSV import: how many rows came in, and which lines did not, with the reason. */
 
-import { register } from './index.js';
+import { register } from './registry.js';
 
 register('csv-import', {
   result({ result }, { h, bdi, strings, format }) {

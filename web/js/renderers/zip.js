@@ -1,6 +1,6 @@
 /** The result of the example job: how many files, how large, what was left out, and the download. */
 
-import { register } from './index.js';
+import { register } from './registry.js';
 
 register('zip-builder', {
   result(job, { h, bdi, link, strings, format }) {
