@@ -21,7 +21,7 @@ from settings import setting_names
 from tools.docs_and_samples import api_reference
 
 ROOT = Path(__file__).resolve().parents[2]
-DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
 def runner_of(document: str, monkeypatch: pytest.MonkeyPatch) -> type[JobRunner[Any, Any]]:
