@@ -27,7 +27,7 @@ try:
     _services = services()
     _api = create_api(_services, web=_WEB)
     app = func.AsgiFunctionApp(app=_api, http_auth_level=func.AuthLevel.ANONYMOUS)
-    register_triggers(app, _services)
+    register_triggers(app, _services.manager)
 except SettingsError as exc:
     print(f"Invalid settings, the app cannot start:\n{exc}", file=sys.stderr, flush=True)  # noqa: T201 (logging may be off)
     raise SystemExit(_BAD_CONFIGURATION) from exc

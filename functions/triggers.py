@@ -6,34 +6,32 @@ from typing import Any
 
 import azure.functions as func
 
-from queued_jobs import JobRunner
-from queued_jobs.periodic import queue_due
+from queued_jobs import JobRunner, QueueManager
 from queued_jobs.registry import RunnerType
-from services import Services
 
 _SWEEP = "sweep"
 
 
-def register_triggers(app: func.AsgiFunctionApp, services: Services) -> None:
+def register_triggers(app: func.AsgiFunctionApp, manager: QueueManager) -> None:
     """Add the functions of every registered runner, and the sweeper's timer."""
-    for runner in services.runners.values():
-        if _function_name(type(runner)) == _SWEEP or runner.kind.endswith(("-poison", "-schedule")):
-            raise TypeError(f"The kind {runner.kind!r} is the name of another function: call it otherwise.")
-        _register_runner(app, runner)
-        if runner.schedule is not None:
-            _register_schedule(app, services, type(runner), runner.schedule)
+    for kind in manager.registry:
+        if _function_name(kind) == _SWEEP or kind.kind.endswith(("-poison", "-schedule")):
+            raise TypeError(f"The kind {kind.kind!r} is the name of another function: call it otherwise.")
+        _register_runner(app, manager.runner(kind.kind))
+        if kind.schedule is not None:
+            _register_schedule(app, manager, kind, kind.schedule)
 
     @app.function_name(_SWEEP)
     @app.timer_trigger(arg_name="timer", schedule="%SWEEP_SCHEDULE%", use_monitor=False)
     async def sweep(timer: func.TimerRequest) -> None:
-        await services.sweeper.run_once()
+        await manager.sweeper.run_once()
 
 
-def _register_schedule(app: func.AsgiFunctionApp, services: Services, runner: RunnerType, schedule: str) -> None:
+def _register_schedule(app: func.AsgiFunctionApp, manager: QueueManager, runner: RunnerType, schedule: str) -> None:
     @app.function_name(f"{_function_name(runner)}_schedule")
     @app.timer_trigger(arg_name="timer", schedule=schedule)
     async def start(timer: func.TimerRequest) -> None:
-        await queue_due(runner, repository=services.repository, queues=services.queues, notifier=services.notifier)
+        await manager.queue_due(runner)
 
 
 def _function_name(runner: RunnerType) -> str:

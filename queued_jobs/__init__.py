@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from queued_jobs.context import JobContext
 from queued_jobs.encryption import Sealed
-from queued_jobs.enqueue import JobHandle
 from queued_jobs.errors import JobsError, PermanentError, RetryLater
+from queued_jobs.handle import JobHandle
+from queued_jobs.manager import QueueManager
 from queued_jobs.model import JobStatus, QueuedJob, ResultFile
 from queued_jobs.push.view import JobView
 from queued_jobs.retry import RetryPolicy
@@ -22,6 +23,7 @@ __all__ = [
     "JobView",
     "JobsError",
     "PermanentError",
+    "QueueManager",
     "QueuedJob",
     "ResultFile",
     "RetryLater",

@@ -14,7 +14,7 @@ from queued_jobs._lease import Lease
 from queued_jobs._outcome import describe_error, dump_result
 from queued_jobs.announcements import flush_pushes, tell, tell_hook
 from queued_jobs.context import JobContext
-from queued_jobs.dispatch import Dispatcher, wake_successors
+from queued_jobs.dispatch import wake_successors
 from queued_jobs.errors import (
     JobCancelled,
     JobTimeout,
@@ -44,7 +44,7 @@ def tell_of(runner: Runner, job: QueuedJob) -> None:
 
 async def wake(runner: Runner, job: QueuedJob) -> None:
     """Wake what waited for this job."""
-    await wake_successors(job, dispatcher=Dispatcher(runner.repository, runner.queues), notifier=runner.notifier)
+    await wake_successors(job, dispatcher=runner.backend.dispatcher(), notifier=runner.notifier)
 
 
 async def execute(runner: Runner, message: JobMessage) -> None:
@@ -85,7 +85,7 @@ class _Attempt:
         self._runner = runner
         self._repository = runner.repository
         self._job = job
-        self._ctx: JobContext[Any] = JobContext(job, runner.repository, result_type=runner.result_type)
+        self._ctx: JobContext[Any] = JobContext(job, runner.backend, result_type=runner.result_type)
         self._body = Body(runner, self._ctx, on_begin=self._begin)
         self._running: asyncio.Task[Any]
         self._lease = Lease(
@@ -122,7 +122,7 @@ class _Attempt:
             tell_of(self._runner, done)
             if not done.status.is_final:
                 due = Due(message=JobMessage.of(done), queue=done.queue, delay=self._retry_in)
-                await Dispatcher(self._repository, self._runner.queues).send([due])
+                await self._runner.backend.dispatcher().send([due])
             await wake(self._runner, done)
         if leaving:
             await flush_pushes()

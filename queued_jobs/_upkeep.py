@@ -26,7 +26,7 @@ class PostgresUpkeep:
     """The part of `Repository` that only the sweeper calls, and how all of it runs its statements."""
 
     def __init__(self, database: Database) -> None:
-        self._database = database
+        self.database = database
 
     async def follow_ups(self, *, limit: int) -> list[QueuedJob]:
         return await self._jobs("follow_up", batch_id=None, n=limit, hold=0)
@@ -35,14 +35,14 @@ class PostgresUpkeep:
         self, *, at_once: Mapping[str, int] = NO_LIMITS, after: Line | None = None, limit: int
     ) -> LinesSeen:
         after_kind, after_key = after or ("", "")
-        row = await self._database.row(
+        row = await self.database.row(
             "wake_lines",
             {
                 "kinds": list(at_once),
                 "limits": list(at_once.values()),
                 "after_kind": after_kind,
                 "after_key": after_key,
-                "first_key": self._database.tables.first_key,
+                "first_key": self.database.tables.first_key,
                 "n": limit,
             },
         )
@@ -52,7 +52,7 @@ class PostgresUpkeep:
         return LinesSeen(woken=row["woken"], last=last)
 
     async def unsent(self, *, limit: int) -> list[Due]:
-        rows = await self._database.rows("pick_unsent", {"n": limit, "hold": HOLD.total_seconds()})
+        rows = await self.database.rows("pick_unsent", {"n": limit, "hold": HOLD.total_seconds()})
         return [
             Due(
                 message=JobMessage(id=row["id"], gen=row["dispatch_gen"]),
@@ -66,7 +66,7 @@ class PostgresUpkeep:
         return await self._jobs("rescue", n=limit, max_lost=MAX_LOST)
 
     async def resend_silent(self, *, limit: int) -> int:
-        return len(await self._database.rows("resend_silent", {"n": limit, "stale": STALE.total_seconds()}))
+        return len(await self.database.rows("resend_silent", {"n": limit, "stale": STALE.total_seconds()}))
 
     async def expiring(
         self, *, older_than: timedelta, kinds: Mapping[str, timedelta] = NO_KINDS, limit: int
@@ -77,32 +77,32 @@ class PostgresUpkeep:
         return await self._jobs("expire", ids=list(ids))
 
     async def prune(self, *, older_than: timedelta, kinds: Mapping[str, timedelta] = NO_KINDS, limit: int) -> int:
-        return len(await self._database.rows("prune", {"n": limit, **_retention(older_than, kinds)}))
+        return len(await self.database.rows("prune", {"n": limit, **_retention(older_than, kinds)}))
 
     async def prune_notes(self, *, older_than: timedelta, limit: int) -> int:
-        rejected = await self._database.rows("prune_rejected", {"n": limit, "keep": _kept(older_than)})
-        return max(len(rejected), len(await self._database.rows("prune_uses", {"n": limit})))
+        rejected = await self.database.rows("prune_rejected", {"n": limit, "keep": _kept(older_than)})
+        return max(len(rejected), len(await self.database.rows("prune_uses", {"n": limit})))
 
     async def queue_ages(self) -> dict[str, timedelta]:
-        rows = await self._database.rows("queue_ages", {})
+        rows = await self.database.rows("queue_ages", {})
         return {row["queue"]: timedelta(seconds=row["age"]) for row in rows}
 
     async def tally(self, *, limit: int) -> Tallied:
-        attempts = len(await self._database.rows("tally_attempts", {"n": limit}))
-        created = await self._database.row("tally_created", {"n": limit})
+        attempts = len(await self.database.rows("tally_attempts", {"n": limit}))
+        created = await self.database.row("tally_created", {"n": limit})
         return Tallied(attempts=attempts, more=attempts >= limit or (created is not None and created["more"]))
 
     async def fold_tallies(self, *, limit: int) -> int:
-        (folded,) = await self._database.rows("tally_fold", {"n": limit})
+        (folded,) = await self.database.rows("tally_fold", {"n": limit})
         return int(folded["moved"])
 
     async def _jobs(self, name: str, **params: object) -> list[QueuedJob]:
-        return [QueuedJob.from_row(row) for row in await self._database.rows(name, params)]
+        return [QueuedJob.from_row(row) for row in await self.database.rows(name, params)]
 
     async def _change(
         self, name: str, *, conn: AsyncConnection[Any] | None = None, **params: object
     ) -> QueuedJob | None:
-        row = await self._database.row(name, params, conn=conn)
+        row = await self.database.row(name, params, conn=conn)
         return None if row is None else QueuedJob.from_row(row)
 
 

@@ -12,13 +12,12 @@ from psycopg import AsyncConnection
 from pydantic import BaseModel
 
 from queued_jobs import telemetry
-from queued_jobs.enqueue import JobHandle, check_length, new_job, send_all, store
+from queued_jobs.backend import Backend
+from queued_jobs.enqueue import check_length, new_job, store
 from queued_jobs.errors import InvalidRequest
+from queued_jobs.handle import JobHandle, send_all
 from queued_jobs.model import JobKey, NewJob
-from queued_jobs.notifier import Notifier
 from queued_jobs.offload import offload
-from queued_jobs.queues import Queues
-from queued_jobs.repository import Repository
 from queued_jobs.runner import JobRunner
 
 _MOST = 10_000
@@ -56,13 +55,11 @@ class Batch[Result: BaseModel | None]:
 
 
 async def queue_jobs[Request: BaseModel, Result: BaseModel | None](
+    backend: Backend,
     runner: type[JobRunner[Request, Result]],
     requests: Sequence[Request],
     *,
     user_id: str,
-    repository: Repository,
-    queues: Queues,
-    notifier: Notifier | None = None,
     delay: timedelta = timedelta(),
     priority: str | None = None,
     idempotency_key: str | None = None,
@@ -70,26 +67,12 @@ async def queue_jobs[Request: BaseModel, Result: BaseModel | None](
     follow_up: FollowUp[Any] | None = None,
     conn: AsyncConnection[Any] | None = None,
 ) -> Batch[Result]:
-    """Store many jobs of one kind for a user, all or none, and wake workers for them.
-
-    One insert stores all of them, with the follow-up; the messages are sent side by side. Otherwise as `queue_job`.
-
-    Parameters
-    ----------
-    requests
-        Up to 10,000.
-    idempotency_key
-        Up to 190 characters, for the batch as a whole: a repeated call with the same requests returns the same jobs.
-        Raises `KeyReused` if it has others besides, or a follow-up that the first had not.
-    follow_up
-        A job of the same user that is stored now and runs when the last of the others has ended. Without any others it
-        runs at once.
-    """
+    """See `QueueManager.queue_jobs`."""
     if len(requests) > _MOST:
         raise InvalidRequest(f"A batch may have {_MOST:,} jobs, not {len(requests):,}: queue it in parts.")
     check_length("idempotency_key", idempotency_key, 190)
     batch_id = uuid4()
-    keys = await repository.new_keys(len(requests) + 1, conn=conn)
+    keys = await backend.repository.new_keys(len(requests) + 1, conn=conn)
     with telemetry.enqueuing(runner.kind, runner.queue) as traceparent:
         options: dict[str, Any] = {
             "user_id": user_id,
@@ -99,21 +82,21 @@ async def queue_jobs[Request: BaseModel, Result: BaseModel | None](
             "traceparent": traceparent,
             "batch_id": batch_id,
         }
-        jobs = await offload(_new_jobs, runner, requests, keys, idempotency_key, options)
+        new = await offload(_new_jobs, runner, requests, keys, idempotency_key, options)
+        jobs: list[tuple[type[JobRunner[Any, Any]], NewJob]] = [(runner, job) for job in new]
         if follow_up is not None:
-            jobs.append(
-                new_job(
-                    follow_up.runner,
-                    follow_up.request,
-                    keys[-1],
-                    user_id=user_id,
-                    idempotency_key=_numbered(idempotency_key, "then"),
-                    parent_id=parent_id,
-                    traceparent=traceparent,
-                    after_batch=batch_id if requests else None,
-                )
+            last = new_job(
+                follow_up.runner,
+                follow_up.request,
+                keys[-1],
+                user_id=user_id,
+                idempotency_key=_numbered(idempotency_key, "then"),
+                parent_id=parent_id,
+                traceparent=traceparent,
+                after_batch=batch_id if requests else None,
             )
-        handles = await store(jobs, repository, queues, notifier, conn)
+            jobs.append((follow_up.runner, last))
+        handles = await store(backend, jobs, conn)
         batch: Batch[Result] = Batch(
             id=next((handle.job.batch_id for handle in handles if handle.job.batch_id), batch_id),
             handles=handles[: len(requests)],

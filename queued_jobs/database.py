@@ -88,8 +88,9 @@ class Database:
         self.tables = tables
         self._conninfo = conninfo
         self._password = password
-        self._max_size = max_size
+        self.max_size = max_size
         self._pools = PerLoop(self._make_pool, close=LoopPool.close, abandon=LoopPool.abandon)
+        self._limits: WeakKeyDictionary[asyncio.AbstractEventLoop, int] = WeakKeyDictionary()
         #: How often this connection has refused a statement.
         self._refusals: WeakKeyDictionary[AsyncConnection[Any], int] = WeakKeyDictionary()
         # what the caller set in the address, such as a search_path, stays; ours is only added
@@ -169,6 +170,10 @@ class Database:
                         raise  # it was a statement of the caller's
                     raise StoreUnavailable(f"Postgres refused a plan, which is forgotten: {exc}") from exc
 
+    def limit(self, connections: int) -> None:
+        """Open no more than so many for the running event loop, which has opened none yet."""
+        self._limits[asyncio.get_running_loop()] = connections
+
     async def ping(self) -> None:
         """Raise `StoreUnavailable` unless the server answers."""
         await self.rows("ping", {})
@@ -217,7 +222,8 @@ class Database:
             return rows
 
     def _make_pool(self) -> LoopPool:
-        return LoopPool(self._conninfo, self._connection_options, max_size=self._max_size)
+        max_size = self._limits.get(asyncio.get_running_loop(), self.max_size)
+        return LoopPool(self._conninfo, self._connection_options, max_size=max_size)
 
     async def _connection_options(self) -> dict[str, Any]:
         return {

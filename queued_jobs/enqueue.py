@@ -3,128 +3,49 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from psycopg import AsyncConnection
 from pydantic import BaseModel
 
 from queued_jobs import telemetry
-from queued_jobs.announcements import announce
-from queued_jobs.dispatch import Dispatcher
+from queued_jobs.backend import Backend
 from queued_jobs.errors import InvalidRequest, StoreRefused
-from queued_jobs.message import Due, JobMessage
-from queued_jobs.model import JobKey, NewJob, QueuedJob
-from queued_jobs.notifier import Notifier, NullNotifier
+from queued_jobs.handle import JobHandle
+from queued_jobs.model import JobKey, NewJob
 from queued_jobs.offload import offload
-from queued_jobs.queues import Queues
-from queued_jobs.repository import Repository
-from queued_jobs.runner import JobRunner
 from queued_jobs.serialization import NotStorable, form_of
+
+if TYPE_CHECKING:
+    from queued_jobs.runner import JobRunner
 
 _LONGEST_DELAY = timedelta(days=36_500)
 
 
-@dataclass(slots=True, kw_only=True)
-class JobHandle[Result: BaseModel | None]:
-    """A stored job and whether a worker was woken for it.
-
-    Attributes
-    ----------
-    job
-        The row as it was stored, or the older job that stands in its place.
-    duplicate
-        True if the idempotency or unique key was taken by that older job: nothing new was stored.
-    sent
-        False where the message is owed still, by the sweeper or by whoever ends what the job waits for.
-    """
-
-    job: QueuedJob
-    duplicate: bool
-    delay: timedelta
-    repository: Repository
-    queues: Queues
-    notifier: Notifier
-    sent: bool = False
-
-    @property
-    def id(self) -> JobKey:
-        return self.job.id
-
-    async def send(self) -> None:
-        """Send the message and tell the owner. After `queue_job(conn=...)` call it once your transaction is committed.
-
-        Never raises for a queue, a database or a hub that is away, and a second call is harmless. Called before the
-        commit it would wake a worker too early, for a row that it cannot see.
-        """
-        await send_all([self])
-
-
 async def queue_job[Request: BaseModel, Result: BaseModel | None](
+    backend: Backend,
     runner: type[JobRunner[Request, Result]],
     request: Request,
     *,
     user_id: str,
-    repository: Repository,
-    queues: Queues,
-    notifier: Notifier | None = None,
-    delay: timedelta = timedelta(),
-    priority: str | None = None,
-    idempotency_key: str | None = None,
     unique_key: str | None = None,
-    parent_id: JobKey | None = None,
     conn: AsyncConnection[Any] | None = None,
+    **options: Any,
 ) -> JobHandle[Result]:
-    """Store a job for a user and wake a worker for it.
-
-    The row is stored first and owes its message until that was sent: a queue that is away, or a crash between the two,
-    delays the job but never loses it.
-
-    Parameters
-    ----------
-    user_id
-        The owner: 1 to 128 characters.
-    delay
-        Run no earlier than this after now, by the database's clock: up to 100 years. Negative means now.
-    priority
-        One of the runner's `priorities`: the job goes through that queue. None: through the ordinary one.
-    idempotency_key
-        Up to 200 characters. A repeated call of the same user and kind with the same key returns the first job. Raises
-        `KeyReused` if the request differs in what was set in it; what its defaults made does not count.
-    unique_key
-        Up to 200 characters. While a job of this kind with the same key has not ended, that job is returned.
-        Raises `JobConflict` if it belongs to another user.
-    parent_id
-        The job that this one belongs to, for people who look for it.
-    conn
-        Store the row in this connection's transaction: it exists if, and only if, that commits. Then call
-        `JobHandle.send`, or leave it to the sweeper.
-
-    Raises
-    ------
-    InvalidRequest
-        The request would not be read back as it is, an identifier has a wrong length or a character that Postgres
-        cannot keep, the priority is unknown, or the delay is longer than that.
-    StoreUnavailable
-        Postgres did not answer. Whether the job was stored is unknown: try again with an idempotency key.
-    """
+    """See `QueueManager.queue_job`."""
     check_length("unique_key", unique_key, 200)
     with telemetry.enqueuing(runner.kind, runner.queue) as traceparent:
+        (key,) = await backend.repository.new_keys(1, conn=conn)
         job = await offload(
-            new_job,
-            runner,
-            request,
-            (await repository.new_keys(1, conn=conn))[0],
+            partial(new_job, runner, request, key),
             user_id=user_id,
-            delay=delay,
-            priority=priority,
-            idempotency_key=idempotency_key,
             unique_key=unique_key,
-            parent_id=parent_id,
             traceparent=traceparent,
+            **options,
         )
-        (handle,) = await store([job], repository, queues, notifier, conn)
+        (handle,) = await store(backend, [(runner, job)], conn)
         if conn is None:
             await handle.send()
     return handle
@@ -180,15 +101,13 @@ def _stored[Request: BaseModel](runner: type[JobRunner[Request, Any]], request: 
 
 
 async def store(
-    jobs: Sequence[NewJob],
-    repository: Repository,
-    queues: Queues,
-    notifier: Notifier | None,
+    backend: Backend,
+    jobs: Sequence[tuple[type[JobRunner[Any, Any]], NewJob]],
     conn: AsyncConnection[Any] | None,
 ) -> list[JobHandle[Any]]:
     """Store the rows, and return a handle for each, in their order."""
     try:
-        added = await repository.add(*jobs, conn=conn)
+        added = await backend.repository.add(*(job for _, job in jobs), conn=conn)
     except StoreRefused as exc:
         raise InvalidRequest(str(exc)) from exc
     for one in added:
@@ -198,32 +117,13 @@ async def store(
         JobHandle(
             job=one.job,
             duplicate=one.duplicate,
+            runner=runner,
             delay=job.delay,
-            repository=repository,
-            queues=queues,
-            notifier=notifier or NullNotifier(),
+            backend=backend,
             sent=one.job.status.is_final or one.job.sent_gen >= one.job.dispatch_gen,
         )
-        for job, one in zip(jobs, added, strict=True)
+        for (runner, job), one in zip(jobs, added, strict=True)
     ]
-
-
-async def send_all(handles: Sequence[JobHandle[Any]]) -> None:
-    """Send what these new jobs owe, and announce them; all of them are of one owner."""
-    new = [handle for handle in handles if not handle.duplicate and not handle.sent]
-    if not new:
-        return
-    due = [
-        Due(message=JobMessage.of(handle.job), queue=handle.job.queue, delay=handle.delay)
-        for handle in new
-        if not handle.job.is_held
-    ]
-    first = new[0]
-    # before the sending, so that a worker's own push seldom comes first
-    await announce(first.notifier, *(handle.job for handle in new))
-    sent = await Dispatcher(first.repository, first.queues).send(due)
-    for handle in new:
-        handle.sent = JobMessage.of(handle.job) in sent
 
 
 def check_length(name: str, value: str | None, most: int) -> None:

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from queued_jobs.model import QueuedJob
 
 
 class JobsError(Exception):
@@ -30,6 +34,29 @@ class JobConflict(JobsError):
 
 class RejectedMessage(JobsError):
     """The queue message names no job. It is kept in `rejected_message` and acknowledged."""
+
+
+class JobFailed(JobsError):
+    """The job whose result was awaited ended without one.
+
+    Attributes
+    ----------
+    job_id
+        Which job.
+    status
+        How it ended: failed, cancelled or aborted.
+    error
+        Why, as its owner sees it; None for a job that was cancelled before any attempt of it failed.
+    """
+
+    def __init__(self, job: QueuedJob) -> None:
+        self.job_id, self.status, self.error = job.id, job.status, job.error
+        reason = f": {job.error.type}: {job.error.message}" if job.error is not None else ""
+        super().__init__(f"Job {job.id} ({job.kind}) ended as {job.status}{reason}")
+
+
+class ResultExpired(JobsError):
+    """The job succeeded, but its result was removed since: its kind keeps results only for a time."""
 
 
 class StoreUnavailable(JobsError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import ParamSpec
@@ -12,6 +13,15 @@ P = ParamSpec("P")
 
 #: Apart from the threads that wait for other servers: those may all be taken.
 _threads = ThreadPoolExecutor(4, thread_name_prefix="offload")
+
+
+def _renew_threads() -> None:
+    """In a process that was just forked: the threads stayed behind, and the pool would wait for them."""
+    global _threads
+    _threads = ThreadPoolExecutor(4, thread_name_prefix="offload")
+
+
+os.register_at_fork(after_in_child=_renew_threads)
 
 
 async def offload[**P, T](function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

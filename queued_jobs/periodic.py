@@ -6,11 +6,10 @@ from datetime import UTC, datetime, timedelta
 
 from pydantic import BaseModel
 
-from queued_jobs.enqueue import JobHandle, queue_job
+from queued_jobs.backend import Backend
+from queued_jobs.enqueue import queue_job
+from queued_jobs.handle import JobHandle
 from queued_jobs.ncrontab import Ncrontab
-from queued_jobs.notifier import Notifier
-from queued_jobs.queues import Queues
-from queued_jobs.repository import Repository
 from queued_jobs.runner import JobRunner
 
 #: How much too early a timer may fire and still mean the occurrence ahead.
@@ -18,19 +17,12 @@ _EARLY = timedelta(seconds=5)
 
 
 async def queue_due[Request: BaseModel, Result: BaseModel | None](
+    backend: Backend,
     runner: type[JobRunner[Request, Result]],
     *,
-    repository: Repository,
-    queues: Queues,
-    notifier: Notifier | None = None,
     now: datetime | None = None,
 ) -> JobHandle[Result]:
-    """Queue the job of the occurrence that is due now. Call it from a timer with the runner's own schedule.
-
-    However often a timer fires for one occurrence, on however many machines, there is one job for it: its idempotency
-    key is the due time. A timer that comes late starts the job of the last occurrence before. Raises `ValueError` for a
-    runner without a schedule.
-    """
+    """See `QueueManager.queue_due`."""
     if runner.schedule is None:
         raise ValueError(f"{runner.kind} has no schedule.")
     schedule = Ncrontab(runner.schedule)
@@ -38,11 +30,9 @@ async def queue_due[Request: BaseModel, Result: BaseModel | None](
     ahead = schedule.next(now)
     due = ahead if ahead - now <= _EARLY else schedule.latest(now)
     return await queue_job(
+        backend,
         runner,
         runner.scheduled_request(due),
         user_id=runner.schedule_user,
-        repository=repository,
-        queues=queues,
-        notifier=notifier,
         idempotency_key=f"schedule:{due.isoformat()}",
     )

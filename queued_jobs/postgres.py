@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import os
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -16,9 +18,10 @@ from psycopg.types.json import Jsonb
 from uuid_utils.compat import uuid7
 
 from queued_jobs._deadlines import ANSWER, LONG_ANSWER
+from queued_jobs._per_loop import PerLoop
 from queued_jobs._upkeep import HOLD, PostgresUpkeep
 from queued_jobs.database import Database
-from queued_jobs.errors import JobConflict, KeyReused, StoreRefused
+from queued_jobs.errors import JobConflict, JobNotFound, KeyReused, StoreRefused
 from queued_jobs.message import JobMessage
 from queued_jobs.model import Added, JobError, JobKey, NewJob, QueuedJob
 from queued_jobs.redact import storable
@@ -37,6 +40,8 @@ class PostgresRepository(PostgresUpkeep):
 
     def __init__(self, database: Database) -> None:
         super().__init__(database)
+        # one connection is left for heartbeats, whatever bodies hold
+        self._lendable = PerLoop(lambda: asyncio.Semaphore(max(1, database.max_size - 1)))
         self.key_type = database.tables.key_type
         # for people who read the attempts; the lease is guarded by its random token, never by this name
         self._worker_id = f"{socket.gethostname()}:{os.getpid()}"
@@ -44,17 +49,17 @@ class PostgresRepository(PostgresUpkeep):
     async def new_keys(self, count: int, *, conn: AsyncConnection[Any] | None = None) -> list[JobKey]:
         if self.key_type is UUID:
             return [uuid7() for _ in range(count)]
-        return [row["id"] for row in await self._database.rows("new_keys", {"count": count}, conn=conn)]
+        return [row["id"] for row in await self.database.rows("new_keys", {"count": count}, conn=conn)]
 
     async def add(self, *jobs: NewJob, conn: AsyncConnection[Any] | None = None) -> list[Added]:
         if conn is None and len(jobs) > 1:
-            async with self._database.transaction() as own:
+            async with self.database.transaction() as own:
                 return await self.add(*jobs, conn=own)
         added: dict[JobKey, Added] = {}
         missing = list(jobs)
         while missing:
             params = {"jobs": Jsonb([_to_record(job) for job in missing]), "grace": GRACE.total_seconds()}
-            for row in await self._database.rows("enqueue", params, conn=conn, within=_time_for(missing)):
+            for row in await self.database.rows("enqueue", params, conn=conn, within=_time_for(missing)):
                 added[row["id"]] = Added(job=QueuedJob.from_row(row), duplicate=False)
             left_out = [job for job in missing if job.id not in added]
             existing = await self._existing(left_out, conn) if left_out else {}
@@ -70,7 +75,7 @@ class PostgresRepository(PostgresUpkeep):
     async def _existing(self, jobs: Sequence[NewJob], conn: AsyncConnection[Any] | None) -> dict[JobKey, QueuedJob]:
         """Return the jobs that stand in the way of these, by the keys of these."""
         params = {"jobs": Jsonb([_to_record(job) for job in jobs])}
-        rows = await self._database.rows("find_existing", params, conn=conn, within=_time_for(jobs))
+        rows = await self.database.rows("find_existing", params, conn=conn, within=_time_for(jobs))
         found = {row["left_out"]: row for row in rows}
         for job in jobs:
             if (row := found.get(job.id)) is None:
@@ -82,12 +87,23 @@ class PostgresRepository(PostgresUpkeep):
                 raise JobConflict("A job with the same unique key is under way already.")
         return {key: QueuedJob.from_row(row) for key, row in found.items()}
 
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[AsyncConnection[Any]]:
+        async with self._lendable.get(), self.database.transaction() as conn:
+            yield conn
+
+    async def ended(self, job_id: JobKey) -> QueuedJob | None:
+        row = await self.database.row("ended", {"id": job_id})
+        if row is None:
+            raise JobNotFound
+        return None if row["id"] is None else QueuedJob.from_row(row)
+
     async def batch(self, batch_id: UUID) -> list[QueuedJob]:
         return await self._jobs("batch", batch_id=batch_id)
 
     async def mark_sent(self, messages: Sequence[JobMessage]) -> None:
         ids, gens = [message.id for message in messages], [message.gen for message in messages]
-        await self._database.rows("mark_sent", {"ids": ids, "gens": gens})
+        await self.database.rows("mark_sent", {"ids": ids, "gens": gens})
 
     async def claim(
         self,
@@ -122,7 +138,7 @@ class PostgresRepository(PostgresUpkeep):
     async def wait_in_line(
         self, message: JobMessage, *, kind: str, schema_version: int, at_once: int = 1
     ) -> bool | None:
-        row = await self._database.row(
+        row = await self.database.row(
             "wait_in_line",
             {
                 "id": message.id,
@@ -153,7 +169,7 @@ class PostgresRepository(PostgresUpkeep):
             "schema_version": schema_version,
             "queues": None if queues is None else list(queues),
         }
-        if await self._database.row("not_due", params) is not None:
+        if await self.database.row("not_due", params) is not None:
             return None
         return await self._change("no_handler", give_up=GIVE_UP, **params)
 
@@ -201,12 +217,12 @@ class PostgresRepository(PostgresUpkeep):
             "gen": message.gen,
             "queues": None if queues is None else list(queues),
         }
-        if await self._database.row("poisoned_unmarked", params) is not None:
+        if await self.database.row("poisoned_unmarked", params) is not None:
             return None
         return await self._change("poisoned", max_resend=MAX_RESEND, **params)
 
     async def reject(self, queue: str, body: bytes, reason: str) -> None:
-        await self._database.rows(
+        await self.database.rows(
             "reject",
             {
                 "queue": queue,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import timedelta
 from types import MappingProxyType
@@ -75,6 +76,18 @@ class Repository(Protocol):
         kind, while not ended) is taken stands the one that has it, and no second one is stored. Raises `KeyReused` when
         that idempotency key came with another request, or those of a batch in part, and `JobConflict` when the unique
         key is held by another user's job: then none of them is stored, unless the caller commits.
+        """
+
+    def transaction(self) -> AbstractAsyncContextManager[AsyncConnection[Any]]:
+        """Lend a body a connection for one transaction: committed at the end of the block, rolled back by an exception.
+
+        Bodies wait for each other where too many want one, so that heartbeats still find a connection.
+        """
+
+    async def ended(self, job_id: JobKey) -> QueuedJob | None:
+        """Return the row of a job that has ended, None while it has not. Raises `JobNotFound` if there is no such row.
+
+        Cheap enough to be asked again and again.
         """
 
     async def batch(self, batch_id: UUID) -> list[QueuedJob]:

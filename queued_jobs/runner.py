@@ -12,14 +12,12 @@ from typing import Any, ClassVar, TypeVar, cast, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 
 from queued_jobs import _executor
+from queued_jobs.backend import Backend
 from queued_jobs.context import JobContext
 from queued_jobs.declarations import check_declaration
 from queued_jobs.errors import InvalidRequest, InvalidResult, RejectedMessage
 from queued_jobs.message import JobMessage
 from queued_jobs.model import QueuedJob, ResultFile
-from queued_jobs.notifier import Notifier
-from queued_jobs.queues import Queues
-from queued_jobs.repository import Repository
 from queued_jobs.retry import RetryPolicy
 from queued_jobs.serialization import form_of, told
 
@@ -78,17 +76,10 @@ class JobRunner[Request: BaseModel, Result: BaseModel | None](abc.ABC):
         if hasattr(cls, "kind"):
             check_declaration(cls, base=JobRunner)
 
-    def __init__(
-        self,
-        repository: Repository,
-        queues: Queues,
-        notifier: Notifier,
-        *,
-        logger: logging.Logger | None = None,
-    ) -> None:
-        self.repository = repository
-        self.queues = queues
-        self.notifier = notifier
+    def __init__(self, backend: Backend, *, logger: logging.Logger | None = None) -> None:
+        self.backend = backend
+        self.repository = backend.repository
+        self.notifier = backend.notifier
         self.logger = logger or logging.getLogger(f"queued_jobs.{self.kind}")
         # bounded, and apart from the host's few threads, which also serve HTTP
         self.thread_pool = ThreadPoolExecutor(self.threads, thread_name_prefix=f"job-{self.kind}")
@@ -106,7 +97,7 @@ class JobRunner[Request: BaseModel, Result: BaseModel | None](abc.ABC):
     async def on_status_updated(self, job: QueuedJob) -> None:
         """Called after each stored change of an attempt, in their order. By default it notifies the owner.
 
-        Nobody waits for it: it runs beside the jobs, for half a minute at most; `queued_jobs.flush_pushes` waits for
+        Nobody waits for it: it runs beside the jobs, for half a minute at most; `flush_pushes` waits for
         those under way. Progress that newer progress has overtaken is left out. May raise, and may be skipped by a
         crash, or where a thousand changes of the kind wait: nothing of that changes the job.
         """

@@ -10,12 +10,10 @@ from typing import Any
 
 from queued_jobs import telemetry
 from queued_jobs.announcements import announce
-from queued_jobs.dispatch import Dispatcher
+from queued_jobs.backend import Backend
 from queued_jobs.duties import Batch, Duty, Rounds
 from queued_jobs.expiry import Expiry
-from queued_jobs.notifier import Notifier
-from queued_jobs.queues import Queues
-from queued_jobs.repository import Line, Repository
+from queued_jobs.repository import Line
 from queued_jobs.runner import JobRunner
 
 logger = logging.getLogger(__name__)
@@ -65,18 +63,16 @@ class Sweeper:
 
     def __init__(
         self,
-        repository: Repository,
-        queues: Queues,
-        notifier: Notifier,
+        backend: Backend,
         *,
         limit: int = 500,
         time: timedelta = timedelta(seconds=40),
         keep: timedelta = timedelta(days=30),
         runners: Iterable[JobRunner[Any, Any]] = (),
     ) -> None:
-        self._repository = repository
-        self._queues = queues
-        self._notifier = notifier
+        self._backend = backend
+        self._repository = backend.repository
+        self._notifier = backend.notifier
         self._limit = limit
         self._time = time
         self._keep = keep
@@ -93,7 +89,7 @@ class Sweeper:
         a duty raised, such as `StoreUnavailable`, after the others have done their part; the next run makes up for it.
         A crash in between leaves nothing half done.
         """
-        dispatcher = Dispatcher(self._repository, self._queues)
+        dispatcher = self._backend.dispatcher()
         expiry = Expiry(self._repository, self._notifier, self._runners, keep=self._keep, limit=self._limit)
 
         async def send() -> Batch:

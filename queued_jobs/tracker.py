@@ -12,19 +12,17 @@ import psycopg
 from psycopg import AsyncConnection
 
 from queued_jobs.announcements import announce, announce_removed
+from queued_jobs.backend import Backend
 from queued_jobs.dashboard.bulk import BulkActions, BulkReport
 from queued_jobs.dashboard.failures import Failures, read_failures
 from queued_jobs.dashboard.search import START, JobCount, JobQuery, Page, count_jobs, find_jobs
 from queued_jobs.dashboard.search import Cursor as Cursor
 from queued_jobs.dashboard.stats import Stats, read_stats
 from queued_jobs.database import Database, Row
-from queued_jobs.dispatch import Dispatcher, wake_successors
+from queued_jobs.dispatch import wake_successors
 from queued_jobs.errors import JobConflict, JobNotFound
 from queued_jobs.message import Due, JobMessage
 from queued_jobs.model import Attempt, Changed, JobKey, QueuedJob
-from queued_jobs.notifier import Notifier
-from queued_jobs.postgres import PostgresRepository
-from queued_jobs.queues import Queues
 
 
 class _Anybody:
@@ -68,12 +66,11 @@ class JobTracker:
     admins only and look at everybody's jobs. Each action pushes what it changed, after its commit.
     """
 
-    def __init__(self, database: Database, queues: Queues, notifier: Notifier) -> None:
+    def __init__(self, database: Database, backend: Backend) -> None:
         self._database = database
-        self._repository = PostgresRepository(database)
-        self._queues = queues
-        self._notifier = notifier
-        self._bulk = BulkActions(database, self._repository, queues, notifier)
+        self._backend = backend
+        self._notifier = backend.notifier
+        self._bulk = BulkActions(database, backend)
 
     async def get(self, job_id: JobKey, *, user_id: str | _Anybody) -> QueuedJob:
         """Return one job. Raises `JobNotFound` for somebody else's as for one that is not there."""
@@ -142,8 +139,7 @@ class JobTracker:
         job = QueuedJob.from_row(row)
         await announce(self._notifier, job)
         if job.status.is_final:
-            dispatcher = Dispatcher(self._repository, self._queues)
-            await wake_successors(job, dispatcher=dispatcher, notifier=self._notifier)
+            await wake_successors(job, dispatcher=self._backend.dispatcher(), notifier=self._notifier)
         return job
 
     async def retry(
@@ -170,7 +166,7 @@ class JobTracker:
         job = QueuedJob.from_row(row)
         if not job.is_held:
             due = Due(message=JobMessage.of(job), queue=job.queue, delay=timedelta())
-            await Dispatcher(self._repository, self._queues).send([due])
+            await self._backend.dispatcher().send([due])
         await announce(self._notifier, job)
         return job
 

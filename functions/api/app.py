@@ -55,7 +55,7 @@ def _routers(services: Services, web: Path, connect: Sequence[str]) -> list[APIR
     return [
         *([session.invite_routes(authenticator)] if isinstance(authenticator, InviteAuthenticator) else []),
         session.routes,
-        jobs.start_routes(services.registry),
+        jobs.start_routes(services.manager.registry),
         jobs.routes,
         uploads.routes,
         admin.routes,

@@ -30,7 +30,7 @@ async def health(response: Response, app: App) -> HealthView:
     """Answer 503 only where jobs cannot be taken. Without queue or hub they are taken, and run or shown later."""
     database, queues, hub = await asyncio.gather(
         _state("database", app.database.ping()),
-        _state("queues", app.queues.ping(*app.registry.queues)),
+        _state("queues", app.queues.ping(*app.manager.registry.queues)),
         _state("hub", app.notifier.ping()),
     )
     status: Literal["ok", "degraded", "down"] = "ok" if queues == hub == "ok" else "degraded"

@@ -34,7 +34,6 @@ from api.models import (
 )
 from api.sign_in.identity import Principal, SignedIn
 from queued_jobs import JobView, QueuedJob
-from queued_jobs.enqueue import queue_job
 from queued_jobs.errors import JobConflict
 from queued_jobs.model import Attempt
 from queued_jobs.offload import offload
@@ -61,64 +60,64 @@ async def mine(
     limit: Annotated[int, Query(ge=1, le=100)] = 50,
 ) -> Response:
     """Return what the caller's bell shows, newest first. Answers 304 to the ETag of an unchanged page."""
-    page = await app.tracker.for_user(caller.user_id, before=cursor_of(before), limit=limit)
+    page = await app.manager.tracker.for_user(caller.user_id, before=cursor_of(before), limit=limit)
     # the results of a hundred jobs may be large
-    return await offload(_bell_answer, page, caller, app.registry, request.headers.get("if-none-match"))
+    return await offload(_bell_answer, page, caller, app.manager.registry, request.headers.get("if-none-match"))
 
 
 @routes.post("/seen")
 async def seen(body: IdsBody, caller: SignedIn, app: App) -> SeenView:
     """Mark ended jobs as seen."""
-    return SeenView(seen=ChangedView.of(await app.tracker.mark_seen(caller.user_id, body.ids)))
+    return SeenView(seen=ChangedView.of(await app.manager.tracker.mark_seen(caller.user_id, body.ids)))
 
 
 @routes.post("/clear-finished")
 async def clear_finished(caller: SignedIn, app: App) -> ClearedView:
     """Take every ended job out of the bell."""
-    cleared, since = await app.tracker.clear_finished(caller.user_id)
+    cleared, since = await app.manager.tracker.clear_finished(caller.user_id)
     return ClearedView(cleared=ChangedView.of(cleared), cleared_at=since)
 
 
 @routes.post("/undo-clear")
 async def undo_clear(body: UndoClearBody, caller: SignedIn, app: App) -> RestoredView:
     """Bring back jobs that were cleared since a moment."""
-    restored = await app.tracker.undo_clear(caller.user_id, body.ids, since=body.since)
+    restored = await app.manager.tracker.undo_clear(caller.user_id, body.ids, since=body.since)
     return RestoredView(restored=ChangedView.of(restored))
 
 
 @routes.get("/{job_id}")
 async def get(job_id: UUID, caller: SignedIn, app: App) -> JobDetailView:
     """Return a job with its request and the history of its attempts."""
-    job = await app.tracker.get(job_id, user_id=_whose(caller))
-    attempts = await app.tracker.attempts(job_id, user_id=_whose(caller))
-    return await offload(_detail, caller, job, attempts, app.registry)
+    job = await app.manager.tracker.get(job_id, user_id=_whose(caller))
+    attempts = await app.manager.tracker.attempts(job_id, user_id=_whose(caller))
+    return await offload(_detail, caller, job, attempts, app.manager.registry)
 
 
 @routes.delete("/{job_id}", status_code=204)
 async def clear(job_id: UUID, caller: SignedIn, app: App) -> None:
     """Take an ended job out of the bell."""
-    await app.tracker.clear(caller.user_id, job_id)
+    await app.manager.tracker.clear(caller.user_id, job_id)
 
 
 @routes.post("/{job_id}/cancel", status_code=202)
 async def cancel(job_id: UUID, caller: SignedIn, app: App) -> JobView:
     """Cancel a waiting job, or ask a running one to stop."""
-    job = await app.tracker.cancel(job_id, user_id=_whose(caller))
-    return await offload(_seen_by, caller, job, app.registry)
+    job = await app.manager.tracker.cancel(job_id, user_id=_whose(caller))
+    return await offload(_seen_by, caller, job, app.manager.registry)
 
 
 @routes.post("/{job_id}/retry", status_code=202)
 async def retry(job_id: UUID, caller: SignedIn, app: App) -> JobView:
     """Run a failed, aborted or cancelled job afresh."""
     transaction = None if caller.is_admin else app.quotas.restarting(caller.user_id)
-    job = await app.tracker.retry(job_id, user_id=_whose(caller), transaction=transaction)
-    return await offload(_seen_by, caller, job, app.registry)
+    job = await app.manager.tracker.retry(job_id, user_id=_whose(caller), transaction=transaction)
+    return await offload(_seen_by, caller, job, app.manager.registry)
 
 
 @routes.get("/{job_id}/download")
 async def download(job_id: UUID, caller: SignedIn, app: App) -> DownloadView:
     """Return a fresh link to the job's file, for a quarter of an hour."""
-    file = app.registry.file(await app.tracker.get(job_id, user_id=caller.user_id))
+    file = app.manager.registry.file(await app.manager.tracker.get(job_id, user_id=caller.user_id))
     if file is None:
         raise JobConflict("This job has no file to download.")
     try:
@@ -166,13 +165,10 @@ def _start(runner: RunnerType) -> Callable[..., Awaitable[JobView]]:
         async with app.quotas.starting(caller.user_id) as place:
             if idempotency_key is None:
                 place.check()
-            handle = await queue_job(
+            handle = await app.manager.queue_job(
                 runner,
                 body,
                 user_id=caller.user_id,
-                repository=app.repository,
-                queues=app.queues,
-                notifier=app.notifier,
                 idempotency_key=idempotency_key,
                 conn=place.connection,
             )
@@ -180,7 +176,7 @@ def _start(runner: RunnerType) -> Callable[..., Awaitable[JobView]]:
                 place.check()
         await handle.send()
         response.headers["Location"] = f"/api/jobs/{handle.id}"
-        return JobView.of(handle.job, app.registry)
+        return JobView.of(handle.job, app.manager.registry)
 
     # the framework resolves annotations by name in this module, where the type of this very kind has none
     start.__annotations__ = {

@@ -14,8 +14,8 @@ from queued_jobs.cli.problems import WrongUsage
 from queued_jobs.database import Database
 from queued_jobs.errors import SendFailed
 from queued_jobs.identity import Identity, Keyless
+from queued_jobs.manager import QueueManager
 from queued_jobs.message import JobMessage
-from queued_jobs.notifier import NullNotifier
 from queued_jobs.postgres import PostgresRepository
 from queued_jobs.queues import StorageQueues
 from queued_jobs.tracker import JobTracker
@@ -63,12 +63,10 @@ async def connected(store: Store, account: Account | None = None) -> AsyncIterat
         database = Database(address, tables=tables)
         stack.push_async_callback(database.close)
         queues = CountingQueues(manager=manager)
-        yield System(
-            repository=PostgresRepository(database),
-            queues=queues,
-            # people's pages read again by themselves, so nothing here needs the key of the hub
-            tracker=JobTracker(database, queues, NullNotifier()),
-        )
+        repository = PostgresRepository(database)
+        # people's pages read again by themselves, so nothing here needs the key of the hub
+        tracker = QueueManager((), repository=repository, queues=queues).tracker
+        yield System(repository=repository, queues=queues, tracker=tracker)
 
 
 @asynccontextmanager

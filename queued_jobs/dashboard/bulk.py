@@ -10,14 +10,12 @@ from datetime import datetime, timedelta
 import psycopg
 
 from queued_jobs.announcements import announce
+from queued_jobs.backend import Backend
 from queued_jobs.dashboard.search import Cursor, JobQuery, find_jobs
 from queued_jobs.database import Database, Row
-from queued_jobs.dispatch import Dispatcher, wake_successors
+from queued_jobs.dispatch import wake_successors
 from queued_jobs.message import Due, JobMessage
 from queued_jobs.model import JobKey, JobStatus, QueuedJob
-from queued_jobs.notifier import Notifier
-from queued_jobs.queues import Queues
-from queued_jobs.repository import Repository
 
 _BATCH = 100
 _MOST_REFUSALS = 100
@@ -61,11 +59,10 @@ class BulkActions:
     that could not be sent are sent by the sweeper.
     """
 
-    def __init__(self, database: Database, repository: Repository, queues: Queues, notifier: Notifier) -> None:
+    def __init__(self, database: Database, backend: Backend) -> None:
         self._database = database
-        self._repository = repository
-        self._queues = queues
-        self._notifier = notifier
+        self._backend = backend
+        self._notifier = backend.notifier
 
     async def retry(self, query: JobQuery, *, as_of: datetime | None, before: Cursor | None, limit: int) -> BulkReport:
         return await self._act("requeue_all", query.retryable(), as_of, before, limit)
@@ -81,7 +78,7 @@ class BulkActions:
         query = query.created_until(as_of)
         changed, left, place = 0, limit, before
         refusals: list[Refusal] = []
-        dispatcher = Dispatcher(self._repository, self._queues)
+        dispatcher = self._backend.dispatcher()
         while left > 0:
             page = await find_jobs(self._database, query, before=place, limit=min(_BATCH, left))
             jobs, refused = await self._change(name, [job.id for job in page.jobs], as_of)

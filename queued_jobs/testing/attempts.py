@@ -84,6 +84,7 @@ class Attempts(Rows):
         held = self._held(job)
         if held is None:
             return None
+        self._note(conn, job.id)
         return self._ended(held, JobStatus.SUCCEEDED, "succeeded", result=result, error=None, progress=1.0)
 
     async def fail(self, job: QueuedJob, error: JobError, *, retry_in: timedelta | None) -> QueuedJob | None:

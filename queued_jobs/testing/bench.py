@@ -12,12 +12,11 @@ from pydantic import BaseModel
 from queued_jobs._outcome import dump_result
 from queued_jobs.announcements import flush_pushes
 from queued_jobs.context import JobContext
-from queued_jobs.enqueue import JobHandle, queue_job
+from queued_jobs.handle import JobHandle
+from queued_jobs.manager import QueueManager
 from queued_jobs.message import JobMessage
 from queued_jobs.model import QueuedJob
-from queued_jobs.registry import JobRegistry
 from queued_jobs.runner import JobRunner
-from queued_jobs.sweeper import Sweeper
 from queued_jobs.testing.clock import FrozenClock
 from queued_jobs.testing.doubles import FakeQueues, RecordingNotifier
 from queued_jobs.testing.memory import InMemoryRepository
@@ -32,6 +31,8 @@ class JobBench:
     ----------
     clock
         `bench.clock.advance(timedelta(hours=1))` makes what waits for a retry or a lease due.
+    manager
+        Starts the jobs: `await bench.manager.queue_job(...)`.
     queues, notifier
         What was sent and pushed; set `away` on either to take it down.
     repository
@@ -43,27 +44,8 @@ class JobBench:
         self.repository = InMemoryRepository(self.clock)
         self.queues = FakeQueues(self.clock)
         self.notifier = RecordingNotifier()
-        self._runners = {
-            queue: instance
-            for runner in JobRegistry(runners)
-            for instance in [runner(self.repository, self.queues, self.notifier)]
-            for queue in runner.queues_of_kind()
-        }
-        self._sweeper = Sweeper(self.repository, self.queues, self.notifier, runners={*self._runners.values()})
-
-    async def queue[Request: BaseModel, Result: BaseModel | None](
-        self, runner: type[JobRunner[Request, Result]], request: Request, *, user_id: str = "ann", **options: Any
-    ) -> JobHandle[Result]:
-        """Call `queue_job` with the bench's own parts."""
-        return await queue_job(
-            runner,
-            request,
-            user_id=user_id,
-            repository=self.repository,
-            queues=self.queues,
-            notifier=self.notifier,
-            **options,
-        )
+        self.manager = QueueManager(runners, repository=self.repository, queues=self.queues, notifier=self.notifier)
+        self._kinds = {queue: runner.kind for runner in self.manager.registry for queue in runner.queues_of_kind()}
 
     def job(self, handle: JobHandle[Any]) -> QueuedJob:
         """Return the job's row as it is now."""
@@ -77,13 +59,13 @@ class JobBench:
         """
         delivered = 0
         for _ in range(_MAX_ROUNDS):
-            await self._sweeper.run_once()
+            await self.manager.sweeper.run_once()
             due = self.queues.take()
             if not due:
                 await flush_pushes()
                 return delivered
             for one in due:
-                await self._runners[one.queue].execute(one.message)
+                await self.manager.runner(self._kinds[one.queue]).execute(one.message)
             delivered += len(due)
         raise RuntimeError(f"Still messages after {_MAX_ROUNDS} rounds: some job wakes itself again and again.")
 
@@ -96,7 +78,7 @@ async def run_inline[Request: BaseModel, Result: BaseModel | None](
     What the body raises is raised here. `attempt` is what the body finds in `ctx.job.attempt`.
     """
     bench = JobBench(runner)
-    handle = await bench.queue(runner, request, user_id=user_id)
+    handle = await bench.manager.queue_job(runner, request, user_id=user_id)
     bench.repository.jobs[handle.id] = dataclasses.replace(handle.job, attempt=attempt - 1)
     job = await bench.repository.claim(
         JobMessage.of(handle.job),
@@ -106,8 +88,9 @@ async def run_inline[Request: BaseModel, Result: BaseModel | None](
         timeout=runner.timeout,
     )
     assert job is not None  # noqa: S101 (nobody else is here to take it)
-    body: Any = runner(bench.repository, bench.queues, bench.notifier).on_execute
-    ctx: JobContext[Result] = JobContext(job, bench.repository, result_type=runner.result_type)
+    instance = bench.manager.runner(runner.kind)
+    body: Any = instance.on_execute
+    ctx: JobContext[Result] = JobContext(job, instance.backend, result_type=runner.result_type)
     stored_request = runner.read_request(job)
     if inspect.iscoroutinefunction(body):
         result = await body(stored_request, ctx)

@@ -11,7 +11,7 @@ from psycopg import AsyncConnection
 from uuid_utils.compat import uuid7
 
 from queued_jobs._upkeep import HOLD
-from queued_jobs.errors import JobConflict, JobsError, KeyReused
+from queued_jobs.errors import JobConflict, JobNotFound, JobsError, KeyReused
 from queued_jobs.message import JobMessage
 from queued_jobs.model import HELD, Added, JobError, JobKey, JobStatus, NewJob, QueuedJob
 from queued_jobs.postgres import GIVE_UP, GRACE, MAX_RESEND
@@ -38,6 +38,7 @@ class InMemoryRepository(Attempts, Upkeep):
     async def add(self, *jobs: NewJob, conn: AsyncConnection[Any] | None = None) -> list[Added]:
         for job in jobs:
             check(job.request)
+            self._note(conn, job.id)
         before = dict(self.jobs)
         try:
             check_whole(jobs, added := [self._add(job) for job in jobs])
@@ -46,6 +47,12 @@ class InMemoryRepository(Attempts, Upkeep):
             self.jobs.clear()
             self.jobs |= before
             raise
+
+    async def ended(self, job_id: JobKey) -> QueuedJob | None:
+        job = self.jobs.get(job_id)
+        if job is None:
+            raise JobNotFound
+        return job if job.status.is_final else None
 
     async def batch(self, batch_id: UUID) -> list[QueuedJob]:
         return [job for job in self.jobs.values() if job.batch_id == batch_id]

@@ -5,10 +5,14 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
-from typing import Any
+from functools import partial
+from typing import Any, cast
 from uuid import UUID
+
+from psycopg import AsyncConnection
 
 from queued_jobs.errors import StoreRefused
 from queued_jobs.message import JobMessage
@@ -19,6 +23,16 @@ NEAR = timedelta(minutes=10)
 SLACK = timedelta(seconds=1)
 #: Of a line, to find the one that is woken.
 LOOKED_AT = 100
+
+
+class MemoryTransaction:
+    """Stands for a connection, for the library's own calls: there is no SQL here."""
+
+    def __init__(self) -> None:
+        self.undo: list[Callable[[], None]] = []
+
+    def __getattr__(self, name: str) -> Any:
+        raise RuntimeError(f"The store in memory has no SQL, so no conn.{name}: test this body on a real Postgres.")
 
 
 class Rows:
@@ -33,6 +47,27 @@ class Rows:
         self.rejected: list[tuple[str, bytes, str]] = []
         self._tokens: dict[UUID, tuple[JobKey, int]] = {}
         self._asked: dict[JobKey, str | None] = {}
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[AsyncConnection[Any]]:
+        conn = MemoryTransaction()
+        try:
+            yield cast("AsyncConnection[Any]", conn)
+        except BaseException:
+            for undo in reversed(conn.undo):
+                undo()
+            raise
+
+    def _note(self, conn: object, key: JobKey) -> None:
+        """Have a rollback of this transaction bring a job back to what it is now."""
+        if isinstance(conn, MemoryTransaction):
+            conn.undo.append(partial(self._bring_back, key, self.jobs.get(key), list(self.attempts.get(key, ()))))
+
+    def _bring_back(self, key: JobKey, job: QueuedJob | None, attempts: list[Attempt]) -> None:
+        if job is None:
+            self.jobs.pop(key, None)
+        else:
+            self.jobs[key], self.attempts[key] = job, attempts
 
     def _is_kept_no_longer(self, job: QueuedJob, keep: timedelta, kinds: Mapping[str, timedelta]) -> bool:
         if job.finished_at is None or self.clock() - job.finished_at <= kinds.get(job.kind, keep):

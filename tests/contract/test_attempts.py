@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 
 from queued_jobs import JobContext, JobStatus, QueuedJob
+from queued_jobs.backend import Backend
 from queued_jobs.errors import StoreRefused
 from queued_jobs.message import JobMessage
 from queued_jobs.postgres import GIVE_UP
+from queued_jobs.testing import FakeQueues
 from tests.contract.conftest import BOOM, HOUR, Helpers
 
 LEASE = timedelta(seconds=60)
@@ -208,7 +210,7 @@ class TestEnds:
                 if claimed is None:
                     break  # three lost workers abort it
                 numbers.append(claimed.attempt)
-                names.add(JobContext(claimed, jobs.repository).claim_id)
+                names.add(JobContext(claimed, Backend(jobs.repository, FakeQueues())).claim_id)
                 if end is not None:
                     await end(claimed)
             assert numbers == list(range(1, len(numbers) + 1))

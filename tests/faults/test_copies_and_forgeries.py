@@ -11,11 +11,9 @@ import pytest
 from azure.storage.queue import QueueClient, TextBase64EncodePolicy
 
 from jobs.zip_builder import ZipBuilder, ZipRequest
-from queued_jobs import QueuedJob
+from queued_jobs import QueuedJob, QueueManager
 from queued_jobs.database import Database
-from queued_jobs.enqueue import queue_job
 from queued_jobs.message import JobMessage
-from queued_jobs.notifier import NullNotifier
 from queued_jobs.postgres import PostgresRepository
 from queued_jobs.queues import StorageQueues
 from tests.support.client import Person
@@ -52,14 +50,12 @@ def jobs(stack: Stack, ann: Person) -> list[QueuedJob]:
         settings = stack.settings()
         database, queues = Database(settings["DATABASE_URL"]), StorageQueues(settings["QueuesConn"])
         try:
+            manager = QueueManager((), repository=PostgresRepository(database), queues=queues)
             handles = [
-                await queue_job(
+                await manager.queue_job(
                     ZipBuilder,
                     request,
                     user_id=ann.user_id,
-                    repository=PostgresRepository(database),
-                    queues=queues,
-                    notifier=NullNotifier(),
                     delay=timedelta(seconds=6),
                 )
                 for _ in range(JOBS)

@@ -8,11 +8,9 @@ from datetime import timedelta
 import psycopg
 
 from jobs.zip_builder import ZipBuilder, ZipRequest
-from queued_jobs import QueuedJob
+from queued_jobs import QueuedJob, QueueManager
 from queued_jobs.database import Database
-from queued_jobs.enqueue import queue_job
 from queued_jobs.message import JobMessage
-from queued_jobs.notifier import NullNotifier
 from queued_jobs.postgres import PostgresRepository
 from queued_jobs.queues import StorageQueues
 from tests.support.client import Person
@@ -50,6 +48,7 @@ async def _stand_in_line_behind_jobs_that_end_unnoticed(
     settings = stack.settings()
     store, queues = Database(settings["DATABASE_URL"]), StorageQueues(settings["QueuesConn"])
     repository = PostgresRepository(store)
+    manager = QueueManager((), repository=repository, queues=queues)
 
     async def claim(job: QueuedJob) -> QueuedJob:
         claimed = await repository.claim(
@@ -63,10 +62,7 @@ async def _stand_in_line_behind_jobs_that_end_unnoticed(
         return claimed
 
     async def queue() -> QueuedJob:
-        handle = await queue_job(
-            OneAtATime, request, user_id=user_id, repository=repository, queues=queues, notifier=NullNotifier()
-        )
-        return handle.job
+        return (await manager.queue_job(OneAtATime, request, user_id=user_id)).job
 
     try:
         stack.host.stop()  # so that no job runs before all stand in line

@@ -15,7 +15,6 @@ from infra import workbook
 from infra.alerts import LOG_ALERTS, LogAlert
 from queued_jobs import JobContext, JobRunner, PermanentError
 from queued_jobs.message import JobMessage
-from queued_jobs.sweeper import Sweeper
 from queued_jobs.testing import JobBench
 from tests.infra.program import ROOT
 
@@ -45,7 +44,7 @@ async def test_an_ended_job_is_seen_with_its_outcome(caplog: pytest.LogCaptureFi
     caplog.set_level(logging.INFO)
     bench = JobBench(Picky)
     for fails in (False, True):
-        await bench.queue(Picky, Wish(fails=fails), user_id="ann")
+        await bench.manager.queue_job(Picky, Wish(fails=fails), user_id="ann")
     await bench.drain()
     ended, failed = patterns("failures")
     lines = [line for line in caplog.messages if ended.search(line)]
@@ -56,7 +55,7 @@ async def test_an_ended_job_is_seen_with_its_outcome(caplog: pytest.LogCaptureFi
 async def test_a_job_whose_worker_died_thrice_raises_the_alarm(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     bench = JobBench(Picky)
-    handle = await bench.queue(Picky, Wish(fails=False), user_id="ann")
+    handle = await bench.manager.queue_job(Picky, Wish(fails=False), user_id="ann")
     (aborted,) = patterns("aborted")
     for _ in range(3):
         assert not [line for line in caplog.messages if aborted.search(line)]
@@ -66,7 +65,7 @@ async def test_a_job_whose_worker_died_thrice_raises_the_alarm(caplog: pytest.Lo
         )
         assert taken is not None
         bench.clock.advance(timedelta(minutes=5))
-        await Sweeper(bench.repository, bench.queues, bench.notifier).run_once()
+        await bench.manager.sweeper.run_once()
     assert bench.job(handle).status == "aborted"
     assert len([line for line in caplog.messages if aborted.search(line)]) == 1
 
@@ -74,12 +73,12 @@ async def test_a_job_whose_worker_died_thrice_raises_the_alarm(caplog: pytest.Lo
 async def test_a_job_that_waits_too_long_raises_the_alarm(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     bench = JobBench(Picky)
-    await bench.queue(Picky, Wish(fails=False), user_id="ann")
+    await bench.manager.queue_job(Picky, Wish(fails=False), user_id="ann")
     (waiting,) = patterns("waiting")
     for minutes in (4, 2):
         assert not [line for line in caplog.messages if waiting.search(line)]
         bench.clock.advance(timedelta(minutes=minutes))
-        await Sweeper(bench.repository, bench.queues, bench.notifier).run_once()
+        await bench.manager.sweeper.run_once()
     assert len([line for line in caplog.messages if waiting.search(line)]) == 1
 
 

@@ -160,10 +160,10 @@ CODE_MUTANTS: dict[str, CodeMutant] = {
         "enqueue:queue_job", "if conn is None:", "if delay is not None:"
     ),
     "a duplicate sends a message of its own": CodeMutant(
-        "enqueue:send_all", "if not handle.duplicate and not handle.sent]", "if not handle.sent]"
+        "handle:send_all", "if not handle.duplicate and not handle.sent]", "if not handle.sent]"
     ),
     "a second call of send sends again": CodeMutant(
-        "enqueue:send_all", "if not handle.duplicate and not handle.sent]", "if not handle.duplicate]"
+        "handle:send_all", "if not handle.duplicate and not handle.sent]", "if not handle.duplicate]"
     ),
     "what the queue refused is marked as sent": CodeMutant("dispatch:Dispatcher._sends", "return False", "return True"),
     "a far message is hidden on the queue": CodeMutant(

@@ -7,12 +7,11 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
-from queued_jobs import QueuedJob
+from queued_jobs import QueuedJob, QueueManager
+from queued_jobs.backend import Backend
 from queued_jobs.message import JobMessage
 from queued_jobs.model import JobKey
 from queued_jobs.postgres import PostgresRepository
-from queued_jobs.sweeper import Sweeper
-from queued_jobs.tracker import JobTracker
 from tests.model import properties
 from tests.model.demo import REGISTRY, Demo, Other
 from tests.model.expected import KEEP, NEAR, ExpectedJob
@@ -53,10 +52,12 @@ class World:
         self.mailbox = Mailbox()
         self.hub = Hub(REGISTRY)
         self.repository = PostgresRepository(store.database)
-        self.tracker = JobTracker(store.database, self.mailbox, self.hub)
-        self.sweeper = Sweeper(self.repository, self.mailbox, self.hub, keep=KEEP)
-        self.runner = Demo(self.repository, self.mailbox, self.hub)
-        self.other = Other(self.repository, self.mailbox, self.hub)
+        self.backend = Backend(self.repository, self.mailbox, self.hub)
+        self.manager = QueueManager((), repository=self.repository, queues=self.mailbox, notifier=self.hub, keep=KEEP)
+        self.tracker = self.manager.tracker
+        self.sweeper = self.manager.sweeper
+        self.runner = Demo(self.backend)
+        self.other = Other(self.backend)
         self.jobs: dict[JobKey, ExpectedJob] = {}
         self.owners: dict[str, str] = {}
         self.leases: list[QueuedJob] = []

@@ -18,9 +18,9 @@ def test_no_circle() -> None:
     graph = architecture.imports()
     TopologicalSorter(graph).prepare()  # raises CycleError, with the circle
     TopologicalSorter(architecture.boxes(graph)).prepare()
-    assert "functions/services.py" in graph["functions/triggers.py"]
+    assert "functions/services.py" in graph["functions/function_app.py"]
     with pytest.raises(CycleError):
-        TopologicalSorter(graph | {"functions/settings.py": {"functions/triggers.py"}}).prepare()
+        TopologicalSorter(graph | {"functions/settings.py": {"functions/function_app.py"}}).prepare()
 
 
 def test_every_box_holds_a_module() -> None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import ast
+import asyncio
 import inspect
 import re
 import sys
+import textwrap
+from datetime import timedelta
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -14,9 +17,7 @@ import pytest
 
 from queued_jobs import JobRunner, JobStatus
 from queued_jobs.cli.app import app as cli
-from queued_jobs.enqueue import queue_job
-from queued_jobs.message import JobMessage
-from queued_jobs.testing import FakeQueues, InMemoryRepository, RecordingNotifier
+from queued_jobs.testing import JobBench
 from settings import setting_names
 from tools.docs_and_samples import api_reference
 
@@ -50,17 +51,10 @@ async def test_the_first_example_is_a_job_that_runs(
     document: str, request_: dict[str, str], result: dict[str, object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kind = runner_of(document, monkeypatch)
-    repository, queues, notifier = InMemoryRepository(), FakeQueues(), RecordingNotifier()
-    handle = await queue_job(
-        kind,
-        kind.request_type.model_validate(request_),
-        user_id="ann",
-        repository=repository,
-        queues=queues,
-        notifier=notifier,
-    )
-    await kind(repository, queues, notifier).execute(JobMessage.of(handle.job))
-    job = repository.jobs[handle.id]
+    bench = JobBench(kind)
+    handle = await bench.manager.queue_job(kind, kind.request_type.model_validate(request_), user_id="ann")
+    await bench.drain()
+    job = bench.job(handle)
     assert (job.status, job.result) == (JobStatus.SUCCEEDED, result)
 
 
@@ -72,6 +66,42 @@ async def test_the_examples_of_the_testing_kit_run(monkeypatch: pytest.MonkeyPat
     for example in examples:
         code = compile(example, "docs/how-to/test-your-jobs.md", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
         await eval(code, names)  # noqa: S307 (our own document)
+
+
+async def test_a_job_is_started_from_code_as_the_how_to_shows(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    word_count = runner_of("docs/tutorial/first-job.md", monkeypatch)
+    text = (ROOT / "docs/how-to/start-jobs-from-your-code.md").read_text()
+    with_a_loop, without, *_ = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    bench = JobBench(word_count)
+    names = {
+        "WordCount": word_count,
+        "Text": word_count.request_type,
+        "manager": bench.manager,
+        "timedelta": timedelta,
+    }
+    code = compile(with_a_loop, "docs/how-to", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+    example = asyncio.ensure_future(eval(code, names))  # noqa: S307 (our own document)
+    while not example.done():
+        await bench.drain()
+        await asyncio.sleep(0.01)
+    await example
+    # the store in memory has no tracker
+    program = without.replace("jobs.call(manager.tracker.for_user, ", "repr(")
+    program = program.replace("    print(", "    jobs.call(drain)\n    print(", 1)
+    await asyncio.to_thread(exec, program, names | {"drain": bench.drain})
+    assert capsys.readouterr().out.split() == ["4", "4"]
+
+
+@pytest.mark.parametrize(
+    "document",
+    [path for path in DOCUMENTS if path != api_reference.PAGE],  # signatures
+    ids=lambda path: str(path.relative_to(ROOT)),
+)
+def test_examples_are_python(document: Path) -> None:
+    for example in re.findall(r"```python\n(.*?)```", document.read_text(), re.DOTALL):
+        ast.parse(textwrap.dedent(example))
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))

@@ -19,6 +19,7 @@ from jobs.csv_import import Records, lines
 from jobs.zip_builder import ZipRequest
 from queued_jobs import JobContext, JobRunner, QueuedJob
 from queued_jobs._outcome import describe_error
+from queued_jobs.backend import Backend
 from queued_jobs.dashboard.search import JobQuery
 from queued_jobs.message import JobMessage
 from queued_jobs.model import JobError
@@ -26,7 +27,7 @@ from queued_jobs.ncrontab import Ncrontab
 from queued_jobs.push.signalr import ConnectionString
 from queued_jobs.redact import storable, without_secrets
 from queued_jobs.registry import JobRegistry
-from queued_jobs.testing import InMemoryRepository
+from queued_jobs.testing import FakeQueues, InMemoryRepository
 from tests.support.growth import ROOT, attacks, grows_too_fast, repeated, seconds, sources
 from tests.unit.queued_jobs.conftest import World
 from tests.unit.test_growth import PUT_TOGETHER, WRITTEN
@@ -119,7 +120,7 @@ CALLS: dict[str, Callable[[str], object]] = {
     "a payload of many": lambda text: PayloadView.of({"a": [text[:8]] * len(text)}),
     "an error": error_of,
     "a label": label_of,
-    "a report": lambda text: JobContext(JOB, InMemoryRepository()).report(0.1, text),
+    "a report": lambda text: JobContext(JOB, Backend(InMemoryRepository(), FakeQueues())).report(0.1, text),
     "a queue message": lambda text: JobMessage.decode(encoded(text)),
     "a queue message of another version": lambda text: JobMessage.decode(encoded('{"v":"' + text + '"}')),
     "an owner": lambda text: user_id_of(text, text),

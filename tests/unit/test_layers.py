@@ -153,3 +153,21 @@ def test_the_repository_holds_no_address_of_a_package_index_and_no_stray_lock() 
     for name in tracked:
         if Path(name).name == "package-lock.json":
             assert '"resolved"' not in (ROOT / name).read_text(), name
+
+
+def test_one_place_makes_what_sends_messages() -> None:
+    made = re.compile(r"(?<!class )\bDispatcher\(")
+    found = [path.name for path in files("queued_jobs") for _ in made.findall(path.read_text())]
+    assert found == ["backend.py"]
+
+
+def test_jobs_are_started_by_a_manager_or_a_body_alone() -> None:
+    """The functions behind them are no second way."""
+    behind = re.compile(r"from queued_jobs\.(?:enqueue|batch|periodic) import .*\bqueue_\w+")
+    found = [
+        path.name
+        for folder in ("queued_jobs", "functions", "tools")
+        for path in files(folder)
+        if behind.search(path.read_text())
+    ]
+    assert set(found) == {"children.py", "periodic.py"}

@@ -34,6 +34,7 @@ What is not listed here is private and may change. Written from the docstrings b
 #: What is public beside the names of `queued_jobs` itself, by the module to import it from.
 _PUBLIC = {
     "queued_jobs.batch": ("Batch", "FollowUp"),
+    "queued_jobs.blocking": (),
     "queued_jobs.registry": ("JobRegistry",),
     "queued_jobs.errors": (),
     "queued_jobs.model": ("JobError",),
@@ -57,7 +58,10 @@ _PUBLIC = {
     "queued_jobs.testing": (),
 }
 _WIDTH = 120
-_MADE_BY_THE_LIBRARY = ("Batch", "JobContext", "JobHandle")
+_MADE_BY_THE_LIBRARY = {
+    *("Batch", "BlockingBatch", "BlockingHandle", "BlockingJobs"),
+    *("JobContext", "JobFailed", "JobHandle", "JobRunner", "JobTracker", "Sweeper"),
+}
 #: What implements one of these has its methods, which are told of there.
 _PROTOCOLS = (Notifier, Repository, Queues)
 _SECTION = re.compile(r"\n(Parameters|Attributes|Raises|Returns)\n-+\n")

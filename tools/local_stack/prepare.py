@@ -26,7 +26,7 @@ _FUNCTIONS = Path(__file__).resolve().parents[2] / "functions"
 async def prepare(database_url: str, services: Services) -> None:
     await migrate(database_url)
     async with services.queues as queues:
-        await queues.ensure(*services.registry.queues)
+        await queues.ensure(*services.manager.registry.queues)
 
 
 def prepare_blobs() -> None:

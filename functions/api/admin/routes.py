@@ -52,8 +52,8 @@ async def options(caller: Viewing, app: App) -> OptionsView:
     """Say what the caller may do, and what there is to filter by."""
     return OptionsView(
         can_act=caller.is_admin,
-        kinds=tuple(sorted(runner.kind for runner in app.registry)),
-        queues=tuple(sorted(app.registry.queues)),
+        kinds=tuple(sorted(runner.kind for runner in app.manager.registry)),
+        queues=tuple(sorted(app.manager.registry.queues)),
         most_rows=MOST_ROWS,
     )
 
@@ -61,7 +61,7 @@ async def options(caller: Viewing, app: App) -> OptionsView:
 @routes.get("/jobs")
 async def search(filters: Annotated[ListFilters, Query()], caller: Viewing, app: App) -> AdminPage:
     """Return a page of the jobs that match, newest first."""
-    page = await app.tracker.search(filters.to_query(), before=cursor_of(filters.before), limit=filters.limit)
+    page = await app.manager.tracker.search(filters.to_query(), before=cursor_of(filters.before), limit=filters.limit)
     return AdminPage(
         items=tuple(AdminJobView.of(job, can_act=caller.is_admin) for job in page.jobs),
         next_before=None if page.next is None else cursor_text(page.next),
@@ -73,9 +73,9 @@ async def export(filters: Annotated[JobFilters, Query()], caller: Viewing, app: 
     """Return the jobs that match as a CSV file: up to 50,000, newest first."""
     query = filters.to_query()
     # read before the answer starts, for an error to be an error
-    first = await app.tracker.search(query, limit=MOST_JOBS)
+    first = await app.manager.tracker.search(query, limit=MOST_JOBS)
     headers = {"Content-Disposition": 'attachment; filename="jobs.csv"'}
-    return StreamingResponse(csv_pieces(app.tracker, query, first), media_type="text/csv", headers=headers)
+    return StreamingResponse(csv_pieces(app.manager.tracker, query, first), media_type="text/csv", headers=headers)
 
 
 @routes.get("/jobs/count")
@@ -84,7 +84,7 @@ async def count(filters: Annotated[CountFilters, Query()], caller: Viewing, app:
     query = filters.to_query()
     if filters.action is not None:
         query = query.retryable() if filters.action == "retry" else query.cancellable()
-    counted = await app.tracker.count(query)
+    counted = await app.manager.tracker.count(query)
     return CountView(number=counted.number, exact=counted.exact, as_of=counted.as_of)
 
 
@@ -95,7 +95,7 @@ async def bulk(body: BulkBody, caller: Administering, app: App) -> BulkView:
     Jobs that were created, or had ended, after `asOf` are left alone, so that no job runs twice for one decision,
     however often it is sent.
     """
-    act = app.tracker.retry_all if body.action == "retry" else app.tracker.cancel_all
+    act = app.manager.tracker.retry_all if body.action == "retry" else app.manager.tracker.cancel_all
     report = await act(body.filters.to_query(), as_of=body.as_of, before=cursor_of(body.before), limit=body.limit)
     return BulkView.of(report, None if report.next is None else cursor_text(report.next))
 
@@ -103,15 +103,15 @@ async def bulk(body: BulkBody, caller: Administering, app: App) -> BulkView:
 @routes.get("/jobs/{job_id}")
 async def get(job_id: UUID, caller: Viewing, app: App) -> AdminJobDetailView:
     """Return all that is known of a job. Secrets are masked, and what is larger than 100 KiB is cut."""
-    job = await app.tracker.get(job_id, user_id=ANYBODY)
-    attempts = await app.tracker.attempts(job_id, user_id=ANYBODY)
-    return await offload(AdminJobDetailView.of_job, job, attempts, app.registry, can_act=caller.is_admin)
+    job = await app.manager.tracker.get(job_id, user_id=ANYBODY)
+    attempts = await app.manager.tracker.attempts(job_id, user_id=ANYBODY)
+    return await offload(AdminJobDetailView.of_job, job, attempts, app.manager.registry, can_act=caller.is_admin)
 
 
 @routes.get("/jobs/{job_id}/payload/{part}")
 async def payload(job_id: UUID, part: Literal["request", "result"], caller: Viewing, app: App) -> Response:
     """Return the whole request or result as a JSON file. Secrets are masked."""
-    job = await app.tracker.get(job_id, user_id=ANYBODY)
+    job = await app.manager.tracker.get(job_id, user_id=ANYBODY)
     content = job.request if part == "request" else job.result
     if content is None:
         raise JobNotFound("This job has no result.")
@@ -123,7 +123,7 @@ async def payload(job_id: UUID, part: Literal["request", "result"], caller: View
 @routes.get("/failures")
 async def failures(caller: Viewing, app: App, minutes: Minutes = 24 * 60) -> FailuresView:
     """Group the jobs that failed in the last so many minutes by what went wrong, the largest group first."""
-    found = await app.tracker.failures(window=timedelta(minutes=minutes))
+    found = await app.manager.tracker.failures(window=timedelta(minutes=minutes))
     return FailuresView(
         since=found.since, groups=tuple(FailureGroupView.of(group) for group in found.groups), more=found.more
     )
@@ -137,7 +137,7 @@ async def stats(
     bucket_minutes: Annotated[Minutes, Query(alias="bucketMinutes")] = 30,
 ) -> StatsView:
     """Count and measure the last so many minutes, in buckets that are aligned in UTC."""
-    found = await app.tracker.stats(window=timedelta(minutes=minutes), bucket=timedelta(minutes=bucket_minutes))
+    found = await app.manager.tracker.stats(window=timedelta(minutes=minutes), bucket=timedelta(minutes=bucket_minutes))
     return StatsView.of(found)
 
 
@@ -145,8 +145,8 @@ async def stats(
 async def queues(caller: Viewing, app: App) -> QueuesView:
     """Say of each queue how many messages lie there, how many were poisoned, and which jobs wait for it."""
     minute = timedelta(minutes=1)
-    kinds = (await app.tracker.stats(window=minute, bucket=minute)).kinds
-    by_queue = {runner.queue: runner.kind for runner in app.registry}
+    kinds = (await app.manager.tracker.stats(window=minute, bucket=minute)).kinds
+    by_queue = {runner.queue: runner.kind for runner in app.manager.registry}
     try:
         depths = await app.queues.depths(*sorted(by_queue))
     except SendFailed as exc:
@@ -159,7 +159,7 @@ async def queues(caller: Viewing, app: App) -> QueuesView:
 @routes.post("/queues/{queue}/redrive")
 async def redrive(queue: str, caller: Administering, app: App) -> RedriveView:
     """Move up to 1,000 poisoned messages back to their queue."""
-    if queue not in app.registry.queues:
+    if queue not in app.manager.registry.queues:
         raise Problem(404, "There is no such queue.")
     try:
         return RedriveView(moved=await app.queues.redrive(queue))

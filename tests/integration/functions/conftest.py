@@ -102,7 +102,7 @@ class Site:
         count = 0
         async for message in self.services.queues[queue].receive_messages():
             await self.services.queues[queue].delete_message(message)
-            await self.services.runners[queue].receive(base64.b64decode(message.content))
+            await self.services.manager.runner(queue).receive(base64.b64decode(message.content))
             count += 1
         return count
 
@@ -117,10 +117,10 @@ class Site:
 async def site(settings: dict[str, str], hub: ControlledHub) -> AsyncIterator[Site]:
     services = composition.services()
     if settings["QueuesConn"] not in _prepared:
-        await services.queues.ensure(*services.registry.queues)
+        await services.queues.ensure(*services.manager.registry.queues)
         prepare_blobs()
         _prepared.add(settings["QueuesConn"])
-    for queue in services.registry.queues:
+    for queue in services.manager.registry.queues:
         await services.queues[queue].clear_messages()
     hub.control("reset")
     api = create_api(services, web=WEB)

@@ -147,7 +147,7 @@ async def test_a_bug_is_a_500_that_shows_nothing(site: Site, monkeypatch: pytest
     async def broken(*args: object, **options: object) -> None:
         raise RuntimeError("password=hunter2")
 
-    monkeypatch.setattr(site.services.tracker, "for_user", broken)
+    monkeypatch.setattr(site.services.manager.tracker, "for_user", broken)
     problem = assert_problem(await site.call("ann", "GET", "/api/jobs/mine"), 500)
     assert "hunter2" not in str(problem)
     assert problem["requestId"] in problem["detail"]

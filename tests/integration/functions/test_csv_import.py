@@ -75,8 +75,8 @@ async def test_only_what_an_upload_named_is_a_prefix(site: Site, prefix: str) ->
 
 async def test_a_result_that_lost_its_job_is_deleted(site: Site) -> None:
     job = await imported(site, {"a.csv": b"one\n1\n"})
-    runner = site.services.runners["csv-import"]
-    row = await site.services.tracker.get(job["id"], user_id=await site.user_id("ann"))
+    runner = site.services.manager.runner("csv-import")
+    row = await site.services.manager.tracker.get(job["id"], user_id=await site.user_id("ann"))
     await call_hook(runner.on_result_discarded, row, CsvImportResult.model_validate(job["result"]))
     assert list(blob_service().get_container_client("results").list_blobs(job["id"])) == []
 

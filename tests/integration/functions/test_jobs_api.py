@@ -283,7 +283,7 @@ class TestServersAway:
         await queues.close()
         async with site.services.database.connection() as conn:
             await conn.execute("update queued_jobs.job set next_send_at = now() - interval '1 minute'")
-        assert (await site.services.sweeper.run_once()).sent == 1
+        assert (await site.services.manager.sweeper.run_once()).sent == 1
         assert await site.deliver() == 1
         assert (await site.job("ann", job["id"]))["status"] == "failed", "it ran: there was nothing to zip"
 

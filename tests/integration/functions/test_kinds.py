@@ -13,8 +13,8 @@ import pytest
 from pydantic import BaseModel, ConfigDict, Field, computed_field, field_validator
 
 from api.app import create_api
-from queued_jobs import JobContext, JobRunner
-from queued_jobs.registry import JobRegistry
+from queued_jobs import JobContext, JobRunner, QueueManager
+from queued_jobs.postgres import PostgresRepository
 from tests.integration.functions.conftest import WEB, Site
 
 
@@ -65,9 +65,11 @@ class Shaped(JobRunner[Ask, Answer]):
 
 @pytest.fixture
 async def shaped(site: Site) -> AsyncIterator[Site]:
-    registry = JobRegistry([Shaped])
-    runner = Shaped(site.services.repository, site.services.queues, site.services.notifier)
-    services = dataclasses.replace(site.services, registry=registry, runners={"zip-builder": runner})
+    parts = site.services
+    manager = QueueManager(
+        [Shaped], repository=PostgresRepository(parts.database), queues=parts.queues, notifier=parts.notifier
+    )
+    services = dataclasses.replace(parts, manager=manager)
     transport = httpx.ASGITransport(app=create_api(services, web=WEB))
     async with httpx.AsyncClient(transport=transport, base_url="http://site") as http:
         yield dataclasses.replace(site, services=services, http=http)

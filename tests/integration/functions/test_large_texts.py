@@ -57,7 +57,7 @@ async def test_not_every_mistake_of_a_large_request_is_told(site: Site, files: l
 
 
 async def test_a_large_message_is_kept_in_short(site: Site, caplog: pytest.LogCaptureFixture) -> None:
-    runner = site.services.runners["zip-builder"]
+    runner = site.services.manager.runner("zip-builder")
     await runner.receive(b'{"v":"' + repeated(b"password=a@", 44_000) + b'"}')
     async with site.services.database.connection() as conn:
         row = await (await conn.execute("select reason, body_start from queued_jobs.rejected_message")).fetchone()

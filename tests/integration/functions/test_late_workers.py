@@ -66,7 +66,7 @@ async def run_one(site: Site, kind: str) -> None:
     message = await site.services.queues[kind].receive_message()
     assert message is not None
     await site.services.queues[kind].delete_message(message)
-    await site.services.runners[kind].receive(base64.b64decode(message.content))
+    await site.services.manager.runner(kind).receive(base64.b64decode(message.content))
 
 
 async def end_lease(site: Site) -> None:
@@ -74,7 +74,7 @@ async def end_lease(site: Site) -> None:
         await conn.execute(
             "update queued_jobs.job set lease_until = now() - interval '1 minute' where status = 'running'"
         )
-    await site.services.sweeper.run_once()
+    await site.services.manager.sweeper.run_once()
 
 
 async def cancelled_and_retried(site: Site, key: str, worker: asyncio.Task[None]) -> None:
@@ -128,7 +128,7 @@ async def test_the_winners_file_is_as_the_winner_left_it(
         won = await site.job("ann", key)
         assert won["status"] == "succeeded"
         properties = blob_service().get_blob_client(RESULTS, won["result"]["blob"]).get_blob_properties()
-    await asyncio.to_thread(site.services.runners[kind].thread_pool.shutdown)
+    await asyncio.to_thread(site.services.manager.runner(kind).thread_pool.shutdown)
     assert (await site.job("ann", key))["result"] == won["result"]
     assert await content(site, key, won["result"]), "the file is there"
     now = blob_service().get_blob_client(RESULTS, won["result"]["blob"]).get_blob_properties()

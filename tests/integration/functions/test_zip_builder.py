@@ -101,7 +101,7 @@ async def test_a_cancel_stops_it_and_publishes_nothing(site: Site, monkeypatch: 
 async def test_a_result_that_lost_its_job_is_deleted(site: Site) -> None:
     prefix = await site.upload("ann", {"a": b"1"})
     job = await site.start("ann", prefix)
-    runner = site.services.runners["zip-builder"]
+    runner = site.services.manager.runner("zip-builder")
     succeed = runner.repository.succeed
 
     async def lost(*args: Any, **options: Any) -> None:

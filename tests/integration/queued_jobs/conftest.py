@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+import psycopg
 import pytest
 from pydantic import BaseModel
 
-from queued_jobs import JobContext, JobHandle, JobRunner, QueuedJob
+from queued_jobs import JobContext, JobHandle, JobRunner, QueuedJob, QueueManager
+from queued_jobs.backend import Backend
 from queued_jobs.database import Database
-from queued_jobs.enqueue import queue_job
 from queued_jobs.message import JobMessage
 from queued_jobs.postgres import PostgresRepository
 from queued_jobs.testing import FakeQueues, RecordingNotifier
@@ -43,18 +44,18 @@ class Shop:
     repository: PostgresRepository
     queues: FakeQueues
     notifier: RecordingNotifier
-    tracker: JobTracker
+    manager: QueueManager
+
+    @property
+    def tracker(self) -> JobTracker:
+        return self.manager.tracker
+
+    @property
+    def backend(self) -> Backend:
+        return Backend(self.repository, self.queues, self.notifier)
 
     async def queue(self, user_id: str = "ann", n: int = 1, **options: Any) -> JobHandle[Answer]:
-        return await queue_job(
-            Demo,
-            Ask(n=n),
-            user_id=user_id,
-            repository=self.repository,
-            queues=self.queues,
-            notifier=self.notifier,
-            **options,
-        )
+        return await self.manager.queue_job(Demo, Ask(n=n), user_id=user_id, **options)
 
     async def running(self, user_id: str = "ann", **options: Any) -> QueuedJob:
         return await self.claim((await self.queue(user_id, **options)).job)
@@ -86,11 +87,27 @@ class Shop:
 async def shop(jobs_url: str) -> AsyncIterator[Shop]:
     database = Database(jobs_url)
     queues, notifier = FakeQueues(), RecordingNotifier()
+    repository = PostgresRepository(database)
     yield Shop(
         database=database,
-        repository=PostgresRepository(database),
+        repository=repository,
         queues=queues,
         notifier=notifier,
-        tracker=JobTracker(database, queues, notifier),
+        manager=QueueManager([Demo], repository=repository, queues=queues, notifier=notifier),
     )
     await database.close()
+
+
+@pytest.fixture
+def connections(jobs_url: str) -> Iterator[Callable[[], int]]:
+    """How many connections the library holds to the database, as the server says."""
+    with psycopg.connect(jobs_url, autocommit=True) as conn:
+
+        def count() -> int:
+            row = conn.execute(
+                "select count(*) from pg_stat_activity"
+                " where datname = current_database() and application_name = 'queued-jobs'"
+            ).fetchone()
+            return int(row[0]) if row else 0
+
+        yield count

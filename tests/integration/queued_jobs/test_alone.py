@@ -27,5 +27,5 @@ def test_the_program_of_the_how_to_runs(tmp_path: Path, jobs_url: str, azurite: 
         timeout=60,
         check=False,
     )
-    assert (done.returncode, done.stdout) == (0, "succeeded {'words': 4}\n"), done.stderr
+    assert (done.returncode, done.stdout) == (0, "words=4\n"), done.stderr
     assert done.stderr == ""

@@ -191,7 +191,7 @@ class Traffic:
 
     def __init__(self, shop: Shop) -> None:
         self._shop = shop
-        self._runner = Demo(shop.repository, shop.queues, shop.notifier)
+        self._runner = Demo(shop.backend)
         self._over = False
         self.jobs: list[JobKey] = []
 
@@ -215,7 +215,7 @@ class Traffic:
                 await tracker.attempts(key, user_id="ann")
 
     async def sweep(self) -> None:
-        sweeper = Sweeper(self._shop.repository, self._shop.queues, self._shop.notifier, runners=[self._runner])
+        sweeper = Sweeper(self._shop.backend, runners=[self._runner])
         while not self._over:
             await sweeper.run_once()
 

@@ -9,14 +9,12 @@ import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
-import psycopg
 import pytest
 from pydantic import BaseModel
 
-from queued_jobs import JobContext, JobRunner, JobStatus
-from queued_jobs.batch import FollowUp, queue_jobs
+from queued_jobs import JobContext, JobRunner, JobStatus, QueueManager
+from queued_jobs.batch import FollowUp
 from queued_jobs.database import Database
-from queued_jobs.enqueue import queue_job
 from queued_jobs.message import JobMessage
 from queued_jobs.postgres import PostgresRepository
 from queued_jobs.push.signalr import ConnectionString, SignalRNotifier
@@ -67,13 +65,10 @@ class Services:
         self.queues = StorageQueues(azurite.connection_string)
         self.notifier = SignalRNotifier(ConnectionString.parse(hub.connection_string), registry)
         self.webhook = Webhook(f"{hub.endpoint}/nowhere", b"x" * 32, registry, tries=1)
-        self.reader = Reader(self.repository, self.queues, self.notifier)
-        self.child = Child(self.repository, self.queues, self.notifier)
+        self.manager = QueueManager(registry, repository=self.repository, queues=self.queues, notifier=self.notifier)
 
     async def start(self) -> None:
-        await queue_job(
-            Child, Ask(), user_id="ann", repository=self.repository, queues=self.queues, notifier=self.notifier
-        )
+        await self.manager.queue_job(Child, Ask(), user_id="ann")
 
     async def close(self) -> None:
         await self.notifier.close()
@@ -92,21 +87,6 @@ def services(jobs_url: str, azurite: AzuriteServer, hub: ControlledHub) -> Servi
 
     asyncio.run(prepare())
     return services
-
-
-@pytest.fixture
-def connections(jobs_url: str) -> Iterator[Callable[[], int]]:
-    """How many connections the library holds to the database, as the server says."""
-    with psycopg.connect(jobs_url, autocommit=True) as conn:
-
-        def count() -> int:
-            row = conn.execute(
-                "select count(*) from pg_stat_activity"
-                " where datname = current_database() and application_name = 'queued-jobs'"
-            ).fetchone()
-            return int(row[0]) if row else 0
-
-        yield count
 
 
 @pytest.fixture
@@ -150,18 +130,15 @@ def test_a_plain_body_reads_its_batch(services: Services, connections: Callable[
 
     async def run() -> None:
         nonlocal most
-        batch = await queue_jobs(
+        batch = await services.manager.queue_jobs(
             Child,
             [Ask()],
             user_id="ann",
-            repository=services.repository,
-            queues=services.queues,
-            notifier=services.notifier,
             follow_up=FollowUp(runner=Reader, request=Ask(n=CALLS // 4)),
         )
-        await services.child.execute(JobMessage.of(batch.handles[0].job))
+        await services.manager.runner(Child.kind).execute(JobMessage.of(batch.handles[0].job))
         assert batch.follow_up is not None
-        await services.reader.execute(JobMessage.of(batch.follow_up.job))
+        await services.manager.runner(Reader.kind).execute(JobMessage.of(batch.follow_up.job))
         most = connections()
         ended = await services.repository.batch(batch.id)
         assert [job.status for job in ended] == [JobStatus.SUCCEEDED]
@@ -187,7 +164,7 @@ def test_a_loop_that_is_just_closed_leaves_nothing_for_long(services: Services, 
 
 def test_a_webhook_closes_its_connections_with_the_loop(services: Services, no_leaks: None) -> None:
     async def post() -> None:
-        handle = await queue_job(Child, Ask(), user_id="ann", repository=services.repository, queues=services.queues)
+        handle = await services.manager.queue_job(Child, Ask(), user_id="ann")
         with pytest.raises(WebhookFailed):  # the hub has no such page, but it is there
             await services.webhook.post(handle.job)
 

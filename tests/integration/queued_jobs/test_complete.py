@@ -27,7 +27,7 @@ class Scripted(Demo):
 
 async def run(shop: Shop, body: Body) -> QueuedJob:
     handle = await shop.queue()
-    runner = Scripted(shop.repository, shop.queues, shop.notifier)
+    runner = Scripted(shop.backend)
     runner.body = body
     await runner.execute(JobMessage.of(handle.job))
     job = await shop.tracker.get(handle.id, user_id="ann")
@@ -111,7 +111,7 @@ async def test_a_shutdown_after_the_commit_releases_nothing(shop: Shop) -> None:
         raise AssertionError
 
     handle = await shop.queue()
-    runner = Scripted(shop.repository, shop.queues, shop.notifier)
+    runner = Scripted(shop.backend)
     runner.body = body
     attempt = asyncio.create_task(runner.execute(JobMessage.of(handle.job)))
     await committed.wait()

@@ -9,10 +9,10 @@ from typing import Any
 import psycopg
 import pytest
 
-from queued_jobs.batch import Batch, queue_jobs
+from queued_jobs import QueueManager
+from queued_jobs.batch import Batch
 from queued_jobs.errors import KeyReused
-from queued_jobs.queues import StorageQueues
-from queued_jobs.sweeper import Sweeper
+from queued_jobs.queues import Queues, StorageQueues
 from tests.integration.queued_jobs.conftest import Answer, Ask, Demo, Shop
 
 
@@ -63,9 +63,9 @@ async def test_a_serialization_failure_in_the_callers_transaction_reaches_the_ca
         await conn.execute("rollback")
 
 
-async def many(shop: Shop, count: int, **options: Any) -> Batch[Answer]:
-    parts: dict[str, Any] = {"repository": shop.repository, "queues": shop.queues, "notifier": shop.notifier}
-    return await queue_jobs(Demo, [Ask(n=number) for number in range(count)], user_id="ann", **(parts | options))
+async def many(shop: Shop, count: int, *, queues: Queues | None = None, **options: Any) -> Batch[Answer]:
+    manager = QueueManager((), repository=shop.repository, queues=queues or shop.queues, notifier=shop.notifier)
+    return await manager.queue_jobs(Demo, [Ask(n=number) for number in range(count)], user_id="ann", **options)
 
 
 class Statements:
@@ -107,7 +107,7 @@ class TestLargeBatches:
         assert await shop.count() == 10_000
         async with shop.database.connection() as conn:
             await conn.execute("update queued_jobs.job set next_send_at = created_at")
-        report = await Sweeper(shop.repository, shop.queues, shop.notifier).run_once()
+        report = await shop.manager.sweeper.run_once()
         assert report.sent == 10_000
         assert {due.message.id for due in shop.queues.sent} == {handle.id for handle in batch.handles}
         assert await shop.repository.unsent(limit=10) == []

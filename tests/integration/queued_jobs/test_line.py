@@ -13,9 +13,9 @@ import pytest
 from pydantic import BaseModel
 
 from queued_jobs import JobContext, JobHandle, JobRunner, JobStatus, QueuedJob, RetryPolicy
-from queued_jobs.batch import FollowUp, queue_jobs
+from queued_jobs.backend import Backend
+from queued_jobs.batch import FollowUp
 from queued_jobs.database import Database
-from queued_jobs.enqueue import queue_job
 from queued_jobs.errors import JobsError, StoreUnavailable
 from queued_jobs.message import JobMessage
 from queued_jobs.model import JobKey
@@ -91,16 +91,13 @@ async def everything_earlier(shop: Shop) -> None:
 
 
 async def test_a_line_under_load_is_kept_and_nobody_is_forgotten(shop: Shop) -> None:
-    runners = {each.queue: each(shop.repository, shop.queues, shop.notifier) for each in (Export, Report)}
-    sweeper = Sweeper(shop.repository, shop.queues, shop.notifier, runners=runners.values())
+    runners = {each.queue: each(shop.backend) for each in (Export, Report)}
+    sweeper = Sweeper(shop.backend, runners=runners.values())
     batches = [
-        await queue_jobs(
+        await shop.manager.queue_jobs(
             Export,
             [Step(number=number) for number in range(15)],
             user_id=owner,
-            repository=shop.repository,
-            queues=shop.queues,
-            notifier=shop.notifier,
             follow_up=FollowUp(runner=Report, request=Step(number=0)),
         )
         for owner in OWNERS
@@ -135,12 +132,10 @@ async def test_a_line_under_load_is_kept_and_nobody_is_forgotten(shop: Shop) -> 
 
 async def test_of_many_claims_at_one_moment_as_many_win_as_there_are_places(shop: Shop) -> None:
     handles = [
-        await queue_job(
+        await shop.manager.queue_job(
             Export,
             Step(number=number),
             user_id="ann",
-            repository=shop.repository,
-            queues=shop.queues,
         )
         for number in range(12)
     ]
@@ -167,10 +162,9 @@ async def test_of_many_claims_at_one_moment_as_many_win_as_there_are_places(shop
 
 async def test_a_cancelled_job_makes_way(shop: Shop) -> None:
     first, second, third = [
-        await queue_job(Export, Step(number=number), user_id="dan", repository=shop.repository, queues=shop.queues)
-        for number in range(3)
+        await shop.manager.queue_job(Export, Step(number=number), user_id="dan") for number in range(3)
     ]
-    runner = Export(shop.repository, shop.queues, shop.notifier)
+    runner = Export(shop.backend)
     hour = timedelta(hours=1)
     for handle in (first, second):
         claim = await shop.repository.claim(
@@ -185,18 +179,16 @@ async def test_a_cancelled_job_makes_way(shop: Shop) -> None:
             "update queued_jobs.job set lease_until = now() - interval '1 hour' where id = %s", (first.id,)
         )
     await shop.tracker.cancel(first.id, user_id="dan")
-    await Sweeper(shop.repository, shop.queues, shop.notifier, runners=[runner]).run_once()
+    await Sweeper(shop.backend, runners=[runner]).run_once()
     assert (await shop.tracker.get(first.id, user_id="dan")).status is JobStatus.CANCELLED
     assert [due.message.id for due in shop.queues.take()] == [third.id], "its worker died, and the next one is woken"
 
 
 async def test_a_follow_up_that_was_cancelled_waits_again_when_it_is_retried(shop: Shop) -> None:
-    batch = await queue_jobs(
+    batch = await shop.manager.queue_jobs(
         Export,
         [Step(number=1)],
         user_id="eve",
-        repository=shop.repository,
-        queues=shop.queues,
         follow_up=FollowUp(runner=Report, request=Step(number=0)),
     )
     assert batch.follow_up is not None
@@ -251,15 +243,14 @@ async def status(shop: Shop, handle: JobHandle[Step]) -> JobStatus:
 async def test_one_sweep_finds_each_place_that_nobody_was_woken_for(
     shop: Shop, kind: type[Single], how: type[BaseException]
 ) -> None:
-    parts: dict[str, Any] = {"repository": shop.repository, "queues": shop.queues}
-    runner = kind(shop.repository, shop.queues, shop.notifier)
-    dying = kind(DyingRepository(shop.database), shop.queues, shop.notifier)
+    runner = kind(shop.backend)
+    dying = kind(Backend(DyingRepository(shop.database), shop.queues, shop.notifier))
     DyingRepository.how = how
-    sweeper = Sweeper(shop.repository, shop.queues, shop.notifier, runners=[runner])
+    sweeper = Sweeper(shop.backend, runners=[runner])
     ways = [None, *kind.priorities]
     handles = {
         owner: [
-            await queue_job(kind, Step(number=at), user_id=owner, priority=ways[at % len(ways)], **parts)
+            await shop.manager.queue_job(kind, Step(number=at), user_id=owner, priority=ways[at % len(ways)])
             for at in range(5)
         ]
         for owner in OWNERS
@@ -293,9 +284,9 @@ async def test_two_ends_at_one_moment_wake_two(shop: Shop) -> None:
     minute = timedelta(minutes=1)
     rivals = [PostgresRepository(Database(shop.database._conninfo)) for _ in range(2)]
     for turn in range(30):
-        parts: dict[str, Any] = {"repository": shop.repository, "queues": shop.queues}
         line = [
-            (await queue_job(Double, Step(number=number), user_id=f"user {turn}", **parts)).job for number in range(4)
+            (await shop.manager.queue_job(Double, Step(number=number), user_id=f"user {turn}")).job
+            for number in range(4)
         ]
         able: dict[str, Any] = {"kind": "double", "schema_version": 1, "at_once": 2}
         running = [
@@ -313,4 +304,4 @@ async def test_two_ends_at_one_moment_wake_two(shop: Shop) -> None:
         woken = await asyncio.gather(*(end(*pair) for pair in zip(rivals, running, strict=True)))
         assert {job.id for each in woken for job in each} == {job.id for job in line[2:]}
     for rival in rivals:
-        await rival._database.close()
+        await rival.database.close()

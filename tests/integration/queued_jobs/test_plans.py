@@ -14,13 +14,13 @@ from psycopg import Connection, sql
 from psycopg.rows import dict_row
 from uuid_utils.compat import uuid7
 
-from queued_jobs import JobStatus
+from queued_jobs import JobStatus, QueueManager
 from queued_jobs.dashboard.search import COUNTED, EXAMINED, START, JobQuery
 from queued_jobs.dashboard.stats import MEASURED
 from queued_jobs.database import Database, Row
+from queued_jobs.postgres import PostgresRepository
 from queued_jobs.schema import TABLES, statement
 from queued_jobs.testing import FakeQueues, RecordingNotifier
-from queued_jobs.tracker import JobTracker
 from tests.support.own_database import own_database
 from tests.support.plans import Plan, combined
 from tests.support.waiting import wait_until
@@ -123,7 +123,9 @@ class TestPages:
     async def test_no_plan_is_kept_for_other_values(self, crowded: str) -> None:
         """After five times psycopg would have Postgres keep one plan for all."""
         database = Database(crowded, max_size=1)
-        tracker = JobTracker(database, FakeQueues(), RecordingNotifier())
+        tracker = QueueManager(
+            (), repository=PostgresRepository(database), queues=FakeQueues(), notifier=RecordingNotifier()
+        ).tracker
         for _ in range(8):
             await tracker.search(JobQuery())
             await tracker.count(JobQuery())

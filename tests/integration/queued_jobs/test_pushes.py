@@ -6,13 +6,10 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
-from typing import Any
 
 import pytest
 
-from queued_jobs import JobStatus, QueuedJob
-from queued_jobs.batch import queue_jobs
-from queued_jobs.enqueue import queue_job
+from queued_jobs import JobStatus, QueuedJob, QueueManager
 from queued_jobs.message import JobMessage
 from queued_jobs.model import Changed
 from queued_jobs.notifier import Notifier
@@ -20,8 +17,7 @@ from queued_jobs.push import signalr
 from queued_jobs.push.signalr import ConnectionString, PushFailed, SignalRNotifier
 from queued_jobs.push.webhook import Webhook, WebhookFailed
 from queued_jobs.registry import JobRegistry
-from queued_jobs.sweeper import Sweeper
-from queued_jobs.tracker import ANYBODY, JobTracker
+from queued_jobs.tracker import ANYBODY
 from tests.integration.queued_jobs.conftest import Ask, Demo, Shop
 
 JOBS = 60
@@ -98,10 +94,10 @@ def patient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def everything(shop: Shop, notifier: Notifier, kind: type[Demo] = Demo) -> None:
     """Queue jobs, run all of them in a few slots, rescue, cancel, clear: each of it tells somebody something."""
-    runner = kind(shop.repository, shop.queues, notifier)
-    parts: dict[str, Any] = {"repository": shop.repository, "queues": shop.queues, "notifier": notifier}
-    handles = [await queue_job(Demo, Ask(), user_id="ann", **parts) for _ in range(JOBS // 2)]
-    handles += (await queue_jobs(Demo, [Ask()] * (JOBS // 2), user_id="ann", **parts)).handles
+    manager = QueueManager([kind], repository=shop.repository, queues=shop.queues, notifier=notifier)
+    runner = manager.runner(kind.kind)
+    handles = [await manager.queue_job(Demo, Ask(), user_id="ann") for _ in range(JOBS // 2)]
+    handles += (await manager.queue_jobs(Demo, [Ask()] * (JOBS // 2), user_id="ann")).handles
     slots = asyncio.Semaphore(SLOTS)
 
     async def run(message: JobMessage) -> None:
@@ -109,14 +105,14 @@ async def everything(shop: Shop, notifier: Notifier, kind: type[Demo] = Demo) ->
             await runner.execute(message)
 
     await asyncio.gather(*(run(due.message) for due in shop.queues.take()))
-    tracker = JobTracker(shop.database, shop.queues, notifier)
+    tracker = manager.tracker
     jobs = [await tracker.get(handle.id, user_id="ann") for handle in handles]
     assert [job.status for job in jobs] == [JobStatus.SUCCEEDED] * JOBS
     lost, waiting = await shop.running(), await shop.queue()
     over = "update queued_jobs.job set lease_until = now() - interval '1 hour' where id = %s"
     async with shop.database.connection() as conn:
         await conn.execute(over, (lost.id,))
-    assert (await Sweeper(shop.repository, shop.queues, notifier).run_once()).rescued == 1
+    assert (await manager.sweeper.run_once()).rescued == 1
     await tracker.cancel(waiting.id, user_id=ANYBODY)
     await tracker.retry(waiting.id, user_id=ANYBODY)
     cleared, since = await tracker.clear_finished("ann")

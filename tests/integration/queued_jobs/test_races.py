@@ -11,14 +11,13 @@ from uuid import uuid4
 
 import pytest
 
-from queued_jobs import JobContext, JobRunner, JobStatus, QueuedJob
-from queued_jobs.batch import FollowUp, queue_jobs
+from queued_jobs import JobContext, JobRunner, JobStatus, QueuedJob, QueueManager
+from queued_jobs.batch import FollowUp
 from queued_jobs.database import Database
 from queued_jobs.errors import JobConflict, JobNotFound, JobsError
 from queued_jobs.message import JobMessage
 from queued_jobs.model import JobError, JobKey
 from queued_jobs.postgres import PostgresRepository
-from queued_jobs.tracker import JobTracker
 from tests.integration.queued_jobs.conftest import Answer, Ask, Demo, Shop
 
 #: Each round meets at another instant; few rounds would all have the same winner.
@@ -40,7 +39,8 @@ class Rival:
 
     def __init__(self, shop: Shop, database: Database) -> None:
         self.repository = PostgresRepository(database)
-        self.tracker = JobTracker(database, shop.queues, shop.notifier)
+        self.manager = QueueManager([Demo, Sum], repository=self.repository, queues=shop.queues, notifier=shop.notifier)
+        self.tracker = self.manager.tracker
 
 
 @pytest.fixture
@@ -222,15 +222,12 @@ async def test_a_sender_that_marks_and_what_its_message_met(shop: Shop, rival: R
 
 
 async def test_the_last_two_of_a_batch(shop: Shop, rival: Rival) -> None:
-    runners = [Demo(repository, shop.queues, shop.notifier) for repository in (shop.repository, rival.repository)]
+    runners = [manager.runner(Demo.kind) for manager in (shop.manager, rival.manager)]
     for _ in range(ROUNDS):
-        batch = await queue_jobs(
+        batch = await shop.manager.queue_jobs(
             Demo,
             [Ask(), Ask(n=2)],
             user_id="ann",
-            repository=shop.repository,
-            queues=shop.queues,
-            notifier=shop.notifier,
             follow_up=FollowUp(runner=Sum, request=Ask()),
         )
         assert batch.follow_up is not None
@@ -280,16 +277,14 @@ async def test_one_batch_from_two_sides(shop: Shop, rival: Rival) -> None:
     for number in range(ROUNDS // 3):
         one, other = await both(
             *(
-                queue_jobs(
+                manager.queue_jobs(
                     Demo,
                     [Ask(n=n) for n in range(50)],
                     user_id="ann",
-                    repository=repository,
-                    queues=shop.queues,
                     idempotency_key=f"import {number}",
                     follow_up=FollowUp(runner=Sum, request=Ask()),
                 )
-                for repository in (shop.repository, rival.repository)
+                for manager in (shop.manager, rival.manager)
             )
         )
         assert [handle.id for handle in one.handles] == [handle.id for handle in other.handles]

@@ -15,12 +15,13 @@ from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 from uuid_utils.compat import uuid7
 
-from queued_jobs import JobStatus
+from queued_jobs import JobStatus, QueueManager
 from queued_jobs.dashboard import search
 from queued_jobs.dashboard.search import COUNTED, JobQuery
 from queued_jobs.database import Database, Row
 from queued_jobs.errors import InvalidRequest
 from queued_jobs.model import JobKey
+from queued_jobs.postgres import PostgresRepository
 from queued_jobs.schema import statement
 from queued_jobs.testing import FakeQueues, RecordingNotifier
 from queued_jobs.tracker import JobTracker
@@ -89,7 +90,9 @@ def rows(stocked: tuple[str, list[Row]]) -> list[Row]:
 @pytest.fixture
 async def tracker(stocked: tuple[str, list[Row]]) -> AsyncIterator[JobTracker]:
     database = Database(stocked[0])
-    yield JobTracker(database, FakeQueues(), RecordingNotifier())
+    yield QueueManager(
+        (), repository=PostgresRepository(database), queues=FakeQueues(), notifier=RecordingNotifier()
+    ).tracker
     await database.close()
 
 

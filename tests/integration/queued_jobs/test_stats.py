@@ -13,6 +13,8 @@ import psycopg
 import pytest
 from psycopg.rows import dict_row
 
+from queued_jobs import QueueManager
+from queued_jobs.backend import Backend
 from queued_jobs.dashboard import stats
 from queued_jobs.dashboard.histogram import FIRST_STEP, LAST_STEP, STEP_RATIO, Percentiles
 from queued_jobs.dashboard.stats import Counts, Stats
@@ -116,7 +118,9 @@ async def database(stocked: tuple[str, Rows]) -> AsyncIterator[Database]:
 
 @pytest.fixture
 def tracker(database: Database) -> JobTracker:
-    return JobTracker(database, FakeQueues(), RecordingNotifier())
+    return QueueManager(
+        (), repository=PostgresRepository(database), queues=FakeQueues(), notifier=RecordingNotifier()
+    ).tracker
 
 
 def check_counts(found: Stats, rows: Rows) -> None:
@@ -275,8 +279,8 @@ class TestOnce:
         assert await summed(database, "hour") == first
 
     async def test_four_sweepers_at_once(self, tracker: JobTracker, database: Database, rows: Rows) -> None:
-        repository = PostgresRepository(database)
-        sweepers = [Sweeper(repository, FakeQueues(), RecordingNotifier(), limit=40) for _ in range(4)]
+        backend = Backend(PostgresRepository(database), FakeQueues(), RecordingNotifier())
+        sweepers = [Sweeper(backend, limit=40) for _ in range(4)]
         tallied = 0
         while batch := sum(report.tallied for report in await asyncio.gather(*(one.run_once() for one in sweepers))):
             tallied += batch

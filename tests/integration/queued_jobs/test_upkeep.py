@@ -226,8 +226,8 @@ async def add(shop: Shop, what: str) -> None:
 
 @pytest.mark.parametrize("what", LEFTOVERS)
 async def test_a_sweep_each_minute_keeps_up_with_a_hundred_jobs_a_second(shop: Shop, what: str) -> None:
-    runner = Filed(shop.repository, shop.queues, shop.notifier)
-    sweeper = Sweeper(shop.repository, shop.queues, shop.notifier, runners=[runner], time=LONG)
+    runner = Filed(shop.backend)
+    sweeper = Sweeper(shop.backend, runners=[runner], time=LONG)
     Filed.removed = 0
     left = []
     for _ in range(2):
@@ -245,7 +245,7 @@ async def test_a_sweep_that_is_too_short_does_a_part_of_everything_and_says_what
     for what in LEFTOVERS:
         await add(shop, what)
     before = {what: await left_over(shop, what) for what in LEFTOVERS}
-    sweeper = Sweeper(shop.repository, shop.queues, shop.notifier, time=timedelta())
+    sweeper = Sweeper(shop.backend, time=timedelta())
     report = await sweeper.run_once()
     after = {what: await left_over(shop, what) for what in LEFTOVERS}
     waits = {what for what in LEFTOVERS if after[what] >= before[what]}

@@ -7,7 +7,6 @@ from datetime import timedelta
 from typing import Any, cast
 
 from queued_jobs import JobHandle
-from queued_jobs.enqueue import queue_job
 from queued_jobs.errors import JobConflict, KeyReused, StoreUnavailable
 from tests.model.demo import Answer, Ask, limited
 from tests.model.expected import ExpectedJob
@@ -23,15 +22,7 @@ UNIQUE: Sequence[str | None] = (None, "u")
 
 
 async def start(world: World, user: str, *, n: int = 1, limit: int = 3, **options: Any) -> JobHandle[Answer]:
-    return await queue_job(
-        limited(limit),
-        Ask(n=n),
-        user_id=user,
-        repository=world.repository,
-        queues=world.mailbox,
-        notifier=world.hub,
-        **options,
-    )
+    return await world.manager.queue_job(limited(limit), Ask(n=n), user_id=user, **options)
 
 
 def stored(handle: JobHandle[Answer], options: dict[str, Any]) -> ExpectedJob:

@@ -51,7 +51,7 @@ def foresee_deferred(world: World, message: JobMessage, *, able: bool) -> None:
 
 def note_claim(world: World, lease: QueuedJob) -> ExpectedJob:
     assert lease.lease_token is not None
-    name = JobContext(lease, world.repository).claim_id
+    name = JobContext(lease, world.backend).claim_id
     assert name not in world.names, f"P7: the name {name} of an attempt came back"
     world.names.add(name)
     world.leases.append(lease)

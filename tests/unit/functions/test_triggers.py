@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-from types import SimpleNamespace
+from datetime import timedelta
 from typing import Any, ClassVar
 
 import azure.functions as func
 import pytest
 from pydantic import BaseModel
 
-from queued_jobs import JobContext, JobRunner
+from queued_jobs import JobContext, JobRunner, QueueManager
 from queued_jobs.message import JobMessage
-from queued_jobs.testing import FakeQueues, InMemoryRepository, RecordingNotifier
+from queued_jobs.testing import FakeQueues, FrozenClock, InMemoryRepository
 from triggers import register_triggers
 
 
@@ -36,24 +36,17 @@ class Nightly(Plain):
 
 class World:
     def __init__(self) -> None:
-        self.repository, self.queues, self.notifier = InMemoryRepository(), FakeQueues(), RecordingNotifier()
-        self.runners = {runner.kind: runner(self.repository, self.queues, self.notifier) for runner in (Plain, Nightly)}
-        self.sweeps = 0
+        self.clock, self.queues = FrozenClock(), FakeQueues()
+        self.repository = InMemoryRepository(self.clock)
+        self.manager = self.manager_of(Plain, Nightly)
 
-    async def run_once(self) -> None:
-        self.sweeps += 1
+    def manager_of(self, *runners: type[Plain]) -> QueueManager:
+        return QueueManager(runners, repository=self.repository, queues=self.queues)
 
     def functions(self) -> dict[str, tuple[dict[str, Any], Any]]:
         """What the host indexes: by name the trigger and the function."""
-        services = SimpleNamespace(
-            runners=self.runners,
-            repository=self.repository,
-            queues=self.queues,
-            notifier=self.notifier,
-            sweeper=self,
-        )
         app = func.AsgiFunctionApp(app=None, http_auth_level=func.AuthLevel.ANONYMOUS)
-        register_triggers(app, services)  # type: ignore[arg-type]
+        register_triggers(app, self.manager)
         return {
             str(function.get_function_name()): (
                 json.loads(function.get_raw_bindings()[0]),
@@ -81,7 +74,7 @@ def test_each_kind_has_its_triggers_and_there_is_one_sweeper() -> None:
 def test_a_kind_that_would_take_another_functions_name_is_refused(kind: str) -> None:
     world = World()
     named = type("Named", (Plain,), {"kind": kind, "queue": "another"})
-    world.runners = {kind: named(world.repository, world.queues, world.notifier)}
+    world.manager = world.manager_of(named)
     with pytest.raises(TypeError, match="name of another function"):
         world.functions()
 
@@ -96,5 +89,9 @@ async def test_the_triggers_do_what_they_are_for() -> None:
     assert world.repository.jobs[job.id].status == "succeeded"
     assert await functions["nightly_poison"](message=message) is None
     assert len(world.repository.rejected) == 1
+    world.queues.away = True
+    unsent = await world.manager.queue_job(Plain, Ask(), user_id="ann")
+    world.queues.away = False
+    world.clock.advance(timedelta(minutes=1))
     await functions["sweep"](timer=None)
-    assert world.sweeps == 1
+    assert world.queues.sent[-1].message.id == unsent.id

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from queued_jobs import JobContext, JobRunner, QueuedJob, RetryPolicy
-from queued_jobs.enqueue import queue_job
+from queued_jobs import JobContext, JobRunner, QueuedJob, QueueManager, RetryPolicy
+from queued_jobs.backend import Backend
 from queued_jobs.message import JobMessage
 from queued_jobs.testing import FakeQueues, InMemoryRepository, RecordingNotifier
 
@@ -56,22 +56,21 @@ class World:
     queues: FakeQueues = field(default_factory=FakeQueues)
     notifier: RecordingNotifier = field(default_factory=RecordingNotifier)
 
+    @property
+    def manager(self) -> QueueManager:
+        return QueueManager([Demo], repository=self.repository, queues=self.queues, notifier=self.notifier)
+
+    @property
+    def backend(self) -> Backend:
+        return Backend(self.repository, self.queues, self.notifier)
+
     def runner(self, body: Body = answer, of: type[Demo] = Demo) -> Demo:
-        runner = of(self.repository, self.queues, self.notifier)
+        runner = of(self.backend)
         runner.body = body
         return runner
 
     async def queued(self, n: int = 1, **options: Any) -> QueuedJob:
-        handle = await queue_job(
-            Demo,
-            Ask(n=n),
-            user_id="ann",
-            repository=self.repository,
-            queues=self.queues,
-            notifier=self.notifier,
-            **options,
-        )
-        return handle.job
+        return (await self.manager.queue_job(Demo, Ask(n=n), user_id="ann", **options)).job
 
     async def run(self, body: Body = answer, of: type[Demo] = Demo) -> QueuedJob:
         """Queue a job, run one attempt of it, and return its row."""

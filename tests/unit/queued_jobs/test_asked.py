@@ -54,24 +54,28 @@ OTHER: list[tuple[dict[str, Any], dict[str, Any]]] = [
 @pytest.mark.parametrize("sent", SAME, ids=str)
 async def test_the_same_is_the_same(sent: dict[str, Any]) -> None:
     bench = JobBench(Ship)
-    first = await bench.queue(Ship, Order.model_validate(sent), idempotency_key="k")
-    again = await bench.queue(Ship, Order.model_validate(sent), idempotency_key="k")
+    first = await bench.manager.queue_job(Ship, Order.model_validate(sent), idempotency_key="k", user_id="ann")
+    again = await bench.manager.queue_job(Ship, Order.model_validate(sent), idempotency_key="k", user_id="ann")
     assert (again.duplicate, again.id) == (True, first.id)
 
 
 async def test_names_and_aliases_are_one() -> None:
     bench = JobBench(Ship)
     sent = "00000000-0000-0000-0000-000000000005"
-    await bench.queue(Ship, Order.model_validate({"orderId": sent}), idempotency_key="k")
-    assert (await bench.queue(Ship, Order.model_validate({"order_id": sent}), idempotency_key="k")).duplicate
+    await bench.manager.queue_job(Ship, Order.model_validate({"orderId": sent}), idempotency_key="k", user_id="ann")
+    assert (
+        await bench.manager.queue_job(
+            Ship, Order.model_validate({"order_id": sent}), idempotency_key="k", user_id="ann"
+        )
+    ).duplicate
 
 
 @pytest.mark.parametrize(("first", "second"), OTHER, ids=str)
 async def test_another_is_refused(first: dict[str, Any], second: dict[str, Any]) -> None:
     bench = JobBench(Ship)
-    await bench.queue(Ship, Order.model_validate(first), idempotency_key="k")
+    await bench.manager.queue_job(Ship, Order.model_validate(first), idempotency_key="k", user_id="ann")
     with pytest.raises(KeyReused):
-        await bench.queue(Ship, Order.model_validate(second), idempotency_key="k")
+        await bench.manager.queue_job(Ship, Order.model_validate(second), idempotency_key="k", user_id="ann")
 
 
 def test_the_order_of_a_set_is_nothing_that_was_asked() -> None:

@@ -9,7 +9,7 @@ import pytest
 from pydantic import BaseModel
 
 from queued_jobs import JobContext, JobRunner, JobStatus, PermanentError
-from queued_jobs.batch import Batch, FollowUp, queue_jobs
+from queued_jobs.batch import Batch, FollowUp
 from queued_jobs.errors import InvalidRequest, KeyReused
 from queued_jobs.message import JobMessage
 from queued_jobs.registry import JobRegistry
@@ -69,13 +69,8 @@ def bench() -> JobBench:
 
 
 async def queue(bench: JobBench, numbers: list[int], **options: Any) -> Batch[Words]:
-    values: dict[str, Any] = {
-        "user_id": "ann",
-        "repository": bench.repository,
-        "queues": bench.queues,
-        "notifier": bench.notifier,
-    }
-    return await queue_jobs(Count, [Page(number=number) for number in numbers], **(values | options))
+    values: dict[str, Any] = {"user_id": "ann"}
+    return await bench.manager.queue_jobs(Count, [Page(number=number) for number in numbers], **(values | options))
 
 
 SUM = FollowUp(runner=Sum, request=Book(title="Atlas"))
@@ -157,14 +152,14 @@ class TestFollowUp:
 
 class TestOneAtATime:
     async def test_they_run_in_their_order(self, bench: JobBench) -> None:
-        handles = [await bench.queue(Export, Page(number=number)) for number in range(5)]
+        handles = [await bench.manager.queue_job(Export, Page(number=number), user_id="ann") for number in range(5)]
         await bench.drain()
         assert Export.order == [0, 1, 2, 3, 4]
         assert {bench.job(handle).status for handle in handles} == {JobStatus.SUCCEEDED}
 
     async def test_messages_in_another_order_change_nothing(self, bench: JobBench) -> None:
         for number in range(5):
-            await bench.queue(Export, Page(number=number))
+            await bench.manager.queue_job(Export, Page(number=number), user_id="ann")
         bench.queues._lying.reverse()
         await bench.drain()
         bench.clock.advance(timedelta(minutes=11))
@@ -174,16 +169,16 @@ class TestOneAtATime:
 
 class TestPriorities:
     async def test_a_job_goes_through_the_queue_of_its_priority(self, bench: JobBench) -> None:
-        handle = await bench.queue(Count, Page(number=1), priority="urgent")
+        handle = await bench.manager.queue_job(Count, Page(number=1), priority="urgent", user_id="ann")
         assert [due.queue for due in bench.queues.sent] == ["count-urgent"]
         await bench.drain()
         assert bench.job(handle).status is JobStatus.SUCCEEDED
 
     async def test_an_unknown_one_is_refused(self, bench: JobBench) -> None:
         with pytest.raises(InvalidRequest, match="count has no priority 'high', only urgent"):
-            await bench.queue(Count, Page(number=1), priority="high")
+            await bench.manager.queue_job(Count, Page(number=1), priority="high", user_id="ann")
         with pytest.raises(InvalidRequest, match="sum has no priority 'high', only none"):
-            await bench.queue(Sum, Book(title="x"), priority="high")
+            await bench.manager.queue_job(Sum, Book(title="x"), priority="high", user_id="ann")
 
     def test_each_queue_belongs_to_one_kind(self) -> None:
         class Urgent(JobRunner[Page, Words]):

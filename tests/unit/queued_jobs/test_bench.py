@@ -75,7 +75,7 @@ class TestRunInline:
 class TestBench:
     async def test_each_attempt_has_a_name_of_its_own(self) -> None:
         bench = JobBench(Named)
-        handle = await bench.queue(Named, Ask(words=["flaky"]))
+        handle = await bench.manager.queue_job(Named, Ask(words=["flaky"]), user_id="ann")
         await bench.drain()
         error = bench.job(handle).error
         bench.clock.advance(timedelta(minutes=1))
@@ -88,15 +88,15 @@ class TestBench:
 
     async def test_jobs_of_several_kinds_run(self) -> None:
         bench = JobBench(Counter, Silent)
-        first = await bench.queue(Counter, Ask(words=["a"]))
-        second = await bench.queue(Silent, Ask(words=[]))
+        first = await bench.manager.queue_job(Counter, Ask(words=["a"]), user_id="ann")
+        second = await bench.manager.queue_job(Silent, Ask(words=[]), user_id="ann")
         assert await bench.drain() == 2
         assert bench.job(first).result == {"words": 1}
         assert bench.job(second).status is JobStatus.SUCCEEDED
 
     async def test_a_retry_waits_for_the_clock(self) -> None:
         bench = JobBench(Counter)
-        handle = await bench.queue(Counter, Ask(words=["flaky"]))
+        handle = await bench.manager.queue_job(Counter, Ask(words=["flaky"]), user_id="ann")
         await bench.drain()
         assert bench.job(handle).status is JobStatus.RETRYING
         bench.clock.advance(timedelta(minutes=1))
@@ -106,7 +106,7 @@ class TestBench:
     async def test_a_queue_that_comes_back_gets_what_it_missed(self) -> None:
         bench = JobBench(Counter)
         bench.queues.away = True
-        handle = await bench.queue(Counter, Ask(words=["a"]))
+        handle = await bench.manager.queue_job(Counter, Ask(words=["a"]), user_id="ann")
         assert await bench.drain() == 0
         bench.queues.away = False
         bench.clock.advance(timedelta(minutes=1))

@@ -111,7 +111,7 @@ async def test_any_value(name: str) -> None:
 
 async def works(kind: type[JobRunner[Any, Any]]) -> None:
     bench = JobBench(kind)
-    handle = await bench.queue(kind, Ask())
+    handle = await bench.manager.queue_job(kind, Ask(), user_id="ann")
     await bench.drain()
     job = bench.job(handle)
     assert job.status.is_final or job.status is JobStatus.RETRYING, job
@@ -200,7 +200,7 @@ class TestEitherWay:
 
         kind = declared(on_execute=traced(body))
         bench = JobBench(kind)
-        handle = await bench.queue(kind, Ask())
+        handle = await bench.manager.queue_job(kind, Ask(), user_id="ann")
         await bench.drain()
         assert (bench.job(handle).status, bench.job(handle).attempt) == (JobStatus.SUCCEEDED, 1)
         assert bench.job(handle).result == {"blob": "traced"}
@@ -211,7 +211,7 @@ class TestEitherWay:
 
         kind = declared(on_execute=traced(body), retry=RetryPolicy(max_attempts=1))
         bench = JobBench(kind)
-        handle = await bench.queue(kind, Ask())
+        handle = await bench.manager.queue_job(kind, Ask(), user_id="ann")
         await bench.drain()
         error = bench.job(handle).error
         assert error is not None
@@ -224,7 +224,7 @@ class TestEitherWay:
 
         kind = declared(on_execute=body)
         bench = JobBench(kind)
-        handle = await bench.queue(kind, Ask())
+        handle = await bench.manager.queue_job(kind, Ask(), user_id="ann")
         await bench.drain()
         job = bench.job(handle)
         assert (job.status, job.attempt) == (JobStatus.FAILED, 1)
@@ -254,8 +254,8 @@ class TestEitherWay:
             **{name: hook(name) for name in ("on_status_updated", "on_result_expired", "on_result_discarded")},
         )
         bench = JobBench(kind)
-        await bench.queue(kind, Ask())
-        await bench.queue(kind, Ask(n=0))
+        await bench.manager.queue_job(kind, Ask(), user_id="ann")
+        await bench.manager.queue_job(kind, Ask(n=0), user_id="ann")
         await bench.drain()
         bench.clock.advance(timedelta(days=2))
         await bench.drain()

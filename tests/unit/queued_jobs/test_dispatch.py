@@ -11,12 +11,10 @@ from datetime import timedelta
 import pytest
 
 from queued_jobs import JobStatus, dispatch
-from queued_jobs.batch import Batch, FollowUp, queue_jobs
-from queued_jobs.dispatch import Dispatcher
-from queued_jobs.enqueue import queue_job
+from queued_jobs.backend import Backend
+from queued_jobs.batch import Batch, FollowUp
 from queued_jobs.errors import SendFailed, StoreUnavailable
 from queued_jobs.message import Due, JobMessage
-from queued_jobs.sweeper import Sweeper
 from queued_jobs.testing import FakeQueues
 from tests.unit.queued_jobs.conftest import Answer, Ask, Demo, World
 
@@ -46,13 +44,10 @@ class FaultyQueues(FakeQueues):
 
 
 async def many(world: World, count: int, *, follow_up: FollowUp[Ask] | None = None, **options: object) -> Batch[Answer]:
-    return await queue_jobs(
+    return await world.manager.queue_jobs(
         Demo,
         [Ask(n=number) for number in range(count)],
         user_id="ann",
-        repository=world.repository,
-        queues=world.queues,
-        notifier=world.notifier,
         follow_up=follow_up,
         **options,  # type: ignore[arg-type]
     )
@@ -81,7 +76,7 @@ class TestAQueueThatHangs:
         assert len([record for record in caplog.records if record.levelno == logging.WARNING]) == 9
         world.queues.takes, world.queues.lasts = lambda queue, message: True, 0
         await all_at_once(world)
-        report = await Sweeper(world.repository, world.queues, world.notifier).run_once()
+        report = await world.manager.sweeper.run_once()
         assert (report.sent, owed(world)) == (1_000, 0)
         assert len({due.message for due in world.queues.sent}) == 1_000
 
@@ -92,13 +87,13 @@ class TestAQueueThatHangs:
             Due(message=JobMessage(id=key, gen=1), queue=["hangs", "works"][number % 2], delay=timedelta())
             for number, key in enumerate(keys)
         ]
-        sent = await Dispatcher(world.repository, queues).send(due)
+        sent = await Backend(world.repository, queues).dispatcher().send(due)
         assert sent == {one.message for one in due if one.queue == "works"}
         assert queues.tried["hangs"] <= 15, "eight in a row, and those under way"
 
     async def test_what_was_learnt_holds_for_the_whole_action(self, world: World) -> None:
         queues = FaultyQueues(lambda queue, message: False)
-        dispatcher = Dispatcher(world.repository, queues)
+        dispatcher = Backend(world.repository, queues).dispatcher()
         for _ in range(5):
             (key,) = await world.repository.new_keys(1)
             due = Due(message=JobMessage(id=key, gen=1), queue="demo", delay=timedelta())
@@ -115,13 +110,11 @@ class TestAQueueThatHangs:
         """River PR#1318: a batch of what cannot be done must not keep everything else from being done."""
         world.queues = FaultyQueues(lambda queue, message: False)
         await many(world, 1_100)
-        other = await queue_job(
-            Then, Ask(), user_id="ann", repository=world.repository, queues=world.queues, notifier=world.notifier
-        )
+        other = await world.manager.queue_job(Then, Ask(), user_id="ann")
         world.queues.takes = lambda queue, message: queue == "then"
         await all_at_once(world)
         world.repository._set(other.job, next_send_at=other.job.created_at + timedelta(milliseconds=1))
-        report = await Sweeper(world.repository, world.queues, world.notifier).run_once()
+        report = await world.manager.sweeper.run_once()
         assert (report.sent, owed(world)) == (1, 1_100)
         assert world.row(other.job).sent_gen == 1
 
@@ -141,7 +134,7 @@ class TestAQueueThatCrawls:
     ) -> None:
         monkeypatch.setattr(dispatch, "_PATIENCE", 0.1)
         queues = FaultyQueues(lambda queue, message: True, lasts=0.15)
-        dispatcher = Dispatcher(world.repository, queues)
+        dispatcher = Backend(world.repository, queues).dispatcher()
         due = Due(message=JobMessage(id=1, gen=1), queue="demo", delay=timedelta())
         assert len(await dispatcher.send([due])) == 1
         assert len(await dispatcher.send([due])) == 0

@@ -14,8 +14,8 @@ import pytest
 
 from queued_jobs import JobContext, JobRunner, JobStatus, JobView, QueuedJob
 from queued_jobs._outcome import describe_error
+from queued_jobs.backend import Backend
 from queued_jobs.message import JobMessage
-from queued_jobs.notifier import NullNotifier
 from queued_jobs.queues import StorageQueues
 from queued_jobs.registry import JobRegistry
 from tests.unit.queued_jobs.conftest import Answer, Ask, Demo, World, answer
@@ -106,7 +106,7 @@ class TestErrors:
 class TestKinds:
     async def test_a_class_may_be_renamed_while_its_jobs_wait(self, world: World) -> None:
         job = await world.queued()
-        await Renamed(world.repository, world.queues, world.notifier).execute(JobMessage.of(job))
+        await Renamed(world.backend).execute(JobMessage.of(job))
         assert world.row(job).result == {"text": "by the renamed class"}
 
     def test_classes_of_the_same_name_are_two_kinds(self) -> None:
@@ -137,19 +137,19 @@ class TestTimes:
 
 class TestQueueClients:
     def test_tasks_share_one_service_and_event_loops_do_not(self) -> None:
-        manager = StorageQueues("UseDevelopmentStorage=true")
+        queues = StorageQueues("UseDevelopmentStorage=true")
         services: list[object] = []
 
         async def use() -> None:
             async def one(name: str) -> object:
                 await asyncio.sleep(0)
-                assert manager[name].queue_name == name
-                return manager._services.get()
+                assert queues[name].queue_name == name
+                return queues._services.get()
 
             found = await asyncio.gather(*(one(f"queue-{number % 3}") for number in range(30)))
             assert all(service is found[0] for service in found)
             services.append(found[0])
-            await manager.close()
+            await queues.close()
 
         asyncio.run(use())
         asyncio.run(use())
@@ -159,7 +159,7 @@ class TestQueueClients:
 class TestSwitches:
     async def test_without_notifications_everything_else_works(self, world: World) -> None:
         job = await world.queued()
-        await Renamed(world.repository, world.queues, NullNotifier()).execute(JobMessage.of(job))
+        await Renamed(Backend(world.repository, world.queues)).execute(JobMessage.of(job))
         assert world.row(job).status is JobStatus.SUCCEEDED
         assert world.shown() == ["pending"], "what the enqueue pushed"
 
@@ -168,7 +168,7 @@ class TestSwitches:
 
         async def phases(job: QueuedJob) -> list[str]:
             caplog.clear()
-            runner = Demo(world.repository, world.queues, world.notifier, logger=logging.getLogger("mine"))
+            runner = Demo(world.backend, logger=logging.getLogger("mine"))
             runner.body = answer
             await runner.execute(JobMessage.of(job))
             return [record.job_phase for record in caplog.records if record.name == "mine"]  # type: ignore[attr-defined]

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from queued_jobs import JobContext, JobRunner
+from queued_jobs.backend import Backend
 from queued_jobs.ncrontab import Ncrontab
 from queued_jobs.periodic import queue_due
-from queued_jobs.testing import FakeQueues, InMemoryRepository
+from queued_jobs.testing import FakeQueues, InMemoryRepository, JobBench
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
@@ -42,7 +43,7 @@ class Bench:
         self.repository, self.queues = InMemoryRepository(), FakeQueues()
 
     async def tick(self, now: datetime) -> None:
-        await queue_due(Nightly, repository=self.repository, queues=self.queues, now=now)
+        await queue_due(Backend(self.repository, self.queues), Nightly, now=now)
 
     def days(self) -> list[object]:
         return [job.request["day"] for job in self.repository.jobs.values()]
@@ -71,7 +72,7 @@ async def test_a_kind_without_a_schedule_is_refused() -> None:
         schedule = None
 
     with pytest.raises(ValueError, match="never has no schedule"):
-        await queue_due(Never, repository=InMemoryRepository(), queues=FakeQueues())
+        await JobBench(Never).manager.queue_due(Never)
 
 
 @pytest.mark.parametrize("schedule", ["", "* * * *", "61 * * * * *", "0 0 0 31 2 *", "@daily"])

@@ -46,7 +46,7 @@ def keys() -> Iterator[None]:
 
 async def test_the_body_reads_what_no_row_and_no_push_holds() -> None:
     bench = JobBench(Crawl)
-    handle = await bench.queue(Crawl, login())
+    handle = await bench.manager.queue_job(Crawl, login(), user_id="ann")
     await bench.drain()
     assert bench.job(handle).result == {"characters": len(SECRET)}
     assert SECRET not in repr(bench.repository.jobs) + repr(bench.notifier.pushed) + repr(login())
@@ -55,10 +55,10 @@ async def test_the_body_reads_what_no_row_and_no_push_holds() -> None:
 
 async def test_a_repeated_request_is_seen_to_be_the_same() -> None:
     bench = JobBench(Crawl)
-    first = await bench.queue(Crawl, login(), idempotency_key="k")
-    assert (await bench.queue(Crawl, login(), idempotency_key="k")).id == first.id
+    first = await bench.manager.queue_job(Crawl, login(), idempotency_key="k", user_id="ann")
+    assert (await bench.manager.queue_job(Crawl, login(), idempotency_key="k", user_id="ann")).id == first.id
     with pytest.raises(KeyReused):
-        await bench.queue(Crawl, login("another"), idempotency_key="k")
+        await bench.manager.queue_job(Crawl, login("another"), idempotency_key="k", user_id="ann")
 
 
 def test_a_key_is_replaced_without_a_break() -> None:

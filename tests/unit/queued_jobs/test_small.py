@@ -50,7 +50,7 @@ class TestDelay:
 class TestContext:
     @pytest.fixture
     async def ctx(self, world: World) -> JobContext[None]:
-        return JobContext(await world.queued(), world.repository)
+        return JobContext(await world.queued(), world.backend)
 
     async def test_only_a_noticeable_difference_is_written(self, ctx: JobContext[None]) -> None:
         assert ctx.unwritten() is None

@@ -252,7 +252,7 @@ async def test_what_cannot_survive_is_refused_by_name(taken: type[BaseModel], mo
     kind.answer = model  # type: ignore[attr-defined]
     bench = JobBench(kind)
     with pytest.raises(InvalidRequest, match=names):
-        await bench.queue(kind, model)
+        await bench.manager.queue_job(kind, model, user_id="ann")
     assert bench.repository.jobs == {}
     with pytest.raises(InvalidResult, match=names):
         kind.read_result(await _finished(kind, model))
@@ -269,7 +269,7 @@ async def _finished(kind: type[JobRunner[Any, Any]], result: BaseModel) -> Queue
 
     Returns.result_type = kind.result_type
     bench = JobBench(Returns)
-    handle: JobHandle[Any] = await bench.queue(Returns, Nothing())
+    handle: JobHandle[Any] = await bench.manager.queue_job(Returns, Nothing(), user_id="ann")
     await bench.drain()
     job = bench.job(handle)
     assert job.attempt == 1
@@ -344,6 +344,6 @@ async def test_what_a_result_left_behind_is_discarded_with_it() -> None:
             discarded.append(result)
 
     bench = JobBench(Leaves)
-    await bench.queue(Leaves, Nothing())
+    await bench.manager.queue_job(Leaves, Nothing(), user_id="ann")
     await bench.drain()
     assert discarded == [Rounded(share=0.123)]

@@ -17,7 +17,7 @@ from pydantic import (
     BaseModel,
 )
 
-from queued_jobs import JobContext, JobRunner, JobStatus, JobView, QueuedJob
+from queued_jobs import JobContext, JobRunner, JobStatus, JobView, QueuedJob, QueueManager
 from queued_jobs.encryption import seal_with
 from queued_jobs.errors import InvalidRequest
 from queued_jobs.model import Added, NewJob
@@ -78,15 +78,15 @@ class TestAnyModel:
             return
         bench = JobBench(kind)
         bench.repository = JsonRepository(bench.clock)
+        bench.manager = QueueManager([kind], repository=bench.repository, queues=bench.queues)
         kind.answer = sample.value  # type: ignore[attr-defined]
         try:
-            handle = await bench.queue(kind, sample.value)
+            handle = await bench.manager.queue_job(kind, sample.value, user_id="ann")
         except InvalidRequest as exc:
             assert not bench.repository.jobs, exc  # noqa: PT017 (as above)
             await self.try_as_result(sample)
             return
-        runner = kind(bench.repository, bench.queues, bench.notifier)
-        await runner.receive(bench.queues.take()[0].message.encode().encode())
+        await bench.manager.runner(kind.kind).receive(bench.queues.take()[0].message.encode().encode())
         (seen,) = kind.seen  # type: ignore[attr-defined]
         assert is_same(seen, sample.value, sample), (seen, sample.value)
         job = bench.job(handle)
@@ -105,7 +105,7 @@ class TestAnyModel:
                 return sample.value
 
         bench = JobBench(Returns)
-        handle = await bench.queue(Returns, Nothing())
+        handle = await bench.manager.queue_job(Returns, Nothing(), user_id="ann")
         await bench.drain()
         job = bench.job(handle)
         assert (job.status, job.attempt, job.result) == (JobStatus.FAILED, 1, None)

@@ -18,7 +18,7 @@ DAY = timedelta(days=1)
 
 
 def sweeper(world: World) -> Sweeper:
-    return Sweeper(world.repository, world.queues, world.notifier)
+    return Sweeper(world.backend)
 
 
 async def test_a_quiet_sweep_does_nothing(world: World) -> None:
@@ -84,7 +84,7 @@ class TestExpiry:
         return world.row(job)
 
     def sweeper(self, world: World, *runners: Demo, limit: int = 500) -> Sweeper:
-        return Sweeper(world.repository, world.queues, world.notifier, runners=runners, limit=limit)
+        return Sweeper(world.backend, runners=runners, limit=limit)
 
     async def test_what_the_result_refers_to_goes_first_and_the_owner_is_told(self, world: World) -> None:
         runner = world.runner(of=Brief)

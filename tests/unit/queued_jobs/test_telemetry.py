@@ -119,7 +119,7 @@ async def test_log_records_carry_the_job(world: World, caplog: pytest.LogCapture
 async def test_the_age_of_a_queue_is_measured_and_falls_back_to_nothing(world: World) -> None:
     job = await world.queued()
     world.change(job, available_at=job.available_at - timedelta(minutes=2))
-    sweeper = Sweeper(world.repository, world.queues, world.notifier)
+    sweeper = Sweeper(world.backend)
     await sweeper.run_once()
     (point,) = points("queued_jobs.queue.age")
     assert point.attributes == {"messaging.destination.name": "demo"}

@@ -11,10 +11,13 @@ PROGRAM = """
 from __future__ import annotations
 from typing import assert_type
 from pydantic import BaseModel
+from datetime import timedelta
 from queued_jobs import JobContext, JobHandle, JobRunner
-from queued_jobs.batch import Batch, FollowUp, queue_jobs
-from queued_jobs.enqueue import queue_job
-from queued_jobs.testing import FakeQueues, InMemoryRepository, run_inline
+from queued_jobs.batch import Batch, FollowUp
+from queued_jobs.blocking import BlockingHandle
+from queued_jobs.testing import JobBench, run_inline
+
+SECOND = timedelta(seconds=1)
 
 class Ask(BaseModel):
     n: int
@@ -42,12 +45,13 @@ class Sync(JobRunner[Ask, None]):
         return None
 
 async def use() -> None:
-    repository, queues = InMemoryRepository(), FakeQueues()
-    handle = await queue_job(Demo, Ask(n=1), user_id="ann", repository=repository, queues=queues)
+    manager = JobBench(Demo, Sync).manager
+    handle = await manager.queue_job(Demo, Ask(n=1), user_id="ann")
     assert_type(handle, JobHandle[Answer])
+    assert_type(await handle.result(timeout=SECOND), Answer)
     assert_type(await run_inline(Demo, Ask(n=1)), Answer)
-    batch = await queue_jobs(
-        Demo, [Ask(n=1)], user_id="ann", repository=repository, queues=queues,
+    batch = await manager.queue_jobs(
+        Demo, [Ask(n=1)], user_id="ann",
         follow_up=FollowUp(runner=Sync, request=Ask(n=2)),
     )
     assert_type(batch, Batch[Answer])
@@ -74,18 +78,18 @@ def test_a_correct_program_has_no_errors(tmp_path: Path) -> None:
     [
         (
             "use",
-            "await queue_job(Demo, Other(), user_id='a', repository=repository, queues=queues)",
+            "await manager.queue_job(Demo, Other(), user_id='a')",
             'parameter "Request"',
         ),
         (
             "use",
-            "await queue_job(Demo, {'n': 1}, user_id='a', repository=repository, queues=queues)",
+            "await manager.queue_job(Demo, {'n': 1}, user_id='a')",
             'parameter "Request"',
         ),
         ("use", "await run_inline(Demo, Other())", 'parameter "Request"'),
         (
             "use",
-            "await queue_jobs(Demo, [Other()], user_id='a', repository=repository, queues=queues)",
+            "await manager.queue_jobs(Demo, [Other()], user_id='a')",
             'parameter "Request"',
         ),
         ("use", "FollowUp(runner=Sync, request=Other())", 'parameter "Request"'),

@@ -14,10 +14,9 @@ from uuid import uuid4
 import pytest
 from pydantic import BaseModel
 
-from queued_jobs import JobContext, JobRunner, QueuedJob
+from queued_jobs import JobContext, JobRunner, QueuedJob, QueueManager
 from queued_jobs.cli.app import run
 from queued_jobs.database import Database
-from queued_jobs.enqueue import queue_job
 from queued_jobs.message import JobMessage
 from queued_jobs.model import JobError
 from queued_jobs.postgres import PostgresRepository
@@ -77,10 +76,8 @@ class Office:
 
     def queue(self, count: int = 1, *, user_id: str = "ann", request: Ask | None = None) -> list[QueuedJob]:
         async def work(repository: PostgresRepository) -> list[QueuedJob]:
-            handles = [
-                await queue_job(Greeting, request or Ask(), user_id=user_id, repository=repository, queues=FakeQueues())
-                for _ in range(count)
-            ]
+            manager = QueueManager((), repository=repository, queues=FakeQueues())
+            handles = [await manager.queue_job(Greeting, request or Ask(), user_id=user_id) for _ in range(count)]
             return [handle.job for handle in handles]
 
         jobs: list[QueuedJob] = self.with_repository(work)

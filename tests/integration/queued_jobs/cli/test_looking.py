@@ -12,9 +12,9 @@ from datetime import timedelta
 
 import pytest
 
+from queued_jobs import QueueManager
 from queued_jobs.cli.app import run
 from queued_jobs.database import Database
-from queued_jobs.enqueue import queue_job
 from queued_jobs.postgres import PostgresRepository
 from queued_jobs.schema import Tables
 from queued_jobs.testing import FakeQueues
@@ -117,8 +117,8 @@ def test_other_tables_with_numbers_for_ids(database_url: str, capsys: pytest.Cap
 
     async def queue() -> int:
         database = Database(database_url, tables=Tables(schema="desk", prefix="export_", key_type=int))
-        repository = PostgresRepository(database)
-        handle = await queue_job(Greeting, Ask(), user_id="ann", repository=repository, queues=FakeQueues())
+        manager = QueueManager((), repository=PostgresRepository(database), queues=FakeQueues())
+        handle = await manager.queue_job(Greeting, Ask(), user_id="ann")
         await database.close()
         assert isinstance(handle.id, int)
         return handle.id

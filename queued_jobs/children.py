@@ -1,0 +1,103 @@
+"""The jobs that a body starts: each once, however often the body runs."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from heapq import heappop, heappush
+from typing import TYPE_CHECKING, Any
+
+from psycopg import AsyncConnection
+from pydantic import BaseModel
+
+from queued_jobs.backend import Backend
+from queued_jobs.enqueue import check_length, queue_job
+from queued_jobs.handle import JobHandle
+from queued_jobs.model import QueuedJob
+from queued_jobs.offload import offload
+from queued_jobs.serialization import form_of
+
+if TYPE_CHECKING:
+    from queued_jobs.runner import JobRunner
+
+
+class Children:
+    """What one attempt of a job starts. Those of an earlier attempt are found by their idempotency key."""
+
+    def __init__(self, parent: QueuedJob, backend: Backend) -> None:
+        self._parent = parent
+        self._backend = backend
+        self._numbers: defaultdict[tuple[str, str], _Numbers] = defaultdict(_Numbers)
+        #: By the transactions that are open: what to send once they are committed, and what to forget otherwise.
+        self._open: dict[AsyncConnection[Any], tuple[list[JobHandle[Any]], ExitStack]] = {}
+
+    async def queue[Request: BaseModel, Result: BaseModel | None](
+        self,
+        runner: type[JobRunner[Request, Result]],
+        request: Request,
+        key: str | None,
+        *,
+        conn: AsyncConnection[Any] | None,
+        **options: Any,
+    ) -> JobHandle[Result]:
+        """See `JobContext.queue_job`."""
+        check_length("key", key, 100)
+        with ExitStack() as undo:
+            handle = await queue_job(
+                self._backend,
+                runner,
+                request,
+                user_id=self._parent.user_id,
+                parent_id=self._parent.id,
+                idempotency_key=f"child:{self._parent.id}:{await self._name(runner, request, key, undo)}",
+                conn=conn,
+                **options,
+            )
+            stored = undo.pop_all()
+        if conn in self._open:
+            handles, on_rollback = self._open[conn]
+            handles.append(handle)
+            on_rollback.push(stored)
+        return handle
+
+    @contextmanager
+    def held_back(self, conn: AsyncConnection[Any]) -> Iterator[list[JobHandle[Any]]]:
+        """Collect what is started in a transaction, to be sent once it is committed."""
+        started: list[JobHandle[Any]] = []
+        with ExitStack() as on_rollback:
+            self._open[conn] = started, on_rollback
+            try:
+                yield started
+            finally:
+                del self._open[conn]
+            on_rollback.pop_all()
+
+    async def _name[Request: BaseModel](
+        self, runner: type[JobRunner[Request, Any]], request: Request, key: str | None, undo: ExitStack
+    ) -> str:
+        """Return what an attempt that runs again calls this very child."""
+        if key is not None:
+            return f"={key}"
+        asked = await offload(form_of(runner.request_type).asked, request)
+        numbers = self._numbers[runner.kind, asked]
+        number = numbers.take()
+        undo.callback(numbers.give_back, number)
+        return f"{asked}:{number}"
+
+
+class _Numbers:
+    """Counts equal children. What was not stored gives its number back, so that asking again finds what was."""
+
+    def __init__(self) -> None:
+        self._next = 0
+        self._returned: list[int] = []
+
+    def take(self) -> int:
+        if self._returned:
+            return heappop(self._returned)
+        self._next += 1
+        return self._next - 1
+
+    def give_back(self, number: int) -> None:
+        heappush(self._returned, number)

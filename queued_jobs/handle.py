@@ -1,0 +1,126 @@
+"""What whoever starts a job holds of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel
+
+from queued_jobs.announcements import announce
+from queued_jobs.backend import Backend
+from queued_jobs.errors import JobFailed, ResultExpired, StoreUnavailable
+from queued_jobs.message import Due, JobMessage
+from queued_jobs.model import JobKey, JobStatus, QueuedJob
+from queued_jobs.offload import offload
+
+if TYPE_CHECKING:
+    from queued_jobs.runner import JobRunner
+
+#: Seconds between two looks at a job whose result is awaited.
+_FIRST_PAUSE, _PAUSE_GROWTH, _MAX_PAUSE = 0.05, 1.5, 2.0
+
+
+@dataclass(slots=True, kw_only=True)
+class JobHandle[Result: BaseModel | None]:
+    """A stored job and whether a worker was woken for it.
+
+    Attributes
+    ----------
+    job
+        The row as it was stored, or the older job that stands in its place.
+    duplicate
+        True if the idempotency or unique key was taken by that older job: nothing new was stored.
+    sent
+        False where the message is owed still, by the sweeper or by whoever ends what the job waits for.
+    """
+
+    job: QueuedJob
+    duplicate: bool
+    runner: type[JobRunner[Any, Result]]
+    delay: timedelta
+    backend: Backend
+    sent: bool = False
+
+    @property
+    def id(self) -> JobKey:
+        return self.job.id
+
+    async def send(self) -> None:
+        """Send the message and tell the owner. After `queue_job(conn=...)` call it once your transaction is committed.
+
+        Never raises for a queue, a database or a hub that is away, and a second call is harmless. Called before the
+        commit it would wake a worker too early, for a row that it cannot see.
+        """
+        await send_all([self])
+
+    async def result(self, *, timeout: timedelta) -> Result:
+        """Wait until the job has ended, and return its result; None for a kind without one.
+
+        Reads the row at least once, then again after pauses that grow to two seconds, each time by one statement that
+        reads no more than the status while the job has not ended. The database is asked and no push: it works in any
+        process, as often as you like. In a body, waiting takes a worker's place from the job that is waited for:
+        prefer a follow-up.
+
+        Neither giving up nor being cancelled changes the job: it goes on, and you may call this again. A job that is
+        tried again by hand before its end was seen is waited for until it ends again. A database that does not answer
+        is asked again until the time is over.
+
+        Raises
+        ------
+        JobFailed
+            The job failed, was cancelled or aborted; the error has its status and its error.
+        TimeoutError
+            It has not ended within `timeout`, or up to five seconds later where the database does not answer.
+        ResultExpired
+            It succeeded, and its result was removed since, as `keep_result` of its kind says.
+        JobNotFound
+            There is no such row: it was deleted after the time that its kind keeps ended jobs, or the transaction that
+            stored it was rolled back or is not committed yet.
+        InvalidResult
+            The stored result no longer fits the kind's result type.
+        """
+        now = asyncio.get_running_loop().time
+        until = now() + timeout.total_seconds()
+        pause = _FIRST_PAUSE
+        while True:
+            unavailable: StoreUnavailable | None = None
+            try:
+                ended = await self.backend.repository.ended(self.id)
+            except StoreUnavailable as exc:
+                ended, unavailable = None, exc
+            if ended is not None:
+                return await self._result_of(ended)
+            left = until - now()
+            if left <= 0:
+                raise TimeoutError(f"Job {self.id} has not ended within {timeout}.") from unavailable
+            await asyncio.sleep(min(pause, left))
+            pause = min(pause * _PAUSE_GROWTH, _MAX_PAUSE)
+
+    async def _result_of(self, job: QueuedJob) -> Result:
+        if job.status is not JobStatus.SUCCEEDED:
+            raise JobFailed(job)
+        if job.result is None and self.runner.result_type is not None:
+            raise ResultExpired
+        return await offload(self.runner.read_result, job)
+
+
+async def send_all(handles: Sequence[JobHandle[Any]]) -> None:
+    """Send what these new jobs owe, and announce them; all of them are of one owner."""
+    new = [handle for handle in handles if not handle.duplicate and not handle.sent]
+    if not new:
+        return
+    due = [
+        Due(message=JobMessage.of(handle.job), queue=handle.job.queue, delay=handle.delay)
+        for handle in new
+        if not handle.job.is_held
+    ]
+    backend = new[0].backend
+    # before the sending, so that a worker's own push seldom comes first
+    await announce(backend.notifier, *(handle.job for handle in new))
+    sent = await backend.dispatcher().send(due)
+    for handle in new:
+        handle.sent = JobMessage.of(handle.job) in sent

@@ -1,0 +1,226 @@
+"""The one access point to the jobs of an application."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import timedelta
+from functools import cached_property
+from typing import Any
+
+from psycopg import AsyncConnection
+from pydantic import BaseModel
+
+from queued_jobs import batch, enqueue, periodic
+from queued_jobs.backend import Backend
+from queued_jobs.batch import Batch, FollowUp
+from queued_jobs.blocking import BlockingJobs
+from queued_jobs.handle import JobHandle
+from queued_jobs.model import JobKey
+from queued_jobs.notifier import Notifier, NullNotifier
+from queued_jobs.postgres import PostgresRepository
+from queued_jobs.queues import Queues
+from queued_jobs.registry import JobRegistry, RunnerType
+from queued_jobs.repository import Repository
+from queued_jobs.runner import JobRunner
+from queued_jobs.sweeper import Sweeper
+from queued_jobs.tracker import JobTracker
+
+
+class QueueManager:
+    """Starts the jobs of an application, runs them, shows them, and does the timer's duties.
+
+    Make one for each process. It connects to nothing before its first use, and works in any number of event loops, one
+    after another or side by side; what a loop has opened is closed with it.
+
+    Parameters
+    ----------
+    runners
+        The kinds of jobs that this process runs or whose schedules it keeps: a `JobRegistry`, or the runner classes. A
+        process that only starts jobs may leave it empty. Raises `TypeError` where two have the same kind or queue.
+    repository
+        Where the rows are: `PostgresRepository(Database(url))`.
+    queues
+        What wakes workers: `StorageQueues(account)`.
+    notifier
+        What tells the owners' browsers; None: nothing does.
+    keep
+        How long the sweeper keeps ended jobs, unless their kind says otherwise.
+    sweep_time
+        For so long a sweep goes on while there is more to do; a little less than its timer's interval.
+
+    Attributes
+    ----------
+    registry
+        The kinds.
+    """
+
+    def __init__(
+        self,
+        runners: Iterable[RunnerType],
+        *,
+        repository: Repository,
+        queues: Queues,
+        notifier: Notifier | None = None,
+        keep: timedelta = timedelta(days=30),
+        sweep_time: timedelta = timedelta(seconds=40),
+    ) -> None:
+        self.registry = runners if isinstance(runners, JobRegistry) else JobRegistry(runners)
+        self._backend = Backend(repository, queues, notifier or NullNotifier())
+        self._runners = {runner.kind: runner(self._backend) for runner in self.registry}
+        self._keep = keep
+        self._sweep_time = sweep_time
+
+    async def queue_job[Request: BaseModel, Result: BaseModel | None](
+        self,
+        runner: type[JobRunner[Request, Result]],
+        request: Request,
+        *,
+        user_id: str,
+        delay: timedelta = timedelta(),
+        priority: str | None = None,
+        idempotency_key: str | None = None,
+        unique_key: str | None = None,
+        parent_id: JobKey | None = None,
+        conn: AsyncConnection[Any] | None = None,
+    ) -> JobHandle[Result]:
+        """Store a job for a user and wake a worker for it.
+
+        The row is stored first and owes its message until that was sent: a queue that is away, or a crash between the
+        two, delays the job but never loses it. In a body use `JobContext.queue_job`, which starts a job once, however
+        often the body runs.
+
+        Parameters
+        ----------
+        user_id
+            The owner: 1 to 128 characters.
+        delay
+            Run no earlier than this after now, by the database's clock: up to 100 years. Negative means now.
+        priority
+            One of the runner's `priorities`: the job goes through that queue. None: through the ordinary one.
+        idempotency_key
+            Up to 200 characters. A repeated call of the same user and kind with the same key returns the first job.
+            Raises `KeyReused` if the request differs in what was set in it; what its defaults made does not count.
+        unique_key
+            Up to 200 characters. While a job of this kind with the same key has not ended, that job is returned.
+            Raises `JobConflict` if it belongs to another user.
+        parent_id
+            The job that this one belongs to, for people who look for it.
+        conn
+            Store the row in this connection's transaction: it exists if, and only if, that commits. Then call
+            `JobHandle.send`, or leave it to the sweeper.
+
+        Raises
+        ------
+        InvalidRequest
+            The request would not be read back as it is, an identifier has a wrong length or a character that Postgres
+            cannot keep, the priority is unknown, or the delay is longer than that.
+        StoreUnavailable
+            Postgres did not answer. Whether the job was stored is unknown: try again with an idempotency key.
+        """
+        return await enqueue.queue_job(
+            self._backend,
+            runner,
+            request,
+            user_id=user_id,
+            delay=delay,
+            priority=priority,
+            idempotency_key=idempotency_key,
+            unique_key=unique_key,
+            parent_id=parent_id,
+            conn=conn,
+        )
+
+    async def queue_jobs[Request: BaseModel, Result: BaseModel | None](
+        self,
+        runner: type[JobRunner[Request, Result]],
+        requests: Sequence[Request],
+        *,
+        user_id: str,
+        delay: timedelta = timedelta(),
+        priority: str | None = None,
+        idempotency_key: str | None = None,
+        parent_id: JobKey | None = None,
+        follow_up: FollowUp[Any] | None = None,
+        conn: AsyncConnection[Any] | None = None,
+    ) -> Batch[Result]:
+        """Store many jobs of one kind for a user, all or none, and wake workers for them.
+
+        One insert stores all of them, with the follow-up; the messages are sent side by side. Otherwise as `queue_job`.
+
+        Parameters
+        ----------
+        requests
+            Up to 10,000.
+        idempotency_key
+            Up to 190 characters, for the batch as a whole: a repeated call with the same requests returns the same
+            jobs. Raises `KeyReused` if it has others besides, or a follow-up that the first had not.
+        follow_up
+            A job of the same user that is stored now and runs when the last of the others has ended. Without any others
+            it runs at once.
+        """
+        return await batch.queue_jobs(
+            self._backend,
+            runner,
+            requests,
+            user_id=user_id,
+            delay=delay,
+            priority=priority,
+            idempotency_key=idempotency_key,
+            parent_id=parent_id,
+            follow_up=follow_up,
+            conn=conn,
+        )
+
+    async def queue_due[Request: BaseModel, Result: BaseModel | None](
+        self, runner: type[JobRunner[Request, Result]]
+    ) -> JobHandle[Result]:
+        """Queue the job of the occurrence that is due now. Call it from a timer with the runner's own schedule.
+
+        However often a timer fires for one occurrence, on however many machines, there is one job for it: its
+        idempotency key is the due time. A timer that comes late starts the job of the last occurrence before. Raises
+        `ValueError` for a runner without a schedule.
+        """
+        return await periodic.queue_due(self._backend, runner)
+
+    def runner(self, kind: str) -> JobRunner[Any, Any]:
+        """Return what runs the jobs of a kind; pass the messages of its queues to its `receive`.
+
+        Each call returns the same one. Raises `LookupError` for a kind that is not among the manager's.
+        """
+        try:
+            return self._runners[kind]
+        except KeyError:
+            known = ", ".join(sorted(self._runners)) or "none"
+            raise LookupError(f"The kind {kind!r} is not registered with this manager, only: {known}.") from None
+
+    @cached_property
+    def sweeper(self) -> Sweeper:
+        """What a timer calls to keep the promises: it sends what is owed, and takes jobs of lost workers back."""
+        return Sweeper(self._backend, runners=self._runners.values(), keep=self._keep, time=self._sweep_time)
+
+    @cached_property
+    def tracker(self) -> JobTracker:
+        """What people see of jobs and do with them. Raises `TypeError` for a repository other than Postgres."""
+        repository = self._backend.repository
+        if not isinstance(repository, PostgresRepository):
+            raise TypeError(f"A tracker reads Postgres, not a {type(repository).__name__}.")
+        return JobTracker(repository.database, self._backend)
+
+    def blocking(self, *, connections: int = 1) -> BlockingJobs:
+        """Serve code without an event loop: Flask, Django, scripts. `with manager.blocking() as jobs: ...`
+
+        The first call starts one thread with one event loop, which serves all calls of all threads until the end of the
+        block. So make one for each process, not for each call; one that a server makes before it forks its workers and
+        that was not used until then serves each of them.
+
+        Parameters
+        ----------
+        connections
+            To Postgres, at most. All threads take turns on them, a few milliseconds for each start.
+        """
+
+        def start() -> None:
+            if isinstance(self._backend.repository, PostgresRepository):
+                self._backend.repository.database.limit(connections)
+
+        return BlockingJobs(self, start=start)
