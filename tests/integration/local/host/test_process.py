@@ -17,6 +17,7 @@ import pytest
 
 from tests.integration.local.host.conftest import StartHost
 from tests.integration.local.host.harness import ROOT, HostProcess, Queue, wait_until
+from tests.support.waiting import PATIENCE_SECONDS
 
 SAMPLE_APP = Path(__file__).parent / "sample_app"
 NEVER = "0 0 0 29 2 *"
@@ -113,20 +114,23 @@ async def test_a_kill_leaves_the_message_to_the_next_host(queue: Queue, events: 
     await _wait_for(events, "started 1 try 2")
 
 
-async def test_a_stop_lets_running_invocations_end(queue: Queue, events: Events, start_host: StartHost) -> None:
+async def test_a_stop_lets_running_invocations_end(
+    queue: Queue, events: Events, start_host: StartHost, tmp_path: Path
+) -> None:
     host = start_host(SAMPLE_APP)
     url = await host.ready()
-    await queue.send('{"n": 1, "sleep": 1.5}')
+    await queue.send('{"n": 1, "hold": true}')
     await _wait_for(events, "started 1 try 1")
-    async with httpx.AsyncClient(base_url=url) as client:
+    async with httpx.AsyncClient(base_url=url, timeout=PATIENCE_SECONDS) as client:
         request = asyncio.create_task(client.get("/api/slow"))
-        await client.get("/api/health")  # so that the other request is on its way
+        await _wait_for(events, "slow")
         host.request_stop()
         await host.printed("stopping")
         await queue.send('{"n": 2}')
+        (tmp_path / "events.go").touch()
         assert (await request).status_code == 200
     assert await host.ended() == 0
-    assert events() == ["started 1 try 1", "ended 1"]
+    assert events() == ["started 1 try 1", "slow", "ended 1"]
     (left,) = await queue.client.peek_messages(max_messages=5)
     assert left.dequeue_count == 0
 

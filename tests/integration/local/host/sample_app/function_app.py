@@ -24,6 +24,12 @@ def note(event: str) -> None:
         events.write(f"{event}\n")
 
 
+async def held() -> None:
+    """Wait until the test lets go of what it holds, by a file beside the events."""
+    while not os.path.exists(f"{os.environ['EVENTS']}.go"):  # noqa: ASYNC240 (a look takes no time)
+        await asyncio.sleep(0.02)
+
+
 @api.get("/")
 async def page() -> HTMLResponse:
     return HTMLResponse("<h1>page</h1>")
@@ -36,7 +42,8 @@ async def health() -> dict[str, str]:
 
 @api.get("/api/slow")
 async def slow() -> dict[str, str]:
-    await asyncio.sleep(0.5)
+    note("slow")
+    await held()
     return {"status": "ok"}
 
 
@@ -84,7 +91,7 @@ async def run(msg: func.QueueMessage, context: func.Context) -> None:
     if job.get("block"):  # a thread that nobody can stop
         asyncio.get_running_loop().run_in_executor(None, time.sleep, 3600)
     try:
-        await asyncio.sleep(job.get("sleep", 0))
+        await (held() if job.get("hold") else asyncio.sleep(job.get("sleep", 0)))
     except asyncio.CancelledError:
         note(f"released {job['n']}")
         return
