@@ -19,13 +19,13 @@ _PATHS: Final = ("", "functions/")
 _FOLDERS: Final = ("scripts", "tools", "infra", "functions", "queued_jobs")
 #: The boxes and what is written in them. A file belongs to the longest one that its path begins with.
 BOXES: Final = {
-    "scripts/": "scripts/<br>what a person types",
-    "tools/": "tools/<br>emulators, local stack,<br>rehearsal, pictures",
+    "scripts/": "scripts/<br>commands",
+    "tools/": "tools/<br>emulators, local stack,<br>rehearsal, screenshots",
     "infra/": "infra/<br>the Pulumi program",
-    "functions/": "functions/<br>what the host indexes,<br>triggers",
+    "functions/": "functions/<br>entry points of the host,<br>triggers",
     "functions/services.py": "functions/api/, services.py<br>the HTTP API",
     "functions/api/": "functions/api/, services.py<br>the HTTP API",
-    "functions/jobs/": "functions/jobs/<br>one file a kind",
+    "functions/jobs/": "functions/jobs/<br>one file per kind",
     "functions/settings.py": "functions/settings.py",
     "functions/storage.py": "functions/storage.py, archive.py<br>blobs",
     "functions/archive.py": "functions/storage.py, archive.py<br>blobs",
