@@ -222,7 +222,7 @@ def _detail(caller: Principal, job: QueuedJob, attempts: list[Attempt], registry
     return JobDetailView(
         **dict(_seen_by(caller, job, registry)),
         request=job.request if job.user_id == caller.user_id else without_secrets(job.request),
-        attempts=tuple(AttemptView.of(attempt) for attempt in attempts),
+        attempts=tuple(AttemptView.model_validate(attempt) for attempt in attempts),
     )
 
 

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
-from queued_jobs.model import Attempt, Changed, JobKey
+from queued_jobs.model import Changed, JobKey
 from queued_jobs.push.view import ErrorView, JobView, Public
 from storage import MAX_FILES
 
@@ -85,17 +85,6 @@ class AttemptView(Public):
     ended_at: datetime | None
     outcome: str | None
     error: ErrorView | None
-
-    @classmethod
-    def of(cls, attempt: Attempt) -> AttemptView:
-        return cls(
-            attempt=attempt.attempt,
-            due_at=attempt.due_at,
-            started_at=attempt.started_at,
-            ended_at=attempt.ended_at,
-            outcome=attempt.outcome,
-            error=ErrorView.of(attempt.error),
-        )
 
 
 class JobDetailView(JobView):

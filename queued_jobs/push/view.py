@@ -2,35 +2,43 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from queued_jobs.model import JobError, JobKey, JobStatus, QueuedJob
 from queued_jobs.redact import masked
 from queued_jobs.registry import JobRegistry
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
 Action = Literal["open", "cancel", "retry", "clear"]
 
 
-class Public(BaseModel):
-    """Base of what leaves the server: camelCase JSON."""
+#: For texts of a job's own code, which may hold credentials.
+MaskedText = Annotated[str, AfterValidator(masked)]
 
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True)
+
+class Public(BaseModel):
+    """Base of what leaves the server: camelCase JSON, read from the attributes of our own objects."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, from_attributes=True, frozen=True)
 
 
 class ErrorView(Public):
     """Why the last attempt ended badly, without a trace. Masked here too: other code may have stored it."""
 
     type: str = Field(serialization_alias="class")
-    message: str
+    message: MaskedText
 
     @classmethod
     def of(cls, error: JobError | None) -> Self | None:
-        return None if error is None else cls(type=error.type, message=masked(error.message))
+        return None if error is None else cls.model_validate(error)
 
 
 class JobView(Public):
@@ -46,7 +54,7 @@ class JobView(Public):
     max_attempts: int
     #: From 0 to 1.
     progress: float | None
-    progress_message: str | None
+    progress_message: MaskedText | None
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
@@ -70,32 +78,22 @@ class JobView(Public):
             and job.status is JobStatus.PENDING
             and job.available_at - job.created_at > timedelta(seconds=1)
         )
-        return cls(
-            id=job.id,
-            kind=job.kind,
-            label=registry.label(job),
-            status=job.status,
-            version=job.version,
-            attempt=job.attempt,
-            max_attempts=job.max_attempts,
-            progress=job.progress,
-            progress_message=None if job.progress_message is None else masked(job.progress_message),
-            created_at=job.created_at,
-            started_at=job.started_at,
-            finished_at=job.finished_at,
-            duration_ms=None if job.ran_for is None else round(job.ran_for / timedelta(milliseconds=1)),
-            available_at=job.available_at if delayed or job.status is JobStatus.RETRYING else None,
-            cancel_requested=job.cancel_requested,
-            error=ErrorView.of(job.error),
-            result=registry.public_result(job),
-            expired_at=job.expired_at,
-            actions=_actions(job, registry),
-            seen_at=job.seen_at,
-            cleared_at=job.cleared_at,
-        )
+        made = {
+            "label": registry.label(job),
+            "duration_ms": None if job.ran_for is None else round(job.ran_for / timedelta(milliseconds=1)),
+            "available_at": job.available_at if delayed or job.status is JobStatus.RETRYING else None,
+            "result": registry.public_result(job),
+            "actions": _actions(job, registry),
+        }
+        return cls.model_validate(fields_of(job) | made)
 
     def to_json(self) -> dict[str, Any]:
         return self.model_dump(mode="json", by_alias=True)
+
+
+def fields_of(*objects: DataclassInstance) -> dict[str, Any]:
+    """Return the fields of dataclasses by their names, for a view that has more of its own."""
+    return {field.name: getattr(one, field.name) for one in objects for field in dataclasses.fields(one)}
 
 
 def _actions(job: QueuedJob, registry: JobRegistry) -> tuple[Action, ...]:

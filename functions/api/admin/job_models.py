@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, ConfigDict, Field, StringConstraints, ValidationInfo
 from pydantic.alias_generators import to_camel
 
 from api.admin.filters import JobFilters
@@ -14,14 +14,18 @@ from api.http.masking import PayloadView
 from api.models import Body, Moment
 from queued_jobs.dashboard.bulk import BulkReport
 from queued_jobs.dashboard.search import JobSummary
-from queued_jobs.model import Attempt, JobError, JobKey, JobStatus, QueuedJob
-from queued_jobs.push.view import ErrorView, Public
+from queued_jobs.model import Attempt, JobKey, JobStatus, QueuedJob
+from queued_jobs.push.view import ErrorView, MaskedText, Public, fields_of
 from queued_jobs.redact import masked
 from queued_jobs.registry import JobRegistry
 
 Act = Literal["retry", "cancel"]
 
 _MILLISECOND = timedelta(milliseconds=1)
+
+
+def _for_admins(trace: str | None, info: ValidationInfo) -> str | None:
+    return masked(trace) if trace is not None and (info.context or {}).get("can_act") else None
 
 
 class OptionsView(Public):
@@ -47,7 +51,7 @@ class AdminJobView(Public):
     max_attempts: int
     cancel_requested: bool
     progress: float | None
-    progress_message: str | None
+    progress_message: MaskedText | None
     created_at: datetime
     available_at: datetime
     started_at: datetime | None
@@ -61,7 +65,7 @@ class AdminJobView(Public):
 
     @classmethod
     def of(cls, job: JobSummary, *, can_act: bool) -> Self:
-        return cls(**_shared(job, can_act), error=ErrorView.of(job.error))
+        return cls.model_validate(_shown(job, can_act))
 
 
 class AdminPage(Public):
@@ -72,14 +76,7 @@ class AdminPage(Public):
 
 class TracedErrorView(ErrorView):
     #: For admins; null for viewers.
-    traceback: str | None
-
-    @classmethod
-    def of(cls, error: JobError | None, *, with_traceback: bool = False) -> Self | None:
-        if error is None:
-            return None
-        trace = masked(error.traceback) if with_traceback and error.traceback is not None else None
-        return cls(type=error.type, message=masked(error.message), traceback=trace)
+    traceback: Annotated[str | None, AfterValidator(_for_admins)]
 
 
 class TracedAttemptView(Public):
@@ -90,18 +87,6 @@ class TracedAttemptView(Public):
     ended_at: datetime | None
     outcome: str | None
     error: TracedErrorView | None
-
-    @classmethod
-    def of(cls, attempt: Attempt, *, can_act: bool) -> Self:
-        return cls(
-            attempt=attempt.attempt,
-            worker_id=attempt.worker_id,
-            due_at=attempt.due_at,
-            started_at=attempt.started_at,
-            ended_at=attempt.ended_at,
-            outcome=attempt.outcome,
-            error=TracedErrorView.of(attempt.error, with_traceback=can_act),
-        )
 
 
 class AdminJobDetailView(AdminJobView):
@@ -127,24 +112,13 @@ class AdminJobDetailView(AdminJobView):
 
     @classmethod
     def of_job(cls, job: QueuedJob, attempts: list[Attempt], registry: JobRegistry, *, can_act: bool) -> Self:
-        return cls(
-            **_shared(job, can_act),
-            label=registry.label(job),
-            error=TracedErrorView.of(job.error, with_traceback=can_act),
-            request=PayloadView.of(job.request),
-            result=None if job.result is None else PayloadView.of(job.result),
-            attempts=tuple(TracedAttemptView.of(attempt, can_act=can_act) for attempt in attempts),
-            schema_version=job.schema_version,
-            parent_id=job.parent_id,
-            unique_key=job.unique_key,
-            traceparent=job.traceparent,
-            worker_id=job.worker_id,
-            lost_count=job.lost_count,
-            dispatch_gen=job.dispatch_gen,
-            sent_gen=job.sent_gen,
-            seen_at=job.seen_at,
-            cleared_at=job.cleared_at,
-        )
+        own = {
+            "label": registry.label(job),
+            "request": PayloadView.of(job.request),
+            "result": None if job.result is None else PayloadView.of(job.result),
+            "attempts": attempts,
+        }
+        return cls.model_validate(_shown(job, can_act) | own, context={"can_act": can_act})
 
 
 class CountView(Public):
@@ -188,23 +162,13 @@ class BulkView(Public):
 
     @classmethod
     def of(cls, report: BulkReport, following: str | None) -> Self:
-        return cls(
-            changed=report.changed,
-            refused=report.refused,
-            refusals=tuple(RefusalView(id=one.id, reason=one.reason) for one in report.refusals),
-            next=following,
-        )
+        return cls.model_validate(fields_of(report) | {"next": following})
 
 
-def _shared(job: JobSummary | QueuedJob, can_act: bool) -> dict[str, Any]:
-    same = (
-        *("id", "kind", "queue", "user_id", "status", "version", "attempt", "max_attempts", "cancel_requested"),
-        *("progress", "created_at", "available_at", "started_at", "finished_at"),
-    )
+def _shown(job: JobSummary | QueuedJob, can_act: bool) -> dict[str, Any]:
     # while it waits, these are of two different attempts
     started = None if job.status in (JobStatus.PENDING, JobStatus.RETRYING) else job.started_at
-    return {name: getattr(job, name) for name in same} | {
-        "progress_message": None if job.progress_message is None else masked(job.progress_message),
+    return fields_of(job) | {
         "wait_ms": _between(job.available_at, started),
         "duration_ms": _between(started, job.finished_at),
         "actions": _actions(job) if can_act else (),

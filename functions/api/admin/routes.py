@@ -22,7 +22,6 @@ from api.admin.job_models import (
     OptionsView,
 )
 from api.admin.stats_models import (
-    FailureGroupView,
     FailuresView,
     QueuesView,
     QueueView,
@@ -84,8 +83,7 @@ async def count(filters: Annotated[CountFilters, Query()], caller: Viewing, app:
     query = filters.to_query()
     if filters.action is not None:
         query = query.retryable() if filters.action == "retry" else query.cancellable()
-    counted = await app.manager.tracker.count(query)
-    return CountView(number=counted.number, exact=counted.exact, as_of=counted.as_of)
+    return CountView.model_validate(await app.manager.tracker.count(query))
 
 
 @routes.post("/jobs/bulk")
@@ -124,9 +122,7 @@ async def payload(job_id: UUID, part: Literal["request", "result"], caller: View
 async def failures(caller: Viewing, app: App, minutes: Minutes = 24 * 60) -> FailuresView:
     """Group the jobs that failed in the last so many minutes by what went wrong, the largest group first."""
     found = await app.manager.tracker.failures(window=timedelta(minutes=minutes))
-    return FailuresView(
-        since=found.since, groups=tuple(FailureGroupView.of(group) for group in found.groups), more=found.more
-    )
+    return FailuresView.model_validate(found)
 
 
 @routes.get("/stats")

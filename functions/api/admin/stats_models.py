@@ -5,34 +5,27 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Self
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
-from queued_jobs.dashboard.failures import FailureGroup
-from queued_jobs.dashboard.histogram import Percentiles
-from queued_jobs.dashboard.stats import Backlog, Counts, Durations, KindStats, Stats
+from queued_jobs.dashboard.stats import Backlog, KindStats, Stats
 from queued_jobs.model import JobKey
-from queued_jobs.push.view import Public
+from queued_jobs.push.view import MaskedText, Public, fields_of
 from queued_jobs.queues import QueueDepth
-from queued_jobs.redact import masked
 
 _MILLISECOND = timedelta(milliseconds=1)
+_Milliseconds = Annotated[float, BeforeValidator(lambda span: round(span / _MILLISECOND, 3))]
 
 
 class FailureGroupView(Public):
     fingerprint: str
     type: Annotated[str, Field(serialization_alias="class")]
     #: With `<n>`, `<id>` and `<text>` for what differs.
-    message: str
+    message: MaskedText
     kinds: tuple[str, ...]
     failures: int
     first_at: datetime
     last_at: datetime
     example: JobKey
-
-    @classmethod
-    def of(cls, group: FailureGroup) -> Self:
-        values = {name: getattr(group, name) for name in cls.model_fields}
-        return cls(**values | {"message": masked(group.message)})
 
 
 class FailuresView(Public):
@@ -45,15 +38,9 @@ class FailuresView(Public):
 class PercentilesView(Public):
     """In milliseconds."""
 
-    p50: float
-    p95: float
-    p99: float
-
-    @classmethod
-    def of(cls, percentiles: Percentiles | None) -> Self | None:
-        if percentiles is None:
-            return None
-        return cls(**{name: round(getattr(percentiles, name) / _MILLISECOND, 3) for name in cls.model_fields})
+    p50: _Milliseconds
+    p95: _Milliseconds
+    p99: _Milliseconds
 
 
 class CountsView(Public):
@@ -73,16 +60,7 @@ class KindStatsView(CountsView):
 
     @classmethod
     def of(cls, stats: KindStats, **extra: Any) -> Self:
-        backlog = stats.backlog
-        return cls(
-            **_counts(stats.counts),
-            **_durations(stats.durations),
-            waiting=backlog.waiting,
-            waiting_since=backlog.waiting_since,
-            delayed=backlog.delayed,
-            running=backlog.running,
-            **extra,
-        )
+        return cls.model_validate(fields_of(stats.counts, stats.durations, stats.backlog) | extra)
 
 
 class NamedKindStatsView(KindStatsView):
@@ -118,7 +96,7 @@ class StatsView(Public):
         sums: dict[datetime, dict[str, int]] = {}
         for bucket in stats.buckets:
             sums_at = sums.setdefault(bucket.at, dict.fromkeys(CountsView.model_fields, 0))
-            for name, value in _counts(bucket.counts).items():
+            for name, value in fields_of(bucket.counts).items():
                 sums_at[name] += value
         return cls(
             since=stats.since,
@@ -130,7 +108,8 @@ class StatsView(Public):
             kinds=tuple(NamedKindStatsView.of(one, kind=kind) for kind, one in stats.kinds.items()),
             buckets=tuple(CountBucketView(at=at, **counts) for at, counts in sorted(sums.items())),
             durations=tuple(
-                DurationBucketView(at=at, **_durations(one)) for at, one in sorted(stats.durations.items())
+                DurationBucketView.model_validate(fields_of(one) | {"at": at})
+                for at, one in sorted(stats.durations.items())
             ),
         )
 
@@ -151,16 +130,7 @@ class QueueView(Public):
     @classmethod
     def of(cls, depth: QueueDepth, kind: str, stats: KindStats | None) -> Self:
         backlog = Backlog() if stats is None else stats.backlog
-        return cls(
-            queue=depth.queue,
-            kind=kind,
-            messages=depth.messages,
-            poison=depth.poison,
-            waiting=backlog.waiting,
-            delayed=backlog.delayed,
-            running=backlog.running,
-            waiting_since=backlog.waiting_since,
-        )
+        return cls.model_validate(fields_of(depth, backlog) | {"kind": kind})
 
 
 class QueuesView(Public):
@@ -170,11 +140,3 @@ class QueuesView(Public):
 class RedriveView(Public):
     #: How many messages were put back.
     moved: int
-
-
-def _counts(counts: Counts) -> dict[str, Any]:
-    return {name: getattr(counts, name) for name in CountsView.model_fields}
-
-
-def _durations(durations: Durations) -> dict[str, Any]:
-    return {"wait": PercentilesView.of(durations.wait), "run": PercentilesView.of(durations.run)}
