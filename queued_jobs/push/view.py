@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 from pydantic.alias_generators import to_camel
 
 from queued_jobs.model import JobError, JobKey, JobStatus, QueuedJob
@@ -54,7 +54,7 @@ class JobView(Public):
     max_attempts: int
     #: From 0 to 1.
     progress: float | None
-    progress_message: MaskedText | None
+    progress_message: str | None
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
@@ -70,6 +70,11 @@ class JobView(Public):
     actions: tuple[Action, ...]
     seen_at: datetime | None
     cleared_at: datetime | None
+
+    @field_validator("progress_message")
+    @classmethod
+    def _mask(cls, text: str | None) -> str | None:
+        return None if text is None else masked(text)
 
     @classmethod
     def of(cls, job: QueuedJob, registry: JobRegistry) -> Self:
