@@ -1,5 +1,5 @@
 -- What the bell shows: a page of the owner's uncleared jobs, newest first, and the counts over all of them, in one snapshot.
--- Always at least one row; its job columns are null where the page is empty.
+-- Returns at least one row; its job columns are null if the page is empty.
 with counted as (
   select count(*) filter (where finished_at is not null and seen_at is null) as unseen,
          count(*) filter (where finished_at is null) as running

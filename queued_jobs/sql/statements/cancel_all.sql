@@ -1,4 +1,4 @@
--- cancel.sql for many jobs and an admin: those of these jobs that have not ended and were not asked before.
+-- cancel.sql for many jobs, for an admin: changes those that have not ended and have no cancel request yet.
 update queued_jobs.job
 set cancel_requested = true,
     status = case when status in ('pending','retrying') then 'cancelled' else status end,

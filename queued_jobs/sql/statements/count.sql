@@ -1,4 +1,4 @@
--- How many jobs match, of the first `examined` that match all filters but queue and text. The filters are those of search.sql.
+-- Count the matches among the first `examined` jobs that pass all filters but queue and text. The filters are those of search.sql.
 select count(*) filter (where matches) as found, count(*) as examined, clock_timestamp() as counted_at
 from (
   select (%(queue)s::text is null or queue = %(queue)s)

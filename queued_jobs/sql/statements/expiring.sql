@@ -1,5 +1,5 @@
--- Take jobs whose result is kept no longer: for `keep` seconds, or for a kind's own time. Holds each for an hour, in case that what
--- it left behind cannot be removed now. Goes from kind to kind, so that one that is kept for years is not read for each of the others.
+-- Take jobs whose result has outlived its retention: `keep` seconds, or the kind's own time. Each is held for an hour, in case
+-- its files cannot be removed now. Reads kind by kind, so that jobs of a kind with a long retention are not read for the other kinds.
 -- Compares with the statement's own time, see pick_unsent.sql.
 with recursive found as (
   (select kind from queued_jobs.job where result is not null order by kind limit 1)

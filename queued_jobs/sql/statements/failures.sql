@@ -1,5 +1,5 @@
--- Jobs that failed since `since`, grouped by what went wrong, the most frequent first. From the sums, and from the rows what is
--- not in them yet.
+-- Jobs that failed since `since`, grouped by error, most frequent first. Reads the aggregates, and the rows that are not
+-- in them yet.
 select fingerprint, min(type) as type, min(message) as message, array_agg(distinct kind order by kind) as kinds,
        sum(failures)::bigint as failures, min(first_at) as first_at, max(last_at) as last_at,
        (array_agg(example order by last_at desc))[1] as example

@@ -1,6 +1,6 @@
--- After an enqueue that left jobs out: for each of them (left_out) the job that stands in its way. same_request false under the same
--- idempotency key means 422; what was asked may be the same where defaults made another request of it. Missing in the answer: those
--- whose obstacle (a unique_key) ended meanwhile: enqueue these again.
+-- After an enqueue that left jobs out: for each of them (left_out) the job that conflicts with it. same_request = false under the
+-- same idempotency key means HTTP 422; the original input may be equal even if defaults led to a different request. Not in the
+-- result: jobs whose conflicting job (by unique_key) has ended since; enqueue these again.
 select found.job_columns, found.same_key, new.id as left_out,
        found.request = new.request or coalesce(found.asked = new.asked, false) as same_request, found.user_id = new.user_id as is_mine
 from jsonb_to_recordset(%(jobs)s) as new (

@@ -1,5 +1,5 @@
--- Once all jobs of a batch have ended, let the job run that waits for them. A batch of null: those of all batches, for the sweeper.
--- 0 rows: some have not ended, or nothing waits.
+-- Once all jobs of a batch have ended, release the job that waits for them. A null batch means all batches (for the sweeper).
+-- 0 rows: some jobs have not ended, or no job is waiting.
 with ready as (
   select id from queued_jobs.job held
   where after_batch is not null and status = 'pending' and available_at = '9999-12-31Z'

@@ -1,4 +1,4 @@
--- Extend the lease, store the latest progress, learn of a cancel request. 0 rows: the lease is lost, write nothing more.
+-- Extend the lease, store the latest progress, and read the cancel request. 0 rows: the lease is lost, so write nothing more.
 update queued_jobs.job
 set lease_until = clock_timestamp() + make_interval(secs => %(lease)s),
     progress = coalesce(%(progress)s, progress), progress_message = coalesce(%(message)s, progress_message),

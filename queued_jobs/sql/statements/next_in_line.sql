@@ -1,6 +1,6 @@
--- A job of this kind and concurrency key has given up its place: take the message of the oldest one in line. 0 rows: none is
--- there, their messages are on their way, or they pause since the host gave up on their messages. Goes no further than the hundred
--- oldest that are due: who stands behind them gets no place before they have taken theirs, and is looked for again then.
+-- A job of this kind and concurrency key has freed its slot: take the message of the oldest job in line. 0 rows: none is waiting,
+-- their messages are already on the way, or they pause after a poisoned message. Looks at the hundred oldest due jobs only: those
+-- behind them cannot get a slot before these have theirs, and then this runs again.
 with line as (
   select created_at from queued_jobs.job
   where kind = %(kind)s and concurrency_key = %(concurrency_key)s and status in ('pending','retrying')

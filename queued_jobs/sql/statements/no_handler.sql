@@ -1,6 +1,6 @@
--- After a claim of 0 rows: this worker cannot run the kind or its schema_version (rolling deploy). Not an attempt.
--- 0 rows also for a job of another kind's queue: its message was forged or moved, and its own one is on its way.
--- Waits 30 s doubling to 10 min; give_up = 147 is about 24 h.
+-- After a claim of 0 rows: this worker cannot run the kind or its schema_version (rolling deployment). Not an attempt.
+-- 0 rows also for a job of another kind's queue: the message was forged or moved, and the job's own message is on its way.
+-- Waits 30 s, doubling up to 10 min; give_up = 147 is about 24 h.
 update queued_jobs.job
 set status = case when resend_count >= %(give_up)s then 'aborted' else status end,
     finished_at = case when resend_count >= %(give_up)s then clock_timestamp() end,

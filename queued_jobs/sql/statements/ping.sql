@@ -1,2 +1,2 @@
--- Is anybody there?
+-- Check that the server answers.
 select 1 as alive

@@ -1,7 +1,7 @@
--- The host moved this job's message to the poison queue. A running job is left to its lease; a waiting one is sent again after 30
--- seconds, then 10 minutes doubling, and aborted once that was done max_resend times, so after two and a half hours at the earliest.
--- Each send counts once, however many copies of its message there are and whoever made them: not before it was marked (see
--- poisoned_unmarked.sql), not while it must still be hidden from everybody, and not before the wait after the last one is over.
+-- The host moved this job's message to the poison queue. A running job is left to its lease. A waiting one is sent again after 30
+-- seconds, then after 10 minutes, doubling, and aborted after max_resend of these sends: after two and a half hours at the earliest.
+-- Each send counts once, however many copies of its message arrive and whoever sent them: not before it was marked (see
+-- poisoned_unmarked.sql), not while it must still be invisible, and not before the wait after the previous one is over.
 with given_up as (
   select id, times, times > %(max_resend)s as for_good,
          clock_timestamp() + make_interval(secs => case when times = 1 then 30 else 600 * power(2, times - 2) end) as again_at

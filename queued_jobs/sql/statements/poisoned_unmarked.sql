@@ -1,5 +1,5 @@
--- The host moved a message to the poison queue whose sender has not marked it as sent, and no longer may: the job is owed one
--- already, and a late mark would hide that. Counts nothing, see poisoned.sql.
+-- The host moved a message to the poison queue before its sender marked it as sent. Park the job: it needs another message, and a late
+-- mark would hide that. Does not count as a poisoned send, see poisoned.sql.
 update queued_jobs.job set parked_at = clock_timestamp()
 where id = %(id)s and dispatch_gen = %(gen)s and status in ('pending','retrying')
   and (%(queues)s::text[] is null or queue = any(%(queues)s))

@@ -1,5 +1,5 @@
--- For how long the oldest job of each queue has waited since it was due, in seconds; jobs that wait in line for
--- others are left out. Looks at the 10,000 oldest that wait.
+-- For each queue, how long its oldest job has been due, in seconds; jobs waiting in line for others are left out.
+-- Looks at the 10,000 oldest waiting jobs.
 select queue, extract(epoch from clock_timestamp() - min(available_at))::float8 as age
 from (select queue, available_at from queued_jobs.job
       where status in ('pending','running','retrying') and status <> 'running' and available_at <= statement_timestamp()

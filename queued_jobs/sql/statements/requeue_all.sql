@@ -1,4 +1,4 @@
--- requeue.sql for many jobs and an admin: those of these jobs that ended badly before as_of. One that ended again since is left out.
+-- requeue.sql for many jobs, for an admin: changes those that ended badly before as_of. Jobs that ended again since are left out.
 update queued_jobs.job job
 set status = 'pending', max_attempts = attempt + max_attempts - uncounted, uncounted = attempt, lost_count = 0, resend_count = 0, error = null, cancel_requested = false,
     progress = null, progress_message = null, started_at = null, finished_at = null, seen_at = null, cleared_at = null,

@@ -1,4 +1,4 @@
--- Take jobs back whose worker is gone (lease over) or whose body hangs (deadline over). Exhausted jobs end here, in the same statement.
+-- Take back jobs whose worker is gone (lease expired) or whose body hangs (timeout exceeded). Jobs without attempts left end here.
 with lost as (
   select id, lease_token, dispatch_gen, worker_id, lease_until < clock_timestamp() as worker_lost from queued_jobs.job
   where status = 'running' and (lease_until < clock_timestamp() or deadline_at < clock_timestamp())
@@ -13,8 +13,8 @@ done as (
       finished_at = case when j.cancel_requested or j.attempt >= j.max_attempts
                               or (lost.worker_lost and j.lost_count + 1 >= %(max_lost)s) then clock_timestamp() end,
       error = case when lost.worker_lost
-                   then jsonb_build_object('type', 'worker-lost', 'message', format('Its worker stopped without a word during attempt %%s.', j.attempt))
-                   else jsonb_build_object('type', 'timeout', 'message', format('Attempt %%s took longer than it is allowed to.', j.attempt)) end,
+                   then jsonb_build_object('type', 'worker-lost', 'message', format('The worker stopped responding during attempt %%s.', j.attempt))
+                   else jsonb_build_object('type', 'timeout', 'message', format('Attempt %%s exceeded its timeout.', j.attempt)) end,
       lease_token = null, lease_until = null, deadline_at = null,
       dispatch_gen = j.dispatch_gen + 1, next_send_at = clock_timestamp(),
       available_at = case when j.cancel_requested or j.attempt >= j.max_attempts

@@ -1,6 +1,6 @@
--- A page of the jobs that match, newest first, without their bodies. Filters that are null are off; plan it for its values.
--- No index knows queue and text: `examined` jobs are looked into for them, and the last of these comes along even if it does not
--- match, to go on from there.
+-- A page of matching jobs, newest first, without their bodies. Null filters are off; plan it for the actual values.
+-- No index covers queue and text: up to `examined` jobs are checked for them, and the last one checked is returned even if it does
+-- not match, as the position to continue from.
 select id, kind, queue, user_id, status, version, attempt, max_attempts, cancel_requested, progress, progress_message,
        created_at, available_at, started_at, finished_at,
        error->>'type' as error_type, left(error->>'message', 300) as error_message, matches, place = %(examined)s as is_last

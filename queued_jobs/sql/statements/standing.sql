@@ -1,2 +1,2 @@
--- Where these jobs stand now. Those that are gone are left out.
+-- The current state of these jobs. Deleted jobs are left out.
 select id, status, cancel_requested from queued_jobs.job where id = any(%(ids)s)

@@ -1,6 +1,6 @@
--- How many jobs came and ended since `since`: by kind and bucket, by kind (at is null), and in all (kind is null). From the sums, and
--- from the rows what is not in them yet: of new jobs, those since tally_turn.created_until, which must be read in the same snapshot.
--- new_since is its value of a moment ago, for the plan.
+-- How many jobs were created and ended since `since`: by kind and bucket, by kind (at is null), and in total (kind is null). Reads
+-- the aggregates, and the rows that are not in them yet: of new jobs, those since tally_turn.created_until, which must be read in
+-- the same snapshot. new_since is an earlier value of it, for the planner.
 select kind, at, coalesce(sum(created), 0) as created, coalesce(sum(succeeded), 0) as succeeded,
        coalesce(sum(failed), 0) as failed, coalesce(sum(retried), 0) as retried
 from (

@@ -1,6 +1,6 @@
--- What has not ended, by kind; with the moment that the other stats_ statements are asked for, and how many attempts they will have
--- to do with: all that are not in the sums yet, as far as `most`, and those of the hours within `window`. Always at least one row,
--- whose kind is null where nothing is under way. Delayed jobs and retries that are not due yet do not wait.
+-- Unfinished jobs by kind, the time to pass to the other stats_ statements, and how many attempts those have to read: all that are
+-- not in the aggregates yet, counted up to `most`, and those of the hours within `window`. Returns at least one row, whose kind is
+-- null if there are no unfinished jobs. Delayed jobs and retries that are not due do not count as waiting.
 select clock_timestamp() as now, turn.created_until, ended.attempts,
        active.kind, active.waiting, active.delayed, active.running, active.waiting_since
 from queued_jobs.tally_turn turn

@@ -1,5 +1,5 @@
--- Like stats_durations, as histograms: how many waits and runs fell into each step. From the sums, and from the rows what is not
--- in them yet.
+-- Like stats_durations, as histograms: how many waits and runs fell into each step. Reads the aggregates, and the rows that are
+-- not in them yet.
 select kind, at, array_agg(step order by step) as steps, array_agg(waits order by step) as waits, array_agg(runs order by step) as runs
 from (
   select kind, at, step, sum(waits) as waits, sum(runs) as runs

@@ -1,5 +1,5 @@
 -- Add ended attempts to the statistics and mark them, oldest first: each is counted once, however late its end is committed.
--- 0 rows: nothing to count, or somebody else is counting.
+-- 0 rows: nothing to count, or another process is counting.
 with turn as (select from queued_jobs.tally_turn limit 1 for update skip locked),
 batch as (
   select a.job_id, a.gen from queued_jobs.attempt a, turn

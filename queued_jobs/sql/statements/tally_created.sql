@@ -1,6 +1,6 @@
--- Add new jobs to the statistics, in steps of whole minutes and about `n` jobs: those created before everything that is still to be
--- committed, as far as this role can see other sessions, and ten minutes ago in any case. A step in jobs, not in time: a day of many
--- jobs would take longer than a statement may. Returns how many, and whether more wait; nothing where somebody else is counting.
+-- Add new jobs to the statistics, in steps of whole minutes and about `n` jobs: those created before the oldest open transaction, as
+-- far as this role can see other sessions, and before ten minutes ago in any case. A step is bounded by jobs, not by time: a busy day
+-- would exceed the statement timeout. Returns how many were added, and whether more wait; no row if another process is counting.
 with turn as (select created_until from queued_jobs.tally_turn limit 1 for update skip locked),
 span as (
   select turn.created_until as since, greatest(turn.created_until, least(committed, step)) as until, coalesce(step < committed, false) as more

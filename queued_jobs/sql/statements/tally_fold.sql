@@ -1,5 +1,5 @@
--- Make room: hours of more than a week ago become days, minutes of more than two days ago go, and days after 400 days.
--- Moves and deletes at most `n` rows of each table at a time, and returns how many of that which is most.
+-- Compact the statistics: hours older than a week become days; minutes older than two days and days older than 400 days are deleted.
+-- Moves and deletes at most `n` rows of each table per call, and returns the largest of these numbers.
 with turn as (select from queued_jobs.tally_turn limit 1 for update skip locked),
 old as (select date_trunc('day', clock_timestamp() - interval '7 days', 'UTC') as before from turn),
 minutes_gone as (

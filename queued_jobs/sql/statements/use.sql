@@ -1,2 +1,2 @@
--- One more use of a key; 1 row: 0 if it was noted, else the seconds until it may be tried again.
+-- Record a use of a key. 1 row: 0 if it was recorded, else the seconds until the next one is allowed.
 select queued_jobs.use(%(key)s, %(most)s, make_interval(secs => %(within)s)) as wait

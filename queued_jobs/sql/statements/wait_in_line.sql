@@ -1,7 +1,7 @@
--- After a claim of 0 rows: as many jobs with its concurrency key run as may, or older ones wait for their places. It is sent again
--- when one of them ends; should that go unnoticed, after 30 seconds for each job ahead, ten minutes at most. So more than twenty
--- of them need not be counted, nor more than `at_once`. Who is in line already is sent no later for that: further messages, copied or
--- forged, put nobody off.
+-- After a claim of 0 rows: the allowed number of jobs with its concurrency key are running, or older jobs wait for their slots. It is
+-- sent again when one of them ends; if that goes unnoticed, after 30 seconds for each job ahead, ten minutes at most. So more than
+-- twenty of them need not be counted, nor more than `max_concurrent`. A job already in line is not postponed: further messages,
+-- copied or forged, delay no job.
 with line as (
   select (select count(*) from queued_jobs.job other
           where other.kind = j.kind and other.concurrency_key = j.concurrency_key and other.status = 'running')

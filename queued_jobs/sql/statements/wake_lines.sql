@@ -1,12 +1,12 @@
--- For the sweeper: have those sent again who stand in line although there is a place for them, since whoever was to wake them died or
--- did not reach the database. Looks into at most `n` lines, in the order of kind and key, from the one after (after_kind, after_key).
--- Returns the last of them, how many there were, and how many jobs were woken. 0 rows: no line is left.
--- Of a line those are looked at for whom there are places, the oldest that are due, among its first hundred. Where one of them has
--- its message on its way, is sent in this sweep anyway, or pauses since the host gave up on its message, nobody takes that place
--- instead. Kinds that are not given run one at a time.
--- parked_at stays until the message goes out, so that a late mark of an earlier one counts for nothing, see mark_sent.sql.
--- Goes from row to row by the whole key of job_line: asked for the oldest of a kind and key, a planner without statistics may walk
--- through all jobs of the kind, for each line.
+-- For the sweeper: resend jobs that wait in line although there is a free slot, because the worker that should have woken them crashed
+-- or could not reach the database. Looks at up to `n` lines, in order of kind and key, after (after_kind, after_key). Returns the
+-- last of them, their number, and the number of jobs woken. 0 rows: no line is left.
+-- In each line it looks at as many jobs as there are free slots: the oldest due ones, among the first hundred. If one of them has a
+-- message on the way, is sent in this sweep anyway, or pauses after a poisoned message, no other job takes its slot. Kinds that are
+-- not passed have one slot.
+-- parked_at stays until the message is sent, so that a late mark of an earlier message has no effect, see mark_sent.sql.
+-- Walks job_line row by row on its whole key: for "the oldest of a kind and key", a planner without statistics may read all jobs
+-- of the kind, for each line.
 with recursive line as (
   (select kind, concurrency_key, 1 as number from queued_jobs.job
    where concurrency_key is not null and parked_at is not null and status in ('pending','retrying')
