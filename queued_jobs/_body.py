@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 class Body:
     """The `on_execute` of a kind for one job, to be run once.
 
-    What a body raises ends the attempt and nothing else: what would end the worker, or be lost on its way, is replaced
-    by an error that names it.
+    Whatever a body raises ends the attempt only: an exception that would end the worker, or be lost on the way, is
+    replaced by an error that names it.
     """
 
     def __init__(self, runner: JobRunner[Any, Any], ctx: JobContext[Any], *, on_begin: Callable[[], None]) -> None:
@@ -36,22 +36,22 @@ class Body:
 
     @property
     def runs_in_thread(self) -> bool:
-        """Whether the body is a plain `def` that has begun; a thread cannot be stopped from outside."""
+        """Whether the body is a plain `def` that has started; a thread cannot be stopped from outside."""
         return self._thread is not None
 
     async def run(self) -> Any:
-        """Read the request, say that the body begins, run it, and return whatever it returns."""
+        """Read the request, call `on_begin`, run the body, and return its result."""
         request = await offload(self._runner.read_request, self._ctx.job)
         self._on_begin()
         try:
             return await self._execute(request)
         except ExceptionGroup as exc:
             error = _only_error(exc)
-        # outside of the handler, where it would lose what it was caused by
+        # outside the except block, so that it keeps its own cause
         raise error
 
     def hand_over_when_it_ends(self, receive: Callable[[Any], Awaitable[None]]) -> None:
-        """Pass on what a thread returns that nobody waits for any more: it runs to its next checkpoint or its end."""
+        """Pass on the result of a thread that is no longer awaited: it runs to its next checkpoint or its end."""
         if self._thread is None:
             return
         loop = asyncio.get_running_loop()
@@ -62,7 +62,7 @@ class Body:
             if inspect.iscoroutine(thread.result()):
                 thread.result().close()
                 return
-            with contextlib.suppress(RuntimeError):  # the loop is closed: as after a crash
+            with contextlib.suppress(RuntimeError):  # the loop is closed: treat it like a crash
                 asyncio.run_coroutine_threadsafe(_received(receive, thread.result()), loop)
 
         self._thread.add_done_callback(hand_over)
@@ -73,7 +73,7 @@ class Body:
         body: Callable[[], Any] = partial(contextvars.copy_context().run, self._in_thread, request)
         self._thread = self._runner.thread_pool.submit(body)
         result = await asyncio.wrap_future(self._thread)
-        # a decorator may have hidden that the body is `async def`
+        # a decorator may hide that the body is `async def`
         return await _awaited(result) if inspect.isawaitable(result) else result
 
     def _in_thread(self, request: BaseModel) -> Any:
@@ -101,7 +101,7 @@ async def _awaited(body: Awaitable[Any]) -> Any:
 
 
 def _only_error(group: ExceptionGroup[Exception]) -> Exception:
-    """Return what tasks of a task group failed with, if it is one error or one kind of error, else the group."""
+    """Return the error of a task group's tasks if it is one error or one kind of error, else the group."""
     errors = list(_leaves(group))
     return errors[0] if len({type(error) for error in errors}) == 1 else group
 
@@ -115,5 +115,5 @@ def _leaves(group: ExceptionGroup[Exception]) -> Iterator[Exception]:
 
 
 def _escaped(exc: BaseException) -> RuntimeError:
-    """Stands for what would end the worker, or never arrive, instead of ending the attempt."""
-    return RuntimeError(f"The body let {type(exc).__name__} escape: {text_of(exc)}")
+    """Return the error to report in place of an exception that would end the worker or be lost."""
+    return RuntimeError(f"The body raised {type(exc).__name__}: {text_of(exc)}")

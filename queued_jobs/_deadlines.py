@@ -1,8 +1,8 @@
-"""How long anything waits for Postgres, and what happens when it takes longer.
+"""Time limits for Postgres, and their enforcement.
 
-The server's own limits (`SERVER`) say so first, if it is there to say it. A network can also swallow what either side
-says while it keeps the connection, as gateways and poolers do: then only a clock on this side ends the wait. The socket
-is shut, so whatever waits for it fails at once, and the connection is not used again.
+The server's own limits (`SERVER`) apply first, if the server can be reached. Gateways and poolers can also keep a
+connection open and lose the data in both directions: then only a client-side timer ends the wait. The socket is shut
+down, so that pending operations fail immediately, and the connection is not used again.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from typing import Any, Final
 import psycopg
 from psycopg import AsyncConnection
 
-#: From the call of a statement to its answer, with the wait for a connection: a request is answered within 5 seconds.
+#: From the call of a statement to its answer, including the wait for a connection: requests are answered in 5 seconds.
 ANSWER: Final = timedelta(seconds=3.5)
-#: The same for statements over many rows that nobody waits for, and for each statement on a connection that was lent.
+#: The same for statements over many rows that no user waits for, and for each statement on a borrowed connection.
 LONG_ANSWER: Final = timedelta(seconds=12)
-#: These are the sweeper's.
+#: The sweeper's statements over many rows.
 LONG_STATEMENTS: Final = frozenset(
     {
         "expire",
@@ -40,14 +40,14 @@ LONG_STATEMENTS: Final = frozenset(
         "wake_lines",
     }
 )
-#: For a free connection of the pool.
+#: For the pool to provide a connection.
 CHECKOUT: Final = timedelta(seconds=3)
-#: For an idle connection to show that it is alive, before it is lent.
+#: For the health check of an idle connection before it is lent.
 CHECK: Final = timedelta(seconds=1)
-#: For each address that a new connection tries, and for all of them with the look-up of their names.
+#: For each address that a new connection tries, and for all of them including DNS.
 CONNECT: Final = timedelta(seconds=3)
 CONNECT_ALL: Final = timedelta(seconds=10)
-#: For libpq. A peer that is gone is noticed within these seconds, and not when the kernel gives up.
+#: Options for libpq. A dead peer is detected within this time, not only when the kernel gives up.
 NETWORK: Final[dict[str, Any]] = {
     "connect_timeout": round(CONNECT.total_seconds()),
     "keepalives_idle": 10,
@@ -55,32 +55,32 @@ NETWORK: Final[dict[str, Any]] = {
     "keepalives_count": 3,
     "tcp_user_timeout": 5_000,
 }
-#: For the password of a new connection, where that is a token.
+#: For the password of a new connection, if it is a token.
 PASSWORD: Final = timedelta(seconds=5)
-#: For the server to end a statement that is late, or whose caller was cancelled.
+#: For the server to end a statement that is late or whose caller was cancelled.
 CANCEL: Final = timedelta(seconds=0.5)
-#: What the server ends itself, keeping the connection.
+#: Limits that the server enforces itself, keeping the connection.
 SERVER: Final = {
     "statement_timeout": timedelta(seconds=10),
     "lock_timeout": timedelta(seconds=3),
     "idle_in_transaction_session_timeout": timedelta(seconds=30),
 }
 
-#: After a stall of this process, what has arrived is read before a deadline counts.
+#: After a stall of this process, data that has arrived is read before a deadline counts.
 STALL = timedelta(seconds=0.05)
 
 
 class Late(psycopg.OperationalError):
-    """Postgres did not answer in time, and the connection is closed. Whether a statement was carried out is unknown."""
+    """Postgres did not answer in time, and the connection is closed. Whether the statement took effect is unknown."""
 
 
 class Alarm:
-    """After a while asks the server to end a statement, and then shuts the connection.
+    """Timer that asks the server to end a statement, and then shuts down the connection.
 
     Attributes
     ----------
     has_rung
-        The connection must not be used again: the request may arrive late, and would end whatever runs then.
+        The connection must not be used again: a late cancel request would end a later statement.
     """
 
     def __init__(self, conn: AsyncConnection[Any], within: timedelta) -> None:
@@ -97,15 +97,15 @@ class Alarm:
     def _ring(self) -> None:
         self.has_rung = True
         self._timer = _call_after(CANCEL, lambda: shut(self._conn))
-        if psycopg.capabilities.has_cancel_safe():  # else psycopg would block a thread, and nobody could end that
+        if psycopg.capabilities.has_cancel_safe():  # else psycopg would block a thread that cannot be stopped
             request = asyncio.get_running_loop().create_task(_end_statement(self._conn))
-            _call_after(CANCEL, request.cancel)  # until then the event loop keeps it
+            _call_after(CANCEL, request.cancel)  # the event loop holds the reference until then
 
 
 def shut(conn: AsyncConnection[Any]) -> None:
-    """Let it look to libpq as if the server had gone: whatever waits for it fails. Never blocks."""
+    """Shut down the socket, so that pending operations fail as if the server had gone. Never blocks."""
     with (
-        contextlib.suppress(OSError, psycopg.OperationalError),  # it is closed already
+        contextlib.suppress(OSError, psycopg.OperationalError),  # already closed
         socket.fromfd(conn.pgconn.socket, socket.AF_INET, socket.SOCK_STREAM) as same,
     ):
         same.shutdown(socket.SHUT_RDWR)
@@ -116,17 +116,17 @@ def _call_after(span: timedelta, then: Callable[[], object]) -> asyncio.TimerHan
 
 
 async def _end_statement(conn: AsyncConnection[Any]) -> None:
-    """Let the server do nothing more for nobody, if it can be told."""
+    """Ask the server to end the statement, if it can be reached: its result is no longer wanted."""
     with contextlib.suppress(psycopg.Error):
-        await AsyncConnection.cancel_safe(conn)  # not a subclass's, which is for callers that are cancelled
+        await AsyncConnection.cancel_safe(conn)  # not the subclass's method, which is for cancelled callers
 
 
 @contextmanager
 def deadline(conn: AsyncConnection[Any], within: timedelta) -> Iterator[None]:
-    """Raise `Late`, and close the connection, if what this block asks of the server is not answered in time.
+    """Raise `Late`, and close the connection, if the server does not answer the statements of this block in time.
 
-    The connection is closed even if the answer comes at the last moment: see `Alarm`. May be nested; the shortest
-    counts. Nothing but waiting for this connection is interrupted.
+    The connection is closed even if the answer arrives at the last moment: see `Alarm`. May be nested; the shortest
+    deadline counts. Only waits for this connection are interrupted.
     """
     alarm = Alarm(conn, within)
     try:

@@ -1,4 +1,4 @@
-"""Keeps the lease of one attempt: heartbeats, the body's reports, and the news of a cancel request."""
+"""Keeps the lease of one attempt: sends heartbeats and reports, and reads cancel requests."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from queued_jobs.errors import JobCancelled, LeaseLost
 from queued_jobs.model import QueuedJob
 from queued_jobs.repository import Repository
 
-#: Seconds between two looks at the body's reports.
+#: Seconds between checks for new reports of the body.
 _TICK = 0.2
-#: The fewest seconds between two stored reports.
+#: Minimum seconds between two stored reports.
 _MIN_REPORT_INTERVAL = 1.0
 
 
 class Lease:
-    """The time for which the job's row belongs to an attempt; each heartbeat makes it last as long again.
+    """The time for which the job's row belongs to an attempt; each heartbeat renews it.
 
-    Heartbeats come four times in a lease. When none has got through for three quarters of it, or the row belongs to
-    another attempt, the lease counts as lost: the last quarter is left for the body to stop in.
+    There are four heartbeats per lease. If none has succeeded for three quarters of it, or the row belongs to another
+    attempt, the lease counts as lost: the last quarter is the body's time to stop.
 
     Attributes
     ----------
     until
-        When it ends, in seconds of the monotonic clock.
+        End of the lease, in seconds of the monotonic clock.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class Lease:
             beat = asyncio.create_task(
                 self._repository.heartbeat(self._ctx.job, lease=self._length, progress=progress, message=message)
             )
-            # also where the store never answers
+            # even if the store never answers
             await asyncio.wait({beat}, timeout=max(0.0, self.until - every - now))
             if not beat.done():
                 beat.cancel()
@@ -79,8 +79,8 @@ class Lease:
                 return
             try:
                 row = beat.result()
-            except Exception as exc:  # noqa: BLE001 (whatever it is, without a heartbeat the lease ends)
-                self._log("no heartbeat: %s: %s", type(exc).__name__, exc)
+            except Exception as exc:  # noqa: BLE001 (any error: without a heartbeat the lease ends)
+                self._log("heartbeat failed: %s: %s", type(exc).__name__, exc)
                 if time.monotonic() >= self.until - every:
                     self._lose()
                     return
@@ -88,7 +88,7 @@ class Lease:
                 last_report = time.monotonic()
                 continue
             if row is None:
-                if not self._ctx.completed:  # the body's own commit ended the job
+                if not self._ctx.completed:  # else the body's own commit ended the job
                     self._lose()
                 return
             last_beat, self.until = now, now + self._seconds

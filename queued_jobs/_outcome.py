@@ -1,4 +1,4 @@
-"""What a row stores of how an attempt ended: the result as JSON, or the error in words."""
+"""Converts the outcome of an attempt for its row: the result as JSON, or the error as text."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ MAX_RESULT_BYTES = 256 * 1024
 _MAX_TYPE = 200
 _MAX_MESSAGE = 2_000
 _MAX_TRACEBACK = 20_000
-#: Of one frame, or of one of the messages.
+#: Characters of one frame, or of one of the messages.
 _MAX_ENTRY = 4_000
 
-#: Errors of the library's own have names on the wire that do not follow a class being renamed.
+#: The library's own errors have fixed names on the wire, so that a class can be renamed.
 _TYPES: dict[type[Exception], str] = {
     InvalidRequest: "invalid-request",
     InvalidResult: "invalid-result",
@@ -31,15 +31,15 @@ _TYPES: dict[type[Exception], str] = {
 
 
 def dump_result(result: object, result_type: type[BaseModel] | None) -> dict[str, Any] | None:
-    """Return the JSON object to store, from which an equal model is read.
+    """Return the JSON object to store, from which an equal model can be read.
 
-    Raises `InvalidResult` where there is none, or the result is of another type than its kind says, and
-    `ResultTooLarge` beyond 256 KiB of UTF-8. Takes long for a large one.
+    Raises `InvalidResult` if there is none or the result has a different type than the kind declares, and
+    `ResultTooLarge` beyond 256 KiB of UTF-8. Slow for a large result.
     """
     if result_type is None:
         if result is not None:
             raise InvalidResult(
-                f"The body returned a {type(result).__name__}, but its kind says that it has no result."
+                f"The body returned a {type(result).__name__}, but its kind declares no result."
             )
         return None
     if not isinstance(result, result_type):
@@ -59,7 +59,7 @@ def dump_result(result: object, result_type: type[BaseModel] | None) -> dict[str
 def describe_error(exc: Exception) -> JobError:
     """Return type, message with its causes, and traceback as bounded text without credentials.
 
-    What an error says may be of any length, and its frames are read from files, so call it off the event loop.
+    Call it off the event loop: the message may have any length, and the frames are read from files.
     """
     texts: list[str] = []
     link: BaseException | None = exc
@@ -74,7 +74,7 @@ def describe_error(exc: Exception) -> JobError:
 
 
 def _trace(exc: Exception) -> str:
-    """Return the last entries of the traceback: its end names the place."""
+    """Return the last entries of the traceback: its end shows where the error was raised."""
     entries: list[str] = []
     length = 0
     for entry in reversed(traceback.format_exception(exc)):

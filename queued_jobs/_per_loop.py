@@ -1,4 +1,4 @@
-"""Keeps one pool or client for each running event loop: they cannot be shared between loops, and end with theirs."""
+"""Keeps one pool or client per running event loop: they cannot be shared between loops, and end with theirs."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ class _Kept[T](NamedTuple):
 class PerLoop[T]:
     """Makes a value on first use within a running loop and closes it with that loop.
 
-    A loop that ends as `asyncio.run` ends it (by `loop.shutdown_asyncgens()`) closes its value itself. What a loop
-    leaves that is just closed goes when the next loop asks.
+    A loop that ends as `asyncio.run` ends it (by `loop.shutdown_asyncgens()`) closes its value itself. The value of a
+    loop that was only closed is freed when the next loop asks.
 
     Parameters
     ----------
     make
-        Called once for each loop, while it runs.
+        Called once per loop, while it runs.
     close
         Closes a value in its own loop.
     abandon
-        Frees what a value still holds once nobody can await anything on its loop. Must not raise.
+        Frees what a value still holds after its loop was closed, without awaiting. Must not raise.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class PerLoop[T]:
         self._make = make
         self._close = close
         self._abandon = abandon
-        # not by weak keys: what belongs to a loop holds it, so such a key would never go
+        # no weak keys: the values hold references to their loop, so such a key would never be collected
         self._kept: dict[asyncio.AbstractEventLoop, _Kept[T]] = {}
 
     def get(self) -> T:
@@ -81,9 +81,9 @@ class PerLoop[T]:
             if self._close is not None:
                 await self._close(value)
         except asyncio.CancelledError:
-            pass  # the loop has cancelled the tasks of the value
-        except Exception as exc:  # noqa: BLE001 (whatever it is, the loop ends)
-            logger.warning("%s was not closed in order: %s: %s", type(value).__name__, type(exc).__name__, exc)
+            pass  # the loop has cancelled the value's tasks
+        except Exception as exc:  # noqa: BLE001 (any error: the loop ends)
+            logger.warning("closing %s failed: %s: %s", type(value).__name__, type(exc).__name__, exc)
         finally:
             if self._abandon is not None:
                 self._abandon(value)
@@ -91,19 +91,19 @@ class PerLoop[T]:
     def _forget_closed_loops(self) -> None:
         for loop in list(self._kept):
             if loop.is_closed():
-                kept = self._kept.pop(loop, None)  # another thread may have been first
+                kept = self._kept.pop(loop, None)  # another thread may have taken it
                 if kept is not None and self._abandon is not None:
                     self._abandon(kept.value)
 
 
 @cache
 def tls_context() -> ssl.SSLContext:
-    """Return what all loops may share, since reading the certificates of the authorities takes a tenth of a second."""
+    """Return the TLS context that all loops share, since loading the CA certificates takes a tenth of a second."""
     return httpx.create_ssl_context()
 
 
 def _start(generator: AsyncGenerator[None]) -> None:
-    """Run an async generator to its first `yield`, before which it awaits nothing: from now on the loop knows it."""
+    """Run an async generator to its first `yield`, before which it awaits nothing: this registers it with the loop."""
     try:
         generator.__anext__().send(None)
     except StopIteration:

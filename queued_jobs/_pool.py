@@ -1,4 +1,4 @@
-"""The connections of one event loop to Postgres: a small pool, whose connections answer in time or are gone."""
+"""The Postgres connections of one event loop: a small pool that drops connections which do not answer in time."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ Row = dict[str, Any]
 
 
 class Connection(AsyncConnection[Row]):
-    """A connection on which each statement, and each begin, commit and rollback, has a deadline: see `_deadlines`."""
+    """A connection with a deadline on each statement, begin, commit and rollback: see `_deadlines`."""
 
-    #: For each of them, from its start.
+    #: Time limit for each of them.
     limit: timedelta = LONG_ANSWER
-    #: When nobody waits any longer for the end of a statement whose caller was cancelled.
+    #: Until when to wait for the end of a statement whose caller was cancelled.
     _shut_timer: asyncio.TimerHandle | None = None
 
     @classmethod
@@ -37,13 +37,13 @@ class Connection(AsyncConnection[Row]):
             failure = Late(f"no connection within {CONNECT_ALL.total_seconds():g} seconds")
         except psycopg.OperationalError as exc:
             failure = type(exc)(str(exc))
-            exc.__context__ = exc.__traceback__ = None  # in a circle, they hold the connection that was not opened
+            exc.__context__ = exc.__traceback__ = None  # a reference cycle would keep the unopened connection alive
         raise failure
 
     async def wait(self, *args: Any, **kwargs: Any) -> Any:
-        """Exchange something with the server: whatever psycopg does, it does by this.
+        """Communicate with the server: psycopg does all of its I/O through this.
 
-        A caller that is cancelled lets the server end the statement, and waits for that a second at most.
+        If the caller is cancelled, the server is asked to end the statement, which is awaited for a second at most.
         """
         try:
             with deadline(self, self.limit):
@@ -52,28 +52,28 @@ class Connection(AsyncConnection[Row]):
             if self._shut_timer is not None:
                 self._shut_timer.cancel()
                 self._shut_timer = None
-                self.pgconn.finish()  # a request that arrives late would end the next statement
+                self.pgconn.finish()  # a late cancel request would end the next statement
 
     async def cancel_safe(self, *, timeout: float = 30.0) -> None:
-        """Let the server end a statement, and close the connection after it. For `wait`, whose caller was cancelled."""
+        """Ask the server to end a statement, then close the connection. For `wait`, after its caller was cancelled."""
         self._shut_timer = asyncio.get_running_loop().call_later(2 * CANCEL.total_seconds(), shut, self)
         try:
-            async with asyncio.timeout(CANCEL.total_seconds()):  # with an old libpq psycopg needs a thread for it
+            async with asyncio.timeout(CANCEL.total_seconds()):  # with an old libpq psycopg uses a thread
                 return await super().cancel_safe(timeout=timeout)
         except (TimeoutError, psycopg.OperationalError) as exc:
             reason = str(exc) or "no answer"
-        shut(self)  # the server does not know that anybody wants the end
-        # not the same one: psycopg logs it, and what keeps its traceback keeps the connection of the request
+        shut(self)  # the server has not received the cancel request
+        # a new error: psycopg logs it, and the original's traceback would keep the connection alive
         raise psycopg.errors.CancellationTimeout(reason)
 
 
 class LoopPool:
-    """A pool that opens its connections when they are wanted, and ends with its event loop.
+    """A pool that opens connections on demand and ends with its event loop.
 
     Parameters
     ----------
     options
-        Asked for each new connection.
+        Called for each new connection.
     """
 
     def __init__(self, conninfo: str, options: Callable[[], Awaitable[dict[str, Any]]], *, max_size: int) -> None:
@@ -91,31 +91,31 @@ class LoopPool:
             timeout=CHECKOUT.total_seconds(),
             max_idle=60,
             max_lifetime=1800,
-            # then the next caller has it tried again at once; the pool by itself would wait longer each time
+            # so the next caller retries immediately; the pool's own retries would back off
             reconnect_timeout=CHECKOUT.total_seconds(),
         )
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
-        """Lend a connection that is alive. Raises as psycopg does if there is none in time."""
+        """Lend a connection that works. Raises as psycopg does if there is none in time."""
         await self._pool.open(wait=False)
         async with self._pool.connection() as conn:
             conn.limit = LONG_ANSWER
             yield conn
 
     async def close(self) -> None:
-        """Close the idle connections now, and those that are lent when they come back."""
+        """Close idle connections now, and borrowed ones when they are returned."""
         await self._pool.close()
 
     def abandon(self) -> None:
-        """Close all connections at once, where nobody can use them any more. Never blocks."""
+        """Close all connections immediately, when they can no longer be used. Never blocks."""
         for conn in list(self._opened):
             conn.pgconn.finish()
         if self._loop.is_closed():
             for task in asyncio.all_tasks(self._loop):
                 if task.get_name().startswith(f"{self._pool.name}-"):
                     coroutine = task.get_coro()
-                    with contextlib.suppress(RuntimeError):  # it cannot tell the loop any more
+                    with contextlib.suppress(RuntimeError):  # the loop is closed
                         if coroutine is not None:
                             coroutine.close()
 
@@ -127,5 +127,5 @@ class LoopPool:
             with deadline(conn, CHECK):
                 await self._pool.check_connection(conn)
         except Late:
-            await self._pool.drain()  # the others lie behind the same network
+            await self._pool.drain()  # the others use the same network
             raise

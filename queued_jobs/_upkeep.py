@@ -1,4 +1,4 @@
-"""What the sweeper does to the store in Postgres."""
+"""The sweeper's operations on the store in Postgres."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from queued_jobs.message import Due, JobMessage
 from queued_jobs.model import JobKey, QueuedJob
 from queued_jobs.repository import NO_KINDS, NO_LIMITS, Line, LinesSeen, Tallied
 
-#: How long a picked message stays with the sweeper that picked it.
+#: How long a picked message is reserved for the sweeper that picked it.
 HOLD = timedelta(seconds=15)
-#: After this long, doubling, a message that was never claimed is taken for lost.
+#: After this time, doubling, a message that was never claimed is assumed lost.
 STALE = timedelta(minutes=10)
-#: Workers that may die under a job before it is aborted.
+#: Lost workers after which a job is aborted.
 MAX_LOST = 3
 _FOR_EVER = timedelta(days=365_000)
 
 
 class PostgresUpkeep:
-    """The part of `Repository` that only the sweeper calls, and how all of it runs its statements."""
+    """The part of `Repository` that only the sweeper calls."""
 
     def __init__(self, database: Database) -> None:
         self.database = database
@@ -115,5 +115,5 @@ def _retention(older_than: timedelta, kinds: Mapping[str, timedelta]) -> dict[st
 
 
 def _kept(span: timedelta) -> float:
-    # whoever says timedelta.max means for ever, and Postgres has no moment so long ago
+    # timedelta.max means forever, and Postgres has no timestamp that long ago
     return min(span, _FOR_EVER).total_seconds()

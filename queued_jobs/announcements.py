@@ -1,4 +1,4 @@
-"""Tells notifiers and hooks what changed, without making anybody wait for them."""
+"""Informs notifiers and hooks of changes, without making callers wait for them."""
 
 from __future__ import annotations
 
@@ -20,27 +20,27 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-#: Hooks of one kind that may run at once: as many as an instance runs jobs of it, with the host's settings as they are.
+#: Concurrent hooks of one kind: as many as an instance runs jobs of it with the host's default settings.
 MAX_HOOKS = 6
 #: Changes of one kind that may wait for its hook.
 MAX_WAITING_FOR_HOOK = 1_000
 
-# by the identity of the receiver, which lives as long as its outbox
+# keyed by the id() of the receiver, which lives as long as its outbox
 _outboxes: PerLoop[dict[int, Outbox]] = PerLoop(dict)
 
 
 async def announce(notifier: Notifier, *jobs: QueuedJob) -> None:
-    """Have these changes pushed to the jobs' owners, soon. Never waits for the hub, and never raises.
+    """Schedule the push of these changes to the jobs' owners. Never waits for the hub, and never raises.
 
-    Of several changes of one job that wait, the newest is pushed; nobody is told an older version after a newer one.
-    A crash loses what waits: a push is a hint, the row has the truth.
+    Of several pending changes of one job only the newest is pushed; an owner never gets an older version after a newer
+    one. A crash loses pending pushes: a push is a hint, the row is the truth.
     """
     tell(notifier, *jobs)
-    await asyncio.sleep(0)  # the push begins, so that it is on its way even where the event loop ends here
+    await asyncio.sleep(0)  # lets the push start, even if the event loop ends here
 
 
 async def announce_removed(notifier: Notifier, user_id: str, changes: Sequence[Changed]) -> None:
-    """Have it pushed to the owner that these jobs left the bell; otherwise as `announce`."""
+    """Schedule a push to the owner that these jobs left the bell; otherwise like `announce`."""
     if _is_immediate(notifier):
         _push_now(notifier.jobs_removed(user_id, changes), notifier)
         return
@@ -51,7 +51,7 @@ async def announce_removed(notifier: Notifier, user_id: str, changes: Sequence[C
 
 
 def tell(notifier: Notifier, *jobs: QueuedJob) -> None:
-    """`announce`, for callers that await something else afterwards."""
+    """Like `announce`, for callers that await something else afterwards."""
     if not jobs:
         return
     if _is_immediate(notifier):
@@ -63,12 +63,12 @@ def tell(notifier: Notifier, *jobs: QueuedJob) -> None:
 
 
 def tell_hook(runner: JobRunner[Any, Any], job: QueuedJob) -> None:
-    """Have `on_status_updated` called, after the calls for earlier changes of the job. Never waits and never raises."""
+    """Schedule `on_status_updated`, after the calls for earlier changes of the job. Never waits and never raises."""
     _outbox(runner, lambda: _make_hooks(runner)).put(str(job.id), job)
 
 
 async def close_outbox(notifier: Notifier) -> None:
-    """Flush, and forget what is left for this notifier, whose connections are closed next."""
+    """Flush, then drop what is left for this notifier, whose connections are closed next."""
     await flush_pushes()
     outbox = _outboxes.get().pop(id(notifier), None)
     if outbox is not None:
@@ -76,9 +76,9 @@ async def close_outbox(notifier: Notifier) -> None:
 
 
 async def flush_pushes(*, within: timedelta = timedelta(seconds=3)) -> bool:
-    """Wait until everything is pushed that this event loop's jobs had to tell; False if that took longer than `within`.
+    """Wait until all changes of this event loop's jobs are pushed; False if that took longer than `within`.
 
-    For tests and for programs that end. What waits for a receiver that is away is not waited for.
+    For tests and for programs that end. Does not wait for a receiver whose pushes are paused.
     """
     outboxes = _outboxes.get()
     until = asyncio.get_running_loop().time() + within.total_seconds()
@@ -142,4 +142,4 @@ def _push_now(push: Awaitable[None], notifier: Notifier) -> None:
     except Exception:
         logger.exception("%s: a push failed", type(notifier).__name__)
     else:
-        logger.error("%s is marked as immediate, but awaits something: that push is lost", type(notifier).__name__)
+        logger.error("%s is marked as immediate but awaits something; this push is lost", type(notifier).__name__)

@@ -1,4 +1,4 @@
-"""One Postgres: a small pool for each event loop, and the rules for talking to it."""
+"""A Postgres database: a small pool per event loop, and the rules for running statements."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ logger = logging.getLogger(__name__)
 _AWAY = (
     psycopg.OperationalError,
     psycopg.InterfaceError,
-    psycopg.errors.ReadOnlySqlTransaction,  # a standby, until the failover is over
+    psycopg.errors.ReadOnlySqlTransaction,  # a standby, until the failover has completed
     psycopg.errors.IdleInTransactionSessionTimeout,
     psycopg.errors.TransactionTimeout,
     PoolTimeout,
     PoolClosed,
     TooManyRequests,
 )
-#: It would say the same of these values the next time, and every time. Some of them are filed under OperationalError.
+#: Errors that the same values would always cause. Some of them are subclasses of OperationalError.
 _REFUSED_VALUES = (
     psycopg.DataError,
     psycopg.errors.CheckViolation,
@@ -49,32 +49,33 @@ _REFUSED_VALUES = (
 )
 #: The server has rolled back, so running the statement again is safe.
 _TRY_AGAIN = (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure)
-#: What a server says of a prepared statement that does not fit its tables any more, or that it has forgotten.
+#: Errors for a prepared statement that no longer fits its tables, or that the server has forgotten.
 _REFUSED = (psycopg.errors.FeatureNotSupported, psycopg.errors.InvalidSqlStatementName)
-#: What it may say of one where a table, type or function has taken another's place.
+#: Errors that may follow when a table, type or function was replaced.
 _MAY_BE_REFUSED = (psycopg.ProgrammingError, psycopg.NotSupportedError, psycopg.InternalError)
 
 
 class Database:
     """Runs the statements of `sql/statements/` against one Postgres.
 
-    Every statement is a transaction of its own, unless the caller passes a connection. Nothing is opened before the
-    first statement, and a server that goes away and comes back needs no restart. Neither does one whose tables change:
-    a prepared statement that it refuses is forgotten, and run again where that is possible.
+    Every statement is a transaction of its own, unless the caller passes a connection. No connection is opened before
+    the first statement. Neither an outage of the server nor a change of its tables requires a restart: a prepared
+    statement that the server rejects is prepared again, and retried if possible.
 
-    Nothing waits for ever, whatever the network does: a statement is answered or given up within five seconds, and a
-    connection that does not answer is closed. What belongs to an event loop is closed with it.
+    No call waits forever, whatever the network does: a statement is answered or given up within five seconds, and a
+    connection that does not answer is closed. The connections of an event loop are closed with it.
 
     Parameters
     ----------
     conninfo
-        URL or keyword string as libpq takes it.
+        URL or keyword string in libpq's format.
     max_size
-        Connections for each event loop. Instances times processes times this must stay below the server's limit.
+        Connections per event loop. Instances times processes times this must stay below the server's limit.
     tables
-        Which of several sets of tables.
+        Schema, prefix and key type of the tables.
     password
-        Asked for each new connection, for passwords that expire such as tokens. Connections live half an hour at most.
+        Called for each new connection, for passwords that expire, such as tokens. Connections live half an hour at
+        most.
     """
 
     def __init__(
@@ -91,9 +92,9 @@ class Database:
         self.max_size = max_size
         self._pools = PerLoop(self._make_pool, close=LoopPool.close, abandon=LoopPool.abandon)
         self._limits: WeakKeyDictionary[asyncio.AbstractEventLoop, int] = WeakKeyDictionary()
-        #: How often this connection has refused a statement.
+        #: How often the server has rejected a prepared statement on this connection.
         self._refusals: WeakKeyDictionary[AsyncConnection[Any], int] = WeakKeyDictionary()
-        # what the caller set in the address, such as a search_path, stays; ours is only added
+        # options from the connection string, such as a search_path, are kept
         options = conninfo_to_dict(conninfo).get("options") or ""
         limits = " ".join(f"-c {name}={limit // timedelta(milliseconds=1)}" for name, limit in SERVER.items())
         self._options = f"{options} -c timezone=UTC {limits}".strip()
@@ -108,11 +109,10 @@ class Database:
     ) -> list[Row]:
         """Run a statement and return its rows.
 
-        Raises `StoreUnavailable` if the server did not answer `within` this time (None: 3.5 seconds, or 12 for what
-        only the sweeper runs): whether the statement was carried out is then unknown. Raises `StoreRefused` for a value
-        that the server cannot keep. Errors in a caller's own transaction (`conn`) are raised as psycopg raises them,
-        since only the caller can start it again; an answer that is late is an `OperationalError`, and closes that
-        connection.
+        Raises `StoreUnavailable` if the server did not answer `within` this time (None: 3.5 seconds, or 12 for the
+        sweeper's long statements): whether the statement took effect is then unknown. Raises `StoreRefused` for a value
+        that the server cannot store. In a caller's own transaction (`conn`) psycopg's errors are raised unchanged,
+        since only the caller can retry it; a late answer is an `OperationalError`, and closes that connection.
         """
         if within is None:
             within = LONG_ANSWER if name in LONG_STATEMENTS else ANSWER
@@ -122,17 +122,17 @@ class Database:
             return await self._run(conn, name, params)
 
     async def planned_rows(self, name: str, params: Mapping[str, Any]) -> list[Row]:
-        """Run a statement like `rows`, planned afresh for these very values.
+        """Run a statement like `rows`, but plan it for these values.
 
-        For statements whose filters are optional or whose spans differ: one prepared plan for all values would read
-        the whole table for most of them.
+        For statements with optional filters or varying time ranges: a generic prepared plan would read the whole table
+        for most values.
         """
         return await self._run_alone(name, params, ANSWER, prepare=False)
 
     async def row(
         self, name: str, params: Mapping[str, Any], *, conn: AsyncConnection[Any] | None = None
     ) -> Row | None:
-        """Run a statement that concerns one job; None if its guard did not hold."""
+        """Run a statement that returns at most one row; None if its condition did not hold."""
         found = await self.rows(name, params, conn=conn)
         return found[0] if found else None
 
@@ -140,8 +140,8 @@ class Database:
     async def connection(self) -> AsyncIterator[AsyncConnection[Row]]:
         """Lend a connection in autocommit mode. Never hold one while a job's body runs.
 
-        Raises `StoreUnavailable` if there is none in time. Errors within the block are psycopg's; a statement whose
-        answer takes longer than 12 seconds is an `OperationalError`, and closes the connection.
+        Raises `StoreUnavailable` if there is none in time. Errors within the block are psycopg's; a statement that
+        takes longer than 12 seconds raises `OperationalError` and closes the connection.
         """
         async with self._lent() as conn:
             yield conn
@@ -150,8 +150,8 @@ class Database:
     async def transaction(self) -> AsyncIterator[AsyncConnection[Row]]:
         """Lend a connection for one transaction: committed at the end of the block, rolled back by an exception.
 
-        Errors of the server are raised as `rows` raises them without a connection; `StoreUnavailable` also where a plan
-        was refused, since the next transaction makes another.
+        Server errors are raised as `rows` raises them without `conn`; `StoreUnavailable` also if the server rejected a
+        prepared statement, since the next transaction prepares it again.
         """
         answer_at = time.monotonic() + ANSWER.total_seconds()
         with _as_store_errors():
@@ -167,11 +167,11 @@ class Database:
                             conn.limit = ANSWER
                 except _REFUSED as exc:
                     if self._refusals.get(conn, 0) == refusals:
-                        raise  # it was a statement of the caller's
-                    raise StoreUnavailable(f"Postgres refused a plan, which is forgotten: {exc}") from exc
+                        raise  # the rejected statement was the caller's own
+                    raise StoreUnavailable(f"Postgres rejected a prepared statement; try again: {exc}") from exc
 
     def limit(self, connections: int) -> None:
-        """Open no more than so many for the running event loop, which has opened none yet."""
+        """Set the maximum pool size of the running event loop. Call it before the first connection is opened."""
         self._limits[asyncio.get_running_loop()] = connections
 
     async def ping(self) -> None:
@@ -179,7 +179,7 @@ class Database:
         await self.rows("ping", {})
 
     async def close(self) -> None:
-        """Close this event loop's pool, which its end does too. A later use opens another."""
+        """Close this event loop's pool; the end of the loop does so too. A later use opens a new one."""
         await self._pools.close()
 
     @asynccontextmanager
@@ -206,7 +206,7 @@ class Database:
         self, conn: AsyncConnection[Any], name: str, params: Mapping[str, Any], *, prepare: bool | None = None
     ) -> list[Row]:
         refusals = self._refusals.get(conn, 0)
-        # psycopg prepares each text by itself, so another text is not run by the plan that was refused
+        # psycopg prepares each distinct text, so a changed text does not reuse the rejected plan
         text = statement(name, self.tables) + b" " * refusals
         try:
             return await _executed(conn, text, params, prepare)
@@ -218,7 +218,7 @@ class Database:
                 raise
             rows = await _executed(conn, text, params, prepare=False)
             self._refusals[conn] = refusals + 1
-            logger.warning("%s was planned again, since its plan was refused: %s", name, exc)
+            logger.warning("prepared %s again, since the server rejected its plan: %s", name, exc)
             return rows
 
     def _make_pool(self) -> LoopPool:
