@@ -1,4 +1,4 @@
-"""Checks what a kind of job declares when its class is made, so that nothing of it fails at the first message."""
+"""Checks the declaration of a kind of job at import, so that mistakes do not show only at the first message."""
 
 from __future__ import annotations
 
@@ -50,22 +50,22 @@ def _is_user(value: object) -> bool:
 _ATTRIBUTES: dict[str, tuple[Callable[[object], bool], str]] = {
     "kind": (
         lambda value: isinstance(value, str) and _KIND.fullmatch(value) is not None,
-        "a text of lower-case letters, digits and dashes, 63 at most",
+        "a string of at most 63 lower-case letters, digits and dashes",
     ),
     "queue": (_is_queue, "3 to 56 lower-case letters, digits and single dashes, and not end in -poison"),
-    "schema_version": (lambda value: _is_whole(value, _MAX_NUMBER), "a whole number from 1 on"),
+    "schema_version": (lambda value: _is_whole(value, _MAX_NUMBER), "a whole number, at least 1"),
     "retry": (lambda value: isinstance(value, RetryPolicy), "a RetryPolicy, such as RetryPolicy(max_attempts=3)"),
-    "timeout": (_is_limit, "a timedelta of more than nothing and a year at most"),
-    "lease": (_is_limit, "a timedelta of more than nothing and a year at most"),
-    "schedule": (lambda value: value is None or isinstance(value, str), 'None or a text such as "0 0 3 * * *"'),
-    "schedule_user": (_is_user, f"a text of 1 to {_MAX_USER_ID} printable characters"),
+    "timeout": (_is_limit, "a timedelta longer than zero and at most a year"),
+    "lease": (_is_limit, "a timedelta longer than zero and at most a year"),
+    "schedule": (lambda value: value is None or isinstance(value, str), 'None or a schedule such as "0 0 3 * * *"'),
+    "schedule_user": (_is_user, f"a string of 1 to {_MAX_USER_ID} printable characters"),
     "threads": (lambda value: _is_whole(value, _MAX_THREADS), f"a whole number from 1 to {_MAX_THREADS:,}"),
-    "concurrency": (lambda value: _is_whole(value, _MAX_NUMBER), "a whole number from 1 on"),
-    "priorities": (_are_priorities, 'a tuple of different texts, such as ("urgent",) with its comma'),
+    "concurrency": (lambda value: _is_whole(value, _MAX_NUMBER), "a whole number, at least 1"),
+    "priorities": (_are_priorities, 'a tuple of distinct strings, such as ("urgent",) with its comma'),
     "keep": (_is_span, "None or a timedelta that is not negative"),
     "keep_result": (_is_span, "None or a timedelta that is not negative"),
 }
-#: What is called on the class, with so many arguments.
+#: Methods called on the class, with their number of arguments.
 _ON_THE_CLASS = {
     "label": 1,
     "file": 1,
@@ -74,9 +74,9 @@ _ON_THE_CLASS = {
     "read_request": 1,
     "read_result": 1,
 }
-#: What other parts of the library take for granted.
+#: Methods that other parts of the library rely on; must not be overridden.
 _FINAL = ("queues_of_kind",)
-#: What is called on an object of the class, besides itself.
+#: Methods called on an instance, with their number of arguments besides self.
 _ON_AN_OBJECT = {
     "on_execute": 2,
     "on_status_updated": 1,
@@ -89,7 +89,7 @@ _ON_AN_OBJECT = {
 
 
 def check_declaration(cls: type[JobRunner[Any, Any]], base: Any) -> None:
-    """Raise `TypeError` with the name, the value and the remedy for the first thing that is wrong.
+    """Raise `TypeError` with the name, the value and the remedy for the first mistake.
 
     `base` is `JobRunner` itself, which cannot be imported here.
     """
@@ -115,7 +115,7 @@ def check_declaration(cls: type[JobRunner[Any, Any]], base: Any) -> None:
 def _check_final(cls: type[JobRunner[Any, Any]], base: Any) -> None:
     for name in _FINAL:
         if inspect.getattr_static(cls, name) is not inspect.getattr_static(base, name):
-            raise TypeError(f"{cls.__name__}: {name} is the library's own: leave it as it is.")
+            raise TypeError(f"{cls.__name__}: {name} must not be overridden: remove it.")
 
 
 def _check_types(cls: type[JobRunner[Any, Any]]) -> None:
@@ -151,17 +151,17 @@ def _problem_of_method(static: object, method: object, name: str, count: int, *,
     if on_the_class and not is_bound:
         return "is called on the class: put @classmethod before it"
     if on_the_class and inspect.iscoroutinefunction(method):
-        return "is async def, but nobody awaits it: make it a plain def"
+        return "is async def, but is not awaited: make it a plain def"
     if name in ("execute", "receive", "receive_poison") and not inspect.iscoroutinefunction(method):
         return "is awaited by triggers: make it async def"
     if name == "on_execute" and (inspect.isgeneratorfunction(method) or inspect.isasyncgenfunction(method)):
-        return "yields, but must return its result: use ctx.report to say how far it is"
+        return "yields, but must return its result: report progress with ctx.report"
     arguments = [None] * (count + (0 if is_bound else 1))
     try:
         inspect.signature(method).bind(*arguments)
     except TypeError as exc:
-        return f"is called with {count} arguments, and does not take them: {exc}"
-    except ValueError:  # a builtin that tells nothing of its arguments
+        return f"is called with {count} arguments, but does not accept them: {exc}"
+    except ValueError:  # a builtin without a signature
         return ""
     return ""
 
@@ -172,7 +172,7 @@ def _check_schedule(cls: type[JobRunner[Any, Any]], base: Any) -> None:
     try:
         Ncrontab(cls.schedule)
     except ValueError as exc:
-        raise TypeError(f"{cls.__name__}: its schedule is wrong: {exc}") from exc
+        raise TypeError(f"{cls.__name__}: its schedule is not valid: {exc}") from exc
     own = getattr(cls.scheduled_request, "__func__", None) is not getattr(base.scheduled_request, "__func__", None)
     if own:
         return
@@ -180,6 +180,6 @@ def _check_schedule(cls: type[JobRunner[Any, Any]], base: Any) -> None:
         cls.request_type()
     except ValidationError as exc:
         raise TypeError(
-            f"{cls.__name__}: it has a schedule, and requests that cannot be made without arguments "
-            f"({told(exc, cls.request_type, in_words=False)}): write scheduled_request(due)."
+            f"{cls.__name__}: it has a schedule, but its request needs arguments "
+            f"({told(exc, cls.request_type, in_words=False)}): implement scheduled_request(due)."
         ) from exc

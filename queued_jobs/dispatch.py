@@ -1,4 +1,4 @@
-"""Gets the messages of stored jobs onto their queues, and wakes the jobs that waited for others."""
+"""Sends the messages of stored jobs to their queues, and wakes the jobs that waited for others."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ from queued_jobs.repository import Repository
 logger = logging.getLogger(__name__)
 
 _CONCURRENT_SENDS = 8
-#: A queue is given up after so many failed sends in a row: as many as wait for it side by side.
+#: Failed sends in a row after which a queue is given up: as many as run concurrently.
 _MOST_FAILURES = _CONCURRENT_SENDS
-#: After so many seconds of sending nothing further is begun: a queue may be slow without ever failing.
+#: Seconds after which no further send is started: a queue may be slow without ever failing.
 _PATIENCE = 30.0
-#: Marked together. A crash in between has no more than these sent again.
+#: Messages marked together. A crash in between causes at most this many to be sent again.
 _CHUNK = 500
 
 
 class Dispatcher:
-    """Sends what one action owes, in one batch or in several, and gives up queues that do not answer.
+    """Sends the messages of one action, in one batch or in several, and gives up queues that do not answer.
 
-    However many messages there are: where a queue hangs, it costs one send's timeout, and where it crawls, half a
-    minute and one timeout. The rows of what was not sent owe their messages still, so the sweeper sends them.
+    For any number of messages, a queue that hangs costs one send timeout, and a slow queue at most half a minute plus
+    one timeout. Messages that were not sent are still due in their rows, so the sweeper sends them.
 
     Attributes
     ----------
     patience
-        For so many seconds in all, sends are begun.
+        Seconds during which sends are started, in total.
     """
 
     def __init__(self, repository: Repository, queues: Queues) -> None:
@@ -48,8 +48,8 @@ class Dispatcher:
     async def send(self, due: Sequence[Due]) -> frozenset[JobMessage]:
         """Send these messages, mark those that were sent, and return them.
 
-        Never raises for a queue or a database that is away: what was not sent, or not marked, the sweeper sends
-        (again). Messages that are due later than the queue should hide them are left to the sweeper too.
+        Never raises if a queue or the database is unavailable: the sweeper sends what was not sent, and sends again
+        what was not marked. Messages due beyond the queue's maximum delay are left to the sweeper too.
         """
         near = [one for one in due if one.delay <= MAX_DELAY]
         clock = asyncio.get_running_loop().time
@@ -73,7 +73,7 @@ class Dispatcher:
             await self._mark([one.message for one in chunk if one.message in sent])
         self.patience = until - clock()
         if tried < len(near):
-            logger.warning("%d messages are left to the sweeper: their queues do not keep up", len(near) - tried)
+            logger.warning("%d messages are left to the sweeper: their queues are too slow", len(near) - tried)
         return frozenset(sent)
 
     async def _sends(self, one: Due) -> bool:
@@ -81,7 +81,7 @@ class Dispatcher:
             await self._queues.send(one.queue, one.message, delay=one.delay)
         except SendFailed as exc:
             self._failures[one.queue] += 1
-            logger.warning("job %s stays unsent for now: %s", one.message.id, exc)
+            logger.warning("job %s: the message was not sent, the sweeper will send it: %s", one.message.id, exc)
             return False
         self._failures[one.queue] = 0
         return True
@@ -96,10 +96,10 @@ class Dispatcher:
 
 
 async def wake_successors(*jobs: QueuedJob, dispatcher: Dispatcher, notifier: Notifier) -> list[QueuedJob]:
-    """Wake the jobs that may run because these have ended or given up their places, and return them.
+    """Wake the jobs that may run because these have ended or freed their slots, and return them.
 
-    Never raises for a store, a queue or a hub that is away, and a crash before the end loses nothing: the sweeper lets
-    follow-ups run, and those in line are sent again after half a minute and more.
+    Never raises if the store, a queue or the hub is unavailable, and a crash loses nothing: the sweeper releases
+    follow-ups, and jobs in line are sent again after half a minute or more.
     """
     waited_for = {(job.kind, job.concurrency_key, job.batch_id): job for job in jobs}
     woken: dict[object, QueuedJob] = {}
@@ -108,7 +108,7 @@ async def wake_successors(*jobs: QueuedJob, dispatcher: Dispatcher, notifier: No
             if job.concurrency_key is not None or job.batch_id is not None:
                 woken |= {next_job.id: next_job for next_job in await dispatcher.repository.wake_next(job)}
     except StoreUnavailable as exc:
-        logger.warning("what waits for %d jobs is woken later: %s", len(jobs), exc)
+        logger.warning("the successors of %d jobs will be woken later: %s", len(jobs), exc)
     found = list(woken.values())
     if found:
         due = [Due(message=JobMessage.of(job), queue=job.queue, delay=timedelta()) for job in found]

@@ -1,4 +1,4 @@
-"""Takes turns among things that are done in batches, so that none of them keeps the others waiting."""
+"""Runs batched duties in turns, so that none of them delays the others."""
 
 from __future__ import annotations
 
@@ -10,36 +10,36 @@ from datetime import timedelta
 
 logger = logging.getLogger(__name__)
 
-#: After so many duties that failed the store is taken to be away.
+#: Failed duties after which the store is considered unavailable.
 _MAX_FAILED = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """How much one step of a duty did, and whether there is more to do."""
+    """How many items one step of a duty processed, and whether there are more."""
 
     done: int
     more: bool
 
     @classmethod
     def of(cls, done: int, limit: int) -> Batch:
-        """A batch that is full may have left something."""
+        """Return a batch; a full one may have left items."""
         return cls(done=done, more=done >= limit)
 
 
 class Duty:
-    """Something that is done in batches of bounded size.
+    """A task that is processed in batches of bounded size.
 
     Attributes
     ----------
     name
-        What reports and logs call it.
+        Name in reports and logs.
     done
-        How much all of its batches did.
+        Items processed by all of its batches.
     more
-        Whether the last one left something.
+        Whether the last batch left items.
     error
-        What made it give up, until the next run.
+        The error that stopped it, until the next run.
     """
 
     def __init__(self, name: str, step: Callable[[], Awaitable[Batch]]) -> None:
@@ -50,10 +50,10 @@ class Duty:
         self._step = step
 
     async def run_batch(self) -> None:
-        """Do one batch. What it raises is kept in `error`: no other duty suffers from it."""
+        """Process one batch. An exception is kept in `error`, so that other duties are not affected."""
         try:
             batch = await self._step()
-        except Exception as exc:  # noqa: BLE001 (raised by `Rounds.run` in the end)
+        except Exception as exc:  # noqa: BLE001 (raised by `Rounds.run` at the end)
             self.error, self.more = exc, False
         else:
             self.done += batch.done
@@ -61,18 +61,18 @@ class Duty:
 
 
 class Rounds:
-    """Runs duties in rounds, each duty one batch a round, until all are done or the time is over.
+    """Runs duties in rounds, one batch per duty and round, until all are done or the time is over.
 
-    Every duty gets at least one batch, however little time there is.
+    Every duty gets at least one batch, even if there is no time.
 
     Parameters
     ----------
     first
-        Done to its end before anything else, and looked at again in each round.
+        Completed before anything else, and run again in each round.
     urgent
-        Come next, in their order, in each round.
+        Run next, in order, in each round.
     beside
-        Waits for other systems, so it runs beside the rest.
+        Waits for other systems, so it runs concurrently with the rest.
     rest
         Take turns.
     """
@@ -93,11 +93,11 @@ class Rounds:
 
     @property
     def behind(self) -> tuple[str, ...]:
-        """The names of the duties that have more to do than there was time for."""
+        """Names of the duties that ran out of time."""
         return tuple(duty.name for duty in self._all if duty.more)
 
     async def run(self, time: timedelta) -> None:
-        """Raises what the first of the duties raised that failed, after the others have done their part."""
+        """Run all duties, then raise the error of the first one that failed, if any."""
         clock = asyncio.get_running_loop().time
         until = clock() + time.total_seconds()
         while True:

@@ -1,4 +1,4 @@
-"""Texts of a request or result that are stored encrypted."""
+"""Encrypted strings in requests and results."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 from pydantic import BeforeValidator, PlainSerializer, SecretStr
 
-#: How each seal begins. What comes from outside must not: it would be opened.
+#: Prefix of each encrypted value. External input must not begin with it, since it would be decrypted.
 SEAL_MARK = "sealed:1:"
 _SHORTEST_KEY = 32
 
@@ -20,39 +20,40 @@ _ciphers: list[AESSIV] = []
 
 
 def seal_with(keys: Sequence[str]) -> None:
-    """Set the keys of this process, the newest first: that one seals, all of them open. Call it once, at the start.
+    """Set the encryption keys of this process, newest first: the first encrypts, all decrypt. Call it once at startup.
 
-    Each key is a secret text of at least 32 characters that every process of the application has. To replace one, put
-    the new one first, and drop the old one when the jobs that it sealed are gone. Raises `ValueError` for a short one.
+    Each key is a secret string of at least 32 characters, shared by all processes of the application. To rotate, put
+    the new key first, and remove the old one once the jobs encrypted with it are gone. Raises `ValueError` for a
+    shorter key.
     """
     if any(len(key) < _SHORTEST_KEY for key in keys):
-        raise ValueError(f"A key for sealing has less than {_SHORTEST_KEY} characters: make a longer one at random.")
+        raise ValueError(f"An encryption key has fewer than {_SHORTEST_KEY} characters: generate a longer one.")
     _ciphers[:] = [AESSIV(hashlib.sha512(key.encode()).digest()) for key in keys]
 
 
 def _opened(value: object) -> object:
     if not isinstance(value, str) or not value.startswith(SEAL_MARK):
-        return value  # as the caller gives it, before it was ever stored
+        return value  # the caller's plain text, not stored yet
     try:
         sealed = base64.urlsafe_b64decode(value.removeprefix(SEAL_MARK))
     except (binascii.Error, ValueError):
-        raise ValueError("is sealed, but damaged") from None
+        raise ValueError("is encrypted, but damaged") from None
     for cipher in _ciphers:
         try:
             return cipher.decrypt(sealed, None).decode()
         except (InvalidTag, ValueError):
             continue
-    raise ValueError("was sealed with a key that is not among those of seal_with")
+    raise ValueError("was encrypted with a key that was not passed to seal_with")
 
 
 def _sealed(value: SecretStr) -> str:
     if not _ciphers:
-        raise ValueError("No key for sealing is set: call queued_jobs.seal_with when the process starts.")
-    # the same text gives the same seal, so that a repeated request is seen to be the same
+        raise ValueError("No encryption key is set: call queued_jobs.encryption.seal_with at startup.")
+    # deterministic, so that a repeated request is recognised
     sealed = _ciphers[0].encrypt(value.get_secret_value().encode(), None)
     return SEAL_MARK + base64.urlsafe_b64encode(sealed).decode()
 
 
-#: The type of a text that only the job's body reads, by `get_secret_value()`: rows, pushes, pages, logs and exports
-#: hold its seal (AES-SIV), and its `repr` hides it. Equal texts have equal seals. An empty text cannot be sealed.
+#: Type of a string that only the job's body reads, with `get_secret_value()`: rows, pushes, pages, logs and exports
+#: hold it encrypted (AES-SIV), and its `repr` hides it. Equal strings have equal ciphertexts. Must not be empty.
 Sealed = Annotated[SecretStr, BeforeValidator(_opened), PlainSerializer(_sealed, when_used="json")]

@@ -1,4 +1,4 @@
-"""Drops results that are kept no longer, after what they refer to."""
+"""Drops expired results, after the data that they refer to."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ from queued_jobs.runner import JobRunner
 
 logger = logging.getLogger(__name__)
 
-#: Hooks under way at once: most of them wait for a storage account.
+#: Concurrent hooks: most of them wait for a storage account.
 MAX_HOOKS = 32
-#: How long one hook may take. Others go on meanwhile.
+#: Time limit of one hook. Others run meanwhile.
 HOOK_TIME = timedelta(seconds=10)
-#: For so long one step waits for the hooks that it began.
+#: How long one step waits for the hooks that it started.
 STEP_TIME = timedelta(seconds=1)
-#: Hooks of one kind that may fail in a row. The rest of the kind is left to a later sweep then.
+#: Failed hooks of one kind in a row after which the rest of the kind is left to a later sweep.
 MAX_FAILURES = 8
 
 
 class Expiry:
     """One sweep's duty to drop old results.
 
-    Hooks run side by side, and those that take long run on while the next batch is begun; `finish` waits for the last.
-    A kind whose hooks keep failing is given up for this sweep. What was taken and not dropped is tried again after an
-    hour.
+    Hooks run concurrently, and slow ones keep running while the next batch starts; `finish` waits for the last. A kind
+    whose hooks keep failing is skipped for the rest of this sweep. Results that were taken but not dropped are tried
+    again after an hour.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class Expiry:
         self._left: Counter[str] = Counter()
 
     async def step(self) -> Batch:
-        """Take a batch and begin its hooks; drop the results whose hooks have ended."""
+        """Take a batch and start its hooks; drop the results whose hooks have ended."""
         due = await self._repository.expiring(older_than=self._keep, kinds=self._kept(), limit=self._limit)
         for job in due:
             runner = self._runners.get(job.kind)
@@ -75,11 +75,11 @@ class Expiry:
         return Batch(done=await self._drop(), more=len(due) >= self._limit)
 
     async def finish(self) -> int:
-        """Wait for the hooks under way, drop the last results, and say what is left. Returns how many were dropped."""
+        """Wait for the running hooks, drop the last results, and log what is left. Returns how many were dropped."""
         await self._wait(asyncio.ALL_COMPLETED)
         for kind, left in self._left.items():
             logger.warning(
-                "%s: %d old results were not removed, after %d failures in a row; they are tried again in an hour",
+                "%s: %d expired results were not removed after %d failures in a row; the next try is in an hour",
                 kind,
                 left,
                 MAX_FAILURES,
@@ -87,7 +87,7 @@ class Expiry:
         return await self._drop()
 
     def _kept(self) -> dict[str, timedelta]:
-        """Return how long results are kept, by kind: those of a kind that was given up for as long as this sweep."""
+        """Return the retention of results by kind: kinds that were given up are excluded from this sweep."""
         kept = {
             kind: min(times)
             for kind, runner in self._runners.items()
@@ -99,7 +99,7 @@ class Expiry:
         return self._failures[kind] >= MAX_FAILURES
 
     def cancel(self) -> None:
-        """Break off the hooks under way, where the sweep itself is broken off."""
+        """Cancel the running hooks, when the sweep itself is cancelled."""
         for hook in self._hooks:
             hook.cancel()
 
@@ -117,16 +117,14 @@ class Expiry:
         return dropped
 
     async def _call(self, runner: JobRunner[Any, Any], job: QueuedJob) -> None:
-        # not asyncio.timeout: a hook that swallows its cancellation must not be waited for
+        # not asyncio.timeout: a hook that suppresses its cancellation must not be waited for
         hook = asyncio.create_task(self._remove(runner, job))
         try:
             await asyncio.wait({hook}, timeout=HOOK_TIME.total_seconds())
         finally:
             hook.cancel()
         if not hook.done():
-            logger.warning(
-                "job %s (%s): its old result was not removed in time, so it is tried later", job.id, job.kind
-            )
+            logger.warning("job %s (%s): removing the expired result timed out, will retry", job.id, job.kind)
         if hook.done() and not hook.cancelled() and hook.result():
             self._failures[job.kind] = 0
             self._removed.append(job.id)
@@ -137,11 +135,11 @@ class Expiry:
         try:
             await call_hook(runner.on_result_expired, job, runner.read_result(job))
         except InvalidResult as exc:
-            # it never will be of this type again, so its own leftovers have to expire by themselves
-            logger.warning("job %s (%s): its old result is of another shape: %s", job.id, job.kind, exc)
+            # it will never fit the type again, so the data it refers to has to expire by itself
+            logger.warning("job %s (%s): the expired result does not fit its type: %s", job.id, job.kind, exc)
             return True
         except Exception:
-            # a storage account that is away must not keep other results from expiring
-            logger.exception("job %s (%s): its old result could not be removed, so it is tried later", job.id, job.kind)
+            # an unavailable storage account must not keep other results from expiring
+            logger.exception("job %s (%s): removing the expired result failed, will retry", job.id, job.kind)
             return False
         return True

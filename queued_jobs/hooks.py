@@ -1,4 +1,4 @@
-"""Calls what a kind of job may write either way, as `async def` or as a plain `def`."""
+"""Calls hooks that may be written as `async def` or as a plain `def`."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Any
 
 
 async def call_hook(hook: Callable[..., Any], *args: object) -> None:
-    """Call a hook and wait for it: an `async def` on the event loop, a plain `def`, which may block, in a thread."""
+    """Call a hook and wait for it: `async def` on the event loop, a plain `def`, which may block, in a thread."""
     if inspect.iscoroutinefunction(hook):
         await hook(*args)
         return
     returned = await asyncio.to_thread(hook, *args)
-    if inspect.isawaitable(returned):  # a decorator hid that it is `async def`
+    if inspect.isawaitable(returned):  # a decorator hides that it is `async def`
         await returned

@@ -1,4 +1,4 @@
-"""Who the application is where no keys are used: tokens of its own identity in Microsoft Entra, for each service."""
+"""The application's identity in Microsoft Entra: tokens for services that are used without keys."""
 
 from __future__ import annotations
 
@@ -21,39 +21,39 @@ if TYPE_CHECKING:
 SIGNALR_SCOPE = "https://signalr.azure.com/.default"
 POSTGRES_SCOPE = "https://ossrdbms-aad.database.windows.net/.default"
 
-#: The first token of a process comes over the network.
+#: Time limit for a token: the first one of a process comes over the network.
 TOKEN_TIMEOUT = timedelta(seconds=5)
-#: What azure-identity says of all the ways that it tried is a page long.
+#: Maximum length of a reason: azure-identity lists every attempted method.
 _LONGEST_REASON = 500
 
 
 class NoToken(JobsError):
-    """Entra gave the application no token."""
+    """Entra did not issue a token to the application."""
 
 
 class Identity:
-    """The application's identity: in Azure its managed one, on a laptop whoever is signed in.
+    """The application's identity: its managed identity in Azure, the signed-in developer on a laptop.
 
-    `AZURE_CLIENT_ID` names a user-assigned identity. Tokens are kept and renewed before they expire. Nothing is asked
-    before the first use.
+    `AZURE_CLIENT_ID` names a user-assigned identity. Tokens are cached and renewed before they expire. Nothing is
+    requested before the first use.
     """
 
     def __init__(self) -> None:
         self._credentials = PerLoop(_make_credential, close=_close)
 
     async def token(self, scope: str) -> str:
-        """Return a token that has not expired: the last one, or a new one some minutes before that ends.
+        """Return a valid token: the cached one, or a new one in its last minutes.
 
-        Raises `NoToken`, after five seconds at the latest.
+        Raises `NoToken` after at most five seconds.
         """
         try:
             async with asyncio.timeout(TOKEN_TIMEOUT.total_seconds()):
                 return (await self.credential().get_token(scope)).token
         except TimeoutError as exc:
-            raise NoToken(f"There is no token for {scope}: Entra did not answer in time.") from exc
+            raise NoToken(f"No token for {scope}: Entra did not answer in time.") from exc
         except AzureError as exc:
             reason = " ".join(exc.message.split())[:_LONGEST_REASON]
-            raise NoToken(f"There is no token for {scope}: {reason}") from exc
+            raise NoToken(f"No token for {scope}: {reason}") from exc
 
     def credential(self) -> DefaultAzureCredential:
         """Return the credential for the clients of the running event loop."""
@@ -61,30 +61,30 @@ class Identity:
 
     @cached_property
     def blocking_credential(self) -> TokenCredential:
-        """The credential for clients whose calls block."""
-        from azure.identity import DefaultAzureCredential  # takes a while, and only who has no keys needs it
+        """Return the credential for clients whose calls block."""
+        from azure.identity import DefaultAzureCredential  # slow to import, and not needed with keys
 
         seconds = TOKEN_TIMEOUT.total_seconds()
         return DefaultAzureCredential(connection_timeout=seconds, read_timeout=seconds)
 
     async def close(self) -> None:
-        """Close this event loop's credential. A later use makes another."""
+        """Close this event loop's credential. A later use creates a new one."""
         await self._credentials.close()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Keyless:
-    """A service that is opened by identity: its address, and who asks."""
+    """A service that is accessed by identity: its URL and the identity."""
 
     endpoint: str
     identity: Identity = field(compare=False)
 
 
 def passwordless(*, host: str, port: str, database: str, role: str, sslmode: str) -> str:
-    """Return the address of a Postgres for `Database(..., password=...)`, which puts a token in the password's place.
+    """Return a Postgres connection string for `Database(..., password=...)`, which passes a token as the password.
 
-    Where the server's name is to be checked, it is by the certificate authorities that Python packages trust: libpq
-    knows none by itself, and the system's are not where its build looks for them.
+    If `sslmode` verifies the server, its certificate is checked against certifi's authorities: the bundled libpq has
+    none of its own and does not find those of the system.
     """
     import certifi
 

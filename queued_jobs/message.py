@@ -1,4 +1,4 @@
-"""What lies on the queue: which job to look at, and which of its wake-ups this is."""
+"""The queue message: the job's id and the generation of the wake-up."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from queued_jobs.model import JobKey, QueuedJob
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobMessage:
-    """A wake-up. Losing, doubling, delaying or forging one never loses, doubles or corrupts a job.
+    """A wake-up. Losing, duplicating, delaying or forging one never loses, duplicates or corrupts a job.
 
     Messages of an older generation than the row's are no-ops.
     """
@@ -24,7 +24,7 @@ class JobMessage:
 
     @classmethod
     def of(cls, job: QueuedJob) -> Self:
-        """Make the message that is valid for the job now."""
+        """Return the message that is currently valid for the job."""
         return cls(id=job.id, gen=job.dispatch_gen)
 
     def encode(self) -> str:
@@ -33,10 +33,10 @@ class JobMessage:
 
     @classmethod
     def decode(cls, body: bytes, *, key_type: type[UUID] | type[int] = UUID) -> Self:
-        """Read a message; raises `RejectedMessage` for anything else that can lie on a queue."""
+        """Parse a message. Raises `RejectedMessage` for anything else found on a queue."""
         try:
             data = json.loads(body)
-            if data["v"] != 1:  # not repeated: it may be of any length
+            if data["v"] != 1:  # not quoted: it may have any length
                 raise ValueError("its version is not 1")
             gen, key = data["gen"], data["id"]
             if not _is_positive(gen):
@@ -53,13 +53,13 @@ class JobMessage:
 
 
 def _is_positive(value: object) -> bool:
-    # bool is an int; a number beyond bigint cannot be compared by Postgres
+    # bool is a subclass of int; Postgres cannot compare a number beyond bigint
     return type(value) is int and 0 < value < 2**63
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Due:
-    """A message that has to be sent, where to, and how long it stays invisible there."""
+    """A message to send, its queue, and its delay."""
 
     message: JobMessage
     queue: str

@@ -1,4 +1,4 @@
-"""What is known about a job: its row, its attempts, and the values that travel between them."""
+"""The data of a job: its row, its attempts, and the values passed between the parts."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from uuid import UUID
 
 type JobKey = UUID | int
 
-#: When a job may run that waits for others: not before these have ended.
+#: available_at of a job that is held until others have ended.
 HELD: Final = datetime(9999, 12, 31, tzinfo=UTC)
 
 
 class JobStatus(StrEnum):
-    """Where a job stands. The last four are final: only people and retention touch a final row again.
+    """The state of a job. The last four are final: only users, admins and retention change a final row.
 
     pending ---> running ---> succeeded
-       ^         |  |  |----> failed      the job's own error, or its attempts are used up
+       ^         |  |  |----> failed      the body's error, or no attempts left
        |         |  |-------> cancelled
-    (release)    |----------> aborted     not the body's fault: its worker died three times, poison, no handler
+    (release)    |----------> aborted     not the body's fault: three lost workers, poison message, no handler
                  '--> retrying ---> running
     """
 
@@ -67,12 +67,12 @@ class QueuedJob:
     user_id: str
     idempotency_key: str | None
     unique_key: str | None
-    #: Of the jobs of a kind with the same key only so many run at once as the kind allows.
+    #: Jobs of a kind with the same key share the kind's `concurrency`.
     concurrency_key: str | None
-    #: Since when no message of it is on its way, because the last one did not start it: it waits for others with its
-    #: key, for its time, or for a worker that knows it.
+    #: Since when no message is on its way because the last one did not start the job: it waits for others with its
+    #: key, for its due time, or for a worker that can run it.
     parked_at: datetime | None
-    #: The jobs that were queued together.
+    #: The batch that the job belongs to.
     batch_id: UUID | None
     #: The batch that this job waits for.
     after_batch: UUID | None
@@ -80,21 +80,21 @@ class QueuedJob:
     traceparent: str | None
     request: Mapping[str, Any]
     status: JobStatus
-    #: The number of the current or the last attempt: 1 for the first run, one higher with each claim, and never lower.
+    #: Number of the current or last attempt: 1 for the first, plus one with each claim; never decreases.
     attempt: int
-    #: The number that the last attempt may have: what the kind allows, and all that do not count.
+    #: Highest allowed number of an attempt: the kind's maximum plus the attempts that do not count.
     max_attempts: int
-    #: Attempts that do not count: released ones, and all before the last retry by hand.
+    #: Attempts that do not count: released ones, and all before the last manual retry.
     uncounted: int
-    #: How often a worker died under this job.
+    #: How often the job's worker was lost.
     lost_count: int
-    #: Which wake-up is the valid one. Each retry, rescue, release and requeue makes all older messages no-ops.
+    #: Generation of the valid wake-up. Each retry, rescue, release and requeue makes older messages no-ops.
     dispatch_gen: int
     sent_gen: int
     next_send_at: datetime
     resend_count: int
-    #: The generation whose messages the host last moved to the poison queue, how many sends of it, and until when no
-    #: further one counts.
+    #: The generation whose messages the host last moved to the poison queue, how many of its sends were poisoned, and
+    #: until when no further one counts.
     poisoned_gen: int
     poisoned_count: int
     poisoned_until: datetime | None
@@ -109,13 +109,13 @@ class QueuedJob:
     progress_message: str | None
     result: Mapping[str, Any] | None
     error: JobError | None
-    #: Rises with every change that a reader can see, and never falls.
+    #: Increases with every visible change, and never decreases.
     version: int
     created_at: datetime
     #: Start of the current or the last attempt.
     started_at: datetime | None
     finished_at: datetime | None
-    #: Since when its result is gone.
+    #: When the result was dropped.
     expired_at: datetime | None
     seen_at: datetime | None
     cleared_at: datetime | None
@@ -129,12 +129,12 @@ class QueuedJob:
 
     @property
     def is_held(self) -> bool:
-        """Whether it waits for the jobs of a batch to end."""
+        """Whether it waits for the end of a batch."""
         return self.status is JobStatus.PENDING and self.available_at == HELD
 
     @property
     def tries(self) -> int:
-        """How many attempts count against the limit of its kind, the current one included."""
+        """How many attempts count against the kind's maximum, including the current one."""
         return max(0, self.attempt - self.uncounted)
 
     @property
@@ -155,7 +155,7 @@ _JOB_COLUMNS = tuple(field.name for field in dataclasses.fields(QueuedJob))
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewJob:
-    """A job that is about to be stored."""
+    """A job to be stored."""
 
     id: JobKey
     kind: str
@@ -164,14 +164,14 @@ class NewJob:
     user_id: str
     request: Mapping[str, Any]
     max_attempts: int
-    #: A digest of what the caller has set in the request, to tell a repeated one from another.
+    #: Digest of the fields set by the caller, to recognise a repeated request.
     asked: str | None = None
     delay: timedelta = timedelta()
     idempotency_key: str | None = None
     unique_key: str | None = None
     concurrency_key: str | None = None
     batch_id: UUID | None = None
-    #: Hold it back until every job of this batch has ended.
+    #: Hold the job until every job of this batch has ended.
     after_batch: UUID | None = None
     parent_id: JobKey | None = None
     traceparent: str | None = None
@@ -179,7 +179,7 @@ class NewJob:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Added:
-    """The stored job, or the one that stands in its place (`duplicate`)."""
+    """The stored job, or the existing one returned in its place (`duplicate`)."""
 
     job: QueuedJob
     duplicate: bool
@@ -207,7 +207,7 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Changed:
-    """A job that one action touched, and the version that it has since."""
+    """A job changed by an action, and its new version."""
 
     id: JobKey
     version: int

@@ -16,13 +16,13 @@ _FIELDS: tuple[tuple[str, int, int, dict[str, int]], ...] = (
     ("day of week", 0, 6, {name: number for number, name in enumerate(_DAY_NAMES)}),
 )
 _PART = re.compile(r"(?P<first>\*|\w+)(?:-(?P<last>\w+))?(?:/(?P<step>\d+))?")
-_SEARCH_LIMIT = timedelta(days=366 * 8)  # the longest time between two 29 Februaries
+_SEARCH_LIMIT = timedelta(days=366 * 8)  # the longest time between two 29th of February
 
 
 class Ncrontab:
     """A schedule of six fields, `second minute hour day month day-of-week` (0 = Sunday); five mean second 0.
 
-    Day and day of week must both match. Raises ValueError for anything else, a time span included.
+    Day and day of week must both match. Raises `ValueError` for anything else, including a time span.
     """
 
     def __init__(self, expression: str) -> None:
@@ -37,17 +37,17 @@ class Ncrontab:
             raise ValueError(f"{expression!r} never happens")
 
     def next(self, after: datetime) -> datetime:
-        """The first occurrence strictly after the given time, which has a time zone."""
+        """Return the first occurrence strictly after the given time, which must have a time zone."""
         occurrence = self._next(after.astimezone(UTC))
         if occurrence is None:
             raise ValueError(f"no occurrence within eight years after {after}")
         return occurrence
 
     def latest(self, by: datetime) -> datetime:
-        """The last occurrence at or before the given time, which has a time zone."""
+        """Return the last occurrence at or before the given time, which must have a time zone."""
         by = by.astimezone(UTC)
         span = timedelta(seconds=1)
-        # look back twice as far until there is one, then forward to the last
+        # double the look-back until there is an occurrence, then step forward to the last one
         while (found := self._next(by - span)) is None or found > by:
             span *= 2
             if span > 2 * _SEARCH_LIMIT:
@@ -80,19 +80,19 @@ def _parse_field(text: str, name: str, lowest: int, highest: int, names: dict[st
         if value is None and word.isdecimal():
             value = int(word)
         if value is None or not lowest <= value <= highest:
-            raise ValueError(f"{word!r} is no {name}: {lowest} to {highest}")
+            raise ValueError(f"{word!r} is not a valid {name}: use {lowest} to {highest}")
         return value
 
     values: set[int] = set()
     for part in text.split(","):
         match = _PART.fullmatch(part)
         if match is None or (match["first"] == "*" and match["last"]):
-            raise ValueError(f"{part!r} cannot be read as {name}")
+            raise ValueError(f"{part!r} cannot be parsed as {name}")
         step = int(match["step"] or 1)
         first = lowest if match["first"] == "*" else number(match["first"])
         open_end = highest if match["first"] == "*" or match["step"] else first
         last = number(match["last"]) if match["last"] else open_end
         if step < 1 or last < first:
-            raise ValueError(f"{part!r} as {name} is an empty range")
+            raise ValueError(f"{part!r} is an empty range of {name}")
         values.update(range(first, last + 1, step))
     return frozenset(values)

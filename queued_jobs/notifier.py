@@ -1,4 +1,4 @@
-"""Tells people's browsers that a job changed."""
+"""Informs users' browsers that a job changed."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from queued_jobs.model import Changed, QueuedJob
 
 
 class Notifier(Protocol):
-    """Pushes after the commit. A push is a hint that may be lost: readers compare versions and read again.
+    """Pushes changes after the commit. A push is a hint that may be lost: readers compare versions and reload.
 
-    Implementations may raise and may take their time, up to half a minute: nobody waits for them. Changes go through an
-    outbox (`queued_jobs.outbox`), which logs what is raised, pauses while pushes keep failing, and calls an
-    implementation for several owners at once, but for one owner only after the last call for that owner.
+    Implementations may raise and may take up to half a minute: no caller waits for them. Changes go through an outbox
+    (`queued_jobs.outbox`), which logs exceptions, pauses while pushes keep failing, and calls an implementation
+    concurrently for different owners, but one call at a time for each owner.
 
-    One that awaits nothing, such as a list in a test, may have an attribute `immediate = True`: it is called at once,
+    An implementation that awaits nothing, such as a list in a test, may set `immediate = True`: it is called directly
     with every change.
     """
 
@@ -23,7 +23,7 @@ class Notifier(Protocol):
         """Push the public view of each job to its owner."""
 
     async def jobs_removed(self, user_id: str, changes: Sequence[Changed]) -> None:
-        """Tell the owner's other tabs that these jobs left the bell."""
+        """Push to the owner's other tabs that these jobs left the bell."""
 
 
 class NullNotifier:

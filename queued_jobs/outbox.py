@@ -1,4 +1,4 @@
-"""Changes that wait to be pushed: off everybody's path, few at a time, and never more than fit."""
+"""Queue of changes to push: in the background, with bounded concurrency and memory."""
 
 from __future__ import annotations
 
@@ -16,35 +16,35 @@ logger = logging.getLogger(__name__)
 
 type Change = QueuedJob | Changed
 
-#: Changes in one push, so that one owner's many do not keep the next owner waiting for long.
-MAX_CHANGES_A_PUSH = 200
-#: Changes that may wait. Beyond that the oldest are dropped: readers read again by themselves.
+#: Changes in one push, so that one owner's changes do not delay those of the next owner for long.
+MAX_CHANGES_PER_PUSH = 200
+#: Changes that may wait. Beyond that the oldest are dropped: readers reload by themselves.
 MAX_WAITING = 10_000
-#: The same while pushes pause, since then rows are kept for longer than an instant.
+#: The same while pushes are paused, since rows are then kept in memory for longer.
 MAX_WAITING_IN_PAUSE = 1_000
-#: Pushes that may fail in a row before all of them pause.
+#: Failed pushes in a row after which all pushes pause.
 MAX_FAILURES = 3
-#: The first pause, and the longest: each further one is longer by the first.
+#: The first pause, and the longest: each further pause is longer by the first.
 PAUSE, MAX_PAUSE = timedelta(seconds=5), timedelta(seconds=15)
-#: A push that takes longer is given up, whatever its notifier thinks of it.
+#: Time limit of a push, whatever timeouts its notifier has.
 DEADLINE = timedelta(seconds=30)
-#: What a closing event loop is held up for, so that a script that ends still tells what it did.
+#: How long a closing event loop is delayed, so that a script that ends still pushes its changes.
 LAST_CALL = timedelta(seconds=3)
 
 
 class Parcel(Protocol):
-    """The changes that wait for one key."""
+    """The pending changes of one key."""
 
     def __len__(self) -> int: ...
 
     def add(self, change: Change) -> None: ...
 
     def take(self, limit: int) -> list[Change]:
-        """Take the oldest out, as many as go into one push."""
+        """Remove and return the oldest changes, as many as go into one push."""
 
 
 class Newest:
-    """For readers who look at states: of each job the change with the highest version."""
+    """For readers of the current state: keeps the highest version of each job."""
 
     def __init__(self) -> None:
         self._changes: dict[JobKey, Change] = {}
@@ -63,7 +63,7 @@ class Newest:
 
 
 class Steps:
-    """For readers who follow one job: each status in its order, and of each the newest change."""
+    """For readers of every status: keeps each status of one job in order, and of each status the newest change."""
 
     def __init__(self) -> None:
         self._jobs: list[QueuedJob] = []
@@ -73,7 +73,7 @@ class Steps:
 
     def add(self, change: Change) -> None:
         if not isinstance(change, QueuedJob):
-            raise TypeError("Steps are rows of jobs.")
+            raise TypeError("Steps takes rows of jobs only.")
         if self._jobs and self._jobs[-1].status == change.status:
             self._jobs.pop()
         self._jobs.append(change)
@@ -83,27 +83,27 @@ class Steps:
 
 
 class Outbox:
-    """Pushes changes to one receiver. `put` never waits, and what a push raises is logged and changes nothing.
+    """Pushes changes to one receiver. `put` never waits, and exceptions of a push are only logged.
 
-    Of one key at most one push is under way, so nobody is told an older version after a newer one; meanwhile further
-    changes gather in the key's parcel. After `MAX_FAILURES` failed pushes in a row all pause, with one line in the log
-    for each pause, and one push at a time finds out whether the receiver is back. A failed push is not tried again: the
-    row has the truth, and readers read it by themselves. A crash loses what waits.
+    At most one push per key is running, so a reader never gets an older version after a newer one; further changes are
+    collected in the key's parcel meanwhile. After `MAX_FAILURES` failed pushes in a row all pushes pause, with one log
+    line per pause, and single pushes then probe whether the receiver is back. A failed push is not retried: the row is
+    the truth, and readers reload it by themselves. A crash loses pending changes.
 
-    Belongs to one event loop. When `asyncio.run` ends it, what waits is pushed within `LAST_CALL`.
+    Belongs to one event loop. When `asyncio.run` ends it, pending changes are pushed within `LAST_CALL`.
 
     Parameters
     ----------
     name
-        What the log calls the receiver.
+        Name of the receiver in the log.
     push
-        Called with a key and changes of it, at most `MAX_CHANGES_A_PUSH`.
+        Called with a key and its changes, at most `MAX_CHANGES_PER_PUSH`.
     parcel
         `Newest` or `Steps`.
     senders
-        Pushes that may be under way at once.
+        Maximum concurrent pushes.
     pauses
-        Whether failures lead to pauses.
+        Whether repeated failures pause all pushes.
     """
 
     def __init__(
@@ -132,21 +132,21 @@ class Outbox:
         self._closed = False
 
     def __len__(self) -> int:
-        """Changes that wait, without those under way."""
+        """Number of pending changes, without those being pushed."""
         return self._count
 
     @property
     def tasks(self) -> frozenset[asyncio.Task[None]]:
-        """The senders at work. They end when nothing waits any more."""
+        """The running senders. They end when no changes are pending."""
         return frozenset(self._tasks)
 
     @property
     def is_forgettable(self) -> bool:
-        """Whether nothing waits, nothing is under way, and nothing is known about the receiver."""
+        """Whether there are no pending changes, no running pushes and no recorded failures."""
         return not (self._waiting or self._tasks or self._failures)
 
     def put(self, key: str, change: Change) -> None:
-        """Have a change pushed, after those of this key that are under way. Needs a running event loop."""
+        """Schedule the push of a change, after running pushes of this key. Needs a running event loop."""
         found = self._waiting.get(key)
         parcel = self._make_parcel() if found is None else found[0]
         before = len(parcel)
@@ -157,7 +157,7 @@ class Outbox:
         self._start()
 
     async def close(self) -> None:
-        """Drop what waits and break off what is under way."""
+        """Drop pending changes and cancel running pushes."""
         self._closed = True
         self._waiting.clear()
         self._count = 0
@@ -177,11 +177,11 @@ class Outbox:
         changes = parcel.take(limit)
         self._count -= len(changes)
         if parcel:
-            self._waiting[key] = parcel, trace  # at the end: others have waited for longer now
+            self._waiting[key] = parcel, trace  # at the end, since other keys have waited longer now
         return changes
 
     def _start(self) -> None:
-        """Have as many senders at work as there is work for."""
+        """Start another sender if there is work for it."""
         if self._pause is None and len(self._tasks) < self._allowed and self._next() is not None:
             task = asyncio.get_running_loop().create_task(self._send_all())
             self._tasks.add(task)
@@ -197,7 +197,7 @@ class Outbox:
         return self._senders if self._failures == 0 else 1
 
     def _next(self) -> str | None:
-        """Return the key that has waited longest, of those that no sender is busy with."""
+        """Return the key that has waited longest and has no running push."""
         return next((key for key in self._waiting if key not in self._busy), None)
 
     async def _send_all(self) -> None:
@@ -207,7 +207,7 @@ class Outbox:
             while self._pause is None and len(self._tasks) <= self._allowed and (found := self._next()) is not None:
                 key = found
                 _, trace = self._waiting[key]
-                changes = self._take(key, MAX_CHANGES_A_PUSH)
+                changes = self._take(key, MAX_CHANGES_PER_PUSH)
                 self._busy.add(key)
                 self._start()
                 await self._send(key, changes, trace)
@@ -226,26 +226,26 @@ class Outbox:
         except asyncio.CancelledError as exc:
             if _being_cancelled():
                 raise
-            self._failed(RuntimeError(f"The push let a cancellation of its own escape: {exc!r}"))
-        except Exception as exc:  # noqa: BLE001 (whatever a notifier raises is logged)
+            self._failed(RuntimeError(f"The push raised a cancellation that was not requested: {exc!r}"))
+        except Exception as exc:  # noqa: BLE001 (any error of a notifier is logged)
             self._failed(exc)
 
     async def _call_last(self, key: str, changes: Sequence[Change]) -> None:
-        """The event loop is being closed: push once more what was cut off, and then what waits."""
+        """Push the interrupted changes again and then the pending ones, since the event loop is closing."""
         try:
             async with asyncio.timeout(LAST_CALL.total_seconds()):
                 await self._push(key, changes)
                 self._busy.discard(key)
                 while self._pause is None and (found := self._next()) is not None:
                     self._busy.add(found)
-                    await self._push(found, self._take(found, MAX_CHANGES_A_PUSH))
+                    await self._push(found, self._take(found, MAX_CHANGES_PER_PUSH))
                     self._busy.discard(found)
         except Exception as exc:  # noqa: BLE001 (as above)
-            log_failure(exc, "%s: %d changes were not pushed before the end", self._name, len(changes) + self._count)
+            log_failure(exc, "%s: %d changes were not pushed before exit", self._name, len(changes) + self._count)
 
     def _succeeded(self) -> None:
         if self._failures >= MAX_FAILURES:
-            logger.info("%s: pushes go again; %d changes were dropped meanwhile", self._name, self._dropped)
+            logger.info("%s: pushes have resumed; %d changes were dropped meanwhile", self._name, self._dropped)
         self._failures = self._dropped = 0
 
     def _failed(self, exc: Exception) -> None:
@@ -259,7 +259,7 @@ class Outbox:
             pause = min((self._failures - MAX_FAILURES + 1) * PAUSE, MAX_PAUSE)
             self._drop_down_to(MAX_WAITING_IN_PAUSE)
             log_failure(
-                exc, "%s: pushes pause for %g s after %d failures", self._name, pause.total_seconds(), self._failures
+                exc, "%s: pushes paused for %g s after %d failures", self._name, pause.total_seconds(), self._failures
             )
             self._pause = asyncio.get_running_loop().call_later(pause.total_seconds(), self._resume)
 
@@ -269,7 +269,7 @@ class Outbox:
 
 
 def log_failure(exc: Exception, text: str, *args: object) -> None:
-    """Log what a receiver raised: with its trace where it is none of our errors."""
+    """Log an exception of a receiver, with its traceback unless it is an expected error."""
     if isinstance(exc, (JobsError, TimeoutError)):
         logger.warning(f"{text}: %s", *args, str(exc) or type(exc).__name__)
     else:

@@ -1,4 +1,4 @@
-"""One access point to all queues of the application."""
+"""The application's queues in Azure Storage."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from queued_jobs.errors import SendFailed
 from queued_jobs.identity import Keyless
 from queued_jobs.message import JobMessage
 
-#: What takes longer is given up, and a send left to the sweeper, so that a request is answered in time. The limits of
-#: the client itself are for each piece of an answer and for each try.
+#: Time limit of an operation, so that a request is answered in time; the sweeper takes over a failed send. The
+#: client's own timeouts apply to each read and each try only.
 SEND_TIMEOUT = timedelta(seconds=5)
-#: The service allows 7 days; what lies further ahead is sent by the sweeper when it comes near.
+#: The service allows 7 days; messages due later are sent by the sweeper when their time comes near.
 MAX_DELAY = timedelta(minutes=10)
 
 _CLIENT_OPTIONS: dict[str, Any] = {
     "retry_total": 1,
-    # one second before the retry: by default it is about 18, longer than a request may take
+    # retry after one second: the default of about 18 is longer than a request may take
     "initial_backoff": 0,
     "increment_base": 1,
     "random_jitter_range": 0,
@@ -39,7 +39,7 @@ _CLIENT_OPTIONS: dict[str, Any] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueueDepth:
-    """About how many messages lie on a queue and on its poison queue."""
+    """Approximate number of messages on a queue and on its poison queue."""
 
     queue: str
     messages: int
@@ -47,22 +47,22 @@ class QueueDepth:
 
 
 class Queues(Protocol):
-    """What the library needs of queues."""
+    """The queue operations that the library needs."""
 
     async def send(self, queue: str, message: JobMessage, *, delay: timedelta = timedelta()) -> None:
-        """Put a message on a queue, invisible for `delay`. Raises `SendFailed`; then it may or may not lie there."""
+        """Put a message on a queue, invisible for `delay`. Raises `SendFailed`; the message may have been stored."""
 
 
 class StorageQueues:
     """Azure Storage queues by name: `manager["zip-builder"]`.
 
-    Clients are made on first use, one service connection for each event loop. Use it as an async context manager, or
-    call `close`.
+    Clients are created on first use, with one service connection per event loop. Use it as an async context manager,
+    or call `close`.
 
     Parameters
     ----------
     account
-        Connection string of the storage account or of Azurite, or the queue service's address with an identity.
+        Connection string of the storage account or of Azurite, or the queue service's URL with an identity.
     """
 
     def __init__(self, account: str | Keyless) -> None:
@@ -70,20 +70,20 @@ class StorageQueues:
         self._services = PerLoop(self._make_service, close=QueueServiceClient.close)
 
     def __getitem__(self, queue: str) -> QueueClient:
-        # the host expects base64, the SDK's default is plain text, and a mismatch is poisoned without a word
+        # the host expects base64, but the SDK defaults to plain text, and the host poisons a mismatch silently
         return self._services.get().get_queue_client(queue, message_encode_policy=TextBase64EncodePolicy())
 
     async def send(self, queue: str, message: JobMessage, *, delay: timedelta = timedelta()) -> None:
-        """Put a message on a queue, invisible for `delay`. Raises `SendFailed`; then it may or may not lie there."""
+        """Put a message on a queue, invisible for `delay`. Raises `SendFailed`; the message may have been stored."""
         async with _answer(f"The queue {queue} did not take a message"):
             await self[queue].send_message(
                 message.encode(),
                 visibility_timeout=int(delay.total_seconds()),
-                time_to_live=-1,  # the default of 7 days would lose the tail of a long backlog
+                time_to_live=-1,  # the default of 7 days would lose the end of a long backlog
             )
 
     async def ensure(self, *queues: str) -> None:
-        """Create these queues and their poison queues where they are missing. In the cloud the deployment does it.
+        """Create these queues and their poison queues if they are missing. In the cloud the deployment creates them.
 
         Raises `SendFailed` if the service does not answer.
         """
@@ -93,7 +93,7 @@ class StorageQueues:
                     await self[name].create_queue()
 
     async def depths(self, *queues: str) -> list[QueueDepth]:
-        """Return about how many messages lie on these queues and their poison queues; missing ones count as 0.
+        """Return the approximate number of messages on these queues and their poison queues; missing queues count as 0.
 
         Raises `SendFailed` if the service does not answer.
         """
@@ -104,12 +104,12 @@ class StorageQueues:
         ]
 
     async def redrive(self, queue: str, *, limit: int = 1_000) -> int:
-        """Move up to `limit` messages from the poison queue back, byte by byte. Returns how many were moved.
+        """Move up to `limit` messages back from the poison queue, unchanged. Returns how many were moved.
 
-        A crash in between doubles a message, which is harmless, and never loses one. Raises `SendFailed` if the service
-        does not answer; those that were moved before stay moved.
+        A crash may duplicate a message, which is harmless, and never loses one. Raises `SendFailed` if the service does
+        not answer; messages moved before that stay moved.
         """
-        # no more than lie there now: what cannot be read comes back at once
+        # no more than are there now: unreadable messages return to the poison queue immediately
         limit = min(limit, await self._count(f"{queue}-poison"))
         if limit == 0:
             return 0
@@ -119,7 +119,7 @@ class StorageQueues:
             poison.receive_messages(messages_per_page=min(32, limit), visibility_timeout=60, max_messages=limit)
         )
         for moved in range(limit):
-            async with _answer(f"Of the poison queue of {queue} only {moved} messages were moved back"):
+            async with _answer(f"Only {moved} messages of the poison queue of {queue} were moved back"):
                 message = await anext(messages, None)
                 if message is None:
                     return moved
@@ -135,7 +135,7 @@ class StorageQueues:
                 return 0
 
     async def ping(self, *queues: str) -> None:
-        """Raise `SendFailed` unless all of these queues are there and answer."""
+        """Raise `SendFailed` unless all of these queues exist and answer."""
         for queue in queues:
             async with _answer(f"The queue {queue} did not answer"):
                 await self[queue].get_queue_properties()
@@ -160,7 +160,7 @@ class StorageQueues:
 
 @asynccontextmanager
 async def _answer(otherwise: str) -> AsyncIterator[None]:
-    """Let the service answer in time, or raise `SendFailed` that begins with these words."""
+    """Raise `SendFailed` with this prefix if the service fails or does not answer in time."""
     try:
         async with asyncio.timeout(SEND_TIMEOUT.total_seconds()):
             yield

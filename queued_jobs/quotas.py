@@ -1,4 +1,4 @@
-"""How much each user may ask for, counted in Postgres, so that all instances and all connections count together."""
+"""Per-user quotas, counted in Postgres and therefore shared by all instances."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from queued_jobs.database import Database
 from queued_jobs.errors import JobsError
 
 _MINUTE = timedelta(minutes=1)
-#: Nobody knows when jobs end, so who waits for one to end asks again after this.
+#: Suggested wait for a job to end, since its end cannot be predicted.
 _ASK_AGAIN = timedelta(seconds=5)
 
 
 class LimitReached(JobsError):
-    """A quota of this user is used up. After `retry_after` it is worth another try."""
+    """A quota of this user is used up. Try again after `retry_after`."""
 
     def __init__(self, message: str, retry_after: timedelta) -> None:
         super().__init__(message)
@@ -28,7 +28,7 @@ class LimitReached(JobsError):
 
 
 class TooBusy(JobsError):
-    """So many jobs wait already that no more are taken, of whomever. After `retry_after` it is worth another try."""
+    """The backlog is full: no new jobs are accepted from any user. Try again after `retry_after`."""
 
     retry_after = timedelta(seconds=30)
 
@@ -40,13 +40,13 @@ class Limits:
     Attributes
     ----------
     active
-        Jobs of one user that have not ended.
+        Unfinished jobs of one user.
     a_day
-        Jobs of one user that were started in the last 24 hours.
+        Jobs that one user started in the last 24 hours.
     writes_a_minute
-        Calls of one user that change something, in the last 60 seconds.
+        Calls of one user that change data, in the last 60 seconds.
     waiting
-        Jobs of all users together that wait for a worker.
+        Jobs of all users that wait for a worker.
     """
 
     active: int
@@ -57,39 +57,39 @@ class Limits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Start:
-    """A transaction in which one job of one user may be stored; other starts of this user wait until it ends."""
+    """A transaction that may store one job of a user; other starts of this user wait until it ends."""
 
     connection: AsyncConnection[Any]
     refusal: JobsError | None
 
     def check(self) -> None:
-        """Raise `LimitReached` or `TooBusy` unless one more job fits."""
+        """Raise `LimitReached` or `TooBusy` unless one more job is allowed."""
         if self.refusal is not None:
             raise self.refusal
 
 
 class Quotas:
-    """Counts uses and compares them with the limits. Counts are exact, however many call at once."""
+    """Counts uses and compares them with the limits. Counts are exact under concurrency."""
 
     def __init__(self, database: Database, limits: Limits) -> None:
         self._database = database
         self._limits = limits
 
     async def note(self, key: str, most: int, within: timedelta) -> timedelta:
-        """Note one more use of this key: zero, or how long to wait because there were `most` within this time."""
+        """Record a use of this key. Returns zero, or how long to wait if there were `most` uses within this time."""
         row = await self._database.row("use", {"key": key, "most": most, "within": within.total_seconds()})
         return timedelta(seconds=row["wait"] if row else 0)
 
     async def note_write(self, user_id: str) -> None:
-        """Note that a user is about to change something. Raises `LimitReached` for one call too many in a minute."""
+        """Record that a user is about to change data. Raises `LimitReached` after too many calls in a minute."""
         most = self._limits.writes_a_minute
         wait = await self.note(f"write {user_id}", most, _MINUTE)
         if wait:
-            raise LimitReached(f"You may change things {most:,} times a minute. Slow down.", wait)
+            raise LimitReached(f"You have made {most:,} changes in a minute, which is the limit. Wait a little.", wait)
 
     @asynccontextmanager
     async def starting(self, user_id: str) -> AsyncIterator[Start]:
-        """Store one job within this block, on its connection, after `Start.check`; it is committed at the end."""
+        """Open a transaction to store one job in, after `Start.check`; it is committed at the end of the block."""
         async with self._database.transaction() as connection:
             params = {
                 "user_id": user_id,
@@ -102,7 +102,7 @@ class Quotas:
 
     @asynccontextmanager
     async def restarting(self, user_id: str) -> AsyncIterator[AsyncConnection[Any]]:
-        """Start a stored job afresh within this block, on its connection. Raises as `Start.check` does."""
+        """Open a transaction to restart a stored job in. Raises as `Start.check` does."""
         async with self.starting(user_id) as start:
             start.check()
             yield start.connection
@@ -110,10 +110,10 @@ class Quotas:
     def _refusal(self, use: dict[str, Any]) -> JobsError | None:
         limits = self._limits
         if use["waiting"] >= limits.waiting:
-            return TooBusy("Too many jobs wait already, so none is taken at the moment. Try again later.")
+            return TooBusy("The backlog is full, so no new jobs are accepted at the moment. Try again later.")
         if use["active"] >= limits.active:
             return LimitReached(
-                f"You have {limits.active:,} jobs that have not ended, which is as many as you may. Wait for one.",
+                f"You have {limits.active:,} unfinished jobs, which is the limit. Wait until one ends.",
                 _ASK_AGAIN,
             )
         if use["today"] >= limits.a_day:

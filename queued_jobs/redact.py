@@ -1,4 +1,4 @@
-"""Keeps secrets and unstorable characters out of texts that are stored, shown or logged."""
+"""Removes secrets and characters that cannot be stored from texts that are stored, shown or logged."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from typing import Any
 logger = logging.getLogger(__name__)
 
 _HIDDEN = "***"
-#: So much of a long text is looked at beyond the part that is kept, for the name of a credential to be whole.
+#: Characters examined beyond the part that is kept, so that the name of a credential is complete.
 _MARGIN = 1_024
-#: No longer is the name of a credential, and no shorter is one with its name.
+#: Maximum length of a credential's name, and minimum length of a credential with its name.
 _MAX_NAME, _MIN_SECRET = 64, 5
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 
 def _credentials(*, cut: bool) -> re.Pattern[str]:
-    """Compile a pattern whose first group is what stays of a credential; with `cut`, the text may end amid one.
+    """Compile a pattern whose first group is the visible part of a credential; with `cut`, the text may end within one.
 
-    It reads each character a bounded number of times: what is repeated is possessive, and whatever begins a match is
-    not part of what is scanned before it. Names are sorted by their first letter, to pass over others in one step.
+    Linear time: repetitions are possessive, and the start of a match is never part of the text scanned before it.
+    Names are grouped by first letter, to skip other characters in one step.
     """
     at, rest = (r"(?:@|\Z)", r"[\s\S]*+") if cut else ("@", r"[^\n]*+")
     value = rf"""
@@ -62,15 +62,15 @@ _WHOLE, _CUT = _credentials(cut=False), _credentials(cut=True)
 
 
 def masked(text: str) -> str:
-    """Replace what looks like a credential with `***`, in time that grows as the text does."""
+    """Return the text with everything that looks like a credential replaced by `***`, in linear time."""
     return _hidden(_WHOLE, text)
 
 
 def storable(text: str, limit: int) -> str:
-    """Return text that Postgres takes and a terminal survives, at most `limit` characters, credentials masked.
+    """Return text that is safe for Postgres and terminals, at most `limit` characters long, with credentials masked.
 
     Control and bidirectional-override characters become U+FFFD, lone surrogates `?`; line breaks and tabs stay. A long
-    text takes no longer: it is cut first, and a credential that the cut has parted is masked too.
+    text is cut first, so it is not slower; a credential at the cut is masked too.
     """
     most = limit + _MARGIN
     clean = text[: 2 * most].replace("\r\n", "\n")
@@ -81,21 +81,21 @@ def storable(text: str, limit: int) -> str:
 
 
 def text_of(exc: BaseException) -> str:
-    """Return what an exception says, of any length, or the name of its class where it says nothing or cannot."""
+    """Return the text of an exception, of any length, or its class name if the text is empty or cannot be made."""
     try:
         text = str(exc) or type(exc).__name__
         if isinstance(exc, BaseExceptionGroup):
-            # of itself it says only how many there are
+            # its own text only says how many errors it has
             return "\n".join([text, *(f"{type(one).__name__}: {text_of(one)}" for one in exc.exceptions[:5])])
         return text
     except Exception:
-        # the attempt has failed already; a class that cannot be printed must not hide that
-        logger.exception("a %s has no text", type(exc).__name__)
+        # the attempt has already failed; an error in __str__ must not hide that
+        logger.exception("cannot convert a %s to text", type(exc).__name__)
         return type(exc).__name__
 
 
 def without_secrets(value: Any) -> Any:
-    """Return the same JSON value with `***` for what looks like a credential, by its name or by its text."""
+    """Return a copy of a JSON value with `***` in place of credentials, recognised by name or by text."""
     if isinstance(value, str):
         return masked(value) if len(value) >= _MIN_SECRET else value
     if isinstance(value, (list, tuple)):
@@ -106,7 +106,7 @@ def without_secrets(value: Any) -> Any:
 
 
 def _hidden(credentials: re.Pattern[str], text: str) -> str:
-    # by split, because a callback for each of many thousand credentials takes longer than to find them
+    # split, since a callback per match would take longer than finding thousands of matches
     parts = credentials.split(text)
     parts[2::3] = [_HIDDEN] * (len(parts) // 3)
     return "".join(parts)

@@ -1,4 +1,4 @@
-"""All kinds of jobs of an application, found by looking into one package."""
+"""The kinds of jobs of an application, discovered in one package."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ logger = logging.getLogger(__name__)
 type RunnerType = type[JobRunner[Any, Any]]
 
 _MAX_LABEL = 120
-#: Of what a kind returns as its label: blanks may be much of it.
+#: Characters read of a kind's label: much of it may be white space.
 _MAX_READ = 4_000
 _MAX_REASON = 300
 _MAX_WARNED = 1_000
 
 
 class JobRegistry:
-    """The runners by kind. Raises `TypeError` for a kind or a queue that is there twice.
+    """The runners by kind. Raises `TypeError` if a kind or a queue is registered twice.
 
-    A queue belongs to one kind: a message names a job and not its kind, so two functions on one queue would take each
+    A queue belongs to one kind: a message names a job, not its kind, so two functions on one queue would receive each
     other's messages.
     """
 
@@ -59,10 +59,10 @@ class JobRegistry:
                     continue
                 if not inspect.isabstract(value):
                     if not hasattr(value, "kind"):
-                        raise TypeError(f'{_name(value)}: has no kind: set it, as kind = "zip-builder".')
+                        raise TypeError(f'{_name(value)} has no kind: set it, for example kind = "zip-builder".')
                     runners.append(value)
                 elif "kind" in vars(value):
-                    raise TypeError(f"{_name(value)}: has a kind but no on_execute: write what the job does.")
+                    raise TypeError(f"{_name(value)} has a kind but no on_execute: implement it.")
         return cls(runners)
 
     def __iter__(self) -> Iterator[RunnerType]:
@@ -74,30 +74,30 @@ class JobRegistry:
 
     @property
     def queues(self) -> tuple[str, ...]:
-        """All queues, those of priorities included. Each has a poison queue beside it."""
+        """All queues, including those of priorities. Each also has a poison queue."""
         return tuple(queue for runner in self for queue in runner.queues_of_kind())
 
     def label(self, job: QueuedJob) -> str:
-        """Return what the owner calls the job: plain text, at most 120 characters; the kind where that fails."""
+        """Return the job's label for its owner: plain text, at most 120 characters; the kind if that fails."""
         runner = self.get(job.kind)
         if runner is None:
             return job.kind
         try:
             text = runner.label(runner.read_request(job))[:_MAX_READ]
             return storable(" ".join(text.split()), _MAX_LABEL) or job.kind
-        except Exception as exc:  # noqa: BLE001 (one kind's mistake must not hide the others in the bell)
+        except Exception as exc:  # noqa: BLE001 (one kind's error must not hide other jobs in the bell)
             self._warn_once(job, "label", exc)
             return job.kind
 
     def public_result(self, job: QueuedJob) -> Mapping[str, Any] | None:
-        """Return the result as it leaves the server: by its aliases, with its computed fields."""
+        """Return the result for clients: by alias, with computed fields."""
         runner = self.get(job.kind)
         if runner is None or runner.result_type is None or job.result is None:
             return job.result
         return form_of(runner.result_type).public(job.result)
 
     def file(self, job: QueuedJob) -> ResultFile | None:
-        """Return the blob that the owner of this job may download now."""
+        """Return the blob that the job's owner may download now."""
         runner = self.get(job.kind)
         if runner is None or runner.result_type is None or job.result is None:
             return None
@@ -111,14 +111,14 @@ class JobRegistry:
         return file
 
     def _warn_once(self, job: QueuedJob, what: str, exc: Exception) -> None:
-        """Say it once for each job: a bell asks again and again."""
+        """Log once per job, since the bell asks repeatedly."""
         if (job.id, what) in self._warned:
             return
         if len(self._warned) >= _MAX_WARNED:
             self._warned.clear()
         self._warned.add((job.id, what))
         reason = storable(" ".join(f"{type(exc).__name__}: {text_of(exc)}".split()), _MAX_REASON)
-        logger.warning("job %s: kind %s gives it no %s: %s", job.id, job.kind, what, reason)
+        logger.warning("job %s: %s of kind %s failed: %s", job.id, what, job.kind, reason)
 
 
 def _name(runner: RunnerType) -> str:

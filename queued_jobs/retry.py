@@ -1,4 +1,4 @@
-"""Should a failed attempt be tried again, and when?"""
+"""Retry policies: whether and when a failed attempt is retried."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from queued_jobs.errors import InvalidRequest, InvalidResult, PermanentError, ResultTooLarge, RetryLater, StoreRefused
 
 _LONGEST_CAP = timedelta(days=30)
-#: Errors that a further attempt with the same request would only repeat.
+#: Errors that another attempt with the same request would only repeat.
 _NEVER_AGAIN = (PermanentError, InvalidRequest, InvalidResult, ValidationError, ResultTooLarge, StoreRefused)
 
 
@@ -32,13 +32,13 @@ _CHECKS: tuple[tuple[str, Callable[[object], bool], str], ...] = (
     ("max_attempts", _is_number, "a whole number from 1 to 50"),
     ("base", _is_span, "a timedelta"),
     ("cap", _is_span, "a timedelta"),
-    ("permanent", _are_exceptions, "a tuple of types of exceptions, such as (ValueError,) with its comma"),
+    ("permanent", _are_exceptions, "a tuple of exception types, such as (ValueError,) with its comma"),
 )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryPolicy:
-    """How often and how far apart a kind of job is tried.
+    """How often and at what intervals a kind of job is tried.
 
     The delay before attempt n + 1 is `min(cap, base * 2**(n - 1))`, times a random factor from 0.5 to 1.5, so that jobs
     which failed together do not come back together.
@@ -46,9 +46,9 @@ class RetryPolicy:
     Parameters
     ----------
     max_attempts
-        Counts the first run too; 1 means never again. Attempts whose worker died count, releases do not.
+        Includes the first run; 1 means no retry. Attempts whose worker was lost count, released ones do not.
     permanent
-        Exception types for which the job fails at once, besides `PermanentError`.
+        Exception types that fail the job without a retry, besides `PermanentError`.
     """
 
     max_attempts: int = 5
@@ -68,11 +68,11 @@ class RetryPolicy:
 
     def delay(self, attempt: int) -> timedelta:
         """Return how long to wait after this attempt (1 for the first)."""
-        growth: int = 2 ** min(attempt - 1, 24)  # beyond this timedelta would overflow
+        growth: int = 2 ** min(attempt - 1, 24)  # a larger exponent would overflow timedelta
         return min(self.cap, self.base * growth) * random.uniform(0.5, 1.5)  # noqa: S311 (jitter, not a secret)
 
     def retry_in(self, error: Exception, attempt: int) -> timedelta | None:
-        """Return how long to wait after this error, or None for "never again"."""
+        """Return how long to wait after this error, or None for no retry."""
         if isinstance(error, RetryLater):
             return error.after
         if isinstance(error, (*_NEVER_AGAIN, *self.permanent)):

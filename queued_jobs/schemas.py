@@ -1,4 +1,4 @@
-"""What can be told of a pydantic model from its core schema, before there is any object of it."""
+"""Derives properties of a pydantic model from its core schema, without an instance."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ _FIELDS = ("model-field", "dataclass-field", "typed-dict-field")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Traits:
-    """What matters for storing models of a class, at any depth.
+    """The properties that matter for storing models of a class, at any depth.
 
     Attributes
     ----------
     are_final
-        False where types that it names are not known yet.
+        False while forward references are unresolved.
     aliases_are_read
-        Whether each field is written by the name that it is read by.
+        Whether each field is written under the name that it is read by.
     aliases_are_ambiguous
-        Whether a field is read by the name of another.
+        Whether a field is read by another field's name.
     public_form_differs
-        Whether the JSON that shows a model has more than, or other names than, the JSON that keeps it.
+        Whether the public JSON of a model has more names than, or different names from, the stored JSON.
     has_sets
-        Whether there are sets, which are written in any order.
+        Whether there are sets, which are written in arbitrary order.
     secrets
-        Fields whose JSON is asterisks.
+        Fields that are written as asterisks.
     left_out
         Fields without a default that are not in the JSON.
     """
@@ -53,7 +53,7 @@ class _Field:
 
     @property
     def read_by(self) -> list[list[str | int]]:
-        """The places where it is looked for, besides its name."""
+        """The paths by which it is read, besides its name."""
         alias = self.node.get("validation_alias")
         if alias is None:
             return []
@@ -110,7 +110,7 @@ def traits_of(model: type[BaseModel]) -> Traits:
 
 
 def _nodes(value: Any, path: Path) -> Iterator[tuple[Path, Mapping[str, Any]]]:
-    """Yield every schema, but none of those whose JSON is made by a function of somebody's own."""
+    """Yield every schema, except below a custom serializer."""
     if isinstance(value, Mapping):
         serialization = value.get("serialization")
         if isinstance(serialization, Mapping) and _is_foreign(serialization.get("function")):

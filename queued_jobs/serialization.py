@@ -1,4 +1,4 @@
-"""How requests and results stand in a row: as JSON from which the very same model is read again, or not at all."""
+"""Stores requests and results as JSON from which an equal model can be read, or refuses them."""
 
 from __future__ import annotations
 
@@ -26,23 +26,23 @@ class NotStorable(Exception):
 
 
 class StoredForm[ModelT: BaseModel]:
-    """Writes and reads the models of one class. Get it by `form_of`.
+    """Writes and reads the models of one class. Obtain it from `form_of`.
 
-    Fields are stored by their aliases where these are what is read too, and otherwise by their names.
+    Fields are stored by alias if they are also read by it, otherwise by name.
     """
 
     def __init__(self, model: type[ModelT], traits: Traits) -> None:
         self._model = model
         self._traits = traits
         self._by_alias = traits.aliases_are_read
-        # with both, the alias goes before the name
+        # if both are accepted, the alias takes precedence over the name
         self._reads_aliases = self._by_alias or not traits.aliases_are_ambiguous
         self._reads_names = not (self._by_alias and traits.aliases_are_ambiguous)
 
     def dump(self, value: ModelT) -> dict[str, Any]:
-        """Return the JSON object to store. Raises `NotStorable` unless it is read back as an equal model.
+        """Return the JSON object to store. Raises `NotStorable` unless an equal model can be read from it.
 
-        Private attributes count too, except for those that are another value in each model, such as a lock.
+        Private attributes count too, except those that differ in every instance, such as a lock.
         """
         if type(value) is not self._model:
             raise NotStorable(f"it is a {type(value).__name__} instead of a {self._model.__name__}")
@@ -56,35 +56,35 @@ class StoredForm[ModelT: BaseModel]:
             read = self.load(data)
             path = None if read == value else _difference(value, read, self.load(data))
         except ValidationError as exc:
-            raise NotStorable(f"what is stored of it would not be accepted again: {told(exc, self._model)}") from exc
+            raise NotStorable(f"its stored form would not be accepted again: {told(exc, self._model)}") from exc
         except Exception as exc:
-            raise NotStorable(f"what is stored of it cannot be read: {type(exc).__name__}: {text_of(exc)}") from exc
+            raise NotStorable(f"its stored form cannot be read: {type(exc).__name__}: {text_of(exc)}") from exc
         if path is not None:
-            raise NotStorable(f"{_named(path)} would be read back as another value")
+            raise NotStorable(f"{_named(path)} would be read back as a different value")
         return data
 
     def asked(self, value: ModelT) -> str:
-        """Return a digest of what the caller has set, which is the same for the same request.
+        """Return a digest of the fields that the caller has set, equal for equal requests.
 
-        Defaults do not count, and may be another value each time. Where there are sets, the order of lists does not
+        Defaults do not count, since they may differ each time. If the model has sets, the order of lists does not
         count either.
         """
         set_by_caller = json.loads(_text(value, self._by_alias, exclude_unset=True))
         return hashlib.sha256(_canonical(set_by_caller, sort=self._traits.has_sets).encode()).hexdigest()
 
     def load(self, stored: Mapping[str, Any]) -> ModelT:
-        """Read what was stored, also by earlier versions. Raises `ValidationError`, or what a validator raises."""
+        """Read a stored model, also of earlier versions. Raises `ValidationError`, or whatever a validator raises."""
         text = json.dumps(stored)
         return self._model.model_validate_json(text, by_alias=self._reads_aliases, by_name=self._reads_names)
 
     def public(self, stored: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Return what leaves the server: by aliases, with computed fields. As it is stored where it cannot be read."""
+        """Return the JSON for clients: by alias, with computed fields. Unchanged if it cannot be read."""
         if not self._traits.public_form_differs:
             return stored
         try:
             text = self.load(stored).model_dump_json(by_alias=True, warnings=False)
             shown: Mapping[str, Any] = json.loads(text, parse_constant=lambda _: None)
-        except Exception:  # noqa: BLE001 (a kind's own validators and serializers; its owner sees what there is)
+        except Exception:  # noqa: BLE001 (a kind's own validators and serializers may raise anything)
             return stored
         return shown
 
@@ -93,9 +93,9 @@ class StoredForm[ModelT: BaseModel]:
             data: object = json.loads(_text(value, self._by_alias), parse_float=_as_kept)
         except Exception as exc:
             field = self._field_without_json(value)
-            raise NotStorable(f"{field}has no JSON: {type(exc).__name__}: {text_of(exc)}") from exc
+            raise NotStorable(f"{field}cannot be written as JSON: {type(exc).__name__}: {text_of(exc)}") from exc
         if not isinstance(data, dict):
-            raise NotStorable("its JSON is no object")
+            raise NotStorable("its JSON is not an object")
         return data
 
     def _field_without_json(self, value: ModelT) -> str:
@@ -111,14 +111,14 @@ _forms: WeakKeyDictionary[type[BaseModel], StoredForm[Any]] = WeakKeyDictionary(
 
 
 def form_of[ModelT: BaseModel](model: type[ModelT]) -> StoredForm[ModelT]:
-    """Return the form of a class. Raises `NotStorable` for a class no object of which would be read back."""
+    """Return the stored form of a class. Raises `NotStorable` for a class whose models cannot be read back."""
     form = _forms.get(model)
     if form is None:
         traits = traits_of(model)
         for path in traits.secrets:
-            raise NotStorable(f"{_named(path)} is a secret, of which asterisks are stored: make its type Sealed")
+            raise NotStorable(f"{_named(path)} is a secret, which would be stored as asterisks: use the type Sealed")
         for path in traits.left_out:
-            raise NotStorable(f"{_named(path)} is left out of the JSON and has no default: drop exclude=True")
+            raise NotStorable(f"{_named(path)} is left out of the JSON and has no default: remove exclude=True")
         form = StoredForm(model, traits)
         if traits.are_final:
             _forms[model] = form
@@ -126,7 +126,7 @@ def form_of[ModelT: BaseModel](model: type[ModelT]) -> StoredForm[ModelT]:
 
 
 def told(exc: ValidationError, model: type[BaseModel], *, in_words: bool = True) -> str:
-    """Return what is wrong with which fields. The words are the validators', and may repeat a value."""
+    """Return one line on the invalid fields. The validators' messages may quote a value."""
     what: Literal["msg", "type"] = "msg" if in_words else "type"
     errors = exc.errors(include_url=False, include_context=False, include_input=False)
     parts = [
@@ -139,7 +139,7 @@ def told(exc: ValidationError, model: type[BaseModel], *, in_words: bool = True)
 
 
 def _name_of(model: type[BaseModel], place: object) -> object:
-    """Return the name of the field that errors name by its alias."""
+    """Return the name of a field that an error names by its alias."""
     fields = model.model_fields
     return place if place in fields else next((name for name in fields if place == fields[name].alias), place)
 
@@ -159,7 +159,7 @@ def _canonical(value: object, *, sort: bool) -> str:
 
 
 def _as_kept(number: str) -> int | float:
-    """Read a number as it comes back from Postgres, which keeps decimals and writes no exponents."""
+    """Parse a number as Postgres returns it: jsonb keeps decimals and writes no exponents."""
     if "e" not in number.lower():
         return float(number)
     plain = f"{Decimal(number):f}"
@@ -190,7 +190,7 @@ def _leaves(value: object, path: tuple[object, ...]) -> Iterator[tuple[tuple[obj
 
 
 def _difference(one: Any, other: Any, again: Any, path: tuple[object, ...] = ()) -> tuple[object, ...] | None:
-    """Return where a model differs from what was read, which was read twice; None if it does not."""
+    """Return the path at which a model differs from the one read back (read twice); None if they are equal."""
     if isinstance(one, float) and isinstance(other, float) and math.isnan(one) and math.isnan(other):
         return None
     if isinstance(one, (BaseModel, dict, list, tuple)) or dataclasses.is_dataclass(one):
@@ -213,7 +213,7 @@ def _difference_within(one: Any, other: Any, again: Any, path: tuple[object, ...
 
 
 def _parts(value: Any) -> dict[tuple[str, object], Any]:
-    """Return what a model or a container holds, by its sort and its name."""
+    """Return the members of a model or a container, by sort and name."""
     if isinstance(value, BaseModel):
         sorts = {
             "field": {name: value.__dict__.get(name) for name in type(value).model_fields},

@@ -1,7 +1,7 @@
-"""Traces and metrics by the OpenTelemetry API: nothing happens unless the application sets up an SDK.
+"""Traces and metrics with the OpenTelemetry API: no-ops unless the application sets up an SDK.
 
-One trace leads from the enqueue through the queue to the push; the row carries it (`traceparent`). Names follow the
-semantic conventions for messaging where there are any.
+One trace spans the enqueue, the attempts and the push; the row carries it (`traceparent`). Names follow the semantic
+conventions for messaging.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ type Trace = Context
 _NAME = "queued_jobs"
 _tracer = trace.get_tracer(_NAME)
 _meter = metrics.get_meter(_NAME)
-# W3C's own, whatever the application uses elsewhere: the column holds a traceparent
+# always W3C, whatever the application uses elsewhere: the column holds a traceparent
 _propagator = TraceContextTextMapPropagator()
 
 _waited = _meter.create_histogram("queued_jobs.wait", "s", "From due to claimed")
 _ran = _meter.create_histogram("queued_jobs.run", "s", "From claimed to the end of the attempt")
-_ends = _meter.create_counter("queued_jobs.attempts", "{attempt}", "Attempts by what became of the job")
+_ends = _meter.create_counter("queued_jobs.attempts", "{attempt}", "Attempts by outcome")
 _age = _meter.create_gauge("queued_jobs.queue.age", "s", "How long the oldest job of a queue has waited")
-_behind = _meter.create_gauge("queued_jobs.sweep.behind", "1", "1 where a sweep was too short for one of its duties")
+_behind = _meter.create_gauge("queued_jobs.sweep.behind", "1", "1 for each duty that ran out of time in a sweep")
 _queued = _meter.create_counter("queued_jobs.queued", "{job}", "Jobs that were stored")
 
 
 @contextmanager
 def enqueuing(kind: str, queue: str) -> Iterator[str | None]:
-    """Trace an enqueue; yields the traceparent to store, None without a trace."""
+    """Trace an enqueue; yields the traceparent to store, or None without a trace."""
     attributes = {"messaging.destination.name": queue, "job.kind": kind}
     with _tracer.start_as_current_span(f"queue {kind}", kind=trace.SpanKind.PRODUCER, attributes=attributes):
         carrier: dict[str, str] = {}
@@ -69,7 +69,7 @@ def queue_age(queue: str, age: timedelta) -> None:
 
 
 def swept(duties: Sequence[str], behind: Collection[str]) -> None:
-    """Record which duties of the sweeper keep up, and which do not."""
+    """Record for each duty of the sweeper whether it ran out of time."""
     for duty in duties:
         _behind.set(int(duty in behind), {"duty": duty})
 
@@ -88,13 +88,13 @@ def ended(job: QueuedJob, ran_for: timedelta) -> None:
 
 
 def current_trace() -> Trace:
-    """Return where the caller is in its trace, for what is done for it later."""
+    """Return the caller's trace context, for work that is done later."""
     return context.get_current()
 
 
 @contextmanager
 def continuing(trace: Trace) -> Iterator[None]:
-    """Do something as a part of a trace that was left."""
+    """Continue an earlier trace."""
     token = context.attach(trace)
     try:
         yield

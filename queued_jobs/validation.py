@@ -1,4 +1,4 @@
-"""Rules for settings in pydantic models, and what they find: every problem at once, and never a secret."""
+"""Rules for settings in pydantic models: report every problem, and never a secret."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from queued_jobs.redact import masked
 
 
 class SettingsModel(BaseModel):
-    """Settings by the names that they have outside. The context of a validation is the mapping with all of them."""
+    """Settings by their external names. The validation context is the mapping of all settings."""
 
     model_config = ConfigDict(frozen=True, validate_by_name=True, hide_input_in_errors=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SettingProblem:
-    """A setting that cannot be used.
+    """A setting that is not valid.
 
     Attributes
     ----------
     code
-        Identifies the rule that is broken, for programs.
+        Identifies the violated rule, for programs.
     message
-        What is wrong, and after a semicolon what to do about it. Holds no secret.
+        The problem, and after a semicolon the remedy. Contains no secret.
     """
 
     name: str
@@ -48,8 +48,8 @@ def require(
 ) -> AfterValidator:
     """Return a rule for `Annotated`.
 
-    `{value}` in the message becomes the masked value. The rule holds only when `when` says so of all settings that are
-    given.
+    `{value}` in the message becomes the masked value. The rule applies only if `when` returns true for the mapping of
+    all settings.
     """
 
     def check(value: Any, info: ValidationInfo) -> Any:
@@ -61,18 +61,18 @@ def require(
 
 
 def matches(pattern: re.Pattern[str]) -> Callable[[str], bool]:
-    """Return a test for `require`: whether the whole text has this form."""
+    """Return a predicate for `require`: whether the whole text matches."""
     return lambda text: pattern.fullmatch(text) is not None
 
 
 def rejection(code: str, message: str) -> PydanticCustomError:
-    """Return the error for a validator of a `SettingsModel` to raise."""
-    # by the context, as braces in the message itself would be taken for placeholders
+    """Return the error that a validator of a `SettingsModel` should raise."""
+    # through the context, since braces in the message would be parsed as placeholders
     return PydanticCustomError(code, "{message}", {"message": message})
 
 
 def problems_of(error: ValidationError, *, missing: str) -> list[SettingProblem]:
-    """Return all problems in the order of the fields; `missing` is the remedy for a setting that is not there."""
+    """Return all problems in the order of the fields; `missing` is the remedy for a missing setting."""
     problems = []
     for details in error.errors(include_url=False):
         code, context, value = details["type"], details.get("ctx", {}), masked(str(details["input"]))

@@ -1,4 +1,4 @@
-"""Stand-ins for tests of your own jobs: nothing here needs a server, and nothing waits."""
+"""Test doubles for tests of your own jobs: they need no server and never wait."""
 
 from __future__ import annotations
 

@@ -6,12 +6,12 @@ from datetime import UTC, datetime, timedelta
 
 
 def database_time() -> datetime:
-    """What stands for the database's clock as long as a test does not bring its own."""
+    """Return the current time: the default in place of the database's clock."""
     return datetime.now(UTC)
 
 
 class FrozenClock:
-    """Stands for the database's clock: `InMemoryRepository(clock=FrozenClock())`."""
+    """A clock for `InMemoryRepository(clock=FrozenClock())`, in place of the database's clock."""
 
     def __init__(self, now: datetime = datetime(2026, 1, 1, tzinfo=UTC)) -> None:
         self._now = now
@@ -20,7 +20,7 @@ class FrozenClock:
         return self._now
 
     def advance(self, by: timedelta) -> None:
-        """Let this much time pass. Raises `ValueError` for a step back: a database's clock takes none."""
+        """Advance the clock. Raises `ValueError` for a negative step: a database's clock never goes back."""
         if by < timedelta():
-            raise ValueError(f"Time does not go back by {-by}.")
+            raise ValueError(f"The clock cannot go back by {-by}: advance it by a positive time.")
         self._now += by

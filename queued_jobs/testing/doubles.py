@@ -1,4 +1,4 @@
-"""Queues and a notifier that remember what they were given."""
+"""Queues and a notifier that record their calls."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class FakeQueues:
         self._lying.append((self._clock() + delay, due))
 
     def take(self) -> list[Due]:
-        """Take the messages that are visible by now off the queues."""
+        """Remove and return the messages that are visible now."""
         now = self._clock()
         visible = [due for at, due in self._lying if at <= now]
         self._lying = [(at, due) for at, due in self._lying if at > now]

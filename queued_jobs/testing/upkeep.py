@@ -1,4 +1,4 @@
-"""What the sweeper does to the store in memory."""
+"""The sweeper's operations on the store in memory."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ class Upkeep(Rows):
         return len(old[:limit])
 
     async def prune_notes(self, *, older_than: timedelta, limit: int) -> int:
-        """Delete nothing: what is rejected is for the test to look at, and uses are not kept here."""
+        """Delete nothing: tests may inspect rejected messages, and uses are not stored here."""
         return 0
 
     async def queue_ages(self) -> dict[str, timedelta]:
@@ -106,7 +106,7 @@ class Upkeep(Rows):
         return {queue: now - since for queue, since in oldest.items()}
 
     async def tally(self, *, limit: int) -> Tallied:
-        """Count nothing: the statistics are read from Postgres only."""
+        """Count nothing: statistics exist in Postgres only."""
         return Tallied(attempts=0, more=False)
 
     async def fold_tallies(self, *, limit: int) -> int:
@@ -124,10 +124,10 @@ class Upkeep(Rows):
         if job.cancel_requested:
             status = JobStatus.CANCELLED
         if worker_lost:
-            text = f"Its worker stopped without a word during attempt {job.attempt}."
+            text = f"The worker stopped responding during attempt {job.attempt}."
             error, outcome = JobError(type="worker-lost", message=text), "lost"
         else:
-            text = f"Attempt {job.attempt} took longer than it is allowed to."
+            text = f"Attempt {job.attempt} exceeded its timeout."
             error, outcome = JobError(type="timeout", message=text), "timeout"
         self._close_attempt(job, outcome, None)
         return self._again(job, status, None, error=error, lost_count=lost_count)

@@ -125,8 +125,8 @@ class TestGroups:
                 )
             await shop.repository.rescue(limit=10)
         assert {(group.type, group.message) for group in await groups(shop)} == {
-            ("worker-lost", "Its worker stopped without a word during attempt <n>."),
-            ("timeout", "Attempt <n> took longer than it is allowed to."),
+            ("worker-lost", "The worker stopped responding during attempt <n>."),
+            ("timeout", "Attempt <n> exceeded its timeout."),
         }
 
     async def test_an_end_without_an_attempt_has_a_group(self, shop: Shop) -> None:

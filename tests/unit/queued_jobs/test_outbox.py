@@ -17,7 +17,7 @@ from queued_jobs import JobStatus, QueuedJob, outbox
 from queued_jobs.announcements import announce, announce_removed, flush_pushes, tell
 from queued_jobs.message import JobMessage
 from queued_jobs.model import Changed
-from queued_jobs.outbox import MAX_CHANGES_A_PUSH, MAX_WAITING, MAX_WAITING_IN_PAUSE, Outbox, Steps
+from queued_jobs.outbox import MAX_CHANGES_PER_PUSH, MAX_WAITING, MAX_WAITING_IN_PAUSE, Outbox, Steps
 from queued_jobs.push.signalr import PushFailed
 from queued_jobs.registry import JobRegistry
 from tests.model.network import Hub as KeepingHub
@@ -144,14 +144,14 @@ class TestOrder:
     async def test_one_owner_s_many_changes_do_not_hold_up_the_others(self, row: QueuedJob) -> None:
         hub = Hub()
         hub.open.clear()
-        tell(hub, *rows(row, 5 * MAX_CHANGES_A_PUSH, user="much"))
+        tell(hub, *rows(row, 5 * MAX_CHANGES_PER_PUSH, user="much"))
         tell(hub, *rows(row, 3))
         await until(lambda: hub.under_way == 4)
         hub.open.set()
         assert await flush_pushes()
-        first = [user for user, _, _ in hub.told][: MAX_CHANGES_A_PUSH + 3]
+        first = [user for user, _, _ in hub.told][: MAX_CHANGES_PER_PUSH + 3]
         assert {"user-0", "user-1", "user-2"} <= set(first)
-        assert len(hub.told) == 5 * MAX_CHANGES_A_PUSH + 3
+        assert len(hub.told) == 5 * MAX_CHANGES_PER_PUSH + 3
 
     async def test_few_pushes_are_under_way_at_once(self, row: QueuedJob) -> None:
         hub = Hub()
@@ -172,7 +172,7 @@ class TestAHubThatHangs:
             await announce(hub, *rows(row, MAX_WAITING, version=version))
         await announce(hub, *rows(row, 3 * MAX_WAITING, user="ann", version=9))
         kept = count_of(QueuedJob) - before
-        assert MAX_WAITING <= kept <= MAX_WAITING + 4 * MAX_CHANGES_A_PUSH
+        assert MAX_WAITING <= kept <= MAX_WAITING + 4 * MAX_CHANGES_PER_PUSH
         assert hub.begun <= 4
         hub.open.set()
 
