@@ -63,7 +63,7 @@ def test_a_new_job_file_gives_a_queue_and_a_poison_queue(checkout: Path, new_fil
 @pytest.mark.parametrize(
     ("old", "new", "line", "says"),
     [
-        ('queue = "newcomer"', 'queue = "newcomer"\n    schedule = "61 * * * *"', 6, "its schedule is wrong"),
+        ('queue = "newcomer"', 'queue = "newcomer"\n    schedule = "61 * * * *"', 6, "schedule"),
         ('kind = "newcomer"', 'kind = "Newcomer_1"', 6, "Newcomer_1"),
         ("class Nothing(BaseModel): ...", "class Nothing(BaseModel) ...", 5, "SyntaxError"),
         ("from pydantic", "from pydantick", 3, "No module named 'pydantick'"),

@@ -87,7 +87,7 @@ async def test_what_is_counted(database: Database, jobs_url: str) -> None:
     insert(jobs_url, "ann", "pending", 2)
     await check_start(quotas, "ann")
     insert(jobs_url, "ann", "retrying", 1)
-    with pytest.raises(LimitReached, match="3 jobs that have not ended"):
+    with pytest.raises(LimitReached, match="3 unfinished"):
         await check_start(quotas, "ann")
     await check_start(quotas, "bob")
     insert(jobs_url, "cyd", "succeeded", 5, age="2 days")
@@ -108,7 +108,7 @@ async def test_a_job_for_later_and_a_held_one_count_as_much_as_one_that_is_due(
     insert(jobs_url, "ann", "pending", 3)
     with psycopg.connect(jobs_url, autocommit=True) as connection:
         connection.execute("update queued_jobs.job set available_at = '9999-12-31Z', next_send_at = '9999-12-31Z'")
-    with pytest.raises(LimitReached, match="3 jobs that have not ended"):
+    with pytest.raises(LimitReached, match="3 unfinished"):
         await check_start(quotas, "ann")
     with pytest.raises(TooBusy):
         await check_start(Quotas(database, Limits(active=9, a_day=9, writes_a_minute=9, waiting=3)), "bob")

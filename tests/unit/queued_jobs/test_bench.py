@@ -115,5 +115,5 @@ class TestBench:
 
 
 def test_time_does_not_go_back() -> None:
-    with pytest.raises(ValueError, match="does not go back"):
+    with pytest.raises(ValueError, match="0:00:01"):
         FrozenClock().advance(-timedelta(seconds=1))

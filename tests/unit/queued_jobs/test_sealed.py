@@ -67,23 +67,23 @@ def test_a_key_is_replaced_without_a_break() -> None:
     assert Login.model_validate(stored).password.get_secret_value() == SECRET
     assert login().model_dump(mode="json") != stored, "the new one seals"
     seal_with([NEW])
-    with pytest.raises(ValidationError, match="sealed with a key that is not among those") as caught:
+    with pytest.raises(ValidationError, match="seal_with") as caught:
         Login.model_validate(stored)
     assert SECRET not in str(caught.value)
 
 
 @pytest.mark.parametrize("damage", ["sealed:1:", "sealed:1:!!!", "sealed:1:AAAA", "sealed:1:" + "A" * 64])
 def test_what_was_tampered_with_is_refused(damage: str) -> None:
-    with pytest.raises(ValidationError, match="sealed"):
+    with pytest.raises(ValidationError, match="password"):
         login(damage)
 
 
 def test_without_a_key_nothing_is_stored_in_the_clear() -> None:
     seal_with([])
-    with pytest.raises(ValueError, match=r"call queued_jobs\.seal_with"):
+    with pytest.raises(ValueError, match="seal_with"):
         login().model_dump(mode="json")
 
 
 def test_a_short_key_is_refused() -> None:
-    with pytest.raises(ValueError, match="less than 32 characters"):
+    with pytest.raises(ValueError, match="32"):
         seal_with([NEW, "short"])

@@ -64,7 +64,7 @@ def with_field(type_: Any) -> type[BaseModel]:
 @pytest.mark.parametrize("side", ["request", "result"])
 def test_a_secret_is_refused_at_import(type_: Any, side: str) -> None:
     login = with_field(type_)
-    with pytest.raises(TypeError, match=r"Login cannot be stored: the field key.* is a secret.* make its type Sealed"):
+    with pytest.raises(TypeError, match=r"Login .*the field key.* Sealed"):
 
         class Wrong(JobRunner[login if side == "request" else Nothing, login]):  # type: ignore[misc]
             kind = queue = "wrong"
