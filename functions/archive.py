@@ -102,7 +102,7 @@ class Archive:
 
     def add(self, name: str, modified: datetime, pieces: Iterable[bytes]) -> None:
         """Add one file under this name, made safe and told apart from others."""
-        name = self._placed(safe_name(name))
+        name = self._place(safe_name(name))
         entry = zipfile.ZipInfo(name, max(modified.astimezone(UTC), _ZIP_EPOCH).timetuple()[:6])
         entry.compress_type = zipfile.ZIP_DEFLATED
         entry.external_attr = 0o644 << 16
@@ -110,7 +110,7 @@ class Archive:
             for piece in pieces:
                 out.write(piece)
 
-    def _placed(self, name: str) -> str:
+    def _place(self, name: str) -> str:
         """Return the name, changed where it or one of its folders would stand in the way of another on some system."""
         *folders, last = name.split("/")
         parent = ""
@@ -138,7 +138,7 @@ def safe_name(name: str) -> str:
         part = _UNSAFE.sub("_", part.encode("utf-8", "replace").decode()).strip(" .")
         if part:
             parts.append(f"_{part}" if _WINDOWS_DEVICES.match(part) else part)
-    return _shortened("/".join(parts) or "unnamed", _MAX_NAME_BYTES)
+    return _shorten("/".join(parts) or "unnamed", _MAX_NAME_BYTES)
 
 
 def unused_name(name: str, used: set[str], numbers: dict[str, int]) -> str:
@@ -153,11 +153,11 @@ def unused_name(name: str, used: set[str], numbers: dict[str, int]) -> str:
     while candidate.casefold() in used:
         number = numbers[name.casefold()] = numbers.get(name.casefold(), 1) + 1
         tail = f"~{number}{dot}{suffix}"
-        candidate = _shortened(stem, _MAX_NAME_BYTES - len(tail.encode())) + tail
+        candidate = _shorten(stem, _MAX_NAME_BYTES - len(tail.encode())) + tail
     return candidate
 
 
-def _shortened(name: str, limit: int) -> str:
+def _shorten(name: str, limit: int) -> str:
     if len(name.encode()) <= limit:
         return name
     stem, dot, suffix = name.rpartition(".")

@@ -28,7 +28,7 @@ from queued_jobs.identity import POSTGRES_SCOPE, Identity, Keyless, passwordless
 from queued_jobs.ncrontab import Ncrontab
 from queued_jobs.push.signalr import ConnectionString
 from queued_jobs.quotas import Limits
-from queued_jobs.redact import masked
+from queued_jobs.redact import mask_secrets
 from queued_jobs.urls import checks_server, is_address, is_conninfo, is_origin, is_port, is_safe, names_no_tenant
 from queued_jobs.validation import SettingProblem, SettingsModel, matches, problems_of, rejection, require
 
@@ -72,7 +72,9 @@ def _check_schedule(text: str) -> str:
     try:
         Ncrontab(text)
     except ValueError as exc:
-        raise rejection("not_a_schedule", f"{masked(str(exc))}; write six fields, such as */15 * * * * *") from exc
+        raise rejection(
+            "not_a_schedule", f"{mask_secrets(str(exc))}; write six fields, such as */15 * * * * *"
+        ) from exc
     return text
 
 
@@ -104,7 +106,9 @@ def _check_origins(text: str) -> str:
     for origin in text.split():
         is_lower = origin == origin.lower()  # as browsers write it
         if not (is_lower and is_origin(origin) and is_safe(origin)):
-            reason = f"{masked(origin)!r} is not exactly one https origin, so pages of strangers could call the API"
+            reason = (
+                f"{mask_secrets(origin)!r} is not exactly one https origin, so pages of strangers could call the API"
+            )
             raise rejection("not_an_origin", f"{reason}; write origins such as https://intranet.example, or omit it")
     return text
 
@@ -232,16 +236,16 @@ class _App(SettingsModel, alias_generator=str.upper):
     sweep_schedule: Annotated[str, AfterValidator(_check_schedule)]
     allowed_origins: Annotated[str, AfterValidator(_check_origins)] = ""
     max_active_jobs: _Limit | None = None
-    max_jobs_a_day: _Limit | None = None
-    max_writes_a_minute: _Limit = "60"
+    max_jobs_per_day: _Limit | None = None
+    max_writes_per_minute: _Limit = "60"
     max_waiting_jobs: _Limit = "10000"
 
     def limits(self) -> Limits:
         is_open = self.auth_mode == "invite" and self.environment != "local"  # anybody may have got the link
         return Limits(
             active=int(self.max_active_jobs or (5 if is_open else 10)),
-            a_day=int(self.max_jobs_a_day or (50 if is_open else 1_000)),
-            writes_a_minute=int(self.max_writes_a_minute),
+            per_day=int(self.max_jobs_per_day or (50 if is_open else 1_000)),
+            writes_per_minute=int(self.max_writes_per_minute),
             waiting=int(self.max_waiting_jobs),
         )
 

@@ -21,7 +21,7 @@ class Monitoring:
 def create_monitoring(deployment: Deployment) -> Monitoring:
     """Make both. Sending by instrumentation key alone is refused."""
     profile = deployment.settings.profile
-    limit = profile.log_gigabytes_a_day
+    limit = profile.log_gigabytes_per_day
     workspace = operationalinsights.Workspace(
         "logs",
         resource_group_name=deployment.group.name,

@@ -21,7 +21,7 @@ class Profile:
         What the database's size allows users, after Azure's own share.
     keep_backups, keep_files, keep_logs
         How long; the backups are what a restore can go back to.
-    log_gigabytes_a_day
+    log_gigabytes_per_day
         Where logging stops for the day, so that a loop cannot cost a fortune; None for no limit.
     protected
         Nothing with data in it can be deleted, by Pulumi or by hand, until `deleteProtection` is false.
@@ -44,7 +44,7 @@ class Profile:
     hub_units: int
     keep_files: timedelta
     keep_logs: timedelta
-    log_gigabytes_a_day: float | None
+    log_gigabytes_per_day: float | None
     protected: bool
 
 
@@ -66,7 +66,7 @@ DEV: Final = Profile(
     hub_units=1,
     keep_files=timedelta(days=30),
     keep_logs=timedelta(days=30),
-    log_gigabytes_a_day=1,
+    log_gigabytes_per_day=1,
     protected=False,
 )
 
@@ -88,7 +88,7 @@ PROD: Final = Profile(
     hub_units=1,
     keep_files=timedelta(days=30),
     keep_logs=timedelta(days=90),
-    log_gigabytes_a_day=None,
+    log_gigabytes_per_day=None,
     protected=True,
 )
 

@@ -17,7 +17,7 @@ from pydantic.alias_generators import to_camel
 
 from infra.profiles import PROFILES, Profile
 from infra.validators import is_public_ipv4, is_region, is_stack_name, why_no_email, why_no_origin
-from queued_jobs.redact import masked
+from queued_jobs.redact import mask_secrets
 from queued_jobs.urls import is_address, is_port, names_no_tenant
 from queued_jobs.validation import SettingProblem, SettingsModel, matches, problems_of, rejection, require
 
@@ -85,7 +85,7 @@ def _list_of(why_not: Callable[[str], str | None], code: str, what: str, remedy:
         if not isinstance(values, list):
             raise rejection(code, f"is not a list of {what}; {remedy}")
         reasons = {str(one): why_not(one) if isinstance(one, str) else "is not text" for one in values}
-        wrong = ", ".join(f"{masked(one)!r} {reason}" for one, reason in reasons.items() if reason)
+        wrong = ", ".join(f"{mask_secrets(one)!r} {reason}" for one, reason in reasons.items() if reason)
         if wrong:
             raise rejection(code, f"is not a list of {what}: {wrong}; {remedy}")
         return tuple(values)

@@ -11,7 +11,7 @@ from queued_jobs.urls import is_port
 #: In the sample stacks, in the place of somebody's object id.
 NOBODY: Final = "00000000-0000-0000-0000-000000000000"
 
-_LONGEST_STACK_NAME: Final = 40
+_MAX_STACK_NAME: Final = 40
 _STACK_NAME: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _REGION: Final = re.compile(r"[a-z0-9]+")
 _LABEL: Final = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
@@ -36,7 +36,7 @@ def is_stack_name(text: str) -> bool:
 
     All but a-z, 0-9 and dashes is lost in them, so `Dev` and `dev` would have one resource group.
     """
-    return len(text) <= _LONGEST_STACK_NAME and _STACK_NAME.fullmatch(text) is not None
+    return len(text) <= _MAX_STACK_NAME and _STACK_NAME.fullmatch(text) is not None
 
 
 def is_region(text: str) -> bool:

@@ -63,41 +63,41 @@ class Body:
                 thread.result().close()
                 return
             with contextlib.suppress(RuntimeError):  # the loop is closed: treat it like a crash
-                asyncio.run_coroutine_threadsafe(_received(receive, thread.result()), loop)
+                asyncio.run_coroutine_threadsafe(_call_receiver(receive, thread.result()), loop)
 
         self._thread.add_done_callback(hand_over)
 
     async def _execute(self, request: BaseModel) -> Any:
         if inspect.iscoroutinefunction(self._runner.on_execute):
-            return await _awaited(self._runner.on_execute(request, self._ctx))
+            return await _await_body(self._runner.on_execute(request, self._ctx))
         body: Callable[[], Any] = partial(contextvars.copy_context().run, self._in_thread, request)
         self._thread = self._runner.thread_pool.submit(body)
         result = await asyncio.wrap_future(self._thread)
         # a decorator may hide that the body is `async def`
-        return await _awaited(result) if inspect.isawaitable(result) else result
+        return await _await_body(result) if inspect.isawaitable(result) else result
 
     def _in_thread(self, request: BaseModel) -> Any:
         try:
             return self._runner.on_execute(request, self._ctx)
         except StopIteration as exc:
-            raise _escaped(exc) from exc
+            raise _to_error(exc) from exc
         except Exception:
             raise
         except BaseException as exc:
-            raise _escaped(exc) from exc
+            raise _to_error(exc) from exc
 
 
-async def _received(receive: Callable[[Any], Awaitable[None]], result: object) -> None:
+async def _call_receiver(receive: Callable[[Any], Awaitable[None]], result: object) -> None:
     await receive(result)
 
 
-async def _awaited(body: Awaitable[Any]) -> Any:
+async def _await_body(body: Awaitable[Any]) -> Any:
     try:
         return await body
     except (Exception, asyncio.CancelledError, KeyboardInterrupt, GeneratorExit):
         raise
     except BaseException as exc:
-        raise _escaped(exc) from exc
+        raise _to_error(exc) from exc
 
 
 def _only_error(group: ExceptionGroup[Exception]) -> Exception:
@@ -114,6 +114,6 @@ def _leaves(group: ExceptionGroup[Exception]) -> Iterator[Exception]:
             yield error
 
 
-def _escaped(exc: BaseException) -> RuntimeError:
+def _to_error(exc: BaseException) -> RuntimeError:
     """Return the error to report in place of an exception that would end the worker or be lost."""
     return RuntimeError(f"The body raised {type(exc).__name__}: {text_of(exc)}")

@@ -49,20 +49,32 @@ async def wake(runner: Runner, job: QueuedJob) -> None:
 
 async def execute(runner: Runner, message: JobMessage) -> None:
     """Claim the job and run the attempt, or find out why there is nothing to run."""
-    repository, kind, version, at_once = runner.repository, runner.kind, runner.schema_version, runner.concurrency
+    repository, kind, version, max_concurrent = (
+        runner.repository,
+        runner.kind,
+        runner.schema_version,
+        runner.concurrency,
+    )
     its_turn: bool | None = True
     while its_turn:
         asked_at = time.monotonic()
         job = await repository.claim(
-            message, kind=kind, schema_version=version, lease=runner.lease, timeout=runner.timeout, at_once=at_once
+            message,
+            kind=kind,
+            schema_version=version,
+            lease=runner.lease,
+            timeout=runner.timeout,
+            max_concurrent=max_concurrent,
         )
         if job is not None:
-            if at_once > 1 and job.concurrency_key is not None:
+            if max_concurrent > 1 and job.concurrency_key is not None:
                 await wake(runner, job)  # there may be another free place
             with telemetry.attempting(job):
                 await _Attempt(runner, job, lease_from=asked_at).run()
             return
-        its_turn = await repository.wait_in_line(message, kind=kind, schema_version=version, at_once=at_once)
+        its_turn = await repository.wait_in_line(
+            message, kind=kind, schema_version=version, max_concurrent=max_concurrent
+        )
     if its_turn is not None:
         runner.logger.info("job %s: waits for others with its concurrency key", message.id)
         return

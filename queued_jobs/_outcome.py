@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from queued_jobs.errors import InvalidRequest, InvalidResult, JobTimeout, ResultTooLarge, StoreRefused
 from queued_jobs.model import JobError
-from queued_jobs.redact import storable, text_of
+from queued_jobs.redact import text_of, to_storable_text
 from queued_jobs.serialization import NotStorable, form_of
 
 MAX_RESULT_BYTES = 256 * 1024
@@ -65,8 +65,8 @@ def describe_error(exc: Exception) -> JobError:
         texts.append(text_of(link))
         link = link.__cause__ or (None if link.__suppress_context__ else link.__context__)
     return JobError(
-        type=_TYPES.get(type(exc)) or storable(type(exc).__name__, _MAX_TYPE),
-        message=storable("\nCaused by: ".join(texts), _MAX_MESSAGE),
+        type=_TYPES.get(type(exc)) or to_storable_text(type(exc).__name__, _MAX_TYPE),
+        message=to_storable_text("\nCaused by: ".join(texts), _MAX_MESSAGE),
         traceback=_trace(exc),
     )
 
@@ -76,7 +76,7 @@ def _trace(exc: Exception) -> str:
     entries: list[str] = []
     length = 0
     for entry in reversed(traceback.format_exception(exc)):
-        entries.append(storable(entry, _MAX_ENTRY))
+        entries.append(to_storable_text(entry, _MAX_ENTRY))
         length += len(entries[-1])
         if length >= _MAX_TRACEBACK:
             break

@@ -32,14 +32,14 @@ class PostgresUpkeep:
         return await self._jobs("follow_up", batch_id=None, n=limit, hold=0)
 
     async def wake_lines(
-        self, *, at_once: Mapping[str, int] = NO_LIMITS, after: Line | None = None, limit: int
+        self, *, max_concurrent: Mapping[str, int] = NO_LIMITS, after: Line | None = None, limit: int
     ) -> LinesSeen:
         after_kind, after_key = after or ("", "")
         row = await self.database.row(
             "wake_lines",
             {
-                "kinds": list(at_once),
-                "limits": list(at_once.values()),
+                "kinds": list(max_concurrent),
+                "limits": list(max_concurrent.values()),
                 "after_kind": after_kind,
                 "after_key": after_key,
                 "first_key": self.database.tables.first_key,

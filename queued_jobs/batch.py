@@ -20,7 +20,7 @@ from queued_jobs.model import JobKey, NewJob
 from queued_jobs.offload import offload
 from queued_jobs.runner import JobRunner
 
-_MOST = 10_000
+_MAX_JOBS = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,8 +68,8 @@ async def queue_jobs[Request: BaseModel, Result: BaseModel | None](
     conn: AsyncConnection[Any] | None = None,
 ) -> Batch[Result]:
     """See `QueueManager.queue_jobs`."""
-    if len(requests) > _MOST:
-        raise InvalidRequest(f"A batch may have {_MOST:,} jobs, not {len(requests):,}: queue it in parts.")
+    if len(requests) > _MAX_JOBS:
+        raise InvalidRequest(f"A batch may have {_MAX_JOBS:,} jobs, not {len(requests):,}: queue it in parts.")
     check_length("idempotency_key", idempotency_key, 190)
     batch_id = uuid4()
     keys = await backend.repository.new_keys(len(requests) + 1, conn=conn)

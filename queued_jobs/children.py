@@ -79,7 +79,7 @@ class Children:
         """Return what an attempt that runs again calls this very child."""
         if key is not None:
             return f"={key}"
-        asked = await offload(form_of(runner.request_type).asked, request)
+        asked = await offload(form_of(runner.request_type).digest, request)
         numbers = self._numbers[runner.kind, asked]
         number = numbers.take()
         undo.callback(numbers.give_back, number)

@@ -21,7 +21,7 @@ from queued_jobs.errors import JobCancelled, JobsError, LeaseLost
 from queued_jobs.handle import JobHandle, send_all
 from queued_jobs.model import QueuedJob
 from queued_jobs.offload import offload
-from queued_jobs.redact import storable
+from queued_jobs.redact import to_storable_text
 
 if TYPE_CHECKING:
     from queued_jobs.runner import JobRunner
@@ -74,7 +74,7 @@ class JobContext[Result: BaseModel | None]:
                 progress = before.progress
             else:
                 progress = min(1.0, max(0.0, progress))
-            self._latest = Report(progress, before.message if message is None else storable(message, 200))
+            self._latest = Report(progress, before.message if message is None else to_storable_text(message, 200))
 
     def checkpoint(self) -> None:
         """Raise if the body should stop: `JobCancelled`, `JobTimeout` or `LeaseLost`. Let these pass through.

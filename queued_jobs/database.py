@@ -27,7 +27,7 @@ from queued_jobs.schema import TABLES, Tables, statement
 
 logger = logging.getLogger(__name__)
 
-_AWAY = (
+_UNAVAILABLE = (
     psycopg.OperationalError,
     psycopg.InterfaceError,
     psycopg.errors.ReadOnlySqlTransaction,  # a standby, until the failover has completed
@@ -143,7 +143,7 @@ class Database:
         Raises `StoreUnavailable` if there is none in time. Errors within the block are psycopg's; a statement that
         takes longer than 12 seconds raises `OperationalError` and closes the connection.
         """
-        async with self._lent() as conn:
+        async with self._lend() as conn:
             yield conn
 
     @asynccontextmanager
@@ -155,7 +155,7 @@ class Database:
         """
         answer_at = time.monotonic() + ANSWER.total_seconds()
         with _as_store_errors():
-            async with self._lent() as conn:
+            async with self._lend() as conn:
                 refusals = self._refusals.get(conn, 0)
                 conn.limit = timedelta(seconds=answer_at - time.monotonic())
                 try:
@@ -183,7 +183,7 @@ class Database:
         await self._pools.close()
 
     @asynccontextmanager
-    async def _lent(self) -> AsyncIterator[Connection]:
+    async def _lend(self) -> AsyncIterator[Connection]:
         async with AsyncExitStack() as stack:
             with _as_store_errors():
                 conn = await stack.enter_async_context(self._pools.get().connection())
@@ -194,7 +194,7 @@ class Database:
     ) -> list[Row]:
         answer_at = time.monotonic() + within.total_seconds()
         with _as_store_errors():
-            async with self._lent() as own:
+            async with self._lend() as own:
                 with deadline(own, timedelta(seconds=answer_at - time.monotonic())):
                     try:
                         return await self._run(own, name, params, prepare=prepare)
@@ -209,14 +209,14 @@ class Database:
         # psycopg prepares each distinct text, so a changed text does not reuse the rejected plan
         text = statement(name, self.tables) + b" " * refusals
         try:
-            return await _executed(conn, text, params, prepare)
+            return await _execute(conn, text, params, prepare)
         except psycopg.errors.ReadOnlySqlTransaction:
             raise
         except _MAY_BE_REFUSED as exc:
             if conn.info.transaction_status != TransactionStatus.IDLE:
                 self._refusals[conn] = refusals + 1
                 raise
-            rows = await _executed(conn, text, params, prepare=False)
+            rows = await _execute(conn, text, params, prepare=False)
             self._refusals[conn] = refusals + 1
             logger.warning("prepared %s again, since the server rejected its plan: %s", name, exc)
             return rows
@@ -242,7 +242,7 @@ class Database:
             return {"password": await self._password()}
 
 
-async def _executed(
+async def _execute(
     conn: AsyncConnection[Any], text: bytes, params: Mapping[str, Any], prepare: bool | None
 ) -> list[Row]:
     async with conn.cursor(row_factory=dict_row) as cursor:
@@ -256,5 +256,5 @@ def _as_store_errors() -> Iterator[None]:
         yield
     except _REFUSED_VALUES as exc:
         raise StoreRefused(f"Postgres refused a value: {exc}") from exc
-    except (*_AWAY, *_TRY_AGAIN) as exc:
+    except (*_UNAVAILABLE, *_TRY_AGAIN) as exc:
         raise StoreUnavailable(f"Postgres did not answer: {exc}") from exc

@@ -12,7 +12,7 @@ from pydantic import BaseModel, RootModel, ValidationError
 
 from queued_jobs.ncrontab import Ncrontab
 from queued_jobs.retry import RetryPolicy
-from queued_jobs.serialization import NotStorable, form_of, told
+from queued_jobs.serialization import NotStorable, describe_invalid, form_of
 
 if TYPE_CHECKING:
     from queued_jobs.runner import JobRunner
@@ -181,5 +181,5 @@ def _check_schedule(cls: type[JobRunner[Any, Any]], base: Any) -> None:
     except ValidationError as exc:
         raise TypeError(
             f"{cls.__name__}: it has a schedule, but its request needs arguments "
-            f"({told(exc, cls.request_type, in_words=False)}): implement scheduled_request(due)."
+            f"({describe_invalid(exc, cls.request_type, in_words=False)}): implement scheduled_request(due)."
         ) from exc

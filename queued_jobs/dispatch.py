@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 _CONCURRENT_SENDS = 8
 #: Failed sends in a row after which a queue is given up: as many as run concurrently.
-_MOST_FAILURES = _CONCURRENT_SENDS
+_MAX_FAILURES = _CONCURRENT_SENDS
 #: Seconds after which no further send is started: a queue may be slow without ever failing.
 _PATIENCE = 30.0
 #: Messages marked together. A crash in between causes at most this many to be sent again.
@@ -61,7 +61,7 @@ class Dispatcher:
         async def send_one(one: Due) -> None:
             nonlocal tried
             async with slots:
-                if self._failures[one.queue] >= _MOST_FAILURES or clock() >= until:
+                if self._failures[one.queue] >= _MAX_FAILURES or clock() >= until:
                     return
                 tried += 1
                 if await self._sends(one):

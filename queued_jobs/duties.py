@@ -107,10 +107,10 @@ class Rounds:
             if self._first.error is not None:
                 raise self._first.error
             for duty in self._urgent:
-                if not self._is_away:
+                if not self._is_unavailable:
                     await duty.run_batch()
             await asyncio.gather(self._run(self._beside), self._run(*self._rest))
-            if self._is_away or clock() >= until or not self.behind:
+            if self._is_unavailable or clock() >= until or not self.behind:
                 break
         failed = [duty for duty in self._all if duty.error is not None]
         for duty in failed[1:]:
@@ -119,10 +119,10 @@ class Rounds:
             raise failed[0].error
 
     @property
-    def _is_away(self) -> bool:
+    def _is_unavailable(self) -> bool:
         return sum(duty.error is not None for duty in self._all) >= _MAX_FAILED
 
     async def _run(self, *duties: Duty) -> None:
         for duty in duties:
-            if duty.more and not self._is_away:
+            if duty.more and not self._is_unavailable:
                 await duty.run_batch()

@@ -14,7 +14,7 @@ from pydantic import BeforeValidator, PlainSerializer, SecretStr
 
 #: Prefix of each encrypted value. External input must not begin with it, since it would be decrypted.
 SEAL_MARK = "sealed:1:"
-_SHORTEST_KEY = 32
+_MIN_KEY_LENGTH = 32
 
 _ciphers: list[AESSIV] = []
 
@@ -26,12 +26,12 @@ def seal_with(keys: Sequence[str]) -> None:
     the new key first, and remove the old one once the jobs encrypted with it are gone. Raises `ValueError` for a
     shorter key.
     """
-    if any(len(key) < _SHORTEST_KEY for key in keys):
-        raise ValueError(f"An encryption key has fewer than {_SHORTEST_KEY} characters: generate a longer one.")
+    if any(len(key) < _MIN_KEY_LENGTH for key in keys):
+        raise ValueError(f"An encryption key has fewer than {_MIN_KEY_LENGTH} characters: generate a longer one.")
     _ciphers[:] = [AESSIV(hashlib.sha512(key.encode()).digest()) for key in keys]
 
 
-def _opened(value: object) -> object:
+def _decrypt(value: object) -> object:
     if not isinstance(value, str) or not value.startswith(SEAL_MARK):
         return value  # the caller's plain text, not stored yet
     try:
@@ -46,7 +46,7 @@ def _opened(value: object) -> object:
     raise ValueError("was encrypted with a key that was not passed to seal_with")
 
 
-def _sealed(value: SecretStr) -> str:
+def _encrypt(value: SecretStr) -> str:
     if not _ciphers:
         raise ValueError("No encryption key is set: call queued_jobs.encryption.seal_with at startup.")
     # deterministic, so that a repeated request is recognised
@@ -56,4 +56,4 @@ def _sealed(value: SecretStr) -> str:
 
 #: Type of a string that only the job's body reads, with `get_secret_value()`: rows, pushes, pages, logs and exports
 #: hold it encrypted (AES-SIV), and its `repr` hides it. Equal strings have equal ciphertexts. Must not be empty.
-Sealed = Annotated[SecretStr, BeforeValidator(_opened), PlainSerializer(_sealed, when_used="json")]
+Sealed = Annotated[SecretStr, BeforeValidator(_decrypt), PlainSerializer(_encrypt, when_used="json")]

@@ -21,7 +21,7 @@ from queued_jobs.serialization import NotStorable, form_of
 if TYPE_CHECKING:
     from queued_jobs.runner import JobRunner
 
-_LONGEST_DELAY = timedelta(days=36_500)
+_MAX_DELAY = timedelta(days=36_500)
 
 
 async def queue_job[Request: BaseModel, Result: BaseModel | None](
@@ -68,9 +68,9 @@ def new_job[Request: BaseModel](
     """
     check_length("user_id", user_id, 128)
     check_length("idempotency_key", idempotency_key, 200)
-    if delay > _LONGEST_DELAY:
+    if delay > _MAX_DELAY:
         # Python cannot read moments after the year 9999, so whoever lists such a job would fail
-        raise InvalidRequest(f"The delay is {delay}, but may be {_LONGEST_DELAY.days:,} days at most.")
+        raise InvalidRequest(f"The delay is {delay}, but may be {_MAX_DELAY.days:,} days at most.")
     if priority is not None and priority not in runner.priorities:
         raise InvalidRequest(
             f"{runner.kind} has no priority {priority!r}, only {', '.join(runner.priorities) or 'none'}."
@@ -95,7 +95,7 @@ def new_job[Request: BaseModel](
 def _stored[Request: BaseModel](runner: type[JobRunner[Request, Any]], request: Request) -> dict[str, Any]:
     try:
         form = form_of(runner.request_type)
-        return {"request": form.dump(request), "asked": form.asked(request)}
+        return {"request": form.dump(request), "asked": form.digest(request)}
     except NotStorable as exc:
         raise InvalidRequest(f"The request of {runner.kind} cannot be stored: {exc}.") from exc
 

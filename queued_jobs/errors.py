@@ -95,7 +95,7 @@ class PermanentError(JobsError):
     """Raise this from `on_execute` when another try cannot help: the job fails at once."""
 
 
-_LONGEST_WAIT = timedelta(days=365)
+_MAX_WAIT = timedelta(days=365)
 
 
 class RetryLater(JobsError):
@@ -111,4 +111,4 @@ class RetryLater(JobsError):
 
     def __init__(self, after: timedelta, reason: str | None = None) -> None:
         super().__init__(reason or "The job asked to be tried again later.")
-        self.after = min(max(after, timedelta()), _LONGEST_WAIT)
+        self.after = min(max(after, timedelta()), _MAX_WAIT)

@@ -24,7 +24,7 @@ POSTGRES_SCOPE = "https://ossrdbms-aad.database.windows.net/.default"
 #: Time limit for a token: the first one of a process comes over the network.
 TOKEN_TIMEOUT = timedelta(seconds=5)
 #: Maximum length of a reason: azure-identity lists every attempted method.
-_LONGEST_REASON = 500
+_MAX_REASON = 500
 
 
 class NoToken(JobsError):
@@ -52,7 +52,7 @@ class Identity:
         except TimeoutError as exc:
             raise NoToken(f"No token for {scope}: Entra did not answer in time.") from exc
         except AzureError as exc:
-            reason = " ".join(exc.message.split())[:_LONGEST_REASON]
+            reason = " ".join(exc.message.split())[:_MAX_REASON]
             raise NoToken(f"No token for {scope}: {reason}") from exc
 
     def credential(self) -> DefaultAzureCredential:

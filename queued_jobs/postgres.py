@@ -24,7 +24,7 @@ from queued_jobs.database import Database
 from queued_jobs.errors import JobConflict, JobNotFound, KeyReused, StoreRefused
 from queued_jobs.message import JobMessage
 from queued_jobs.model import Added, JobError, JobKey, NewJob, QueuedJob
-from queued_jobs.redact import storable
+from queued_jobs.redact import to_storable_text
 from queued_jobs.repository import check_whole
 
 #: How long the enqueuer has to send after its commit before the sweeper does.
@@ -113,9 +113,9 @@ class PostgresRepository(PostgresUpkeep):
         schema_version: int,
         lease: timedelta,
         timeout: timedelta,
-        at_once: int = 1,
+        max_concurrent: int = 1,
     ) -> QueuedJob | None:
-        for _ in range(at_once + 1):
+        for _ in range(max_concurrent + 1):
             try:
                 return await self._change(
                     "claim",
@@ -127,7 +127,7 @@ class PostgresRepository(PostgresUpkeep):
                     worker_id=self._worker_id,
                     lease=lease.total_seconds(),
                     timeout=timeout.total_seconds(),
-                    at_once=at_once,
+                    max_concurrent=max_concurrent,
                 )
             except psycopg.errors.UniqueViolation as exc:
                 if not (exc.diag.constraint_name or "").endswith("job_slot"):
@@ -136,7 +136,7 @@ class PostgresRepository(PostgresUpkeep):
         return None
 
     async def wait_in_line(
-        self, message: JobMessage, *, kind: str, schema_version: int, at_once: int = 1
+        self, message: JobMessage, *, kind: str, schema_version: int, max_concurrent: int = 1
     ) -> bool | None:
         row = await self.database.row(
             "wait_in_line",
@@ -145,7 +145,7 @@ class PostgresRepository(PostgresUpkeep):
                 "gen": message.gen,
                 "kind": kind,
                 "schema_version": schema_version,
-                "at_once": at_once,
+                "max_concurrent": max_concurrent,
             },
         )
         return None if row is None else bool(row["its_turn"])
@@ -226,9 +226,9 @@ class PostgresRepository(PostgresUpkeep):
             "reject",
             {
                 "queue": queue,
-                "reason": storable(reason, 500),
+                "reason": to_storable_text(reason, 500),
                 "body_sha256": hashlib.sha256(body).digest(),
-                "body_start": storable(body[:1024].decode("utf-8", "replace"), 1024),
+                "body_start": to_storable_text(body[:1024].decode("utf-8", "replace"), 1024),
             },
         )
 

@@ -41,17 +41,17 @@ class Limits:
     ----------
     active
         Unfinished jobs of one user.
-    a_day
+    per_day
         Jobs that one user started in the last 24 hours.
-    writes_a_minute
+    writes_per_minute
         Calls of one user that change data, in the last 60 seconds.
     waiting
         Jobs of all users that wait for a worker.
     """
 
     active: int
-    a_day: int
-    writes_a_minute: int
+    per_day: int
+    writes_per_minute: int
     waiting: int
 
 
@@ -82,7 +82,7 @@ class Quotas:
 
     async def note_write(self, user_id: str) -> None:
         """Record that a user is about to change data. Raises `LimitReached` after too many calls in a minute."""
-        most = self._limits.writes_a_minute
+        most = self._limits.writes_per_minute
         wait = await self.note(f"write {user_id}", most, _MINUTE)
         if wait:
             raise LimitReached(f"You have made {most:,} changes in a minute, which is the limit. Wait a little.", wait)
@@ -93,9 +93,9 @@ class Quotas:
         async with self._database.transaction() as connection:
             params = {
                 "user_id": user_id,
-                "most_active": self._limits.active,
-                "most_a_day": self._limits.a_day,
-                "most_waiting": self._limits.waiting,
+                "max_active": self._limits.active,
+                "max_per_day": self._limits.per_day,
+                "max_waiting": self._limits.waiting,
             }
             use = await self._database.row("quota_use", params, conn=connection)
             yield Start(connection=connection, refusal=self._refusal(use or {}))
@@ -116,7 +116,7 @@ class Quotas:
                 f"You have {limits.active:,} unfinished jobs, which is the limit. Wait until one ends.",
                 _ASK_AGAIN,
             )
-        if use["today"] >= limits.a_day:
+        if use["today"] >= limits.per_day:
             wait = timedelta(seconds=math.ceil(use["day_wait"]))
-            return LimitReached(f"You have started {limits.a_day:,} jobs in 24 hours, which is the limit.", wait)
+            return LimitReached(f"You have started {limits.per_day:,} jobs in 24 hours, which is the limit.", wait)
         return None

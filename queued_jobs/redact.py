@@ -61,12 +61,12 @@ def _ends(*words: str) -> str:
 _WHOLE, _CUT = _credentials(cut=False), _credentials(cut=True)
 
 
-def masked(text: str) -> str:
+def mask_secrets(text: str) -> str:
     """Return the text with everything that looks like a credential replaced by `***`, in linear time."""
     return _hidden(_WHOLE, text)
 
 
-def storable(text: str, limit: int) -> str:
+def to_storable_text(text: str, limit: int) -> str:
     """Return text that is safe for Postgres and terminals, at most `limit` characters long, with credentials masked.
 
     Control and bidirectional-override characters become U+FFFD, lone surrogates `?`; line breaks and tabs stay. A long
@@ -94,14 +94,16 @@ def text_of(exc: BaseException) -> str:
         return type(exc).__name__
 
 
-def without_secrets(value: Any) -> Any:
+def redact_json(value: Any) -> Any:
     """Return a copy of a JSON value with `***` in place of credentials, recognised by name or by text."""
     if isinstance(value, str):
-        return masked(value) if len(value) >= _MIN_SECRET else value
+        return mask_secrets(value) if len(value) >= _MIN_SECRET else value
     if isinstance(value, (list, tuple)):
-        return [without_secrets(item) for item in value]
+        return [redact_json(item) for item in value]
     if isinstance(value, Mapping):
-        return {masked(key): _HIDDEN if _is_secret(key, item) else without_secrets(item) for key, item in value.items()}
+        return {
+            mask_secrets(key): _HIDDEN if _is_secret(key, item) else redact_json(item) for key, item in value.items()
+        }
     return value
 
 

@@ -11,7 +11,7 @@ from types import ModuleType
 from typing import Any, Self
 
 from queued_jobs.model import JobKey, QueuedJob, ResultFile
-from queued_jobs.redact import storable, text_of
+from queued_jobs.redact import text_of, to_storable_text
 from queued_jobs.runner import JobRunner
 from queued_jobs.serialization import form_of
 
@@ -84,7 +84,7 @@ class JobRegistry:
             return job.kind
         try:
             text = runner.label(runner.read_request(job))[:_MAX_READ]
-            return storable(" ".join(text.split()), _MAX_LABEL) or job.kind
+            return to_storable_text(" ".join(text.split()), _MAX_LABEL) or job.kind
         except Exception as exc:  # noqa: BLE001 (one kind's error must not hide other jobs in the bell)
             self._warn_once(job, "label", exc)
             return job.kind
@@ -117,7 +117,7 @@ class JobRegistry:
         if len(self._warned) >= _MAX_WARNED:
             self._warned.clear()
         self._warned.add((job.id, what))
-        reason = storable(" ".join(f"{type(exc).__name__}: {text_of(exc)}".split()), _MAX_REASON)
+        reason = to_storable_text(" ".join(f"{type(exc).__name__}: {text_of(exc)}".split()), _MAX_REASON)
         logger.warning("job %s: %s of kind %s failed: %s", job.id, what, job.kind, reason)
 
 

@@ -104,15 +104,15 @@ class Repository(Protocol):
         schema_version: int,
         lease: timedelta,
         timeout: timedelta,
-        at_once: int = 1,
+        max_concurrent: int = 1,
     ) -> QueuedJob | None:
         """Start one attempt and take the lease. Each generation of a job can be claimed once.
 
-        Of the jobs with the same concurrency key at most `at_once` run at a time, the oldest first.
+        Of the jobs with the same concurrency key at most `max_concurrent` run at a time, the oldest first.
         """
 
     async def wait_in_line(
-        self, message: JobMessage, *, kind: str, schema_version: int, at_once: int = 1
+        self, message: JobMessage, *, kind: str, schema_version: int, max_concurrent: int = 1
     ) -> bool | None:
         """After a lost claim: put the job in line if others with its concurrency key come first.
 
@@ -127,12 +127,12 @@ class Repository(Protocol):
         """
 
     async def wake_lines(
-        self, *, at_once: Mapping[str, int] = NO_LIMITS, after: Line | None = None, limit: int
+        self, *, max_concurrent: Mapping[str, int] = NO_LIMITS, after: Line | None = None, limit: int
     ) -> LinesSeen:
         """Have those in line sent for whom there is a place, should nobody have woken them.
 
-        Looks into at most `limit` lines, from the one after `after`. `at_once` says how many jobs of a line may run, by
-        kind; of others one. What is woken is owed its message from now on.
+        Looks into at most `limit` lines, from the one after `after`. `max_concurrent` says how many jobs of a line may
+        run, by kind; of others one. What is woken is owed its message from now on.
         """
 
     async def follow_ups(self, *, limit: int) -> list[QueuedJob]:

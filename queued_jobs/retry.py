@@ -11,9 +11,9 @@ from pydantic import ValidationError
 
 from queued_jobs.errors import InvalidRequest, InvalidResult, PermanentError, ResultTooLarge, RetryLater, StoreRefused
 
-_LONGEST_CAP = timedelta(days=30)
+_MAX_CAP = timedelta(days=30)
 #: Errors that another attempt with the same request would only repeat.
-_NEVER_AGAIN = (PermanentError, InvalidRequest, InvalidResult, ValidationError, ResultTooLarge, StoreRefused)
+_PERMANENT = (PermanentError, InvalidRequest, InvalidResult, ValidationError, ResultTooLarge, StoreRefused)
 
 
 def _is_number(value: object) -> bool:
@@ -63,8 +63,8 @@ class RetryPolicy:
                 raise TypeError(f"{name} is {value!r}, but must be {remedy}.")
         if not 1 <= self.max_attempts <= 50:
             raise ValueError(f"max_attempts must be from 1 to 50, not {self.max_attempts}.")
-        if not timedelta() <= self.base <= self.cap <= _LONGEST_CAP:
-            raise ValueError(f"It must be 0 <= base <= cap <= {_LONGEST_CAP}, not {self.base} and {self.cap}.")
+        if not timedelta() <= self.base <= self.cap <= _MAX_CAP:
+            raise ValueError(f"It must be 0 <= base <= cap <= {_MAX_CAP}, not {self.base} and {self.cap}.")
 
     def delay(self, attempt: int) -> timedelta:
         """Return how long to wait after this attempt (1 for the first)."""
@@ -75,6 +75,6 @@ class RetryPolicy:
         """Return how long to wait after this error, or None for no retry."""
         if isinstance(error, RetryLater):
             return error.after
-        if isinstance(error, (*_NEVER_AGAIN, *self.permanent)):
+        if isinstance(error, (*_PERMANENT, *self.permanent)):
             return None
         return self.delay(attempt)

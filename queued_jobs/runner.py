@@ -19,7 +19,7 @@ from queued_jobs.errors import InvalidRequest, InvalidResult, RejectedMessage
 from queued_jobs.message import JobMessage
 from queued_jobs.model import QueuedJob, ResultFile
 from queued_jobs.retry import RetryPolicy
-from queued_jobs.serialization import form_of, told
+from queued_jobs.serialization import describe_invalid, form_of
 
 
 class JobRunner[Request: BaseModel, Result: BaseModel | None](abc.ABC):
@@ -149,7 +149,7 @@ class JobRunner[Request: BaseModel, Result: BaseModel | None](abc.ABC):
             return cast(Request, form_of(cls.request_type).load(job.request))
         except ValidationError as exc:
             raise InvalidRequest(
-                f"The stored request is not one that {cls.kind} accepts: {told(exc, cls.request_type)}."
+                f"The stored request is not one that {cls.kind} accepts: {describe_invalid(exc, cls.request_type)}."
             ) from exc
 
     @classmethod
@@ -164,7 +164,7 @@ class JobRunner[Request: BaseModel, Result: BaseModel | None](abc.ABC):
             return cast(Result, form_of(cls.result_type).load(job.result))
         except ValidationError as exc:
             raise InvalidResult(
-                f"The stored result is not one of {cls.kind}: {told(exc, cls.result_type, in_words=False)}."
+                f"The stored result is not one of {cls.kind}: {describe_invalid(exc, cls.result_type, in_words=False)}."
             ) from exc
 
     @classmethod

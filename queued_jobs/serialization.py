@@ -14,7 +14,7 @@ from weakref import WeakKeyDictionary
 
 from pydantic import BaseModel, ValidationError
 
-from queued_jobs.redact import storable, text_of
+from queued_jobs.redact import text_of, to_storable_text
 from queued_jobs.schemas import Traits, traits_of
 
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
@@ -49,21 +49,23 @@ class StoredForm[ModelT: BaseModel]:
         data = self._json_of(value)
         for place, leaf in _leaves(data, ()):
             if isinstance(leaf, str) and _UNSTORABLE.search(leaf):
-                raise NotStorable(f"{_named(place)} holds a NUL character or half a surrogate pair")
+                raise NotStorable(f"{_describe_path(place)} holds a NUL character or half a surrogate pair")
             if isinstance(leaf, float) and not math.isfinite(leaf):
-                raise NotStorable(f"{_named(place)} is a number that is not finite")
+                raise NotStorable(f"{_describe_path(place)} is a number that is not finite")
         try:
             read = self.load(data)
             path = None if read == value else _difference(value, read, self.load(data))
         except ValidationError as exc:
-            raise NotStorable(f"its stored form would not be accepted again: {told(exc, self._model)}") from exc
+            raise NotStorable(
+                f"its stored form would not be accepted again: {describe_invalid(exc, self._model)}"
+            ) from exc
         except Exception as exc:
             raise NotStorable(f"its stored form cannot be read: {type(exc).__name__}: {text_of(exc)}") from exc
         if path is not None:
-            raise NotStorable(f"{_named(path)} would be read back as a different value")
+            raise NotStorable(f"{_describe_path(path)} would be read back as a different value")
         return data
 
-    def asked(self, value: ModelT) -> str:
+    def digest(self, value: ModelT) -> str:
         """Return a digest of the fields that the caller has set, equal for equal requests.
 
         Defaults do not count, since they may differ each time. If the model has sets, the order of lists does not
@@ -90,7 +92,7 @@ class StoredForm[ModelT: BaseModel]:
 
     def _json_of(self, value: ModelT) -> dict[str, Any]:
         try:
-            data: object = json.loads(_text(value, self._by_alias), parse_float=_as_kept)
+            data: object = json.loads(_text(value, self._by_alias), parse_float=_parse_number)
         except Exception as exc:
             field = self._field_without_json(value)
             raise NotStorable(f"{field}cannot be written as JSON: {type(exc).__name__}: {text_of(exc)}") from exc
@@ -103,7 +105,7 @@ class StoredForm[ModelT: BaseModel]:
             try:
                 json.loads(_text(value, self._by_alias, include={name}))
             except Exception:  # noqa: BLE001 (a serializer may raise anything)
-                return f"{_named((name,))} "
+                return f"{_describe_path((name,))} "
         return ""
 
 
@@ -116,21 +118,23 @@ def form_of[ModelT: BaseModel](model: type[ModelT]) -> StoredForm[ModelT]:
     if form is None:
         traits = traits_of(model)
         for path in traits.secrets:
-            raise NotStorable(f"{_named(path)} is a secret, which would be stored as asterisks: use the type Sealed")
+            raise NotStorable(
+                f"{_describe_path(path)} is a secret, which would be stored as asterisks: use the type Sealed"
+            )
         for path in traits.left_out:
-            raise NotStorable(f"{_named(path)} is left out of the JSON and has no default: remove exclude=True")
+            raise NotStorable(f"{_describe_path(path)} is left out of the JSON and has no default: remove exclude=True")
         form = StoredForm(model, traits)
         if traits.are_final:
             _forms[model] = form
     return form
 
 
-def told(exc: ValidationError, model: type[BaseModel], *, in_words: bool = True) -> str:
+def describe_invalid(exc: ValidationError, model: type[BaseModel], *, in_words: bool = True) -> str:
     """Return one line on the invalid fields. The validators' messages may quote a value."""
     what: Literal["msg", "type"] = "msg" if in_words else "type"
     errors = exc.errors(include_url=False, include_context=False, include_input=False)
     parts = [
-        f"{_named((_name_of(model, error['loc'][0]), *error['loc'][1:]))}: {error[what]}"
+        f"{_describe_path((_name_of(model, error['loc'][0]), *error['loc'][1:]))}: {error[what]}"
         if error["loc"]
         else error[what]
         for error in errors[:_MAX_TOLD]
@@ -158,7 +162,7 @@ def _canonical(value: object, *, sort: bool) -> str:
     return json.dumps(value)
 
 
-def _as_kept(number: str) -> int | float:
+def _parse_number(number: str) -> int | float:
     """Parse a number as Postgres returns it: jsonb keeps decimals and writes no exponents."""
     if "e" not in number.lower():
         return float(number)
@@ -166,8 +170,8 @@ def _as_kept(number: str) -> int | float:
     return float(plain) if "." in plain else int(plain)
 
 
-def _named(path: tuple[object, ...]) -> str:
-    return f"the field {storable('.'.join(map(_step, path)), _MAX_PATH)}"
+def _describe_path(path: tuple[object, ...]) -> str:
+    return f"the field {to_storable_text('.'.join(map(_step, path)), _MAX_PATH)}"
 
 
 def _step(place: object) -> str:

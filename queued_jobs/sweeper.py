@@ -147,8 +147,8 @@ class Sweeper:
 
     async def _wake_lines(self) -> Batch:
         """Look into the lines, from where the last sweep had to stop."""
-        at_once = {kind: runner.concurrency for kind, runner in self._runners.items()}
-        seen = await self._repository.wake_lines(at_once=at_once, after=self._line, limit=self._limit)
+        max_concurrent = {kind: runner.concurrency for kind, runner in self._runners.items()}
+        seen = await self._repository.wake_lines(max_concurrent=max_concurrent, after=self._line, limit=self._limit)
         self._line = seen.last
         return Batch(done=seen.woken, more=seen.last is not None)
 

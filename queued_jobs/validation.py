@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError, ValidationInfo
 from pydantic_core import PydanticCustomError
 
-from queued_jobs.redact import masked
+from queued_jobs.redact import mask_secrets
 
 
 class SettingsModel(BaseModel):
@@ -54,7 +54,7 @@ def require(
 
     def check(value: Any, info: ValidationInfo) -> Any:
         if when(info.context or {}) and not is_valid(value):
-            raise rejection(code, message.replace("{value}", repr(masked(str(value)))))
+            raise rejection(code, message.replace("{value}", repr(mask_secrets(str(value)))))
         return value
 
     return AfterValidator(check)
@@ -75,7 +75,7 @@ def problems_of(error: ValidationError, *, missing: str) -> list[SettingProblem]
     """Return all problems in the order of the fields; `missing` is the remedy for a missing setting."""
     problems = []
     for details in error.errors(include_url=False):
-        code, context, value = details["type"], details.get("ctx", {}), masked(str(details["input"]))
+        code, context, value = details["type"], details.get("ctx", {}), mask_secrets(str(details["input"]))
         name = next(part for part in reversed(details["loc"]) if isinstance(part, str))
         if "message" in context:
             message = context["message"]

@@ -37,7 +37,7 @@ from queued_jobs import JobView, QueuedJob
 from queued_jobs.errors import JobConflict
 from queued_jobs.model import Attempt
 from queued_jobs.offload import offload
-from queued_jobs.redact import without_secrets
+from queued_jobs.redact import redact_json
 from queued_jobs.registry import JobRegistry, RunnerType
 from queued_jobs.tracker import ANYBODY, BellPage, Cursor
 from storage import blob_service, download_link
@@ -221,7 +221,7 @@ def _bell_answer(page: BellPage, caller: Principal, registry: JobRegistry, known
 def _detail(caller: Principal, job: QueuedJob, attempts: list[Attempt], registry: JobRegistry) -> JobDetailView:
     return JobDetailView(
         **dict(_seen_by(caller, job, registry)),
-        request=job.request if job.user_id == caller.user_id else without_secrets(job.request),
+        request=job.request if job.user_id == caller.user_id else redact_json(job.request),
         attempts=tuple(AttemptView.model_validate(attempt) for attempt in attempts),
     )
 
@@ -231,7 +231,7 @@ def _seen_by(caller: Principal, job: QueuedJob, registry: JobRegistry) -> JobVie
     view = JobView.of(job, registry)
     if job.user_id == caller.user_id or view.result is None:
         return view
-    return view.model_copy(update={"result": without_secrets(view.result)})
+    return view.model_copy(update={"result": redact_json(view.result)})
 
 
 def _etag(view: BellView, caller: Principal) -> str:

@@ -21,7 +21,7 @@ _TYPES = {
     ".css": "text/css; charset=utf-8",
     ".svg": "image/svg+xml",
 }
-_LONGEST_PATH = 200
+_MAX_PATH = 200
 _FOLDERS = ("css", "js", "vendor")
 
 
@@ -82,7 +82,7 @@ def _content(path: Path, changed_at: int, zipped: bool) -> bytes:
 
 def _inside(root: Path, path: str) -> Path:
     """Return the file of this path below `root`, whatever tricks the path has; 404 for everything else."""
-    if "\0" not in path and "\\" not in path and len(path) <= _LONGEST_PATH:
+    if "\0" not in path and "\\" not in path and len(path) <= _MAX_PATH:
         found = (root / path).resolve()
         if found.is_relative_to(root) and found.suffix in _TYPES and found.is_file():
             return found

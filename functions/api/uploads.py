@@ -32,10 +32,10 @@ async def uploads(body: UploadBody, caller: SignedIn) -> UploadView:
     """Return a link for each file, to which the browser PUTs its bytes, below the caller's own prefix."""
     _check_sizes(body)
     prefix = f"{uuid4().hex}/"
-    names = _checked_names(body)
+    names = _check_names(body)
     # a thousand signatures take a while, in which others want to be served
     try:
-        links = await asyncio.to_thread(_signed, [f"{caller.user_id}/{prefix}{name}" for name in names])
+        links = await asyncio.to_thread(_sign_links, [f"{caller.user_id}/{prefix}{name}" for name in names])
     except AzureError as exc:  # the key to sign with comes from the store
         raise Problem(503, "The file store does not answer at the moment.", {"Retry-After": "5"}) from exc
     headers = {"x-ms-blob-type": "BlockBlob", "Content-Type": "application/octet-stream"}
@@ -45,7 +45,7 @@ async def uploads(body: UploadBody, caller: SignedIn) -> UploadView:
     return UploadView(container=UPLOADS, prefix=prefix, expires_at=links[0].expires_at, files=targets)
 
 
-def _signed(blobs: list[str]) -> list[Link]:
+def _sign_links(blobs: list[str]) -> list[Link]:
     return [upload_link(blob) for blob in blobs]
 
 
@@ -57,7 +57,7 @@ def _check_sizes(body: UploadBody) -> None:
         raise Problem(422, f"The files are larger than {MAX_BYTES // 1024**3} GiB together.")
 
 
-def _checked_names(body: UploadBody) -> list[str]:
+def _check_names(body: UploadBody) -> list[str]:
     names = [unicodedata.normalize("NFC", file.name) for file in body.files]
     for name in names:
         parts = name.split("/")

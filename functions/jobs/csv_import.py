@@ -18,8 +18,8 @@ from storage import MAX_BYTES, MAX_FILE_BYTES, MAX_FILES, RESULTS, blob_service,
 
 _MAX_REJECTED_SHOWN = 100
 _MAX_COLUMNS_SHOWN = 50
-_LONGEST_LINE = 1024 * 1024
-_LONGEST_NAME = 100
+_MAX_LINE = 1024 * 1024
+_MAX_NAME = 100
 
 
 class CsvImportRequest(Public):
@@ -99,7 +99,7 @@ class CsvImport(JobRunner[CsvImportRequest, CsvImportResult]):
                 ctx.report(done / total if total else None, f"{rows:,} rows")
 
         for blob in blobs:
-            file = blob.name.removeprefix(folder)[-_LONGEST_NAME:]
+            file = blob.name.removeprefix(folder)[-_MAX_NAME:]
             pieces = blob_service().get_blob_client(request.container, blob.name).download_blob().chunks()
             records = iter(Records(lines(counted(pieces), file), file))
             _, header, _ = next(records, (0, [], ""))
@@ -123,7 +123,7 @@ class CsvImport(JobRunner[CsvImportRequest, CsvImportResult]):
             container=RESULTS,
             blob=name,
             files=len(blobs),
-            columns=tuple(name[:_LONGEST_NAME] for name in columns[:_MAX_COLUMNS_SHOWN]),
+            columns=tuple(name[:_MAX_NAME] for name in columns[:_MAX_COLUMNS_SHOWN]),
             rows=rows,
             imported=imported,
             rejected=rows - imported,
@@ -149,8 +149,8 @@ def lines(pieces: Iterable[bytes], file: str) -> Iterator[str]:
             begun, length = [], 0
         begun.append(rest)
         length += len(rest)
-        if length > _LONGEST_LINE:
-            raise NotCsv(f"{file} has a line of more than {_LONGEST_LINE:,} characters.")
+        if length > _MAX_LINE:
+            raise NotCsv(f"{file} has a line of more than {_MAX_LINE:,} characters.")
     last = "".join([*begun, decoder.decode(b"", final=True)])
     if last:
         yield last
@@ -184,8 +184,8 @@ class Records:
     def _counted(self) -> Iterator[str]:
         for line in self._text:
             self._length += len(line)
-            if self._length > _LONGEST_LINE:
-                raise NotCsv(f"{self._file} has a row of more than {_LONGEST_LINE:,} characters.")
+            if self._length > _MAX_LINE:
+                raise NotCsv(f"{self._file} has a row of more than {_MAX_LINE:,} characters.")
             yield line
 
 

@@ -99,7 +99,7 @@ class ZipBuilder(JobRunner[ZipRequest, ZipResult]):
 
     def on_execute(self, request: ZipRequest, ctx: JobContext[ZipResult]) -> ZipResult:
         folder = f"{ctx.job.user_id}/"
-        blobs, skipped = self._listed(request.container, folder + request.prefix)
+        blobs, skipped = self._list(request.container, folder + request.prefix)
         total = sum(blob.size for blob in blobs)
         name = f"{ctx.job.id}/{ctx.claim_id}.zip"  # never that of another attempt
         target = BlockWriter(blob_service().get_blob_client(RESULTS, name))
@@ -139,7 +139,7 @@ class ZipBuilder(JobRunner[ZipRequest, ZipResult]):
     async def on_result_discarded(self, job: QueuedJob, result: ZipResult) -> None:
         await asyncio.to_thread(delete_blob, result.container, result.blob)
 
-    def _listed(self, container: str, prefix: str) -> tuple[list[BlobProperties], list[SkippedFile]]:
+    def _list(self, container: str, prefix: str) -> tuple[list[BlobProperties], list[SkippedFile]]:
         """Return what to zip and what not; raises before the first byte is read if it is too much."""
         taken, skipped = [], []
         listing = blob_service().get_container_client(container).list_blobs(prefix, include=["metadata"])

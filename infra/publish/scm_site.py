@@ -21,7 +21,7 @@ POLL = timedelta(seconds=3)
 #: The list of deployments may lack the new one for a while.
 APPEARS_WITHIN = timedelta(minutes=2)
 FINISHES_WITHIN = timedelta(minutes=20)
-_LONGEST_PAUSE = timedelta(minutes=1)
+_MAX_PAUSE = timedelta(minutes=1)
 _NOT_READY = frozenset({403, 404, 409, 429, 500, 502, 503, 504})
 _ROLE_LAG = "BlobUploadFailedException"  # in a 400: the site may not write to the app's container yet
 _REMEDIES = {
@@ -175,7 +175,7 @@ def _may_pass(answer: httpx.Response) -> bool:
 def pause_after(answer: httpx.Response | httpx.TransportError, default: timedelta) -> float:
     """Return how long to wait: what the answer asks for, within reason."""
     asked = answer.headers.get("Retry-After", "") if isinstance(answer, httpx.Response) else ""
-    return min(float(asked) if asked.isdecimal() else default.total_seconds(), _LONGEST_PAUSE.total_seconds())
+    return min(float(asked) if asked.isdecimal() else default.total_seconds(), _MAX_PAUSE.total_seconds())
 
 
 def brief(last: httpx.Response | httpx.TransportError | None) -> str:

@@ -10,7 +10,7 @@ import typer
 
 from queued_jobs.cli.options import Account, Filters, Store, Yes, command
 from queued_jobs.cli.problems import WrongUsage
-from queued_jobs.cli.system import CountingQueues, checked_address, connected, connected_queues
+from queued_jobs.cli.system import CountingQueues, check_connection_string, connect_queues, connected
 from queued_jobs.cli.values import parse_duration, parse_id, safe
 from queued_jobs.dashboard.search import Cursor
 from queued_jobs.model import JobStatus
@@ -44,7 +44,7 @@ async def redrive(
 ) -> None:
     """Move messages from a poison queue back. Their jobs' rows decide what becomes of them; once more is harmless."""
     queue = queue.removesuffix("-poison")
-    async with connected_queues(account) as queues:
+    async with connect_queues(account) as queues:
         moved = await queues.redrive(queue, limit=limit)
         (depth,) = await queues.depths(queue)
     _say(f"{moved} of {moved + depth.poison} messages moved from {queue}-poison to {queue}.")
@@ -84,7 +84,7 @@ async def prune(
 @command
 async def migrate(store: Store) -> None:
     """Bring the database up to date. Needs a role that may create tables; once more is harmless."""
-    applied = await apply_migrations(checked_address(store), store.tables())
+    applied = await apply_migrations(check_connection_string(store), store.tables())
     for name in applied:
         _say(f"applied {name}")
     if not applied:

@@ -17,11 +17,11 @@ from queued_jobs.cli.system import connected
 from queued_jobs.cli.tables import make_console, print_job, print_jobs, print_stats
 from queued_jobs.cli.values import parse_duration, parse_id
 from queued_jobs.dashboard.search import Cursor
-from queued_jobs.redact import without_secrets
+from queued_jobs.redact import redact_json
 from queued_jobs.tracker import ANYBODY
 
-_MOST_GROUPS = 10
-_SHORTEST, _LONGEST = timedelta(minutes=1), timedelta(days=400)
+_MAX_GROUPS = 10
+_SHORTEST, _MAX_LENGTH = timedelta(minutes=1), timedelta(days=400)
 _ANY: TypeAdapter[Any] = TypeAdapter(Any)
 
 
@@ -80,7 +80,7 @@ async def stats(
 ) -> None:
     """Count what came and ended, measure how long it waited and ran, and group what failed."""
     length = parse_duration(window)
-    if not _SHORTEST <= length <= _LONGEST:
+    if not _SHORTEST <= length <= _MAX_LENGTH:
         raise WrongUsage(f"--window is {window}; take 1m to 400d")
     async with connected(store) as system:
         figures = await system.tracker.stats(window=length, bucket=_bucket(length))
@@ -88,7 +88,7 @@ async def stats(
     if as_json:
         _print_json({"stats": asdict(figures), "failures": asdict(failures)})
     else:
-        print_stats(make_console(), figures, failures.groups[:_MOST_GROUPS])
+        print_stats(make_console(), figures, failures.groups[:_MAX_GROUPS])
 
 
 def _bucket(window: timedelta) -> timedelta:
@@ -98,5 +98,5 @@ def _bucket(window: timedelta) -> timedelta:
 
 
 def _print_json(value: Any) -> None:
-    plain = without_secrets(_ANY.dump_python(value, mode="json"))
+    plain = redact_json(_ANY.dump_python(value, mode="json"))
     sys.stdout.write(json.dumps(plain, indent=2) + "\n")

@@ -7,9 +7,9 @@ import typer
 from psycopg import errors
 
 from queued_jobs.errors import InvalidRequest, JobNotFound, JobsError
-from queued_jobs.redact import storable
+from queued_jobs.redact import to_storable_text
 
-_LONGEST = 500
+_MAX_LENGTH = 500
 FAILURE, WRONG_USAGE = 1, 2
 
 
@@ -22,7 +22,7 @@ class WrongUsage(typer.TyperException):
 def explain(error: Exception) -> tuple[str, int]:
     """Return the line to print for an error, and the exit code."""
     message, code = _explain(error)
-    return storable(" ".join(message.split()), _LONGEST), code
+    return to_storable_text(" ".join(message.split()), _MAX_LENGTH), code
 
 
 def _explain(error: Exception) -> tuple[str, int]:

@@ -53,11 +53,11 @@ class System:
 @asynccontextmanager
 async def connected(store: Store, account: Account | None = None) -> AsyncIterator[System]:
     """Open the database, and the queues if there are any. Raises before anything is done if it cannot."""
-    address, tables = checked_address(store), store.tables()
+    address, tables = check_connection_string(store), store.tables()
     async with AsyncExitStack() as stack:
         manager = None
         if account is not None and account.queues:
-            manager = await stack.enter_async_context(connected_queues(account))
+            manager = await stack.enter_async_context(connect_queues(account))
         # the pool would only say that it got no connection in time, and keep the reason to its log
         await (await psycopg.AsyncConnection.connect(address, connect_timeout=5)).close()
         database = Database(address, tables=tables)
@@ -70,7 +70,7 @@ async def connected(store: Store, account: Account | None = None) -> AsyncIterat
 
 
 @asynccontextmanager
-async def connected_queues(account: Account) -> AsyncIterator[StorageQueues]:
+async def connect_queues(account: Account) -> AsyncIterator[StorageQueues]:
     """Open the queues alone. Raises `WrongUsage` for none, and for a text that is no account."""
     if not account.queues:
         raise WrongUsage("no queues are named; set QueuesConn, or pass --queues")
@@ -89,7 +89,7 @@ async def connected_queues(account: Account) -> AsyncIterator[StorageQueues]:
         await identity.close()
 
 
-def checked_address(store: Store) -> str:
+def check_connection_string(store: Store) -> str:
     if not store.database_url:
         raise WrongUsage("no database is named; set DATABASE_URL, or pass --database-url")
     if not is_conninfo(store.database_url):

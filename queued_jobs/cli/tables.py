@@ -18,7 +18,7 @@ from queued_jobs.dashboard.histogram import Percentiles
 from queued_jobs.dashboard.search import JobSummary
 from queued_jobs.dashboard.stats import KindStats, Stats
 from queued_jobs.model import Attempt, JobError, JobStatus, QueuedJob
-from queued_jobs.redact import without_secrets
+from queued_jobs.redact import redact_json
 
 #: From so many columns on there is room for the error beside the job.
 _WIDE = 110
@@ -90,7 +90,7 @@ def print_job(console: Console, job: QueuedJob, attempts: Sequence[Attempt]) -> 
     for title, body in (("Request", job.request), ("Result", job.result)):
         if body is not None:
             _heading(console, title)
-            console.print(Text(safe(json.dumps(without_secrets(body), indent=2, ensure_ascii=False), 20_000)))
+            console.print(Text(safe(json.dumps(redact_json(body), indent=2, ensure_ascii=False), 20_000)))
     if attempts:
         _heading(console, "Attempts")
         table = _table()

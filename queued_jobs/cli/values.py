@@ -9,7 +9,7 @@ from uuid import UUID
 import typer
 
 from queued_jobs.model import JobKey
-from queued_jobs.redact import storable
+from queued_jobs.redact import to_storable_text
 
 _UNITS = {"s": timedelta(seconds=1), "m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
 _DURATION = re.compile(r"(\d{1,6})([smhd])")
@@ -72,4 +72,4 @@ def exact(moment: datetime | None) -> str:
 
 def safe(text: object, limit: int = 2_000) -> str:
     """Print stored text without what would take over a terminal, and without credentials."""
-    return storable(str(text), limit)
+    return to_storable_text(str(text), limit)

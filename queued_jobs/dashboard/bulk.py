@@ -18,7 +18,7 @@ from queued_jobs.message import Due, JobMessage
 from queued_jobs.model import JobKey, JobStatus, QueuedJob
 
 _BATCH = 100
-_MOST_REFUSALS = 100
+_MAX_REFUSALS = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +96,7 @@ class BulkActions:
         return BulkReport(
             changed=changed,
             refused=Counter(refusal.reason for refusal in refusals),
-            refusals=tuple(refusals[:_MOST_REFUSALS]),
+            refusals=tuple(refusals[:_MAX_REFUSALS]),
             as_of=as_of,
             next=place,
         )

@@ -9,7 +9,7 @@ from queued_jobs.database import Database
 from queued_jobs.errors import InvalidRequest
 from queued_jobs.model import JobKey
 
-_MOST_GROUPS = 200
+_MAX_GROUPS = 200
 #: As tally_fold.sql keeps them.
 _HOURS_KEPT, _DAYS_KEPT = timedelta(days=7), timedelta(days=400)
 
@@ -66,6 +66,6 @@ async def read_failures(database: Database, window: timedelta) -> Failures:
     since = since.replace(minute=0, second=0, microsecond=0)
     if window > _HOURS_KEPT:
         since = since.replace(hour=0)
-    rows = await database.planned_rows("failures", {"since": since, "limit": _MOST_GROUPS + 1})
-    groups = [FailureGroup(**(found | {"kinds": tuple(found["kinds"])})) for found in rows[:_MOST_GROUPS]]
-    return Failures(since=since, groups=tuple(groups), more=len(rows) > _MOST_GROUPS)
+    rows = await database.planned_rows("failures", {"since": since, "limit": _MAX_GROUPS + 1})
+    groups = [FailureGroup(**(found | {"kinds": tuple(found["kinds"])})) for found in rows[:_MAX_GROUPS]]
+    return Failures(since=since, groups=tuple(groups), more=len(rows) > _MAX_GROUPS)

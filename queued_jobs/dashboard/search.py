@@ -78,11 +78,11 @@ class JobQuery:
 
     def retryable(self) -> Self:
         """Narrow the query to what `JobTracker.retry_all` would retry."""
-        return self._narrowed(_RETRYABLE)
+        return self._narrow(_RETRYABLE)
 
     def cancellable(self) -> Self:
         """Narrow the query to what `JobTracker.cancel_all` would cancel."""
-        return self._narrowed(_CANCELLABLE)
+        return self._narrow(_CANCELLABLE)
 
     def created_until(self, moment: datetime) -> Self:
         """Narrow the query to jobs that were created before a moment."""
@@ -134,7 +134,7 @@ class JobQuery:
     def _id_digits(self) -> str:
         return (self.id_prefix or "").replace("-", "").lower()
 
-    def _narrowed(self, statuses: frozenset[JobStatus]) -> Self:
+    def _narrow(self, statuses: frozenset[JobStatus]) -> Self:
         return dataclasses.replace(self, statuses=statuses if self.statuses is None else self.statuses & statuses)
 
 

@@ -13,7 +13,7 @@ from queued_jobs.errors import InvalidRequest
 #: The durations of fewer attempts, within two days, are read one by one; those of more, from histograms.
 MEASURED = 5_000
 
-_MOST_BUCKETS = 500
+_MAX_BUCKETS = 500
 _MINUTE, _HOUR, _DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 #: As tally_fold.sql keeps them.
 _MINUTES_KEPT, _HOURS_KEPT, _DAYS_KEPT = timedelta(days=2), timedelta(days=7), timedelta(days=400)
@@ -156,8 +156,8 @@ async def read_stats(database: Database, window: timedelta, bucket: timedelta) -
 
 
 def _check(window: timedelta, bucket: timedelta) -> None:
-    if bucket < _MINUTE or not bucket <= window <= bucket * _MOST_BUCKETS:
-        raise InvalidRequest(f"Take 1 to {_MOST_BUCKETS} buckets of a minute or more for {window}, not of {bucket}.")
+    if bucket < _MINUTE or not bucket <= window <= bucket * _MAX_BUCKETS:
+        raise InvalidRequest(f"Take 1 to {_MAX_BUCKETS} buckets of a minute or more for {window}, not of {bucket}.")
     if bucket < _HOUR:
         unit, kept = _MINUTE, _MINUTES_KEPT
     elif bucket < _DAY:

@@ -12,7 +12,7 @@ from queued_jobs.outbox import LAST_CALL, PAUSE, log_failure
 #: The least time between two nudges of one process.
 EVERY = timedelta(seconds=1)
 #: Ids in one nudge. Beyond that a reader reads its page again anyway.
-MOST_IDS = 100
+MAX_IDS = 100
 
 
 class Nudges:
@@ -45,7 +45,7 @@ class Nudges:
 
     async def _send_all(self) -> None:
         while self._ids:
-            ids = list(self._ids)[:MOST_IDS]
+            ids = list(self._ids)[:MAX_IDS]
             self._ids.clear()
             await self._try(ids)
             with contextlib.suppress(TimeoutError):

@@ -31,7 +31,7 @@ API_VERSION = "2022-11-01"  # the first that makes tokens for clients
 ADMINS = "admins"
 
 _PUSH_TIMEOUT = 2.0
-_MOST_FAILURES = 3
+_MAX_FAILURES = 3
 _TOKEN_LIFE = timedelta(minutes=5)
 #: A browser connects anew at the latest after this time.
 _CLIENT_TOKEN_LIFE = timedelta(hours=1)
@@ -104,7 +104,7 @@ class SignalRNotifier:
         failed: PushFailed | None = None
         in_a_row = 0
         for user_id in dict.fromkeys(job.user_id for job in jobs):
-            if in_a_row == _MOST_FAILURES:
+            if in_a_row == _MAX_FAILURES:
                 break
             views = [JobView.of(job, self._registry).to_json() for job in jobs if job.user_id == user_id]
             try:
@@ -133,9 +133,9 @@ class SignalRNotifier:
         url = f"{self._connection.endpoint}/client/?hub={self._hub}"
         expires = int(min(until, time.time() + _CLIENT_TOKEN_LIFE.total_seconds()))
         if isinstance(self._connection, Keyless):
-            return ClientAccess(url=url, access_token=await self._generated_token(user_id, expires))
+            return ClientAccess(url=url, access_token=await self._generate_token(user_id, expires))
         closing = {"asrs.s.coae": "true", "asrs.s.aeo": str(expires)}
-        token = _signed(self._connection, url, expires, nameid=user_id, **closing)
+        token = _sign(self._connection, url, expires, nameid=user_id, **closing)
         return ClientAccess(url=url, access_token=token)
 
     async def add_admin(self, user_id: str) -> None:
@@ -160,7 +160,7 @@ class SignalRNotifier:
         with telemetry.pushing(target):
             await self._call("POST", f"/api/hubs/{self._hub}/{receiver}/:send", body)
 
-    async def _generated_token(self, user_id: str, expires: int) -> str:
+    async def _generate_token(self, user_id: str, expires: int) -> str:
         """Let the service make a token: the keys that sign it never leave it."""
         minutes = max(1, int(expires - time.time()) // 60)
         answer = await self._call(
@@ -190,7 +190,7 @@ class SignalRNotifier:
 
     async def _bearer(self, url: str) -> str:
         if not isinstance(self._connection, Keyless):
-            return _signed(self._connection, url, int(time.time() + _TOKEN_LIFE.total_seconds()))
+            return _sign(self._connection, url, int(time.time() + _TOKEN_LIFE.total_seconds()))
         try:
             return await self._connection.identity.token(SIGNALR_SCOPE)
         except NoToken as exc:
@@ -203,7 +203,7 @@ def _reason(exc: Exception) -> str:
     return f"{type(exc).__name__}: {first}" if first else type(exc).__name__
 
 
-def _signed(connection: ConnectionString, audience: str, expires: int, **claims: str) -> str:
+def _sign(connection: ConnectionString, audience: str, expires: int, **claims: str) -> str:
     now = int(time.time())
     payload = {"aud": audience, "iat": now, "nbf": now - 5, "exp": expires, **claims}
     return jwt.encode(payload, connection.access_key, algorithm="HS256")

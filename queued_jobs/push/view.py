@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validat
 from pydantic.alias_generators import to_camel
 
 from queued_jobs.model import JobError, JobKey, JobStatus, QueuedJob
-from queued_jobs.redact import masked
+from queued_jobs.redact import mask_secrets
 from queued_jobs.registry import JobRegistry
 
 if TYPE_CHECKING:

@@ -26,11 +26,11 @@ class Attempts(Rows):
         schema_version: int,
         lease: timedelta,
         timeout: timedelta,
-        at_once: int = 1,
+        max_concurrent: int = 1,
     ) -> QueuedJob | None:
         job = self._runnable(message, kind, schema_version)
         now = self.clock()
-        if job is None or job.cancel_requested or self._ahead(job) >= at_once:
+        if job is None or job.cancel_requested or self._ahead(job) >= max_concurrent:
             return None
         token = uuid4()
         self._tokens[token] = (job.id, job.dispatch_gen)

@@ -23,12 +23,12 @@ class FakeQueues:
 
     def __init__(self, clock: Callable[[], datetime] = database_time) -> None:
         self.sent: list[Due] = []
-        self.away = False
+        self.unavailable = False
         self._clock = clock
         self._lying: list[tuple[datetime, Due]] = []
 
     async def send(self, queue: str, message: JobMessage, *, delay: timedelta = timedelta()) -> None:
-        if self.away:
+        if self.unavailable:
             raise SendFailed(f"The queue {queue} is away.")
         due = Due(message=message, queue=queue, delay=delay)
         self.sent.append(due)
@@ -50,7 +50,7 @@ class RecordingNotifier:
     def __init__(self) -> None:
         self.pushed: list[QueuedJob] = []
         self.removed: list[tuple[str, Changed]] = []
-        self.away = False
+        self.unavailable = False
 
     async def job_changed(self, *jobs: QueuedJob) -> None:
         self._check()
@@ -61,5 +61,5 @@ class RecordingNotifier:
         self.removed.extend((user_id, change) for change in changes)
 
     def _check(self) -> None:
-        if self.away:
+        if self.unavailable:
             raise ConnectionError("The hub is away.")

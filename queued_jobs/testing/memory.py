@@ -128,18 +128,18 @@ class InMemoryRepository(Attempts, Upkeep):
                 self._set(job, sent_gen=message.gen, next_send_at=self.clock())
 
     async def wait_in_line(
-        self, message: JobMessage, *, kind: str, schema_version: int, at_once: int = 1
+        self, message: JobMessage, *, kind: str, schema_version: int, max_concurrent: int = 1
     ) -> bool | None:
         job = self._runnable(message, kind, schema_version)
         if job is None or job.concurrency_key is None:
             return None
         ahead = self._ahead(job)
         now = self.clock()
-        again_at = now + timedelta(seconds=0 if ahead < at_once else min(600, 30 * ahead))
+        again_at = now + timedelta(seconds=0 if ahead < max_concurrent else min(600, 30 * ahead))
         if job.parked_at is not None:
             again_at = min(job.next_send_at, again_at)
         self._set(job, sent_gen=job.dispatch_gen - 1, next_send_at=again_at, parked_at=now)
-        return ahead < at_once
+        return ahead < max_concurrent
 
     async def wake_next(self, job: QueuedJob) -> list[QueuedJob]:
         until = self.clock() + HOLD

@@ -16,7 +16,7 @@ class Upkeep(Rows):
     """The part of `Repository` that only the sweeper calls."""
 
     async def wake_lines(
-        self, *, at_once: Mapping[str, int] = NO_LIMITS, after: Line | None = None, limit: int
+        self, *, max_concurrent: Mapping[str, int] = NO_LIMITS, after: Line | None = None, limit: int
     ) -> LinesSeen:
         now = self.clock()
         lines = {(job.kind, job.concurrency_key): job for job in self._all_waiting() if job.parked_at}
@@ -26,7 +26,7 @@ class Upkeep(Rows):
         woken = 0
         for line in found:
             sharing = [job for job in self._sharing(lines[line])[:LOOKED_AT] if job.available_at <= now]
-            for job in sharing[: max(0, at_once.get(line[0], 1) - len(self._running(lines[line])))]:
+            for job in sharing[: max(0, max_concurrent.get(line[0], 1) - len(self._running(lines[line])))]:
                 if job.parked_at and job.next_send_at > now and not self._pauses(job):
                     self._set(job, next_send_at=now)
                     woken += 1

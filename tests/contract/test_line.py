@@ -22,8 +22,10 @@ async def in_line(jobs: Helpers, count: int, *, key: str = "ann") -> list[Queued
     return line
 
 
-async def waits(jobs: Helpers, job: QueuedJob, *, at_once: int = 1) -> bool | None:
-    return await jobs.repository.wait_in_line(JobMessage.of(job), kind="demo", schema_version=1, at_once=at_once)
+async def waits(jobs: Helpers, job: QueuedJob, *, max_concurrent: int = 1) -> bool | None:
+    return await jobs.repository.wait_in_line(
+        JobMessage.of(job), kind="demo", schema_version=1, max_concurrent=max_concurrent
+    )
 
 
 async def owed(jobs: Helpers) -> list[object]:
@@ -38,15 +40,15 @@ class TestClaim:
         assert await jobs.attempts(second.id) == []
 
     async def test_as_many_as_the_kind_allows(self, jobs: Helpers) -> None:
-        claimed = [await jobs.claim(job, at_once=2) for job in await in_line(jobs, 3)]
+        claimed = [await jobs.claim(job, max_concurrent=2) for job in await in_line(jobs, 3)]
         assert [job is not None for job in claimed] == [True, True, False]
 
     async def test_the_oldest_goes_first(self, jobs: Helpers) -> None:
         first, second, third = await in_line(jobs, 3)
-        assert await jobs.claim(third, at_once=2) is None
+        assert await jobs.claim(third, max_concurrent=2) is None
         assert await jobs.claim(second) is None
-        assert await jobs.claim(second, at_once=2) is not None, "there is a place for the older one too"
-        assert await jobs.claim(first, at_once=2) is not None
+        assert await jobs.claim(second, max_concurrent=2) is not None, "there is a place for the older one too"
+        assert await jobs.claim(first, max_concurrent=2) is not None
 
     async def test_others_are_not_kept_waiting(self, jobs: Helpers) -> None:
         (first,) = await in_line(jobs, 1)
@@ -94,9 +96,9 @@ class TestWaiting:
 
     async def test_two_free_places_are_taken_by_two(self, jobs: Helpers) -> None:
         line = await in_line(jobs, 4)
-        running = [await jobs.claim(job, at_once=2) for job in line[:2]]
+        running = [await jobs.claim(job, max_concurrent=2) for job in line[:2]]
         for job in line[2:]:
-            assert await waits(jobs, job, at_once=2) is False
+            assert await waits(jobs, job, max_concurrent=2) is False
         woken = []
         for claimed in running:
             assert claimed is not None
@@ -194,25 +196,25 @@ class TestLinesThatNobodyWakes:
         assert await jobs.claim(second) is not None
         assert await wake(jobs) == 0
 
-    @pytest.mark.parametrize("at_once", [1, 2, 3, 5])
-    async def test_as_many_as_there_are_places(self, jobs: Helpers, at_once: int) -> None:
+    @pytest.mark.parametrize("max_concurrent", [1, 2, 3, 5])
+    async def test_as_many_as_there_are_places(self, jobs: Helpers, max_concurrent: int) -> None:
         line = await in_line(jobs, 8)
-        running = [await jobs.claim(job, at_once=at_once) for job in line[:at_once]]
-        for job in line[at_once:]:
-            assert await waits(jobs, job, at_once=at_once) is False
-        for claimed, following in zip(running, line[at_once:], strict=False):
+        running = [await jobs.claim(job, max_concurrent=max_concurrent) for job in line[:max_concurrent]]
+        for job in line[max_concurrent:]:
+            assert await waits(jobs, job, max_concurrent=max_concurrent) is False
+        for claimed, following in zip(running, line[max_concurrent:], strict=False):
             assert claimed is not None
             await jobs.repository.succeed(claimed, None)
-            assert await wake(jobs, demo=at_once) == 1
+            assert await wake(jobs, demo=max_concurrent) == 1
             assert await owed(jobs) == [following.id]
-            assert await jobs.claim(following, at_once=at_once) is not None
+            assert await jobs.claim(following, max_concurrent=max_concurrent) is not None
 
     async def test_two_places_that_came_free_unnoticed_are_for_two(self, jobs: Helpers) -> None:
         line = await in_line(jobs, 5)
         for job in line[:2]:
-            await jobs.claim(job, at_once=2)
+            await jobs.claim(job, max_concurrent=2)
         for job in line[2:]:
-            await waits(jobs, job, at_once=2)
+            await waits(jobs, job, max_concurrent=2)
         for job in line[:2]:
             await jobs.repository.succeed(await jobs.row(job.id), None)
         assert await wake(jobs, demo=2) == 2
@@ -346,7 +348,7 @@ class TestLinesThatNobodyWakes:
         assert dataclasses.replace(after, next_send_at=before.next_send_at) == before
 
 
-async def wake(jobs: Helpers, **at_once: int) -> int:
-    seen = await jobs.repository.wake_lines(at_once=at_once, limit=100)
+async def wake(jobs: Helpers, **max_concurrent: int) -> int:
+    seen = await jobs.repository.wake_lines(max_concurrent=max_concurrent, limit=100)
     assert seen.last is None
     return seen.woken

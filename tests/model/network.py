@@ -60,12 +60,12 @@ class Hub(SignalRNotifier):
         connection = ConnectionString(endpoint="http://127.0.0.1", access_key="unused")
         super().__init__(connection, registry)
         self.pushes: list[tuple[str, str, list[Any]]] = []
-        self.away = False
+        self.unavailable = False
 
     async def _call(self, method: str, path: str, body: dict[str, Any] | None = None, **query: str) -> httpx.Response:
         to_user = _TO_USER.fullmatch(path)
         if to_user is not None and body is not None:
-            if self.away:
+            if self.unavailable:
                 raise PushFailed("The hub is away.")
             self.pushes.append((unquote(to_user[1]), body["target"], body["arguments"]))
         return httpx.Response(202)

@@ -49,8 +49,8 @@ MUTANTS = {
     ),
     "a place that is free is not told": Mutant(
         "wait_in_line",
-        "returning line.ahead < %(at_once)s as its_turn",
-        "returning line.ahead < 0 * %(at_once)s as its_turn",
+        "returning line.ahead < %(max_concurrent)s as its_turn",
+        "returning line.ahead < 0 * %(max_concurrent)s as its_turn",
         _waiting.test_a_turn_that_came_meanwhile_is_told,
     ),
     "the line is asked again all the time": Mutant(
@@ -100,8 +100,8 @@ MUTANTS = {
     ),
     "the sweeper wakes one of two": Mutant(
         "wake_lines",
-        "coalesce(allowed.at_once, 1)",
-        "least(1, allowed.at_once)",
+        "coalesce(allowed.max_concurrent, 1)",
+        "least(1, allowed.max_concurrent)",
         _lines.test_two_places_that_came_free_unnoticed_are_for_two,
     ),
     "the sweeper wakes the whole line": Mutant(

@@ -98,7 +98,7 @@ class World:
 
     def break_things(self, *, fate: str = "arrives", marks: bool = True, hub_away: bool = False) -> None:
         """Let the queue, the marking of what was sent, or the hub fail until the next comparison."""
-        self.mailbox.fate, self.hub.away, self._marks = fate, hub_away, marks
+        self.mailbox.fate, self.hub.unavailable, self._marks = fate, hub_away, marks
         if not marks:
             self.store.database.refused.add("mark_sent")
 

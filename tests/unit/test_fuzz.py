@@ -229,4 +229,4 @@ def test_settings(changes: dict[str, str]) -> None:
         assert str(exc).splitlines()  # noqa: PT017 (some inputs are fine)
         return
     assert settings.limits.active >= 1
-    assert math.isfinite(settings.limits.a_day)
+    assert math.isfinite(settings.limits.per_day)

@@ -25,7 +25,7 @@ from queued_jobs.message import JobMessage
 from queued_jobs.model import JobError
 from queued_jobs.ncrontab import Ncrontab
 from queued_jobs.push.signalr import ConnectionString
-from queued_jobs.redact import storable, without_secrets
+from queued_jobs.redact import redact_json, to_storable_text
 from queued_jobs.registry import JobRegistry
 from queued_jobs.testing import FakeQueues, InMemoryRepository
 from tests.support.growth import ROOT, attacks, grows_too_fast, repeated, seconds, sources
@@ -111,11 +111,11 @@ JOB: QueuedJob = asyncio.run(World().queued())
 
 #: Those that take more than a text, and what else takes text.
 CALLS: dict[str, Callable[[str], object]] = {
-    "storable": lambda text: storable(text, 200),
-    "storable, all of it": lambda text: storable(text, len(text)),
-    "without_secrets of texts": lambda text: without_secrets({"a": [text, {"b": text}]}),
-    "without_secrets of names": lambda text: without_secrets({text: text}),
-    "without_secrets of many": lambda text: without_secrets([*text.split("a")]),
+    "storable": lambda text: to_storable_text(text, 200),
+    "storable, all of it": lambda text: to_storable_text(text, len(text)),
+    "redact_json of texts": lambda text: redact_json({"a": [text, {"b": text}]}),
+    "redact_json of names": lambda text: redact_json({text: text}),
+    "redact_json of many": lambda text: redact_json([*text.split("a")]),
     "a large payload": lambda text: PayloadView.of({"a": text * 16}),
     "a payload of many": lambda text: PayloadView.of({"a": [text[:8]] * len(text)}),
     "an error": error_of,
@@ -159,7 +159,7 @@ TAKES_TEXT = CALLS | functions()
 
 def test_functions_are_found() -> None:
     assert {
-        "queued_jobs.redact.masked",
+        "queued_jobs.redact.mask_secrets",
         "archive.safe_name",
         "api.http.json_bodies.parsed",
         "api.http.cursors.cursor_of",

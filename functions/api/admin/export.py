@@ -8,12 +8,12 @@ import time
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 
-from api.admin.filters import MOST_JOBS
+from api.admin.filters import MAX_JOBS
 from api.admin.job_models import AdminJobView
 from queued_jobs.dashboard.search import JobQuery, Page
 from queued_jobs.tracker import JobTracker
 
-MOST_ROWS = 50_000
+MAX_ROWS = 50_000
 _PATIENCE = timedelta(minutes=1)
 
 _COLUMNS = (
@@ -30,7 +30,7 @@ async def csv_pieces(tracker: JobTracker, query: JobQuery, first: Page) -> Async
     """
     until = time.monotonic() + _PATIENCE.total_seconds()
     yield _lines([[*_COLUMNS, "error_class", "error_message"]])
-    page, left = first, MOST_ROWS
+    page, left = first, MAX_ROWS
     while True:
         views = [AdminJobView.of(job, can_act=False) for job in page.jobs[:left]]
         yield _lines([_cells(view) for view in views])
@@ -40,7 +40,7 @@ async def csv_pieces(tracker: JobTracker, query: JobQuery, first: Page) -> Async
         if time.monotonic() > until:
             yield _lines([["The search took too long and ends here: narrow the filters."]])
             return
-        page = await tracker.search(query, before=page.next, limit=MOST_JOBS)
+        page = await tracker.search(query, before=page.next, limit=MAX_JOBS)
 
 
 def _cells(view: AdminJobView) -> list[str]:

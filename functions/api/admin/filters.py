@@ -11,7 +11,7 @@ from api.models import Body, Moment
 from queued_jobs.dashboard.search import JobQuery
 from queued_jobs.model import JobStatus
 
-MOST_JOBS = 200
+MAX_JOBS = 200
 Word = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 
 
@@ -62,4 +62,4 @@ class JobFilters(Body):
 class ListFilters(JobFilters):
     #: `nextBefore` of the page before.
     before: Annotated[str | None, StringConstraints(max_length=80)] = None
-    limit: Annotated[int, Field(ge=1, le=MOST_JOBS)] = 50
+    limit: Annotated[int, Field(ge=1, le=MAX_JOBS)] = 50

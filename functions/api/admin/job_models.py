@@ -16,7 +16,7 @@ from queued_jobs.dashboard.bulk import BulkReport
 from queued_jobs.dashboard.search import JobSummary
 from queued_jobs.model import Attempt, JobKey, JobStatus, QueuedJob
 from queued_jobs.push.view import ErrorView, MaskedText, Public, fields_of
-from queued_jobs.redact import masked
+from queued_jobs.redact import mask_secrets
 from queued_jobs.registry import JobRegistry
 
 Act = Literal["retry", "cancel"]
@@ -25,7 +25,7 @@ _MILLISECOND = timedelta(milliseconds=1)
 
 
 def _for_admins(trace: str | None, info: ValidationInfo) -> str | None:
-    return masked(trace) if trace is not None and (info.context or {}).get("can_act") else None
+    return mask_secrets(trace) if trace is not None and (info.context or {}).get("can_act") else None
 
 
 class OptionsView(Public):

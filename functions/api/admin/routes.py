@@ -9,8 +9,8 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Response
 from fastapi.responses import StreamingResponse
 
-from api.admin.export import MOST_ROWS, csv_pieces
-from api.admin.filters import MOST_JOBS, JobFilters, ListFilters
+from api.admin.export import MAX_ROWS, csv_pieces
+from api.admin.filters import MAX_JOBS, JobFilters, ListFilters
 from api.admin.job_models import (
     AdminJobDetailView,
     AdminJobView,
@@ -33,32 +33,32 @@ from api.http.cursors import cursor_of, cursor_text
 from api.http.json_bodies import StrictRoute
 from api.http.masking import json_bytes
 from api.http.problems import Problem
-from api.sign_in.identity import Administering, Viewing
+from api.sign_in.identity import Admin, Viewer
 from queued_jobs.errors import JobNotFound, SendFailed
 from queued_jobs.offload import offload
-from queued_jobs.redact import without_secrets
+from queued_jobs.redact import redact_json
 from queued_jobs.tracker import ANYBODY
 
-_MOST_MINUTES = 400 * 24 * 60
+_MAX_MINUTES = 400 * 24 * 60
 
-Minutes = Annotated[int, Query(ge=1, le=_MOST_MINUTES)]
+Minutes = Annotated[int, Query(ge=1, le=_MAX_MINUTES)]
 
 routes = APIRouter(prefix="/api/admin", route_class=StrictRoute, tags=["admin"])
 
 
 @routes.get("/options")
-async def options(caller: Viewing, app: App) -> OptionsView:
+async def options(caller: Viewer, app: App) -> OptionsView:
     """Say what the caller may do, and what there is to filter by."""
     return OptionsView(
         can_act=caller.is_admin,
         kinds=tuple(sorted(runner.kind for runner in app.manager.registry)),
         queues=tuple(sorted(app.manager.registry.queues)),
-        most_rows=MOST_ROWS,
+        most_rows=MAX_ROWS,
     )
 
 
 @routes.get("/jobs")
-async def search(filters: Annotated[ListFilters, Query()], caller: Viewing, app: App) -> AdminPage:
+async def search(filters: Annotated[ListFilters, Query()], caller: Viewer, app: App) -> AdminPage:
     """Return a page of the jobs that match, newest first."""
     page = await app.manager.tracker.search(filters.to_query(), before=cursor_of(filters.before), limit=filters.limit)
     return AdminPage(
@@ -68,17 +68,17 @@ async def search(filters: Annotated[ListFilters, Query()], caller: Viewing, app:
 
 
 @routes.get("/jobs.csv", response_class=StreamingResponse)
-async def export(filters: Annotated[JobFilters, Query()], caller: Viewing, app: App) -> StreamingResponse:
+async def export(filters: Annotated[JobFilters, Query()], caller: Viewer, app: App) -> StreamingResponse:
     """Return the jobs that match as a CSV file: up to 50,000, newest first."""
     query = filters.to_query()
     # read before the answer starts, for an error to be an error
-    first = await app.manager.tracker.search(query, limit=MOST_JOBS)
+    first = await app.manager.tracker.search(query, limit=MAX_JOBS)
     headers = {"Content-Disposition": 'attachment; filename="jobs.csv"'}
     return StreamingResponse(csv_pieces(app.manager.tracker, query, first), media_type="text/csv", headers=headers)
 
 
 @routes.get("/jobs/count")
-async def count(filters: Annotated[CountFilters, Query()], caller: Viewing, app: App) -> CountView:
+async def count(filters: Annotated[CountFilters, Query()], caller: Viewer, app: App) -> CountView:
     """Count the jobs that match, or those of them that a bulk action would touch; up to 10,000."""
     query = filters.to_query()
     if filters.action is not None:
@@ -87,7 +87,7 @@ async def count(filters: Annotated[CountFilters, Query()], caller: Viewing, app:
 
 
 @routes.post("/jobs/bulk")
-async def bulk(body: BulkBody, caller: Administering, app: App) -> BulkView:
+async def bulk(body: BulkBody, caller: Admin, app: App) -> BulkView:
     """Retry or cancel jobs that match and whose state allows it: up to `limit` of them in one call.
 
     Jobs that were created, or had ended, after `asOf` are left alone, so that no job runs twice for one decision,
@@ -99,7 +99,7 @@ async def bulk(body: BulkBody, caller: Administering, app: App) -> BulkView:
 
 
 @routes.get("/jobs/{job_id}")
-async def get(job_id: UUID, caller: Viewing, app: App) -> AdminJobDetailView:
+async def get(job_id: UUID, caller: Viewer, app: App) -> AdminJobDetailView:
     """Return all that is known of a job. Secrets are masked, and what is larger than 100 KiB is cut."""
     job = await app.manager.tracker.get(job_id, user_id=ANYBODY)
     attempts = await app.manager.tracker.attempts(job_id, user_id=ANYBODY)
@@ -107,19 +107,19 @@ async def get(job_id: UUID, caller: Viewing, app: App) -> AdminJobDetailView:
 
 
 @routes.get("/jobs/{job_id}/payload/{part}")
-async def payload(job_id: UUID, part: Literal["request", "result"], caller: Viewing, app: App) -> Response:
+async def payload(job_id: UUID, part: Literal["request", "result"], caller: Viewer, app: App) -> Response:
     """Return the whole request or result as a JSON file. Secrets are masked."""
     job = await app.manager.tracker.get(job_id, user_id=ANYBODY)
     content = job.request if part == "request" else job.result
     if content is None:
         raise JobNotFound("This job has no result.")
     headers = {"Content-Disposition": f'attachment; filename="{job_id}-{part}.json"'}
-    shown = await offload(lambda: json_bytes(without_secrets(content)))
+    shown = await offload(lambda: json_bytes(redact_json(content)))
     return Response(shown, media_type="application/json", headers=headers)
 
 
 @routes.get("/failures")
-async def failures(caller: Viewing, app: App, minutes: Minutes = 24 * 60) -> FailuresView:
+async def failures(caller: Viewer, app: App, minutes: Minutes = 24 * 60) -> FailuresView:
     """Group the jobs that failed in the last so many minutes by what went wrong, the largest group first."""
     found = await app.manager.tracker.failures(window=timedelta(minutes=minutes))
     return FailuresView.model_validate(found)
@@ -127,7 +127,7 @@ async def failures(caller: Viewing, app: App, minutes: Minutes = 24 * 60) -> Fai
 
 @routes.get("/stats")
 async def stats(
-    caller: Viewing,
+    caller: Viewer,
     app: App,
     minutes: Minutes = 24 * 60,
     bucket_minutes: Annotated[Minutes, Query(alias="bucketMinutes")] = 30,
@@ -138,7 +138,7 @@ async def stats(
 
 
 @routes.get("/queues")
-async def queues(caller: Viewing, app: App) -> QueuesView:
+async def queues(caller: Viewer, app: App) -> QueuesView:
     """Say of each queue how many messages lie there, how many were poisoned, and which jobs wait for it."""
     minute = timedelta(minutes=1)
     kinds = (await app.manager.tracker.stats(window=minute, bucket=minute)).kinds
@@ -146,22 +146,22 @@ async def queues(caller: Viewing, app: App) -> QueuesView:
     try:
         depths = await app.queues.depths(*sorted(by_queue))
     except SendFailed as exc:
-        raise _queues_away() from exc
+        raise _queues_unavailable() from exc
     return QueuesView(
         queues=tuple(QueueView.of(depth, by_queue[depth.queue], kinds.get(by_queue[depth.queue])) for depth in depths)
     )
 
 
 @routes.post("/queues/{queue}/redrive")
-async def redrive(queue: str, caller: Administering, app: App) -> RedriveView:
+async def redrive(queue: str, caller: Admin, app: App) -> RedriveView:
     """Move up to 1,000 poisoned messages back to their queue."""
     if queue not in app.manager.registry.queues:
         raise Problem(404, "There is no such queue.")
     try:
         return RedriveView(moved=await app.queues.redrive(queue))
     except SendFailed as exc:
-        raise _queues_away() from exc
+        raise _queues_unavailable() from exc
 
 
-def _queues_away() -> Problem:
+def _queues_unavailable() -> Problem:
     return Problem(503, "The queues do not answer at the moment. Try again in a few seconds.", {"Retry-After": "5"})

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from queued_jobs.push.view import Public
-from queued_jobs.redact import without_secrets
+from queued_jobs.redact import redact_json
 
 #: In bytes of JSON; also how many characters of a larger one are shown.
-MOST_SHOWN = 100 * 1024
+MAX_SHOWN = 100 * 1024
 
 
 class PayloadView(Public):
@@ -23,9 +23,9 @@ class PayloadView(Public):
 
     @classmethod
     def of(cls, payload: Mapping[str, Any]) -> PayloadView:
-        safe = without_secrets(payload)
+        safe = redact_json(payload)
         size = len(json_bytes(safe))
-        if size <= MOST_SHOWN:
+        if size <= MAX_SHOWN:
             return cls(bytes=size, value=safe)
         return cls(bytes=size, beginning=_beginning(safe))
 
@@ -40,6 +40,6 @@ def _beginning(value: Any) -> str:
     for piece in json.JSONEncoder(ensure_ascii=False, indent=2).iterencode(value):
         pieces.append(piece)
         length += len(piece)
-        if length >= MOST_SHOWN:
+        if length >= MAX_SHOWN:
             break
-    return "".join(pieces)[:MOST_SHOWN]
+    return "".join(pieces)[:MAX_SHOWN]

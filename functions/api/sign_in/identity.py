@@ -64,7 +64,7 @@ async def public(request: Request) -> None:
     """Policy: anyone may call this route."""
 
 
-async def signed_in(request: Request) -> Principal:
+async def require_user(request: Request) -> Principal:
     """Policy: anyone with a valid token and a role; what they see and touch is their own."""
     known: Principal | None = getattr(request.state, "caller", None)
     if known is not None:
@@ -80,29 +80,29 @@ async def signed_in(request: Request) -> Principal:
     return caller
 
 
-async def viewing(request: Request) -> Principal:
+async def require_viewer(request: Request) -> Principal:
     """Policy: viewers and admins; they see everybody's jobs."""
-    caller = await signed_in(request)
+    caller = await require_user(request)
     if not caller.sees_all:
         raise Problem(403, "This is for admins. Sign in as one, or ask one.")
     return caller
 
 
-async def administering(request: Request) -> Principal:
+async def require_admin(request: Request) -> Principal:
     """Policy: admins; they act on everybody's jobs."""
-    caller = await signed_in(request)
+    caller = await require_user(request)
     if not caller.is_admin:
         raise Problem(403, "This is for admins; viewers only look. Ask an admin to do it.")
     return caller
 
 
-SignedIn = Annotated[Principal, Depends(signed_in)]
-Viewing = Annotated[Principal, Depends(viewing)]
-Administering = Annotated[Principal, Depends(administering)]
+SignedIn = Annotated[Principal, Depends(require_user)]
+Viewer = Annotated[Principal, Depends(require_viewer)]
+Admin = Annotated[Principal, Depends(require_admin)]
 
 Policy = Callable[[Request], Awaitable[object]]
 
-_POLICIES: frozenset[Policy] = frozenset({public, signed_in, viewing, administering})
+_POLICIES: frozenset[Policy] = frozenset({public, require_user, require_viewer, require_admin})
 
 
 class NoPolicy(TypeError):
@@ -116,7 +116,7 @@ def policy_of(route: APIRoute) -> Policy:
     if len(found) != 1:
         raise NoPolicy(
             f"{route.path}: {len(found)} policies instead of one: declare Depends(public), or take a parameter of "
-            "type SignedIn, Viewing or Administering."
+            "type SignedIn, Viewer or Admin."
         )
     return found[0]
 

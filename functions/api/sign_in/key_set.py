@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 _KEPT = timedelta(minutes=10)
 #: While the provider does not answer, the keys that are known are good for this long.
-_USED_AT_MOST = timedelta(hours=1)
+_MAX_AGE_IN_USE = timedelta(hours=1)
 #: Tokens that name a key nobody knows must not make us ask the provider all the time.
 _BETWEEN_FETCHES = timedelta(seconds=30)
 _WITHOUT_KEYS = timedelta(seconds=3)
@@ -31,7 +31,7 @@ _MIN_RSA_BITS = 2048
 _HOST = re.compile(r"(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
 
 
-class KeysAway(Exception):
+class KeysUnavailable(Exception):
     """The provider's keys are not known, and it does not answer."""
 
 
@@ -50,12 +50,12 @@ class KeySet:
     async def find(self, key_id: str, algorithm: str) -> Any | None:
         """Return the key of this name for this algorithm; None if the provider has no such key.
 
-        Raises `KeysAway` if no keys are known and none can be fetched.
+        Raises `KeysUnavailable` if no keys are known and none can be fetched.
         """
         if self._age() > _KEPT.total_seconds() or key_id not in self._keys:
             await self._refresh(key_id)
-        if self._age() > _USED_AT_MOST.total_seconds():
-            raise KeysAway
+        if self._age() > _MAX_AGE_IN_USE.total_seconds():
+            raise KeysUnavailable
         found = self._keys.get(key_id)
         return found.key if found is not None and _fits(found, algorithm) else None
 
@@ -77,7 +77,7 @@ class KeySet:
             self._tried_at = self._clock()
             try:
                 async with asyncio.timeout(_PATIENCE), httpx.AsyncClient(follow_redirects=False) as client:
-                    self._keys = await self._fetched(client)
+                    self._keys = await self._fetch(client)
             except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, ValueError) as exc:
                 logger.error("the keys of %s cannot be fetched: %s: %s", self._issuer, type(exc).__name__, exc)
                 if not self._keys:
@@ -86,7 +86,7 @@ class KeySet:
                 return
             self._fetched_at = self._clock()
 
-    async def _fetched(self, client: httpx.AsyncClient) -> dict[str, jwt.PyJWK]:
+    async def _fetch(self, client: httpx.AsyncClient) -> dict[str, jwt.PyJWK]:
         found = await _document(client, f"{self._issuer.rstrip('/')}/.well-known/openid-configuration")
         address = found.get("jwks_uri")
         if found.get("issuer") != self._issuer:

@@ -11,14 +11,14 @@ import jwt
 
 from api.http.problems import Problem
 from api.sign_in.identity import ADMIN, USER, VIEWER, Principal, unauthorized, user_id_of
-from api.sign_in.key_set import KeysAway, KeySet
+from api.sign_in.key_set import KeySet, KeysUnavailable
 from settings import OidcSettings
 
 _LEEWAY = timedelta(seconds=60)
-_LONGEST_TOKEN = 16 * 1024
-_LONGEST_SUBJECT = 255
-_LONGEST_KEY_ID = 300
-_LONGEST_NAME = 80
+_MAX_TOKEN = 16 * 1024
+_MAX_SUBJECT = 255
+_MAX_KEY_ID = 300
+_MAX_NAME = 80
 #: The end of the year 9999, in Unix seconds.
 _LAST_MOMENT = 253_402_300_799
 _TYPES = ("at+jwt", "application/at+jwt", "jwt")
@@ -59,7 +59,7 @@ class OidcAuthenticator:
             claims = await self._claims(token)
         except jwt.PyJWTError as exc:
             raise unauthorized("This token is not valid (any more). Sign in again.") from exc
-        except KeysAway as exc:
+        except KeysUnavailable as exc:
             raise Problem(503, "The identity provider does not answer at the moment.", {"Retry-After": "5"}) from exc
         return Principal(
             user_id=user_id_of(self._settings.issuer, self._subject(claims)),
@@ -69,7 +69,7 @@ class OidcAuthenticator:
         )
 
     async def _claims(self, token: str) -> dict[str, Any]:
-        if len(token) > _LONGEST_TOKEN:
+        if len(token) > _MAX_TOKEN:
             raise jwt.DecodeError("too long")
         header = jwt.get_unverified_header(token)
         algorithm, key_id = header.get("alg"), header.get("kid")
@@ -77,7 +77,7 @@ class OidcAuthenticator:
             raise jwt.DecodeError("not an access token")
         if algorithm not in self._settings.algorithms:
             raise jwt.InvalidAlgorithmError("this way of signing is not accepted")
-        if not isinstance(key_id, str) or not 0 < len(key_id) <= _LONGEST_KEY_ID:
+        if not isinstance(key_id, str) or not 0 < len(key_id) <= _MAX_KEY_ID:
             raise jwt.InvalidKeyError("names no key")
         key = await self._keys.find(key_id, algorithm)
         if key is None:
@@ -91,7 +91,7 @@ class OidcAuthenticator:
             leeway=_LEEWAY,
             options={"require": _REQUIRED},
         )
-        if not 0 < len(claims["sub"]) <= _LONGEST_SUBJECT or not _is_unicode(claims["sub"]):
+        if not 0 < len(claims["sub"]) <= _MAX_SUBJECT or not _is_unicode(claims["sub"]):
             raise jwt.InvalidTokenError("empty, too long, or no text")
         if not isinstance(claims["exp"], (int, float)) or claims["exp"] > _LAST_MOMENT:
             raise jwt.InvalidTokenError("ends at no moment that a clock shows")
@@ -138,5 +138,5 @@ def _name(claims: Mapping[str, Any]) -> str:
     for claim in ("name", "preferred_username", "email"):
         value = claims.get(claim)
         if isinstance(value, str) and value.isprintable() and value.strip():
-            return value.strip()[:_LONGEST_NAME]
+            return value.strip()[:_MAX_NAME]
     return f"User {str(claims['sub'])[-4:]}"

@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 #: Wrong links that are looked at within a minute. Whoever has a right one gets in all the same: a secret of 256 bits
 #: is not guessed, and strangers must not be able to lock others out.
-_MOST_WRONG = 5
+_MAX_WRONG = 5
 _MINUTE = timedelta(minutes=1)
 
 routes = APIRouter(prefix="/api", route_class=StrictRoute, tags=["session"])
@@ -36,7 +36,7 @@ def invite_routes(authenticator: InviteAuthenticator) -> APIRouter:
         try:
             made = await authenticator.exchange(body.invite)
         except Problem:
-            wait = await app.quotas.note("wrong invite", _MOST_WRONG, _MINUTE)
+            wait = await app.quotas.note("wrong invite", _MAX_WRONG, _MINUTE)
             if wait:
                 detail = "Too many wrong invite links were tried. Wait a minute."
                 raise Problem(429, detail, {"Retry-After": seconds(wait)}) from None

@@ -22,9 +22,9 @@ with recursive line as (
   where line.number < %(n)s),
 free as (
   select line.kind, line.concurrency_key,
-         coalesce(allowed.at_once, 1) - (select count(*) from queued_jobs.job other where other.kind = line.kind
+         coalesce(allowed.max_concurrent, 1) - (select count(*) from queued_jobs.job other where other.kind = line.kind
            and other.concurrency_key = line.concurrency_key and other.status = 'running') as places
-  from line left join unnest(%(kinds)s::text[], %(limits)s::int[]) as allowed (kind, at_once) using (kind)),
+  from line left join unnest(%(kinds)s::text[], %(limits)s::int[]) as allowed (kind, max_concurrent) using (kind)),
 standing as (
   select free.kind, free.concurrency_key, '-infinity'::timestamptz as created_at, null::job_key as id, free.places, 0 as steps,
          false as forgotten

@@ -241,7 +241,7 @@ class TestExport:
         assert_problem(await site.call("admin", "GET", "/api/admin/jobs.csv?limit=3"), 422)
 
     async def test_there_is_an_end(self, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("api.admin.export.MOST_ROWS", 250)
+        monkeypatch.setattr("api.admin.export.MAX_ROWS", 250)
         await add(site, 450)
         answer = await site.call("admin", "GET", "/api/admin/jobs.csv")
         assert len(answer.text.splitlines()) == 251

@@ -39,7 +39,7 @@ async def test_payloads_are_masked_beside_the_event_loop(site: Site, monkeypatch
     job = await site.start("ann")
     async with counted_turns() as turns:
         for module in (admin, jobs):
-            monkeypatch.setattr(module, "without_secrets", turns.watched(module.without_secrets))
+            monkeypatch.setattr(module, "redact_json", turns.watched(module.redact_json))
         for path in (f"/api/admin/jobs/{job['id']}/payload/request", f"/api/jobs/{job['id']}"):
             assert (await site.call("admin", "GET", path)).status_code == 200
     assert turns.went_on == [True, True]

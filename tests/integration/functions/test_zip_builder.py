@@ -58,7 +58,7 @@ async def test_too_much_is_refused_before_the_first_byte(
 async def test_a_file_that_changes_while_it_is_read_publishes_nothing(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    listed = zip_builder.ZipBuilder._listed
+    listed = zip_builder.ZipBuilder._list
 
     def changed_after_listing(self: zip_builder.ZipBuilder, container: str, prefix: str) -> Any:
         found = listed(self, container, prefix)

@@ -34,8 +34,10 @@ _LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 VALUES: dict[str, Any] = (
     dict.fromkeys(("id", "before_id", "token", "batch_id"), _KEY)
     | dict.fromkeys(("id_from", "id_to", "statuses", "error_type", "created_from", "attempts_over", "text"))
-    | dict.fromkeys(("n", "at_once", "limit", "gen", "schema_version", "max_lost", "max_resend", "give_up", "most"), 5)
-    | dict.fromkeys(("examined", "most_active", "most_a_day", "most_waiting", "count"), 5)
+    | dict.fromkeys(
+        ("n", "max_concurrent", "limit", "gen", "schema_version", "max_lost", "max_resend", "give_up", "most"), 5
+    )
+    | dict.fromkeys(("examined", "max_active", "max_per_day", "max_waiting", "count"), 5)
     | dict.fromkeys(("lease", "timeout", "grace", "hold", "stale", "keep", "backoff", "within"), 60.0)
     | dict.fromkeys(("since", "new_since", "before_created", "as_of", "origin"), _LONG_AGO)
     | dict.fromkeys(("bucket", "window"), timedelta(hours=1))

@@ -176,7 +176,7 @@ class TestRetryAll:
             await send(queue, message, **options)
 
         monkeypatch.setattr(shop.queues, "send", counted)
-        shop.queues.away = shop.notifier.away = True
+        shop.queues.unavailable = shop.notifier.unavailable = True
         assert (await shop.tracker.retry_all(FAILED)).changed == 220
         assert len(tried) <= 8, "each may take seconds"
         assert len(await shop.repository.unsent(limit=500)) == 220, "the sweeper sends them"

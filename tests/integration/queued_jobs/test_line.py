@@ -148,7 +148,7 @@ async def test_of_many_claims_at_one_moment_as_many_win_as_there_are_places(shop
                     schema_version=1,
                     lease=timedelta(minutes=1),
                     timeout=timedelta(minutes=1),
-                    at_once=4,
+                    max_concurrent=4,
                 )
                 for handle in handles
             ),
@@ -168,7 +168,7 @@ async def test_a_cancelled_job_makes_way(shop: Shop) -> None:
     hour = timedelta(hours=1)
     for handle in (first, second):
         claim = await shop.repository.claim(
-            JobMessage.of(handle.job), kind="export", schema_version=1, lease=hour, timeout=hour, at_once=2
+            JobMessage.of(handle.job), kind="export", schema_version=1, lease=hour, timeout=hour, max_concurrent=2
         )
         assert claim is not None
     shop.queues.take()
@@ -288,7 +288,7 @@ async def test_two_ends_at_one_moment_wake_two(shop: Shop) -> None:
             (await shop.manager.queue_job(Double, Step(number=number), user_id=f"user {turn}")).job
             for number in range(4)
         ]
-        able: dict[str, Any] = {"kind": "double", "schema_version": 1, "at_once": 2}
+        able: dict[str, Any] = {"kind": "double", "schema_version": 1, "max_concurrent": 2}
         running = [
             await shop.repository.claim(JobMessage.of(job), lease=minute, timeout=minute, **able) for job in line[:2]
         ]

@@ -162,7 +162,7 @@ class TestDuties:
     """What workers and the sweeper do many times a minute, however many jobs there are."""
 
     PARAMS: ClassVar[dict[str, dict[str, Any]]] = {
-        "wait_in_line": {"gen": 1, "kind": "data-export", "schema_version": 1, "at_once": 2},
+        "wait_in_line": {"gen": 1, "kind": "data-export", "schema_version": 1, "max_concurrent": 2},
         "next_in_line": {"kind": "data-export", "concurrency_key": "ann", "hold": 15},
         "wake_lines": {
             "kinds": ["data-export"],
@@ -221,7 +221,7 @@ class TestDuties:
                 "worker_id": "w",
                 "lease": 60,
                 "timeout": 60,
-                "at_once": 2,
+                "max_concurrent": 2,
             }
             plan = Plan(connection, "claim", claim)
         assert plan.scanned == set()
@@ -241,8 +241,10 @@ class TestLine:
 
     @pytest.mark.parametrize("mode", ["force_custom_plan", "force_generic_plan"])
     @pytest.mark.parametrize("sent", [0, 1], ids=["in line", "on their way"])
-    @pytest.mark.parametrize("at_once", [1, 5])
-    def test_none_is_read_to_its_end(self, connection: Connection[Row], sent: int, at_once: int, mode: str) -> None:
+    @pytest.mark.parametrize("max_concurrent", [1, 5])
+    def test_none_is_read_to_its_end(
+        self, connection: Connection[Row], sent: int, max_concurrent: int, mode: str
+    ) -> None:
         with connection.transaction(force_rollback=True):
             connection.execute(self.LINE, {"length": self.LENGTH, "sent": sent})
             line = connection.execute(
@@ -250,7 +252,7 @@ class TestLine:
             ).fetchall()
             connection.execute(sql.SQL("set local plan_cache_mode = {}").format(sql.Literal(mode)))
             worker = {"token": uuid4(), "worker_id": "w", "lease": 60, "timeout": 60}
-            job = {"gen": 1, "kind": "line", "schema_version": 1, "at_once": at_once}
+            job = {"gen": 1, "kind": "line", "schema_version": 1, "max_concurrent": max_concurrent}
             for place in (self.LENGTH // 2, self.LENGTH - 1):
                 for name in ("claim", "wait_in_line"):
                     plan = Plan(connection, name, {"id": line[place]["id"], **job, **worker})
@@ -261,7 +263,7 @@ class TestLine:
             assert plan.looked_at <= 110
             lines = {
                 "kinds": ["line"],
-                "limits": [at_once],
+                "limits": [max_concurrent],
                 "after_kind": "",
                 "after_key": "",
                 "first_key": TABLES.first_key,

@@ -207,7 +207,7 @@ async def test_a_poisoned_message_and_a_claim(shop: Shop, rival: Rival) -> None:
 @pytest.mark.parametrize("answer", ["no handler", "too early", "poison"])
 async def test_a_sender_that_marks_and_what_its_message_met(shop: Shop, rival: Rival, answer: str) -> None:
     for _ in range(ROUNDS):
-        shop.queues.away = True
+        shop.queues.unavailable = True
         job = (await shop.queue(delay=timedelta(minutes=5) if answer == "too early" else timedelta())).job
         message = JobMessage.of(job)
         kind = "other" if answer == "no handler" else "demo"
@@ -295,7 +295,7 @@ async def test_one_batch_from_two_sides(shop: Shop, rival: Rival) -> None:
 
 
 async def test_two_sweepers(shop: Shop, rival: Rival) -> None:
-    shop.queues.away = True
+    shop.queues.unavailable = True
     for _ in range(ROUNDS // 3):
         for _ in range(12):
             await shop.queue()

@@ -195,7 +195,7 @@ class TestOwnership:
 
     async def test_a_hub_that_is_away_changes_nothing(self, shop: Shop) -> None:
         job = await shop.succeeded()
-        shop.notifier.away = True
+        shop.notifier.unavailable = True
         await shop.tracker.mark_seen("ann", [job.id])
         await shop.tracker.clear("ann", job.id)
         assert (await shop.tracker.get(job.id, user_id="ann")).cleared_at is not None

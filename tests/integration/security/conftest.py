@@ -19,7 +19,7 @@ from tools.local_stack.state import State, temporary_folder
 
 ROOT = Path(__file__).resolve().parents[3]
 #: Attacks are many in a minute; the limits have tests of their own, with hosts of their own.
-ROOM = {"MAX_WRITES_A_MINUTE": "100000", "MAX_ACTIVE_JOBS": "100000", "MAX_JOBS_A_DAY": "100000"}
+ROOM = {"MAX_WRITES_PER_MINUTE": "100000", "MAX_ACTIVE_JOBS": "100000", "MAX_JOBS_PER_DAY": "100000"}
 
 
 class Site:

@@ -19,7 +19,7 @@ from queued_jobs.quotas import LimitReached, Limits, Quotas, TooBusy
 from tests.integration.security.conftest import Attacks, Site, another_host, is_problem, running
 from tests.support.issuer import Issuer
 
-LIMITS = Limits(active=3, a_day=5, writes_a_minute=10, waiting=20)
+LIMITS = Limits(active=3, per_day=5, writes_per_minute=10, waiting=20)
 # Nobody takes them, so that they stay; on a queue with workers they would be sent again and again, while other tests
 # wait to see it empty.
 INSERT = """insert into queued_jobs.job (id, kind, queue, user_id, request, status, finished_at, created_at)
@@ -111,7 +111,7 @@ async def test_a_job_for_later_and_a_held_one_count_as_much_as_one_that_is_due(
     with pytest.raises(LimitReached, match="3 unfinished"):
         await check_start(quotas, "ann")
     with pytest.raises(TooBusy):
-        await check_start(Quotas(database, Limits(active=9, a_day=9, writes_a_minute=9, waiting=3)), "bob")
+        await check_start(Quotas(database, Limits(active=9, per_day=9, writes_per_minute=9, waiting=3)), "bob")
 
 
 @pytest.fixture(scope="module")
@@ -122,7 +122,7 @@ def limited(signed: Site, issuer: Issuer) -> Iterator[Site]:
         yield site
 
 
-def at_once(site: Site, who: str, number: int) -> list[httpx.Response]:
+def max_concurrent(site: Site, who: str, number: int) -> list[httpx.Response]:
     site.token(who)
 
     def post(_: int) -> httpx.Response:
@@ -135,7 +135,7 @@ def at_once(site: Site, who: str, number: int) -> list[httpx.Response]:
 def test_a28_a29_fifty_at_once_are_ten(limited: Site, attacks: Attacks) -> None:
     url = limited.stack.database_url
     insert(url, limited.user_id("quota"), "pending", 5)
-    answers = at_once(limited, "quota", 50)
+    answers = max_concurrent(limited, "quota", 50)
     accepted = [answer for answer in answers if answer.status_code == 202]
     for answer in answers:
         if answer.status_code != 202:

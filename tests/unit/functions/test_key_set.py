@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from api.sign_in.key_set import KeysAway, KeySet
+from api.sign_in.key_set import KeySet, KeysUnavailable
 from tests.support.issuer import Issuer
 
 BAD = [
@@ -59,7 +59,7 @@ async def test_bad_entries_are_passed_over() -> None:
 async def test_documents_that_are_none_are_a_provider_that_is_away(changes: dict[str, Any]) -> None:
     with Bent(**changes) as issuer:
         found: Any = None
-        with contextlib.suppress(KeysAway):
+        with contextlib.suppress(KeysUnavailable):
             found = await KeySet(issuer.url).find("first", "RS256")
         assert found is None
 
@@ -69,11 +69,11 @@ async def test_without_any_keys_the_provider_is_asked_every_three_seconds() -> N
         clock = Clock()
         keys = KeySet(issuer.url, clock=clock)
         for _ in range(20):
-            with pytest.raises(KeysAway):
+            with pytest.raises(KeysUnavailable):
                 await keys.find("first", "RS256")
         assert issuer.fetched.total() == 1
         clock.now += 3.1
-        with pytest.raises(KeysAway):
+        with pytest.raises(KeysUnavailable):
             await keys.find("first", "RS256")
         assert issuer.fetched.total() == 2
 

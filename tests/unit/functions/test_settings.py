@@ -68,8 +68,8 @@ def test_each_missing_setting_is_named(name: str) -> None:
         ({"BlobsConn": "BlobEndpoint=https://x;SharedAccessSignature=SECRET;"}, "BlobsConn", "no_account"),
         ({"SWEEP_SCHEDULE": "every minute"}, "SWEEP_SCHEDULE", "not_a_schedule"),
         ({"MAX_ACTIVE_JOBS": "0"}, "MAX_ACTIVE_JOBS", "not_a_limit"),
-        ({"MAX_JOBS_A_DAY": "many"}, "MAX_JOBS_A_DAY", "not_a_limit"),
-        ({"MAX_WRITES_A_MINUTE": "-1"}, "MAX_WRITES_A_MINUTE", "not_a_limit"),
+        ({"MAX_JOBS_PER_DAY": "many"}, "MAX_JOBS_PER_DAY", "not_a_limit"),
+        ({"MAX_WRITES_PER_MINUTE": "-1"}, "MAX_WRITES_PER_MINUTE", "not_a_limit"),
         ({"MAX_WAITING_JOBS": "1e9"}, "MAX_WAITING_JOBS", "not_a_limit"),
         ({"ALLOWED_ORIGINS": "*"}, "ALLOWED_ORIGINS", "not_an_origin"),
         ({"ALLOWED_ORIGINS": "https://*.example"}, "ALLOWED_ORIGINS", "not_an_origin"),
@@ -187,7 +187,7 @@ def test_oidc_that_is_unsafe_is_refused(changes: dict[str, str], name: str, code
 
 def test_strangers_in_the_cloud_get_less() -> None:
     local, cloud = (Settings.from_environment(GOOD | {"ENVIRONMENT": name}).limits for name in ("local", "dev"))
-    assert (local.active, local.a_day, cloud.active, cloud.a_day) == (10, 1_000, 5, 50)
+    assert (local.active, local.per_day, cloud.active, cloud.per_day) == (10, 1_000, 5, 50)
 
 
 def test_all_problems_are_told_at_once() -> None:

@@ -89,9 +89,9 @@ async def test_the_triggers_do_what_they_are_for() -> None:
     assert world.repository.jobs[job.id].status == "succeeded"
     assert await functions["nightly_poison"](message=message) is None
     assert len(world.repository.rejected) == 1
-    world.queues.away = True
+    world.queues.unavailable = True
     unsent = await world.manager.queue_job(Plain, Ask(), user_id="ann")
-    world.queues.away = False
+    world.queues.unavailable = False
     world.clock.advance(timedelta(minutes=1))
     await functions["sweep"](timer=None)
     assert world.queues.sent[-1].message.id == unsent.id

@@ -83,5 +83,5 @@ def test_the_order_of_a_set_is_nothing_that_was_asked() -> None:
     form = form_of(Order)
     digests = set()
     for words in (["a", "b", "c"], ["c", "a", "b"]):
-        digests.add(form.asked(Order.model_construct({"tags"}, tags=words)))
+        digests.add(form.digest(Order.model_construct({"tags"}, tags=words)))
     assert len(digests) == 1

@@ -136,9 +136,9 @@ class TestFollowUp:
         assert bench.job(batch.follow_up).result == {"words": 300}
 
     async def test_a_crash_before_the_wake_up_delays_it_to_the_next_sweep(self, bench: JobBench) -> None:
-        bench.queues.away = True
+        bench.queues.unavailable = True
         batch = await queue(bench, [1], follow_up=SUM)
-        bench.queues.away = False
+        bench.queues.unavailable = False
         assert batch.follow_up is not None
         hour = timedelta(hours=1)
         message = JobMessage.of(batch.handles[0].job)

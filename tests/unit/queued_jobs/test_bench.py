@@ -105,10 +105,10 @@ class TestBench:
 
     async def test_a_queue_that_comes_back_gets_what_it_missed(self) -> None:
         bench = JobBench(Counter)
-        bench.queues.away = True
+        bench.queues.unavailable = True
         handle = await bench.manager.queue_job(Counter, Ask(words=["a"]), user_id="ann")
         assert await bench.drain() == 0
-        bench.queues.away = False
+        bench.queues.unavailable = False
         bench.clock.advance(timedelta(minutes=1))
         assert await bench.drain() == 1
         assert bench.job(handle).status is JobStatus.SUCCEEDED

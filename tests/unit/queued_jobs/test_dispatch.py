@@ -187,11 +187,11 @@ class TestHandles:
         assert world.queues.sent == []
 
     async def test_a_duplicate_tells_what_its_row_owes(self, world: World) -> None:
-        world.queues.away = True
+        world.queues.unavailable = True
         first = await many(world, 3, idempotency_key="k")
         again = await many(world, 3, idempotency_key="k")
         assert [handle.sent for handle in again.handles] == [False] * 3
-        world.queues.away = False
+        world.queues.unavailable = False
         await first.send()
         world.repository._set(world.row(first.handles[0].job), sent_gen=0)
         ended = world.row(first.handles[2].job)

@@ -21,13 +21,13 @@ async def test_the_row_is_stored_and_the_message_sent(world: World) -> None:
 
 
 async def test_a_queue_that_is_away_loses_nothing(world: World) -> None:
-    world.queues.away = True
+    world.queues.unavailable = True
     job = await world.queued()
     assert world.row(job).sent_gen == 0
 
 
 async def test_a_hub_that_is_away_loses_nothing(world: World) -> None:
-    world.notifier.away = True
+    world.notifier.unavailable = True
     job = await world.queued()
     assert world.row(job).sent_gen == 1
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 
-from queued_jobs.push.nudges import MOST_IDS, Nudges
+from queued_jobs.push.nudges import MAX_IDS, Nudges
 
 HOUR = timedelta(hours=1)
 
@@ -35,9 +35,9 @@ async def test_the_first_is_sent_at_once_and_the_rest_together() -> None:
 async def test_a_flood_is_cut() -> None:
     sent = Sent()
     nudges = Nudges(sent, every=HOUR)
-    nudges.add(str(number) for number in range(10 * MOST_IDS))
+    nudges.add(str(number) for number in range(10 * MAX_IDS))
     await nudges.close()
-    assert [len(ids) for ids in sent.nudges] == [MOST_IDS]
+    assert [len(ids) for ids in sent.nudges] == [MAX_IDS]
 
 
 async def test_a_hub_that_is_away_is_no_trouble() -> None:

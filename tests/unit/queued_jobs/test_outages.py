@@ -20,12 +20,12 @@ class Flaky(InMemoryRepository):
 
     def __init__(self) -> None:
         super().__init__()
-        self.away = 0
+        self.unavailable = 0
         self.lose_reply_of_next_finish = False
 
     async def succeed(self, *args: Any, **kwargs: Any) -> QueuedJob | None:
-        if self.away:
-            self.away -= 1
+        if self.unavailable:
+            self.unavailable -= 1
             raise StoreUnavailable
         done = await super().succeed(*args, **kwargs)
         if self.lose_reply_of_next_finish:
@@ -55,7 +55,7 @@ class TestStoreAway:
 
     async def test_a_finish_is_tried_again(self, world: World) -> None:
         world.repository = flaky = Flaky()
-        flaky.away = 1
+        flaky.unavailable = 1
         assert (await world.run()).status is JobStatus.SUCCEEDED
 
     async def test_a_finish_whose_reply_was_lost_counts(self, world: World) -> None:
@@ -70,7 +70,7 @@ class TestStoreAway:
 
     async def test_when_the_lease_is_over_the_host_gets_to_know(self, world: World) -> None:
         world.repository = flaky = Flaky()
-        flaky.away = 1_000
+        flaky.unavailable = 1_000
         with pytest.raises(StoreUnavailable):
             await world.run()
 
@@ -88,7 +88,7 @@ class TestStoreAway:
 class TestQueueAway:
     async def test_a_retry_that_cannot_be_sent_is_left_to_the_sweeper(self, world: World) -> None:
         async def body(request: Ask, ctx: JobContext[Answer]) -> Answer:
-            world.queues.away = True
+            world.queues.unavailable = True
             raise OSError("again")
 
         job = await world.run(body)

@@ -50,7 +50,7 @@ class TestSuccess:
         assert runs == 1
 
     async def test_a_notifier_that_always_raises_changes_nothing(self, world: World) -> None:
-        world.notifier.away = True
+        world.notifier.unavailable = True
         assert (await world.run()).status is JobStatus.SUCCEEDED
 
     async def test_a_status_hook_that_raises_changes_nothing(self, world: World) -> None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from queued_jobs.redact import masked, storable, without_secrets
+from queued_jobs.redact import mask_secrets, redact_json, to_storable_text
 
 CREDENTIALS = [
     "https://a.blob.example/c/b?se=2026&sig=SECRET%2Babc&sp=r",
@@ -82,14 +82,14 @@ TEXTS = [
 class TestCredentials:
     @pytest.mark.parametrize("text", CREDENTIALS + HARDER)
     def test_they_are_masked(self, text: str) -> None:
-        assert "SECRET" not in masked(text)
-        assert "***" in masked(text)
+        assert "SECRET" not in mask_secrets(text)
+        assert "***" in mask_secrets(text)
 
     @pytest.mark.parametrize("text", CREDENTIALS + HARDER)
     def test_they_are_masked_wherever_the_text_is_cut(self, text: str) -> None:
         text = text.replace("SECRET", "S" * 3_000)
         for before in range(0, 60, 7):
-            shown = storable("x" * before + text, 50 + len(text) - 3_000)
+            shown = to_storable_text("x" * before + text, 50 + len(text) - 3_000)
             assert "SSSS" not in shown
             assert len(shown) <= 50 + len(text) - 3_000
 
@@ -99,7 +99,7 @@ class TestCredentials:
             for around in AROUND:
                 text = around.format(template.replace("SECRET", secret))
                 earlier = EARLIER.sub(lambda found: f"{found['name']}***", text)
-                assert _left(secret, masked(text)) <= _left(secret, earlier), text
+                assert _left(secret, mask_secrets(text)) <= _left(secret, earlier), text
 
     def test_none_shows_among_others(self) -> None:
         dice = random.Random(1)
@@ -110,7 +110,7 @@ class TestCredentials:
             ]
             text = dice.choice(["\n", "  ", ", ", " and "]).join(parts)
             earlier = EARLIER.sub(lambda found: f"{found['name']}***", text)
-            shown = {*re.findall(r"Q\d+Q", masked(text))}
+            shown = {*re.findall(r"Q\d+Q", mask_secrets(text))}
             assert shown <= {*re.findall(r"Q\d+Q", earlier)}, text
 
     @pytest.mark.parametrize(
@@ -128,28 +128,28 @@ class TestCredentials:
         ],
     )
     def test_ordinary_words_stay(self, text: str) -> None:
-        assert masked(text) == text
+        assert mask_secrets(text) == text
 
     def test_the_host_of_an_address_stays(self) -> None:
-        assert masked("no answer from postgresql://me:a@b@host:5432/db?x=y") == (
+        assert mask_secrets("no answer from postgresql://me:a@b@host:5432/db?x=y") == (
             "no answer from postgresql://me:***@host:5432/db?x=y"
         )
 
     def test_an_open_quote_hides_its_line_alone(self) -> None:
-        assert masked("token: 'tis missing\nline 2") == "token: ***\nline 2"
+        assert mask_secrets("token: 'tis missing\nline 2") == "token: ***\nline 2"
 
 
 class TestStorable:
     def test_what_cannot_be_stored_is_replaced(self) -> None:
-        assert storable("a\0b\ud800c\x1b[31m\u202ed", 100) == "a\ufffdb?c\ufffd[31m\ufffdd"
+        assert to_storable_text("a\0b\ud800c\x1b[31m\u202ed", 100) == "a\ufffdb?c\ufffd[31m\ufffdd"
 
     def test_long_text_is_cut(self) -> None:
-        assert storable("x" * 11, 10) == "x" * 9 + "\u2026"
+        assert to_storable_text("x" * 11, 10) == "x" * 9 + "\u2026"
 
     @given(st.text(max_size=50), st.integers(1, 5_000), st.integers(1, 60))
     def test_what_was_left_out_is_marked(self, unit: str, times: int, limit: int) -> None:
         text = unit * times
-        shown = storable(text, limit)
+        shown = to_storable_text(text, limit)
         assert len(shown) <= limit
         shown.encode()
         assert shown.endswith("\u2026") or len(text.replace("\r\n", "\n")) <= 5_000
@@ -163,7 +163,7 @@ class TestJson:
             "list": ["pwd=SECRET", 1, None],
             "secret": "",
         }
-        assert without_secrets(stored) == {
+        assert redact_json(stored) == {
             "password": "***",
             "n": {"apiKey": "***", "text": "sig=***"},
             "list": ["pwd=***", 1, None],
@@ -171,10 +171,10 @@ class TestJson:
         }
 
     def test_names_are_texts_too(self) -> None:
-        assert "SECRET" not in json.dumps(without_secrets({"https://x/?sig=SECRET": {"token=SECRET": 1}}))
+        assert "SECRET" not in json.dumps(redact_json({"https://x/?sig=SECRET": {"token=SECRET": 1}}))
 
     def test_the_end_of_a_long_name_counts(self) -> None:
-        assert without_secrets({"x" * 100_000 + "_password": "SECRET"}).popitem()[1] == "***"
+        assert redact_json({"x" * 100_000 + "_password": "SECRET"}).popitem()[1] == "***"
 
 
 def _left(secret: str, text: str) -> int:

@@ -27,17 +27,17 @@ async def test_a_quiet_sweep_does_nothing(world: World) -> None:
 
 
 async def test_what_the_enqueuer_could_not_send_is_sent(world: World) -> None:
-    world.queues.away = True
+    world.queues.unavailable = True
     job = await world.queued()
     world.change(job, next_send_at=job.created_at - DAY)
-    world.queues.away = False
+    world.queues.unavailable = False
     assert (await sweeper(world).run_once()).sent == 1
     assert world.row(job).sent_gen == 1
     assert (await sweeper(world).run_once()).sent == 0
 
 
 async def test_while_the_queue_is_away_the_job_stays_owed(world: World) -> None:
-    world.queues.away = True
+    world.queues.unavailable = True
     job = await world.queued()
     world.change(job, next_send_at=job.created_at - DAY)
     assert (await sweeper(world).run_once()).sent == 0
@@ -56,7 +56,7 @@ async def test_a_lost_worker_is_rescued_sent_and_shown_in_one_sweep(world: World
 
 
 async def test_a_hub_that_is_away_does_not_stop_the_sweep(world: World) -> None:
-    world.notifier.away = True
+    world.notifier.unavailable = True
     job = await world.queued()
     claimed = await world.repository.claim(JobMessage.of(job), kind="demo", schema_version=1, lease=DAY, timeout=DAY)
     assert claimed is not None

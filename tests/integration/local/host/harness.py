@@ -121,7 +121,7 @@ class Listening:
         self.calls: list[QueueMessage] = []
         self.times: list[float] = []
         self.active = 0
-        self.most_active = 0
+        self.max_active = 0
         self._body = body
         self._stopping = asyncio.Event()
         self._cancel_running: Callable[[], object] = lambda: None
@@ -141,7 +141,7 @@ class Listening:
         self.calls.append(message)
         self.times.append(time.monotonic())
         self.active += 1
-        self.most_active = max(self.most_active, self.active)
+        self.max_active = max(self.max_active, self.active)
         try:
             return await self._body(message)
         finally:

@@ -68,7 +68,7 @@ async def test_batch_and_threshold_bound_what_runs_at_once(
     for _ in range(count):
         one_may_end.release()
     await wait_until(lambda: len(listening.calls) == count and listening.active == 0, "all messages have run")
-    assert listening.most_active == most
+    assert listening.max_active == most
     assert sorted(map(int, listening.texts)) == list(range(count))
 
 

@@ -70,7 +70,7 @@ class _Ticks:
     def __init__(self, *, takes: float = 0, fails: bool = False) -> None:
         self.times: list[datetime] = []
         self.active = 0
-        self.most_active = 0
+        self.max_active = 0
         self._takes = takes
         self._fails = fails
         self._called = asyncio.Condition()
@@ -78,7 +78,7 @@ class _Ticks:
     async def __call__(self, timer: TimerRequest) -> None:
         assert timer.past_due is False
         self.active += 1
-        self.most_active = max(self.most_active, self.active)
+        self.max_active = max(self.max_active, self.active)
         async with self._called:
             self.times.append(datetime.now(UTC))
             self._called.notify_all()
@@ -119,7 +119,7 @@ async def test_it_ticks_once_on_each_second(tmp_path: Path) -> None:
 async def test_a_long_run_never_overlaps_itself(tmp_path: Path) -> None:
     ticks = _Ticks(takes=1.2)
     await _run_until(await _listener(tmp_path, ticks, "* * * * * *"), ticks, 2)
-    assert ticks.most_active == 1
+    assert ticks.max_active == 1
     assert ticks.times[1] - ticks.times[0] > timedelta(seconds=1.2)
 
 

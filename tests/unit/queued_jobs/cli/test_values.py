@@ -8,7 +8,7 @@ import pytest
 import typer
 
 from queued_jobs.cli.values import brief, exact, parse_duration, parse_id, parse_moment
-from queued_jobs.redact import without_secrets
+from queued_jobs.redact import redact_json
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_no_secret_of_a_request_is_printed() -> None:
         "links": ["https://a.example/b?sig=abc%3D&x=1"],
         "nested": {"apiKey": 12345, "name": "Ada", "tokens": 3, "none": None},
     }
-    shown = without_secrets(stored)
+    shown = redact_json(stored)
     for secret in ("hunter2", "aGVsbG8", "abc%3D", "12345"):
         assert secret not in str(shown)
     assert shown["nested"]["name"] == "Ada"
