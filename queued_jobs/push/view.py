@@ -21,7 +21,7 @@ Action = Literal["open", "cancel", "retry", "clear"]
 
 
 #: For texts of a job's own code, which may hold credentials.
-MaskedText = Annotated[str, AfterValidator(masked)]
+MaskedText = Annotated[str, AfterValidator(mask_secrets)]
 
 
 class Public(BaseModel):
