@@ -74,7 +74,7 @@ class JobView(Public):
     @field_validator("progress_message")
     @classmethod
     def _mask(cls, text: str | None) -> str | None:
-        return None if text is None else masked(text)
+        return None if text is None else mask_secrets(text)
 
     @classmethod
     def of(cls, job: QueuedJob, registry: JobRegistry) -> Self:
