@@ -95,4 +95,5 @@ def _close_all() -> None:
         portal.close()
 
 
-os.register_at_fork(after_in_child=_leave_all_behind)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_leave_all_behind)

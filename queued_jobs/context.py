@@ -108,7 +108,8 @@ class JobContext[Result: BaseModel | None]:
         An attempt that runs again gets the children that an earlier one has started, in whatever order it asks for
         them. A child is recognised by its kind, by what was set in its request, and by how many equal ones the attempt
         has asked for before: three equal calls start three children, however often the body runs. A child that has
-        ended is not started again either, also where somebody has the parent tried again; it can be retried itself.
+        ended is not started again either, also where somebody has the parent tried again; it can be retried itself. All
+        of that holds for as long as the child's row is kept.
 
         Children live on their own: they go on when the parent fails or is cancelled.
 

@@ -21,7 +21,8 @@ def _renew_threads() -> None:
     _threads = ThreadPoolExecutor(4, thread_name_prefix="offload")
 
 
-os.register_at_fork(after_in_child=_renew_threads)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_threads)
 
 
 async def offload[**P, T](function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
 from queued_jobs import QueuedJob
-from tests.unit.queued_jobs import test_garbage, test_outages, test_outbox, test_outcomes, test_sweeper
+from tests.unit.queued_jobs import test_children, test_garbage, test_outages, test_outbox, test_outcomes, test_sweeper
 from tests.unit.queued_jobs.conftest import World
 
 type Check = Callable[[], Awaitable[None]]
@@ -156,14 +156,43 @@ CODE_MUTANTS: dict[str, CodeMutant] = {
         "None",
     ),
     # enqueue and dispatch
-    "the message is sent before the commit": CodeMutant(
-        "enqueue:queue_job", "if conn is None:", "if delay is not None:"
-    ),
+    "the message is sent before the commit": CodeMutant("enqueue:queue_job", "if conn is None:", "if user_id:"),
     "a duplicate sends a message of its own": CodeMutant(
         "handle:send_all", "if not handle.duplicate and not handle.sent]", "if not handle.sent]"
     ),
     "a second call of send sends again": CodeMutant(
         "handle:send_all", "if not handle.duplicate and not handle.sent]", "if not handle.duplicate]"
+    ),
+    # children
+    "equal children are one": CodeMutant(
+        "children:_Numbers.take",
+        "self._next += 1",
+        "self._next = 1",
+        test_children.test_equal_ones_that_start_together_are_as_many_as_were_asked_for,
+    ),
+    "a repeated attempt starts its children anew": CodeMutant(
+        "children:Children.queue",
+        "child:{self._parent.id}:",
+        "child:{self._parent.id}:{self._parent.attempt}:",
+        lambda: test_children.test_each_child_starts_once_however_often_the_body_runs(test_children.Parent),
+    ),
+    "a child that was rolled back keeps its number": CodeMutant(
+        "children:Children.queue",
+        "on_rollback.push(stored)",
+        "pass",
+        test_children.test_what_is_rolled_back_was_never_there,
+    ),
+    "a child of a transaction is not sent": CodeMutant(
+        "children:Children.queue",
+        "handles.append(handle)",
+        "pass",
+        test_children.test_what_is_rolled_back_was_never_there,
+    ),
+    "a result that expired is none": CodeMutant(
+        "handle:JobHandle._result_of",
+        "raise ResultExpired",
+        "return None",
+        test_children.test_a_result_that_has_expired_is_another_error_than_one_that_never_was,
     ),
     "what the queue refused is marked as sent": CodeMutant("dispatch:Dispatcher._sends", "return False", "return True"),
     "a far message is hidden on the queue": CodeMutant(

@@ -9,7 +9,7 @@ import pytest
 
 from queued_jobs.database import Database
 from queued_jobs.schema import Tables, render_sql, source, statement
-from tests.contract import test_batches, test_line, test_retention
+from tests.contract import test_batches, test_ended, test_line, test_retention
 from tests.contract.conftest import Helpers, PostgresStore
 from tests.model.mutation import NotAMutant, found_by_check
 
@@ -26,6 +26,21 @@ class Mutant(NamedTuple):
 
 
 MUTANTS = {
+    "a job that has not ended is answered as if it had": Mutant(
+        "ended",
+        "'succeeded',",
+        "'succeeded','running',",
+        test_ended.test_a_job_that_has_not_ended_is_not_answered,
+    ),
+    "an aborted job never ends": Mutant(
+        "ended", ",'aborted'", "", test_ended.test_one_that_has_is_answered_whole_however_it_ended
+    ),
+    "a job that is not there has not ended": Mutant(
+        "ended",
+        "from queued_jobs.job asked\nleft join queued_jobs.job ended on ended.id = asked.id and",
+        "from (select %(id)s::job_key as id) asked\nleft join queued_jobs.job ended on ended.id = asked.id and",
+        test_ended.test_a_job_that_is_not_there_is_an_error,
+    ),
     "two of a line run at once": Mutant(
         "claim", "and (concurrency_key is null or exists", "and (true or exists", _claim.test_one_at_a_time
     ),
