@@ -14,6 +14,7 @@ import re
 import textwrap
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
+from functools import cached_property
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -155,7 +156,7 @@ def _methods(cls: type[Any]) -> Iterator[str]:
     for name, value in vars(cls).items():
         if name.startswith("_"):
             continue
-        if isinstance(value, property):
+        if isinstance(value, (property, cached_property)):
             yield _item(f"- `.{name}`{_told(value)}")
             continue
         function = value.__func__ if isinstance(value, (classmethod, staticmethod)) else value
@@ -199,9 +200,11 @@ def _prefix(function: Any) -> str:
 
 
 def _told(value: Any) -> str:
-    """Return a docstring as one paragraph."""
-    doc = inspect.getdoc(value)
-    return ": " + " ".join(_SECTION.sub(r"\n\1: ", doc).split()) if doc else ""
+    """Return a docstring as one paragraph, with the names of its sections marked."""
+    text, *sections = re.split(_SECTION, inspect.getdoc(value) or "")
+    for title, body in zip(sections[::2], sections[1::2], strict=True):
+        text += f"\n{title}: " + re.sub(r"^(\S+)$", r"`\1`:", body, flags=re.MULTILINE)
+    return ": " + " ".join(text.split()) if text else ""
 
 
 def _item(text: str) -> str:

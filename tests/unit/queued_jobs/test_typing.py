@@ -42,7 +42,14 @@ class Sync(JobRunner[Ask, None]):
     queue = "sync"
 
     def on_execute(self, request: Ask, ctx: JobContext[None]) -> None:
-        return None
+        child = ctx.wait(ctx.queue_job(Demo, Ask(n=1)))
+        assert_type(child, JobHandle[Answer])
+
+def use_without_a_loop() -> None:
+    with JobBench(Demo).manager.blocking() as jobs:
+        handle = jobs.queue_job(Demo, Ask(n=1), user_id="ann")
+        assert_type(handle, BlockingHandle[Answer])
+        assert_type(handle.result(timeout=SECOND), Answer)
 
 async def use() -> None:
     manager = JobBench(Demo, Sync).manager
@@ -94,6 +101,7 @@ def test_a_correct_program_has_no_errors(tmp_path: Path) -> None:
         ),
         ("use", "FollowUp(runner=Sync, request=Other())", 'parameter "Request"'),
         ("use", "(await run_inline(Demo, Ask(n=1))).missing", '"Answer" has no attribute "missing"'),
+        ("body", "await ctx.queue_job(Demo, Other())", 'parameter "ChildRequest"'),
         ("body", "request.missing", '"Ask" has no attribute "missing"'),
         ("body", "await ctx.complete(Other(), conn=object())", 'expected "Answer"'),
         ("body", "return Other()", 'expected "Answer"'),
