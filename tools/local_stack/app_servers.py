@@ -8,13 +8,12 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 from tools.local_stack import ports
 from tools.local_stack.errors import LocalRunError, Missing
-from tools.local_stack.process import ChildProcess, Command, Emit, discard
+from tools.local_stack.process import Command, Emit, discard
 from tools.local_stack.server import Server
 from tools.local_stack.state import write_private
 from tools.signalr_emulator import ACCESS_KEY
@@ -55,23 +54,10 @@ class HostServer(Server):
     def __init__(self, settings: Settings, *, port: int | None = None, emit: Emit = discard) -> None:
         super().__init__("host", ports_needed=1, port=port, emit=emit)
         self._settings = settings
-        self._waiting: ChildProcess | None = None
 
     @property
     def page_url(self) -> str:
         return f"http://{ports.LOOPBACK}:{self.ports[0]}/"
-
-    def spawn_early(self) -> None:
-        """Let it import what it needs while the servers that its settings tell of are starting."""
-        self._waiting = self._launch(gated_command("tools.functions_host.__main__", *self._arguments()))
-
-    def let_go(self) -> None:
-        """Start in earnest: the settings are known."""
-        if self._waiting is None:
-            self.spawn()
-        else:
-            self._waiting.send_line(json.dumps(self._settings()))
-            self._waiting = None
 
     def _command(self) -> Command:
         return python_command("tools.functions_host", *self._arguments(), settings=self._settings())
@@ -95,9 +81,6 @@ class FuncServer(HostServer):
                 "as Microsoft describes, or leave --host out to use the host that comes with this repository"
             )
         self._func = func
-
-    def spawn_early(self) -> None:
-        """Nothing: it is not ours to hold back."""
 
     def _command(self) -> Command:
         settings = dict(self._settings())
@@ -124,11 +107,6 @@ def python_command(module: str, *arguments: str, settings: Mapping[str, str] | N
         folder=ROOT,
         stop_within=DRAIN_WITHIN,
     )
-
-
-def gated_command(module: str, *arguments: str) -> Command:
-    """Say how to run a module that gets its settings later, by ChildProcess.send_line as JSON."""
-    return replace(python_command("tools.local_stack.deferred_start", module, *arguments), waits_for_input=True)
 
 
 def answers(port: int, path: str) -> bool:

@@ -44,7 +44,6 @@ class Command:
     death_signal: signal.Signals = signal.SIGKILL  # sent by the kernel when our process dies
     account: Account | None = None
     stop_within: timedelta = field(default=timedelta(seconds=8))
-    waits_for_input: bool = False
 
 
 class ChildProcess:
@@ -69,7 +68,7 @@ class ChildProcess:
             ],
             env=dict(command.environment),
             cwd=command.folder,
-            stdin=subprocess.PIPE if command.waits_for_input else subprocess.DEVNULL,
+            stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             process_group=0,  # Ctrl-C in the terminal reaches us only
@@ -87,14 +86,6 @@ class ChildProcess:
     def exit_code(self) -> int | None:
         """None while it runs; minus the signal's number when a signal ended it."""
         return self._popen.returncode if self._exited.is_set() else None
-
-    def send_line(self, line: str) -> None:
-        """Give a process that waits for input its one line; one that has ended meanwhile does not get it."""
-        stream = self._popen.stdin
-        if stream is None:
-            raise RuntimeError(f"{self.name} was started without input")
-        with contextlib.suppress(BrokenPipeError), stream:
-            stream.write(f"{line}\n".encode())
 
     def wait(self, timeout: timedelta) -> int | None:
         """Wait for its end; None when it still runs after that time."""

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from dataclasses import dataclass
 from threading import Event
 from urllib.parse import urlsplit
 
-from tools.local_stack.app_servers import FuncServer, HostServer, HubServer, gated_command
+from tools.local_stack.app_servers import FuncServer, HostServer, HubServer, python_command
 from tools.local_stack.azurite import AzuriteServer
 from tools.local_stack.errors import Interrupted, ServerFailed
 from tools.local_stack.postgres import PostgresServer
@@ -112,17 +111,16 @@ class Stack:
         before_host = [server for server in (self.azurite, self.hub, self.postgres) if server is not None]
         for server in before_host:  # Postgres last: its first start takes a while before it is a process
             server.spawn()
-        preparation = ChildProcess("prepare", gated_command("tools.local_stack.prepare"), self._emit)
+        for server in before_host:
+            server.wait_until_ready(stop)
+            self._say_ready(server, started)
+        command = python_command("tools.local_stack.prepare", settings=self.settings())
+        preparation = ChildProcess("prepare", command, self._emit)
         try:
-            self.host.spawn_early()
-            for server in before_host:
-                server.wait_until_ready(stop)
-                self._say_ready(server, started)
-            preparation.send_line(json.dumps(self.settings()))
             self._wait_for(preparation, stop)
         finally:
             preparation.kill()
-        self.host.let_go()
+        self.host.spawn()
         self.host.wait_until_ready(stop)
         self._say_ready(self.host, started)
 

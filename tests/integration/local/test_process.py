@@ -99,20 +99,6 @@ def test_a_program_that_is_missing_is_named(tmp_path: Path) -> None:
     assert list(child.last_lines) == ["cannot run /nowhere/program: No such file or directory"]
 
 
-def test_a_line_of_input_arrives(children: Children) -> None:
-    child = children.start("print(input())", waits_for_input=True)
-    child.send_line("hello")
-    assert child.wait(SOON) == 0
-    child.stop()
-    assert list(child.last_lines) == ["hello"]
-
-
-def test_a_line_for_a_process_that_has_ended_is_dropped(children: Children) -> None:
-    child = children.start("import os; os.close(0)", waits_for_input=True)
-    assert child.wait(SOON) == 0
-    child.send_line("too late")
-
-
 def test_ctrl_c_in_the_terminal_does_not_reach_the_child(children: Children) -> None:
     child, _ = children.start_and_wait_for_line(SLEEP)
     assert os.getpgid(child.pid) == child.pid

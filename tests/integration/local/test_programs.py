@@ -42,9 +42,7 @@ def functions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_core_tools_run_the_app_with_its_settings(functions: Path) -> None:
     server = FuncServer(lambda: {"DATABASE_URL": "postgresql://here"})
-    server.spawn_early()
-    server.let_go()
-    server.wait_until_ready()
+    server.start()
     try:
         seen = json.loads((functions / "seen.json").read_text())
         assert seen["arguments"] == ["start", "--port", str(server.ports[0])]
