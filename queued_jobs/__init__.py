@@ -1,6 +1,6 @@
-"""Background jobs that their users own: a queue wakes workers, a row holds the truth, a push rings the bell.
+"""Background jobs owned by users: a queue wakes workers, a row is the truth, a push updates the bell.
 
-These are the names that nearly every application needs; the rest is imported from its module.
+These are the names that nearly every application needs; import the others from their modules.
 """
 
 from __future__ import annotations

@@ -35,7 +35,7 @@ type Finish = Callable[[], Awaitable[QueuedJob | None]]
 
 
 def tell_of(runner: Runner, job: QueuedJob) -> None:
-    """Have a change told, off the attempt's path: a slot is free once the row is stored."""
+    """Announce a change in the background: a slot is free once the row is stored."""
     if runner._has_status_hook:
         tell_hook(runner, job)
     else:
@@ -43,12 +43,12 @@ def tell_of(runner: Runner, job: QueuedJob) -> None:
 
 
 async def wake(runner: Runner, job: QueuedJob) -> None:
-    """Wake what waited for this job."""
+    """Wake the jobs that waited for this one."""
     await wake_successors(job, dispatcher=runner.backend.dispatcher(), notifier=runner.notifier)
 
 
 async def execute(runner: Runner, message: JobMessage) -> None:
-    """Claim the job and run the attempt, or find out why there is nothing to run."""
+    """Claim the job and run the attempt, or handle the reason why it cannot be claimed."""
     repository, kind, version, max_concurrent = (
         runner.repository,
         runner.kind,
@@ -68,7 +68,7 @@ async def execute(runner: Runner, message: JobMessage) -> None:
         )
         if job is not None:
             if max_concurrent > 1 and job.concurrency_key is not None:
-                await wake(runner, job)  # there may be another free place
+                await wake(runner, job)  # there may be another free slot
             with telemetry.attempting(job):
                 await _Attempt(runner, job, lease_from=asked_at).run()
             return
@@ -76,7 +76,7 @@ async def execute(runner: Runner, message: JobMessage) -> None:
             message, kind=kind, schema_version=version, max_concurrent=max_concurrent
         )
     if its_turn is not None:
-        runner.logger.info("job %s: waits for others with its concurrency key", message.id)
+        runner.logger.info("job %s: waiting in line for its concurrency key", message.id)
         return
     waiting = await repository.defer(message, kind=kind, schema_version=version, queues=runner.queues_of_kind())
     if waiting is None:
@@ -85,7 +85,7 @@ async def execute(runner: Runner, message: JobMessage) -> None:
         )
     else:
         runner.logger.warning(
-            "job %s: nobody here runs version %d of kind %s", waiting.id, waiting.schema_version, waiting.kind
+            "job %s: this worker cannot run version %d of kind %s", waiting.id, waiting.schema_version, waiting.kind
         )
         tell_of(runner, waiting)
         if waiting.status.is_final:
@@ -106,13 +106,13 @@ class _Attempt:
             length=runner.lease,
             since=lease_from,
             on_report=lambda row: tell_of(runner, row),
-            on_lost=lambda: self._running.cancel(),  # a thread goes on to its next checkpoint
+            on_lost=lambda: self._running.cancel(),  # a thread continues to its next checkpoint
             log=self._log,
         )
         self._started = lease_from
         self._retry_in = timedelta()
         self._phase = "validating"
-        self._result: Any = None  # whatever a body returned
+        self._result: Any = None  # the body's return value
 
     async def run(self) -> None:
         tell_of(self._runner, self._job)
@@ -122,7 +122,7 @@ class _Attempt:
         try:
             done = await self._finish(await self._outcome())
         except asyncio.CancelledError:
-            # The host is going away. It catches Exception only, so this must not pass on.
+            # The host is shutting down. It catches Exception only, so a CancelledError must not escape.
             leaving = True
             done = await self._release()
         finally:
@@ -139,14 +139,14 @@ class _Attempt:
         if leaving:
             await flush_pushes()
         else:
-            await asyncio.sleep(0)  # the push begins, also where a program ends here
+            await asyncio.sleep(0)  # lets the push start, even if the program ends here
 
     def _begin(self) -> None:
         self._phase = "executing"
         self._log("executing")
 
     async def _outcome(self) -> Finish | None:
-        """Wait for the body and decide what is to be stored; None for nothing. Nowhere else is that decided."""
+        """Wait for the body and decide what to store; None for nothing. The only place where that is decided."""
         job, repository = self._job, self._repository
         limit = asyncio.timeout(self._runner.timeout.total_seconds())
         try:
@@ -160,17 +160,19 @@ class _Attempt:
             return None
         except JobCancelled as exc:
             if not self._ctx.cancel_requested:
-                return await self._failing(exc)  # the body made it up
+                return await self._failing(exc)  # raised by the body itself, not by a checkpoint
             return lambda: repository.finish_cancelled(job)
         except asyncio.CancelledError as exc:
             if _being_cancelled():
                 raise
             if not self._ctx.lease_lost:
-                return await self._failing(RuntimeError(f"The body let a cancellation of its own escape: {exc!r}"))
+                return await self._failing(
+                    RuntimeError(f"The body raised a cancellation that was not requested: {exc!r}")
+                )
             self._discard_when_it_comes()
             self._log("stopped: %s", LeaseLost())
             return None
-        except Exception as exc:  # noqa: BLE001 (whatever a body raises becomes the row's error)
+        except Exception as exc:  # noqa: BLE001 (any error of a body is stored)
             if not limit.expired():
                 return await self._failing(exc)
             late = JobTimeout(f"The attempt took longer than {self._runner.timeout}.")
@@ -198,7 +200,7 @@ class _Attempt:
         return lambda: repository.fail(job, error, retry_in=retry_in)
 
     async def _finish(self, finish: Finish | None) -> QueuedJob | None:
-        """Store the outcome, trying for as long as the lease lasts. Raises `StoreUnavailable` after that."""
+        """Store the outcome, retrying until the lease ends. Raises `StoreUnavailable` after that."""
         self._phase = "finishing"
         done = await self._stored(finish)
         if done is None or done.status is not JobStatus.SUCCEEDED:
@@ -208,19 +210,19 @@ class _Attempt:
     async def _discard(self, result: object) -> None:
         if not isinstance(result, self._runner.result_type or ()):
             return
-        self._log("its result was not stored, so what it names is removed")
+        self._log("the result was not stored, so its data is removed")
         try:
             await call_hook(self._runner.on_result_discarded, self._job, result)
         except Exception:
-            self._runner.logger.exception("job %s: its discarded result was not cleaned up", self._job.id)
+            self._runner.logger.exception("job %s: cleaning up the discarded result failed", self._job.id)
 
     def _discard_when_it_comes(self) -> None:
-        """Clean up after a thread that nobody waits for any more."""
+        """Clean up the result of a thread that is no longer awaited, once it ends."""
         if not self._ctx.completed:
             self._body.hand_over_when_it_ends(self._discard)
 
     async def _stored(self, finish: Finish | None) -> QueuedJob | None:
-        unsure = False  # did an earlier try get through, and only its reply was lost?
+        unsure = False  # an earlier try may have been stored although its reply was lost
         delay = 0.5
         while True:
             try:
@@ -234,7 +236,7 @@ class _Attempt:
                 unsure = True
                 if time.monotonic() + delay >= self._lease.until:
                     raise
-                self._log("finishing again in %.1f s: %s", delay, exc)
+                self._log("storing the outcome failed, next try in %.1f s: %s", delay, exc)
                 await asyncio.sleep(delay)
                 delay = min(2 * delay, 5.0)
 
@@ -244,9 +246,9 @@ class _Attempt:
             completed = await self._completed()
             released = None if completed else await self._repository.release(self._job)
         except StoreUnavailable as exc:
-            self._log("not released, so it waits for its lease to end: %s", exc)
+            self._log("the job was not released and waits until its lease ends: %s", exc)
             return None
-        if released is not None:  # else the result may have been stored after all
+        if released is not None:  # else the result may have been stored
             if self._body.runs_in_thread:
                 self._discard_when_it_comes()
             else:
@@ -254,7 +256,7 @@ class _Attempt:
         return completed or released
 
     async def _completed(self) -> QueuedJob | None:
-        """Return the row if the body stored its result in a transaction of its own; however the body ended since."""
+        """Return the row if the body stored its result in its own transaction, however the body ended."""
         return await self._repository.outcome(self._job) if self._ctx.completed else None
 
     def _log(self, text: str, *args: object) -> None:

@@ -1,4 +1,4 @@
-"""One thread with one event loop, into which any other thread may call."""
+"""One thread with one event loop, which any other thread may call into."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _FORKED = (
 
 
 class Portal:
-    """Starts with the first call, and ends with `close` or with the interpreter.
+    """Starts with the first call, and ends with `close` or the interpreter.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ class Portal:
         _portals.add(self)
 
     def call[**P, T](self, function: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Await the function in the loop, and return or raise what it does. An interrupt cancels it.
+        """Await the function in the loop, and return its result or raise its error. An interrupt cancels it.
 
         Raises `RuntimeError` once the portal is closed, in a process that was forked since, and in the loop's own
         thread.
@@ -54,7 +54,7 @@ class Portal:
             raise
 
     def close(self) -> None:
-        """Let what is under way end, and end the thread. Once more is harmless."""
+        """Wait for running calls, and end the thread. May be called twice."""
         with self._lock:
             portal, self._portal = self._portal, None
             self._refusal = self._refusal or _CLOSED
@@ -72,13 +72,13 @@ class Portal:
             return self._portal
 
     def _leave_behind(self) -> None:
-        """In a process that was just forked: forget the thread, which only the other one has."""
+        """After a fork: forget the thread, which exists in the parent process only."""
         self._lock = threading.Lock()
         portal, self._portal = self._portal, None
         if portal is not None:
             self._refusal = _FORKED.format(os.getppid())
             with contextlib.suppress(StopIteration, RuntimeError):
-                portal.stop().send(None)  # else whoever tidies up here waits for it
+                portal.stop().send(None)  # else the interpreter would wait for it at exit
 
 
 _portals: WeakSet[Portal] = WeakSet()

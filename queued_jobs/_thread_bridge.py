@@ -1,4 +1,4 @@
-"""Lets the thread of a plain `def` body wait for what runs on the worker's event loop."""
+"""Lets the thread of a plain `def` body wait for coroutines on the worker's event loop."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from typing import Any
 
 from queued_jobs.errors import JobsError, LeaseLost
 
-#: So often a waiting thread looks whether the loop is still there. A loop that ends in order ends the wait itself.
+#: Interval at which a waiting thread checks that the loop still runs. An orderly end of the loop ends the wait itself.
 _LOOK_EVERY = 1.0
 
 
 class ThreadBridge:
-    """From one attempt's threads to the event loop in which it was made, until it is closed."""
+    """Connects one attempt's threads with its event loop, until it is closed."""
 
     def __init__(self) -> None:
         try:
@@ -33,7 +33,7 @@ class ThreadBridge:
         if loop is None or _running_loop() is loop:
             _drop(awaitable)
             raise RuntimeError(
-                "ctx.wait is for the thread of a plain `def` body. On the event loop itself it would wait for ever: "
+                "ctx.wait is for the thread of a plain `def` body. On the event loop itself it would wait forever: "
                 "use `await` instead."
             )
         with self._lock:
@@ -65,7 +65,7 @@ class ThreadBridge:
                 self._waiting.discard(future)
 
     def close(self, reason: JobsError) -> None:
-        """Cancel what is waited for; who waits, now or later, gets `reason`."""
+        """Cancel the awaited coroutines; current and later calls of `wait` raise `reason`."""
         with self._lock:
             self._closed = reason
             waiting = list(self._waiting)

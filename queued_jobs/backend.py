@@ -1,4 +1,4 @@
-"""What every part of the library works with: where jobs are stored, what wakes workers, and what tells their owners."""
+"""The parts that the whole library works with: store, queues and notifier."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from queued_jobs.repository import Repository
 
 @dataclass(frozen=True, slots=True)
 class Backend:
-    """The three parts that belong together. `QueueManager` puts them together, once for each application."""
+    """Store, queues and notifier of an application. `QueueManager` creates it."""
 
     repository: Repository
     queues: Queues
     notifier: Notifier = field(default_factory=NullNotifier)
 
     def dispatcher(self) -> Dispatcher:
-        """Return what sends the messages of one action: it gives up queues that do not answer."""
+        """Return a dispatcher for the messages of one action: it gives up queues that do not answer."""
         return Dispatcher(self.repository, self.queues)

@@ -1,4 +1,4 @@
-"""Starts many jobs at once, and one more when all of them have ended."""
+"""Starts many jobs together, and a follow-up when all of them have ended."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _MAX_JOBS = 10_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FollowUp[Request: BaseModel]:
-    """A job that runs once all jobs of a batch have ended, however they ended. It reads them by `JobContext.batch`."""
+    """A job that runs once all jobs of a batch have ended, in any state. It reads them with `JobContext.batch`."""
 
     runner: type[JobRunner[Request, Any]]
     request: Request
@@ -38,11 +38,11 @@ class Batch[Result: BaseModel | None]:
     Attributes
     ----------
     id
-        What their rows have as `batch_id`.
+        The `batch_id` of their rows.
     handles
         In the order of the requests.
     follow_up
-        The job that waits for them, if one was asked for.
+        The job that waits for them, if there is one.
     """
 
     id: UUID
@@ -50,7 +50,7 @@ class Batch[Result: BaseModel | None]:
     follow_up: JobHandle[Any] | None
 
     async def send(self) -> None:
-        """Send all messages and tell the owner, as `JobHandle.send` does for one job."""
+        """Send all messages and notify the owner, as `JobHandle.send` does for one job."""
         await send_all([*self.handles, *([self.follow_up] if self.follow_up else [])])
 
 

@@ -1,4 +1,4 @@
-"""Jobs for code without an event loop: one thread runs one loop, for all calls of all threads."""
+"""Jobs for code without an event loop: one thread with one loop serves all calls of all threads."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ class BlockingHandle[Result: BaseModel | None]:
     Attributes
     ----------
     job
-        The row as it was stored, or the older job that stands in its place.
+        The row as it was stored, or the existing job returned in its place.
     duplicate
-        True if the idempotency or unique key was taken by that older job: nothing new was stored.
+        True if the idempotency or unique key was taken by the existing job: nothing new was stored.
     sent
-        False where the message is owed still, by the sweeper or by whoever ends what the job waits for.
+        False if the message still has to be sent: by the sweeper, or when the job that it waits for ends.
     """
 
     def __init__(self, jobs: BlockingJobs, handle: JobHandle[Result]) -> None:
@@ -61,12 +61,11 @@ class BlockingBatch[Result: BaseModel | None]:
 
 
 class BlockingJobs:
-    """What `QueueManager.blocking` gives: the manager's methods as plain functions, for any number of threads at once.
+    """The result of `QueueManager.blocking`: the manager's methods as plain functions, usable from any thread.
 
-    Each call blocks its thread until it has its answer, and ends as the awaited one would, by its result or its error.
-    An interrupt, such as Ctrl-C, cancels it. Use it as a context manager, or call `close`, or let the interpreter do
-    that when it ends. Afterwards, and in a process that was forked since the first call, each call raises
-    `RuntimeError`.
+    Each call blocks its thread, and returns or raises as the awaited call would. An interrupt, such as Ctrl-C, cancels
+    it. Use it as a context manager, or call `close`; otherwise the interpreter closes it on exit. Afterwards, and in a
+    process that was forked after the first call, each call raises `RuntimeError`.
     """
 
     def __init__(self, manager: QueueManager, *, start: Callable[[], None]) -> None:
@@ -82,7 +81,7 @@ class BlockingJobs:
         self.close()
 
     def close(self) -> None:
-        """Wait for calls and pushes under way, and close what they have opened. Once more is harmless."""
+        """Wait for running calls and pushes, and close their connections. May be called twice."""
         self._portal.close()
 
     def queue_job[Request: BaseModel, Result: BaseModel | None](
@@ -145,5 +144,5 @@ class BlockingJobs:
         )
 
     def call[**P, T](self, function: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Call anything else of the manager: `jobs.call(manager.tracker.for_user, "ann", limit=20)`."""
+        """Call any other coroutine of the manager: `jobs.call(manager.tracker.for_user, "ann", limit=20)`."""
         return self._portal.call(function, *args, **kwargs)

@@ -1,4 +1,4 @@
-"""The jobs that a body starts: each once, however often the body runs."""
+"""The jobs that a body starts: once each, however often the body runs."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 
 
 class Children:
-    """What one attempt of a job starts. Those of an earlier attempt are found by their idempotency key."""
+    """The jobs started by one attempt. Those of an earlier attempt are found by their idempotency key."""
 
     def __init__(self, parent: QueuedJob, backend: Backend) -> None:
         self._parent = parent
         self._backend = backend
         self._numbers: defaultdict[tuple[str, str], _Numbers] = defaultdict(_Numbers)
-        #: By the transactions that are open: what to send once they are committed, and what to forget otherwise.
+        #: By open transaction: handles to send after its commit, or to forget otherwise.
         self._open: dict[AsyncConnection[Any], tuple[list[JobHandle[Any]], ExitStack]] = {}
 
     async def queue[Request: BaseModel, Result: BaseModel | None](
@@ -63,7 +63,7 @@ class Children:
 
     @contextmanager
     def held_back(self, conn: AsyncConnection[Any]) -> Iterator[list[JobHandle[Any]]]:
-        """Collect what is started in a transaction, to be sent once it is committed."""
+        """Collect the jobs started in a transaction, to be sent after its commit."""
         started: list[JobHandle[Any]] = []
         with ExitStack() as on_rollback:
             self._open[conn] = started, on_rollback
@@ -76,7 +76,7 @@ class Children:
     async def _name[Request: BaseModel](
         self, runner: type[JobRunner[Request, Any]], request: Request, key: str | None, undo: ExitStack
     ) -> str:
-        """Return what an attempt that runs again calls this very child."""
+        """Return the name by which a later attempt recognises this child."""
         if key is not None:
             return f"={key}"
         asked = await offload(form_of(runner.request_type).digest, request)
@@ -87,7 +87,7 @@ class Children:
 
 
 class _Numbers:
-    """Counts equal children. What was not stored gives its number back, so that asking again finds what was."""
+    """Counts equal children. A child that was not stored returns its number, for the next try to use."""
 
     def __init__(self) -> None:
         self._next = 0

@@ -1,4 +1,4 @@
-"""The handle that a running body has on its own job."""
+"""The context of a running body: its handle on its own job."""
 
 from __future__ import annotations
 
@@ -33,23 +33,22 @@ class Report(NamedTuple):
 
 
 class JobContext[Result: BaseModel | None]:
-    """Handed to `on_execute`. `report` and `checkpoint` do no I/O and are safe from any thread.
+    """Passed to `on_execute`. `report` and `checkpoint` do no I/O and are safe to call from any thread.
 
     Attributes
     ----------
     job
         The row as it was claimed; `job.attempt` is 1 in the first run, and higher in each later one. `job.id` is the
-        same in all of them: by it another system can tell that it was asked before.
+        same in all of them, so other systems can use it to recognise a repeated call.
     claim_id
-        32 lower-case hexadecimal digits that no other attempt of any job has, nor ever had: random, so a database that
-        was restored does not repeat them either. Name after it what this attempt leaves outside of the database, such
-        as a blob or a file. An attempt that wakes up after another one has won can then neither overwrite the winner's
-        nor remove it.
+        32 random lower-case hexadecimal digits, unique to this attempt even after a restore of the database. Use it in
+        the name of everything that this attempt creates outside of the database, such as a blob or a file: a late
+        attempt can then neither overwrite nor remove the data of the attempt that won.
     """
 
     def __init__(self, job: QueuedJob, backend: Backend, *, result_type: type[BaseModel] | None = None) -> None:
         self.job = job
-        token = job.lease_token or uuid4()  # a job that nobody claimed, as in a test, has none
+        token = job.lease_token or uuid4()  # an unclaimed job, as in a test, has none
         self.claim_id = token.hex
         self._backend = backend
         self._repository = backend.repository
@@ -63,10 +62,10 @@ class JobContext[Result: BaseModel | None]:
         self._bridge = ThreadBridge()
 
     def report(self, progress: float | None = None, message: str | None = None) -> None:
-        """Say how far the body is: `progress` from 0 to 1 (clamped), `message` in a few words.
+        """Report progress: `progress` from 0 to 1 (clamped), `message` in a few words.
 
-        Cheap enough for every iteration of a loop: the latest report wins and is stored and pushed at most once a
-        second. What is left out keeps its value. A progress that is no finite number is ignored.
+        Cheap enough for every iteration of a loop: only the latest report is stored and pushed, at most once a second.
+        An omitted value keeps its last one. A progress that is not a finite number is ignored.
         """
         with self._lock:
             before = self._latest
@@ -77,18 +76,18 @@ class JobContext[Result: BaseModel | None]:
             self._latest = Report(progress, before.message if message is None else to_storable_text(message, 200))
 
     def checkpoint(self) -> None:
-        """Raise if the body should stop: `JobCancelled`, `JobTimeout` or `LeaseLost`. Let these pass through.
+        """Raise `JobCancelled`, `JobTimeout` or `LeaseLost` if the body should stop. Do not catch these.
 
-        Call it between pieces of work; a cancel request is honoured nowhere else.
+        Call it between units of work; a cancel request takes effect nowhere else.
         """
         if self._stop is not None:
             raise self._stop
 
     async def batch(self) -> list[QueuedJob]:
-        """Return the jobs that this one was held back for, in the order in which they were queued.
+        """Return the jobs of the batch that this follow-up waited for, in the order in which they were queued.
 
-        All of them have ended, one way or another, unless somebody has retried one since. Empty for a job that is no
-        follow-up. Raises `StoreUnavailable`.
+        All of them have ended, in any state, unless one was retried since. Empty for a job that is not a follow-up.
+        Raises `StoreUnavailable`.
         """
         return [] if self.job.after_batch is None else await self._repository.batch(self.job.after_batch)
 
@@ -103,25 +102,24 @@ class JobContext[Result: BaseModel | None]:
         unique_key: str | None = None,
         conn: AsyncConnection[Any] | None = None,
     ) -> JobHandle[ChildResult]:
-        """Start a child: a job of the same owner, whose `parent_id` is this job. Otherwise as `QueueManager.queue_job`.
+        """Start a child: a job of the same owner with this job as `parent_id`. Otherwise like `QueueManager.queue_job`.
 
-        An attempt that runs again gets the children that an earlier one has started, in whatever order it asks for
-        them. A child is recognised by its kind, by what was set in its request, and by how many equal ones the attempt
-        has asked for before: three equal calls start three children, however often the body runs. A child that has
-        ended is not started again either, also where somebody has the parent tried again; it can be retried itself. All
-        of that holds for as long as the child's row is kept.
+        A later attempt gets the children that an earlier one has started, in any order of calls. A child is recognised
+        by its kind, by the fields set in its request, and by the number of equal calls before it in the attempt: three
+        equal calls start three children, however often the body runs. A child that has ended is not started again, even
+        if the parent is retried; it can be retried itself. All of this holds until the child's row is deleted.
 
-        Children live on their own: they go on when the parent fails or is cancelled.
+        Children are independent: they continue when the parent fails or is cancelled.
 
         Parameters
         ----------
         key
-            Up to 100 characters: recognise the child by its kind and this alone. For requests that differ from one
-            attempt to the next, by a time or a random value, and where the body repeats a transaction. Raises
-            `KeyReused` if the request of this attempt is another.
+            Up to 100 characters: recognise the child by its kind and this key only. For requests that differ between
+            attempts, by a time or a random value, and for bodies that repeat a transaction. Raises `KeyReused` if the
+            request of this attempt differs.
         conn
-            A connection of `transaction`, whose end then also sends the message; or one of your own, after whose commit
-            you call `JobHandle.send`, or leave it to the sweeper.
+            A connection of `transaction`, whose commit then also sends the message; or your own connection, after whose
+            commit you call `JobHandle.send`, or leave it to the sweeper.
         """
         return await self._children.queue(
             runner, request, key, delay=delay, priority=priority, unique_key=unique_key, conn=conn
@@ -131,12 +129,13 @@ class JobContext[Result: BaseModel | None]:
     async def transaction(self) -> AsyncIterator[AsyncConnection[Any]]:
         """Lend a connection to the database that holds the jobs, for one transaction of the body's own statements.
 
-        The end of the block commits, an exception rolls back: what `queue_job(conn=...)` and `complete(conn=...)` wrote
-        in it stands or falls with the body's own rows. After the commit the messages of the children are sent.
+        The end of the block commits, an exception rolls back: the rows of `queue_job(conn=...)` and
+        `complete(conn=...)` are committed or rolled back together with the body's own rows. After the commit the
+        children's messages are sent.
 
-        Rows come as dictionaries. A statement may take ten seconds and a pause between two of them half a minute, then
-        the server rolls back. Bodies wait for each other where too many want a connection, so keep it short, and
-        do the work before. Raises `StoreUnavailable` if the server does not answer; whether a commit went through is
+        Rows are dictionaries. The server rolls back if a statement takes longer than ten seconds, or a pause between
+        two statements longer than half a minute. Bodies share a few connections, so keep the transaction short, and do
+        the work before it. Raises `StoreUnavailable` if the server does not answer; whether the commit took effect is
         then unknown, and the next attempt has to find out, as after a crash.
         """
         async with self._repository.transaction() as conn:
@@ -145,24 +144,23 @@ class JobContext[Result: BaseModel | None]:
         await send_all(started)
 
     def wait[T](self, awaitable: Awaitable[T]) -> T:
-        """In a plain `def` body: run this on the worker's event loop, wait for it, and return or raise what it does.
+        """In a plain `def` body: run an awaitable on the worker's event loop, and return its result or raise its error.
 
-        For what is `async` here, `ctx.wait(ctx.queue_job(...))`, and for coroutines of your own. From any thread of the
-        body, any number at once.
+        For the `async` methods of this class, as `ctx.wait(ctx.queue_job(...))`, and for your own coroutines. May be
+        called from any thread of the body, concurrently.
 
-        When the attempt is over, because its time or its lease is, `wait` raises what `checkpoint` raises, `JobTimeout`
-        or `LeaseLost`, and the awaitable is cancelled; it is not even begun if that was so before. A cancel request
-        does not interrupt it: the next `checkpoint` honours that. Raises `RuntimeError` on the loop's own thread, in an
-        `async def` body: it would wait for itself, so `await` it there.
+        When the attempt is over, `wait` raises `JobTimeout` or `LeaseLost`, like `checkpoint`, and the awaitable is
+        cancelled, or not even started. A cancel request does not interrupt it, but takes effect at the next
+        `checkpoint`. Raises `RuntimeError` in an `async def` body, on the loop's own thread: use `await` there.
         """
         return self._bridge.wait(awaitable)
 
     async def complete(self, result: Result, *, conn: AsyncConnection[Any]) -> None:
-        """Store the result inside the body's own transaction, so that its effects in the same database happen once.
+        """Store the result in the body's own transaction, so that its effects in the same database happen exactly once.
 
-        Commit right after, and return the same result. Raises `LeaseLost` when another attempt owns the job, and
-        `InvalidResult` or `ResultTooLarge` for a result that cannot be stored: let them pass through, so that the
-        transaction rolls back.
+        Commit right after, and return the same result. Raises `LeaseLost` if another attempt owns the job, and
+        `InvalidResult` or `ResultTooLarge` for a result that cannot be stored: do not catch these, so that the
+        transaction is rolled back.
         """
         data = await offload(dump_result, result, self._result_type)
         done = await self._repository.succeed(self.job, data, conn=conn)
@@ -172,11 +170,11 @@ class JobContext[Result: BaseModel | None]:
 
     @property
     def completed(self) -> bool:
-        """Whether the body has called `complete`. Its transaction may have been rolled back since."""
+        """Whether the body has called `complete`. Its transaction may have been rolled back."""
         return self._completed
 
     def stop(self, reason: JobsError) -> None:
-        """Make the next checkpoint raise `reason`. The first reason wins, but for a lost lease, which outdoes all."""
+        """Make the next checkpoint raise `reason`. The first reason wins, except that a lost lease overrides all."""
         if self._stop is None or isinstance(reason, LeaseLost):
             self._stop = reason
         if not isinstance(reason, JobCancelled):
@@ -191,7 +189,7 @@ class JobContext[Result: BaseModel | None]:
         return isinstance(self._stop, JobCancelled)
 
     def unwritten(self) -> Report | None:
-        """Return the latest report if a reader would notice the difference: a new message, or a percent or more."""
+        """Return the latest report if it differs visibly: a new message, or a percent or more."""
         with self._lock:
             new, old = self._latest, self._written
         if new.message == old.message and abs((new.progress or 0.0) - (old.progress or 0.0)) < 0.01:

@@ -1,4 +1,4 @@
-"""Starts jobs: a row for each, and a message to wake a worker."""
+"""Starts jobs: stores a row, and sends a message that wakes a worker."""
 
 from __future__ import annotations
 
@@ -62,15 +62,15 @@ def new_job[Request: BaseModel](
     idempotency_key: str | None = None,
     **others: Any,
 ) -> NewJob:
-    """Put together the row of a job. Raises `InvalidRequest` for what could not be stored, or not be read again.
+    """Build the row of a job. Raises `InvalidRequest` for a request that could not be stored and read back.
 
-    Takes long for a large request.
+    Slow for a large request.
     """
     check_length("user_id", user_id, 128)
     check_length("idempotency_key", idempotency_key, 200)
     if delay > _MAX_DELAY:
-        # Python cannot read moments after the year 9999, so whoever lists such a job would fail
-        raise InvalidRequest(f"The delay is {delay}, but may be {_MAX_DELAY.days:,} days at most.")
+        # Python cannot represent times after the year 9999, so listing such a job would fail
+        raise InvalidRequest(f"The delay is {delay}, but must be at most {_MAX_DELAY.days:,} days.")
     if priority is not None and priority not in runner.priorities:
         raise InvalidRequest(
             f"{runner.kind} has no priority {priority!r}, only {', '.join(runner.priorities) or 'none'}."
@@ -105,7 +105,7 @@ async def store(
     jobs: Sequence[tuple[type[JobRunner[Any, Any]], NewJob]],
     conn: AsyncConnection[Any] | None,
 ) -> list[JobHandle[Any]]:
-    """Store the rows, and return a handle for each, in their order."""
+    """Store the rows, and return their handles in the same order."""
     try:
         added = await backend.repository.add(*(job for _, job in jobs), conn=conn)
     except StoreRefused as exc:

@@ -1,4 +1,4 @@
-"""What can go wrong, as one tree: catch `JobsError` to catch all of it."""
+"""The error tree of the library: catch `JobsError` to catch all of them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class KeyReused(JobsError):
 
 
 class JobNotFound(JobsError):
-    """There is no such job, or it belongs to somebody else."""
+    """There is no such job, or it belongs to another user."""
 
 
 class JobConflict(JobsError):
@@ -42,11 +42,11 @@ class JobFailed(JobsError):
     Attributes
     ----------
     job_id
-        Which job.
+        Id of the job.
     status
-        How it ended: failed, cancelled or aborted.
+        Its final state: failed, cancelled or aborted.
     error
-        Why, as its owner sees it; None for a job that was cancelled before any attempt of it failed.
+        The error as its owner sees it; None for a job that was cancelled before an attempt failed.
     """
 
     def __init__(self, job: QueuedJob) -> None:
@@ -56,35 +56,35 @@ class JobFailed(JobsError):
 
 
 class ResultExpired(JobsError):
-    """The job succeeded, but its result was removed since: its kind keeps results only for a time."""
+    """The job succeeded, but its result has been removed after the `keep_result` of its kind."""
 
 
 class StoreUnavailable(JobsError):
-    """Postgres did not answer. The only error that a queue function lets through: the host delivers again."""
+    """Postgres did not answer. The only error that a queue function raises, so that the host redelivers the message."""
 
 
 class StoreRefused(JobsError):
-    """Postgres refused a value, such as text with a NUL character."""
+    """Postgres rejected a value, such as text with a NUL character."""
 
 
 class SendFailed(JobsError):
-    """The queue did not take the message. Nothing is lost: the sweeper sends what is unsent."""
+    """The queue did not accept the message. Nothing is lost: the sweeper sends it."""
 
 
 class LeaseLost(JobsError):
-    """Another attempt owns this job now, so nothing that this one still does counts."""
+    """Another attempt owns this job now, so this attempt can no longer change it."""
 
 
 class JobCancelled(JobsError):
-    """Somebody asked for this job to be cancelled."""
+    """A cancel of this job was requested."""
 
 
 class JobTimeout(JobsError):
-    """The attempt took longer than its kind allows."""
+    """The attempt exceeded the timeout of its kind."""
 
 
 class InvalidResult(JobsError):
-    """The result is of another type than its kind says, or would not be read back as it is."""
+    """The result has a different type than its kind declares, or cannot be stored without loss."""
 
 
 class ResultTooLarge(JobsError):
@@ -92,23 +92,23 @@ class ResultTooLarge(JobsError):
 
 
 class PermanentError(JobsError):
-    """Raise this from `on_execute` when another try cannot help: the job fails at once."""
+    """Raise this from `on_execute` if a retry cannot help: the job fails immediately."""
 
 
 _MAX_WAIT = timedelta(days=365)
 
 
 class RetryLater(JobsError):
-    """Raise this from `on_execute` to try again after a while. It counts as an attempt.
+    """Raise this from `on_execute` to retry after a delay. It counts as an attempt.
 
     Parameters
     ----------
     after
-        How long to wait, counted by the database's clock; from zero to a year, what lies beyond is cut.
+        Delay by the database's clock, limited to the range from zero to a year.
     reason
         Shown to the owner and kept in the attempt history.
     """
 
     def __init__(self, after: timedelta, reason: str | None = None) -> None:
-        super().__init__(reason or "The job asked to be tried again later.")
+        super().__init__(reason or "The job requested a later retry.")
         self.after = min(max(after, timedelta()), _MAX_WAIT)

@@ -1,4 +1,4 @@
-"""What whoever starts a job holds of it."""
+"""The caller's handle on a job that was started."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from queued_jobs.offload import offload
 if TYPE_CHECKING:
     from queued_jobs.runner import JobRunner
 
-#: Seconds between two looks at a job whose result is awaited.
+#: Seconds between two reads of a job whose result is awaited.
 _FIRST_PAUSE, _PAUSE_GROWTH, _MAX_PAUSE = 0.05, 1.5, 2.0
 
 
@@ -31,11 +31,11 @@ class JobHandle[Result: BaseModel | None]:
     Attributes
     ----------
     job
-        The row as it was stored, or the older job that stands in its place.
+        The row as it was stored, or the existing job returned in its place.
     duplicate
-        True if the idempotency or unique key was taken by that older job: nothing new was stored.
+        True if the idempotency or unique key was taken by the existing job: nothing new was stored.
     sent
-        False where the message is owed still, by the sweeper or by whoever ends what the job waits for.
+        False if the message still has to be sent: by the sweeper, or when the job that it waits for ends.
     """
 
     job: QueuedJob
@@ -50,36 +50,35 @@ class JobHandle[Result: BaseModel | None]:
         return self.job.id
 
     async def send(self) -> None:
-        """Send the message and tell the owner. After `queue_job(conn=...)` call it once your transaction is committed.
+        """Send the message and notify the owner. After `queue_job(conn=...)` call it when your transaction is committed.
 
-        Never raises for a queue, a database or a hub that is away, and a second call is harmless. Called before the
-        commit it would wake a worker too early, for a row that it cannot see.
+        Never raises if a queue, the database or the hub is unavailable, and may be called twice. Called before the
+        commit it would wake a worker too early, for a row that the worker cannot see.
         """
         await send_all([self])
 
     async def result(self, *, timeout: timedelta) -> Result:
         """Wait until the job has ended, and return its result; None for a kind without one.
 
-        Reads the row at least once, then again after pauses that grow to two seconds, each time by one statement that
-        reads no more than the status while the job has not ended. The database is asked and no push: it works in any
-        process, as often as you like. In a body, waiting takes a worker's place from the job that is waited for:
-        prefer a follow-up.
+        Polls the row at least once, at intervals that grow to two seconds, with one statement that reads only the
+        status until the job has ended. It needs no push, so it works in any process, as often as you like. In a body,
+        waiting occupies a worker that the awaited job may need: prefer a follow-up.
 
-        Neither giving up nor being cancelled changes the job: it goes on, and you may call this again. A job that is
-        tried again by hand before its end was seen is waited for until it ends again. A database that does not answer
-        is asked again until the time is over.
+        A timeout or a cancellation does not change the job: it continues, and you may call this again. If the job is
+        retried manually before its end was noticed, this waits for its next end. A database that does not answer is
+        polled again until the timeout.
 
         Raises
         ------
         JobFailed
             The job failed, was cancelled or aborted; the error has its status and its error.
         TimeoutError
-            It has not ended within `timeout`, or up to five seconds later where the database does not answer.
+            It has not ended within `timeout`; raised up to five seconds later if the database does not answer.
         ResultExpired
-            It succeeded, and its result was removed since, as `keep_result` of its kind says.
+            It succeeded, but its result has been removed after `keep_result` of its kind.
         JobNotFound
-            There is no such row: it was deleted after the time that its kind keeps ended jobs, or the transaction that
-            stored it was rolled back or is not committed yet.
+            There is no such row: it was deleted after the retention of its kind, or the transaction that stored it was
+            rolled back or is not committed yet.
         InvalidResult
             The stored result no longer fits the kind's result type.
         """
@@ -109,7 +108,7 @@ class JobHandle[Result: BaseModel | None]:
 
 
 async def send_all(handles: Sequence[JobHandle[Any]]) -> None:
-    """Send what these new jobs owe, and announce them; all of them are of one owner."""
+    """Send the messages of these new jobs of one owner, and announce them."""
     new = [handle for handle in handles if not handle.duplicate and not handle.sent]
     if not new:
         return
@@ -119,7 +118,7 @@ async def send_all(handles: Sequence[JobHandle[Any]]) -> None:
         if not handle.job.is_held
     ]
     backend = new[0].backend
-    # before the sending, so that a worker's own push seldom comes first
+    # before sending, so that a worker's own push rarely comes first
     await announce(backend.notifier, *(handle.job for handle in new))
     sent = await backend.dispatcher().send(due)
     for handle in new:

@@ -1,4 +1,4 @@
-"""The one access point to the jobs of an application."""
+"""The single access point to the jobs of an application."""
 
 from __future__ import annotations
 
@@ -27,26 +27,26 @@ from queued_jobs.tracker import JobTracker
 
 
 class QueueManager:
-    """Starts the jobs of an application, runs them, shows them, and does the timer's duties.
+    """Starts, runs and reads the jobs of an application, and provides its sweeper.
 
-    Make one for each process. It connects to nothing before its first use, and works in any number of event loops, one
-    after another or side by side; what a loop has opened is closed with it.
+    Create one per process. It connects on first use, and works in any number of event loops, in sequence or
+    concurrently; the connections of a loop are closed with it.
 
     Parameters
     ----------
     runners
-        The kinds of jobs that this process runs or whose schedules it keeps: a `JobRegistry`, or the runner classes. A
-        process that only starts jobs may leave it empty. Raises `TypeError` where two have the same kind or queue.
+        The kinds of jobs that this process runs or schedules: a `JobRegistry`, or the runner classes. A process that
+        only starts jobs may leave it empty. Raises `TypeError` if two have the same kind or queue.
     repository
-        Where the rows are: `PostgresRepository(Database(url))`.
+        The store: `PostgresRepository(Database(url))`.
     queues
-        What wakes workers: `StorageQueues(account)`.
+        The queues that wake workers: `StorageQueues(account)`.
     notifier
-        What tells the owners' browsers; None: nothing does.
+        Pushes changes to the owners' browsers; None for no pushes.
     keep
-        How long the sweeper keeps ended jobs, unless their kind says otherwise.
+        How long the sweeper keeps ended jobs, unless the kind declares `keep`.
     sweep_time
-        For so long a sweep goes on while there is more to do; a little less than its timer's interval.
+        Maximum duration of a sweep; choose it a little shorter than its timer's interval.
 
     Attributes
     ----------
@@ -85,35 +85,35 @@ class QueueManager:
     ) -> JobHandle[Result]:
         """Store a job for a user and wake a worker for it.
 
-        The row is stored first and owes its message until that was sent: a queue that is away, or a crash between the
-        two, delays the job but never loses it. In a body use `JobContext.queue_job`, which starts a job once, however
-        often the body runs.
+        The row is stored first and the message stays due until it was sent: an unavailable queue, or a crash between
+        the two, delays the job but never loses it. In a body use `JobContext.queue_job`, which starts a job once,
+        however often the body runs.
 
         Parameters
         ----------
         user_id
             The owner: 1 to 128 characters.
         delay
-            Run no earlier than this after now, by the database's clock: up to 100 years. Negative means now.
+            Minimum time from now until the job runs, by the database's clock: up to 100 years. Negative means now.
         priority
-            One of the runner's `priorities`: the job goes through that queue. None: through the ordinary one.
+            One of the runner's `priorities`, whose queue the job uses. None for the default queue.
         idempotency_key
-            Up to 200 characters. A repeated call of the same user and kind with the same key returns the first job.
-            Raises `KeyReused` if the request differs in what was set in it; what its defaults made does not count.
+            Up to 200 characters. A repeated call for the same user and kind with the same key returns the first job.
+            Raises `KeyReused` if the request differs in the fields that were set; defaults do not count.
         unique_key
-            Up to 200 characters. While a job of this kind with the same key has not ended, that job is returned.
+            Up to 200 characters. If an unfinished job of this kind has the same key, that job is returned.
             Raises `JobConflict` if it belongs to another user.
         parent_id
-            The job that this one belongs to, for people who look for it.
+            The job that this one belongs to, for display and search.
         conn
-            Store the row in this connection's transaction: it exists if, and only if, that commits. Then call
+            Store the row in this connection's transaction: it exists if and only if that commits. Then call
             `JobHandle.send`, or leave it to the sweeper.
 
         Raises
         ------
         InvalidRequest
-            The request would not be read back as it is, an identifier has a wrong length or a character that Postgres
-            cannot keep, the priority is unknown, or the delay is longer than that.
+            The request cannot be stored without loss, an identifier has an invalid length or a character that Postgres
+            cannot store, the priority is unknown, or the delay is too long.
         StoreUnavailable
             Postgres did not answer. Whether the job was stored is unknown: try again with an idempotency key.
         """
@@ -145,7 +145,8 @@ class QueueManager:
     ) -> Batch[Result]:
         """Store many jobs of one kind for a user, all or none, and wake workers for them.
 
-        One insert stores all of them, with the follow-up; the messages are sent side by side. Otherwise as `queue_job`.
+        One insert stores all of them, with the follow-up; the messages are sent concurrently. Otherwise like
+        `queue_job`.
 
         Parameters
         ----------
@@ -153,10 +154,10 @@ class QueueManager:
             Up to 10,000.
         idempotency_key
             Up to 190 characters, for the batch as a whole: a repeated call with the same requests returns the same
-            jobs. Raises `KeyReused` if it has others besides, or a follow-up that the first had not.
+            jobs. Raises `KeyReused` if it has additional requests, or a follow-up that the first call did not have.
         follow_up
-            A job of the same user that is stored now and runs when the last of the others has ended. Without any others
-            it runs at once.
+            A job of the same user that is stored now and runs when all the others have ended. With an empty batch it
+            runs immediately.
         """
         return await batch.queue_jobs(
             self._backend,
@@ -174,18 +175,18 @@ class QueueManager:
     async def queue_due[Request: BaseModel, Result: BaseModel | None](
         self, runner: type[JobRunner[Request, Result]]
     ) -> JobHandle[Result]:
-        """Queue the job of the occurrence that is due now. Call it from a timer with the runner's own schedule.
+        """Queue the job of the current occurrence. Call it from a timer with the runner's schedule.
 
-        However often a timer fires for one occurrence, on however many machines, there is one job for it: its
-        idempotency key is the due time. A timer that comes late starts the job of the last occurrence before. Raises
-        `ValueError` for a runner without a schedule.
+        There is one job per occurrence, however often the timer fires and on however many machines: its idempotency key
+        is the due time. A late timer starts the job of the previous occurrence. Raises `ValueError` for a runner
+        without a schedule.
         """
         return await periodic.queue_due(self._backend, runner)
 
     def runner(self, kind: str) -> JobRunner[Any, Any]:
-        """Return what runs the jobs of a kind; pass the messages of its queues to its `receive`.
+        """Return the runner of a kind; pass the messages of its queues to its `receive`.
 
-        Each call returns the same one. Raises `LookupError` for a kind that is not among the manager's.
+        Each call returns the same object. Raises `LookupError` for a kind that is not registered.
         """
         try:
             return self._runners[kind]
@@ -195,28 +196,28 @@ class QueueManager:
 
     @cached_property
     def sweeper(self) -> Sweeper:
-        """What a timer calls to keep the promises: it sends what is owed, and takes jobs of lost workers back."""
+        """The sweeper, to be run by a timer: it sends unsent messages, and takes back jobs of lost workers."""
         return Sweeper(self._backend, runners=self._runners.values(), keep=self._keep, time=self._sweep_time)
 
     @cached_property
     def tracker(self) -> JobTracker:
-        """What people see of jobs and do with them. Raises `TypeError` for a repository other than Postgres."""
+        """The read side and the actions of users and admins. Raises `TypeError` unless the repository is Postgres."""
         repository = self._backend.repository
         if not isinstance(repository, PostgresRepository):
             raise TypeError(f"A tracker reads Postgres, not a {type(repository).__name__}.")
         return JobTracker(repository.database, self._backend)
 
     def blocking(self, *, connections: int = 1) -> BlockingJobs:
-        """Serve code without an event loop: Flask, Django, scripts. `with manager.blocking() as jobs: ...`
+        """Return an interface for code without an event loop: Flask, Django, scripts.
 
-        The first call starts one thread with one event loop, which serves all calls of all threads until the end of the
-        block. So make one for each process, not for each call; one that a server makes before it forks its workers and
-        that was not used until then serves each of them.
+        Use it as `with manager.blocking() as jobs: ...`. The first call starts one thread with one event loop, which
+        serves all calls of all threads until the end of the block. So create one per process, not one per call. If a
+        server creates it before forking its workers, and does not use it until then, it works in each of them.
 
         Parameters
         ----------
         connections
-            To Postgres, at most. All threads take turns on them, a few milliseconds for each start.
+            Maximum connections to Postgres, shared by all threads; starting a job takes a few milliseconds.
         """
 
         def start() -> None:

@@ -1,4 +1,4 @@
-"""Keeps work over texts of any length off the event loop, which also carries heartbeats and everybody's requests."""
+"""Keeps work on long texts off the event loop, which also serves heartbeats and requests."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from typing import ParamSpec
 
 P = ParamSpec("P")
 
-#: Apart from the threads that wait for other servers: those may all be taken.
+#: Separate from the threads that wait for other servers, which may all be busy.
 _threads = ThreadPoolExecutor(4, thread_name_prefix="offload")
 
 
 def _renew_threads() -> None:
-    """In a process that was just forked: the threads stayed behind, and the pool would wait for them."""
+    """After a fork: replace the pool, whose threads exist in the parent process only."""
     global _threads
     _threads = ThreadPoolExecutor(4, thread_name_prefix="offload")
 
@@ -26,6 +26,6 @@ if hasattr(os, "register_at_fork"):
 
 
 async def offload[**P, T](function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Call the function in a thread and return or raise what it does. It must compute only, and wait for nothing."""
+    """Call the function in a thread and return its result. It must only compute, and wait for nothing."""
     context = contextvars.copy_context()
     return await asyncio.get_running_loop().run_in_executor(_threads, lambda: context.run(function, *args, **kwargs))

@@ -1,4 +1,4 @@
-"""Starts the jobs of kinds that have a schedule."""
+"""Starts the jobs of kinds with a schedule."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from queued_jobs.handle import JobHandle
 from queued_jobs.ncrontab import Ncrontab
 from queued_jobs.runner import JobRunner
 
-#: How much too early a timer may fire and still mean the occurrence ahead.
+#: How early a timer may fire and still count for the next occurrence.
 _EARLY = timedelta(seconds=5)
 
 

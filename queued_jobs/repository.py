@@ -1,4 +1,4 @@
-"""What a store of jobs must be able to do for runners, the sweeper and `queue_job`."""
+"""The interface of a job store, for runners, the sweeper and `queue_job`."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ type Line = tuple[str, str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LinesSeen:
-    """How many jobs were woken, and which line was looked into last; None if no further one is left."""
+    """How many jobs were woken, and the last line that was examined; None if no line is left."""
 
     woken: int
     last: Line | None
@@ -35,16 +35,16 @@ class LinesSeen:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tallied:
-    """How many ended attempts were added to the statistics, and whether more attempts or jobs wait for that."""
+    """How many ended attempts were added to the statistics, and whether attempts or jobs are left."""
 
     attempts: int
     more: bool
 
 
 def check_whole(jobs: Sequence[NewJob], added: Sequence[Added]) -> None:
-    """Raise `KeyReused` if of a batch and its follow-up some were stored before and some are new.
+    """Raise `KeyReused` if some jobs of a batch, including its follow-up, were stored before and others are new.
 
-    The new ones would be a batch of their own, whose follow-up does not wait for the others.
+    The new ones would form another batch, whose follow-up does not wait for the rest.
     """
     of_batches = [
         one.duplicate
@@ -58,24 +58,24 @@ def check_whole(jobs: Sequence[NewJob], added: Sequence[Added]) -> None:
 class Repository(Protocol):
     """The write side of the store. Each method is one guarded state change, decided by the store's own clock.
 
-    None means "you lost": the job has ended, another attempt owns it, or the message is old. That is never an error
-    and never worth a second try. Every method raises `StoreUnavailable` when the store does not answer, and
-    `StoreRefused` for a value that it cannot keep.
+    None means that the caller lost a race: the job has ended, another attempt owns it, or the message is old. That is
+    not an error and not worth a retry. Every method raises `StoreUnavailable` if the store does not answer, and
+    `StoreRefused` for a value that it cannot store.
     """
 
-    #: What its keys are.
+    #: Type of the keys.
     key_type: type[UUID] | type[int]
 
     async def new_keys(self, count: int, *, conn: AsyncConnection[Any] | None = None) -> list[JobKey]:
-        """Make keys for so many new jobs. Those that are not used are lost, which is harmless."""
+        """Generate keys for `count` new jobs. Unused keys are lost, which is harmless."""
 
     async def add(self, *jobs: NewJob, conn: AsyncConnection[Any] | None = None) -> list[Added]:
-        """Store new jobs in one statement, inside the caller's transaction when `conn` is given.
+        """Store new jobs in one statement, in the caller's transaction if `conn` is given.
 
-        Answers in their order. In place of a job whose idempotency key (of this user and kind) or unique key (of this
-        kind, while not ended) is taken stands the one that has it, and no second one is stored. Raises `KeyReused` when
-        that idempotency key came with another request, or those of a batch in part, and `JobConflict` when the unique
-        key is held by another user's job: then none of them is stored, unless the caller commits.
+        Returns them in order. If the idempotency key (of this user and kind) or the unique key (among unfinished jobs
+        of this kind) of a job is taken, the existing job is returned instead and no second one is stored. Raises
+        `KeyReused` if the idempotency key was used with another request, or by only a part of a batch, and
+        `JobConflict` if another user's job holds the unique key: then no job is stored, unless the caller commits.
         """
 
     def transaction(self) -> AbstractAsyncContextManager[AsyncConnection[Any]]:
@@ -87,14 +87,14 @@ class Repository(Protocol):
     async def ended(self, job_id: JobKey) -> QueuedJob | None:
         """Return the row of a job that has ended, None while it has not. Raises `JobNotFound` if there is no such row.
 
-        Cheap enough to be asked again and again.
+        Cheap enough for polling.
         """
 
     async def batch(self, batch_id: UUID) -> list[QueuedJob]:
         """Return the jobs of a batch, in the order in which they were queued."""
 
     async def mark_sent(self, messages: Sequence[JobMessage]) -> None:
-        """Record that these very messages were sent. Messages of older generations change nothing."""
+        """Record that these messages were sent. Messages of older generations have no effect."""
 
     async def claim(
         self,
@@ -114,114 +114,114 @@ class Repository(Protocol):
     async def wait_in_line(
         self, message: JobMessage, *, kind: str, schema_version: int, max_concurrent: int = 1
     ) -> bool | None:
-        """After a lost claim: put the job in line if others with its concurrency key come first.
+        """After a failed claim: put the job in line if others with its concurrency key come first.
 
-        Returns None if that is not why, and True if its turn has come meanwhile: then claim again.
+        Returns None if that is not the reason, and True if its turn has come meanwhile: then claim again.
         """
 
     async def wake_next(self, job: QueuedJob) -> list[QueuedJob]:
-        """Take the messages of jobs that may run because this one has ended or given up its place.
+        """Take the messages of jobs that may run because this one has ended or freed its slot.
 
-        These are the oldest one in line for its concurrency key, and the follow-up of its batch when that has ended.
-        Each stays taken for 15 seconds.
+        These are the oldest one in line for its concurrency key, and the follow-up of its batch if the batch has ended.
+        Each stays reserved for 15 seconds.
         """
 
     async def wake_lines(
         self, *, max_concurrent: Mapping[str, int] = NO_LIMITS, after: Line | None = None, limit: int
     ) -> LinesSeen:
-        """Have those in line sent for whom there is a place, should nobody have woken them.
+        """Schedule the messages of jobs in line for which there is a free slot, in case they were not woken.
 
         Looks into at most `limit` lines, from the one after `after`. `max_concurrent` says how many jobs of a line may
         run, by kind; of others one. What is woken is owed its message from now on.
         """
 
     async def follow_ups(self, *, limit: int) -> list[QueuedJob]:
-        """Let those jobs run whose batch has ended without anybody waking them. They are owed their message."""
+        """Release the follow-ups of ended batches, in case they were not woken. Their messages become due."""
 
     async def defer(
         self, message: JobMessage, *, kind: str, schema_version: int, queues: Sequence[str] | None = None
     ) -> QueuedJob | None:
-        """After a lost claim: have the message sent again if it came too early, or if this worker cannot run the job.
+        """After a failed claim: schedule the message again if it came too early, or if this worker cannot run the job.
 
-        Returns the row if the worker lacks the handler, which after about a day ends the job as aborted. A job of none
-        of these queues is left alone: the message was forged or moved, and its own worker gets its own one. None stands
-        for any queue.
+        Returns the row if the worker lacks the handler; after about a day this ends the job as aborted. A job of none
+        of these queues is not changed: the message was forged or moved, and the job's own message is on its way. None
+        means any queue.
         """
 
     async def heartbeat(
         self, job: QueuedJob, *, lease: timedelta, progress: float | None, message: str | None
     ) -> QueuedJob | None:
-        """Extend the lease and store progress; None in either keeps what is stored."""
+        """Extend the lease and store progress and message; None keeps the stored value."""
 
     async def succeed(
         self, job: QueuedJob, result: Mapping[str, Any] | None, *, conn: AsyncConnection[Any] | None = None
     ) -> QueuedJob | None:
-        """Store the one result and end the job."""
+        """Store the result and end the job."""
 
     async def fail(self, job: QueuedJob, error: JobError, *, retry_in: timedelta | None) -> QueuedJob | None:
-        """End the attempt: retrying with a new generation, or failed if `retry_in` is None or attempts are used up.
+        """End the attempt: retrying with a new generation, or failed if `retry_in` is None or no attempts are left.
 
         A job with a cancel request becomes cancelled instead.
         """
 
     async def finish_cancelled(self, job: QueuedJob) -> QueuedJob | None:
-        """End the job as cancelled, if a cancel was asked for."""
+        """End the job as cancelled, if a cancel was requested."""
 
     async def release(self, job: QueuedJob) -> QueuedJob | None:
-        """Give the job back at once, without counting the attempt. For shutdowns. The next one has another number."""
+        """Give the job back without counting the attempt, for shutdowns. The next attempt has a new number."""
 
     async def outcome(self, job: QueuedJob) -> QueuedJob | None:
-        """Return the row if this very attempt ended it or ended itself: for a finish whose reply was lost."""
+        """Return the row if this attempt has already been finished: for a finish whose reply was lost."""
 
     async def poisoned(self, message: JobMessage, *, queues: Sequence[str] | None = None) -> QueuedJob | None:
-        """The host gave up on this message: send it again later, or abort the job after that was tried five times.
+        """Handle a poisoned message: schedule it again, or abort the job after five such tries.
 
-        Returns the row if that counted. Each send counts once, at least 30 seconds after the one before and then 10
-        minutes doubling, so copies and forged messages change nothing, and no number of them aborts a job within two
-        hours. A job of none of these queues is left alone; None stands for any.
+        Returns the row if the message counted. Each send counts once, at least 30 seconds after the previous one, then
+        10 minutes, doubling, so copies and forged messages have no effect, and no number of them aborts a job within
+        two hours. A job of none of these queues is not changed; None means any queue.
         """
 
     async def reject(self, queue: str, body: bytes, reason: str) -> None:
-        """Keep the first bytes of a message that names no job. Copies on the same queue are counted, not kept."""
+        """Store the first bytes of a message that names no job. Copies on the same queue are counted, not stored."""
 
     async def unsent(self, *, limit: int) -> list[Due]:
-        """Take messages that have yet to be sent. Each stays taken for 15 seconds, in case the sender dies."""
+        """Take messages that have to be sent. Each stays reserved for 15 seconds, in case the sender crashes."""
 
     async def rescue(self, *, limit: int) -> list[QueuedJob]:
-        """Take back jobs whose lease or deadline is over."""
+        """Take back jobs whose lease or timeout has expired."""
 
     async def resend_silent(self, *, limit: int) -> int:
-        """Have those messages sent again that went out long ago and were never claimed. Returns how many."""
+        """Schedule messages again that were sent long ago and never claimed. Returns how many."""
 
     async def expiring(
         self, *, older_than: timedelta, kinds: Mapping[str, timedelta] = NO_KINDS, limit: int
     ) -> list[QueuedJob]:
-        """Take jobs that succeeded longer ago than this, or than their kind's own time, and still have their result.
+        """Take jobs whose result is older than this, or than their kind's own retention.
 
-        Each stays taken for an hour. Jobs of a batch are left until the follow-up that reads them has ended.
+        Each stays reserved for an hour. Jobs of a batch are kept until the follow-up that reads them has ended.
         """
 
     async def expire(self, ids: Sequence[JobKey]) -> list[QueuedJob]:
-        """Drop the results of these jobs. Those without one are left out."""
+        """Drop the results of these jobs, and return the jobs that had one."""
 
     async def prune(self, *, older_than: timedelta, kinds: Mapping[str, timedelta] = NO_KINDS, limit: int) -> int:
-        """Delete jobs that ended longer ago than this, or than their kind's own time. Returns how many.
+        """Delete jobs that ended longer ago than this, or than their kind's own retention. Returns how many.
 
         Jobs whose result has not expired stay, those of a batch until its follow-up has ended, and those with attempts
         that are not in the statistics yet: call `tally` first.
         """
 
     async def prune_notes(self, *, older_than: timedelta, limit: int) -> int:
-        """Delete messages that named no job and came longer ago than this, and uses that no limit counts any more.
+        """Delete rejected messages older than this, and recorded uses that no longer count for any limit.
 
-        Returns how many of those of which there are more.
+        Returns the larger of the two counts.
         """
 
     async def queue_ages(self) -> dict[str, timedelta]:
-        """Return how long the oldest job of each queue has waited since it was due; queues without any are left out."""
+        """Return for each queue how long its oldest job has been due; queues without waiting jobs are left out."""
 
     async def tally(self, *, limit: int) -> Tallied:
         """Add new jobs and ended attempts to the statistics, each once, in steps of about `limit` of each."""
 
     async def fold_tallies(self, *, limit: int) -> int:
-        """Sum up old statistics in longer spans, and delete the oldest. Returns how many sums, up to `limit`."""
+        """Merge old statistics into longer spans, and delete the oldest. Returns how many rows, up to `limit`."""

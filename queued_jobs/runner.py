@@ -1,4 +1,4 @@
-"""The body of a queue-triggered function: subclass `JobRunner`, and a message becomes a tracked job."""
+"""Base class of the kinds of jobs: turns a queue message into an attempt of a tracked job."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from queued_jobs.serialization import describe_invalid, form_of
 
 
 class JobRunner[Request: BaseModel, Result: BaseModel | None](abc.ABC):
-    """One kind of job: what it is asked, what it does, what it answers.
+    """One kind of job: its request, its work, its result.
 
     Subclass as `class ZipBuilder(JobRunner[ZipRequest, ZipResult])` and set at least `kind` and `queue`. The host may
     call `execute` several times for one job: a body must be able to run again after a crash.
@@ -38,22 +38,22 @@ class JobRunner[Request: BaseModel, Result: BaseModel | None](abc.ABC):
     retry: ClassVar[RetryPolicy] = RetryPolicy()
     #: For one attempt. Keep it below the host's functionTimeout, which kills the whole worker.
     timeout: ClassVar[timedelta] = timedelta(minutes=20)
-    #: How long a silent worker keeps the job; renewed four times as often.
+    #: How long a silent worker keeps the job; renewed by four heartbeats per lease.
     lease: ClassVar[timedelta] = timedelta(seconds=60)
-    #: When the kind also starts by itself: NCRONTAB in UTC, `second minute hour day month day-of-week`.
+    #: Schedule on which jobs of the kind start: NCRONTAB in UTC, `second minute hour day month day-of-week`.
     schedule: ClassVar[str | None] = None
     #: The owner of jobs that the schedule starts.
     schedule_user: ClassVar[str] = "schedule"
-    #: How many plain `def` bodies of this kind may run at once in one process.
+    #: Maximum concurrent plain `def` bodies of this kind in one process.
     threads: ClassVar[int] = 8
-    #: How many jobs with the same `concurrency_key` may run at once, over all workers.
+    #: Maximum concurrent jobs with the same `concurrency_key`, across all workers.
     concurrency: ClassVar[int] = 1
-    #: Further queues of this kind, `<queue>-<priority>`, each polled by itself: jobs on one need not wait for a backlog
-    #: on another.
+    #: Additional queues of this kind, `<queue>-<priority>`, each polled independently: jobs on one do not wait for a
+    #: backlog on another.
     priorities: ClassVar[tuple[str, ...]] = ()
-    #: How long an ended job stays in the database; None: as long as the sweeper is told.
+    #: How long an ended job stays in the database; None for the sweeper's default.
     keep: ClassVar[timedelta | None] = None
-    #: How long a result stays, and what it refers to; None: as long as the job.
+    #: How long a result, and the data that it refers to, is kept; None: as long as the job.
     keep_result: ClassVar[timedelta | None] = None
 
     _has_status_hook: ClassVar[bool] = False
@@ -70,7 +70,7 @@ class JobRunner[Request: BaseModel, Result: BaseModel | None](abc.ABC):
         for base in getattr(cls, "__orig_bases__", ()):
             if get_origin(base) is JobRunner:
                 request_type, result_type = get_args(base)
-                if not isinstance(request_type, TypeVar):  # with one it is a generic base class: nothing to read yet
+                if not isinstance(request_type, TypeVar):  # else it is a generic base class without concrete types
                     cls.request_type = request_type
                     cls.result_type = None if result_type in (None, type(None)) else result_type
         if hasattr(cls, "kind"):
@@ -81,21 +81,21 @@ class JobRunner[Request: BaseModel, Result: BaseModel | None](abc.ABC):
         self.repository = backend.repository
         self.notifier = backend.notifier
         self.logger = logger or logging.getLogger(f"queued_jobs.{self.kind}")
-        # bounded, and apart from the host's few threads, which also serve HTTP
+        # bounded, and separate from the host's few threads, which also serve HTTP
         self.thread_pool = ThreadPoolExecutor(self.threads, thread_name_prefix=f"job-{self.kind}")
 
     @abc.abstractmethod
     def on_execute(self, request: Request, ctx: JobContext[Result]) -> Awaitable[Result] | Result:
-        """Do the work and return the result, at most 256 KiB as JSON from which an equal one can be read.
+        """Do the work and return the result, at most 256 KiB of JSON from which an equal model can be read.
 
-        `async def` runs on the host's one event loop, where a blocking call stalls every other function; a plain `def`
-        runs in a thread of its own. Raise `PermanentError` to fail at once, `RetryLater` to choose the delay;
-        anything else is retried by `retry`. Let what `ctx.checkpoint()` raises pass through. Where all tasks of a task
-        group failed with the same kind of error, that error counts.
+        `async def` runs on the host's event loop, where a blocking call stalls all other functions; a plain `def` runs
+        in a thread of its own. Raise `PermanentError` to fail immediately, `RetryLater` to choose the delay; other
+        errors are retried according to `retry`. Do not catch the errors of `ctx.checkpoint()`. If all tasks of a task
+        group fail with the same kind of error, that error counts.
         """
 
     async def on_status_updated(self, job: QueuedJob) -> None:
-        """Called after each stored change of an attempt, in their order. By default it notifies the owner.
+        """Called after each stored change of an attempt, in order. By default it notifies the owner.
 
         Nobody waits for it: it runs beside the jobs, for half a minute at most; `flush_pushes` waits for
         those under way. Progress that newer progress has overtaken is left out. May raise, and may be skipped by a
@@ -104,42 +104,40 @@ class JobRunner[Request: BaseModel, Result: BaseModel | None](abc.ABC):
         await self.notifier.job_changed(job)
 
     def on_result_expired(self, job: QueuedJob, result: Result) -> Awaitable[None] | None:
-        """Called before an old result is dropped from the row: remove what it refers to, such as a blob.
+        """Called before an expired result is dropped from the row: remove the data that it refers to, such as a blob.
 
-        `async def`, or a plain `def`, which runs in a thread.
-        May be called twice for one job, and is not for a stored result that no longer fits its type. Those of one sweep
-        run side by side. If it raises, or takes longer than ten seconds, it is called again after an hour, and the
-        result stays so long.
+        `async def`, or a plain `def`, which runs in a thread. May be called twice for one job, and is not called for a
+        stored result that no longer fits its type. The calls of one sweep run concurrently. If it raises, or takes
+        longer than ten seconds, it is called again after an hour, and the result is kept until then.
         """
         return None
 
     def on_result_discarded(self, job: QueuedJob, result: Result) -> Awaitable[None] | None:
-        """Called with a result that was not stored: remove what it left behind.
+        """Called with a result that was not stored: remove the data that it refers to.
 
-        `async def`, or a plain `def`, which runs in a thread.
-        Another attempt owns the job, the result cannot be stored, or a plain `def` body returned it after its time was
-        over or its worker had given the job back. The job may have another result by then, so remove only what has a
-        name of this attempt's own, see `JobContext.claim_id`.
-        Skipped by a crash, so let old leftovers also expire by themselves.
+        `async def`, or a plain `def`, which runs in a thread. Another attempt owns the job, the result cannot be
+        stored, or a plain `def` body returned it after its timeout or after its worker had released the job. The job
+        may have another result by then, so remove only data named after this attempt, see `JobContext.claim_id`. Not
+        called after a crash, so let leftover data expire by itself, too.
         """
         return None
 
     @classmethod
     def queues_of_kind(cls) -> tuple[str, ...]:
-        """Return all queues that wake this kind, the ordinary one first."""
+        """Return all queues of this kind, the default one first."""
         return (cls.queue, *(f"{cls.queue}-{priority}" for priority in cls.priorities))
 
     @classmethod
     def concurrency_key(cls, request: Request, user_id: str) -> str | None:
-        """Return what this job shares with those of its kind that it must not run beside; None for nothing.
+        """Return the key of jobs of this kind that must not run concurrently with this one; None for no limit.
 
-        For example `user_id`, for one job of each user at a time. Up to 200 characters. The oldest goes first.
+        For example `user_id`, for one job per user at a time. Up to 200 characters. The oldest job goes first.
         """
         return None
 
     @classmethod
     def scheduled_request(cls, due: datetime) -> Request:
-        """Return the request of the job that is due then. By default one without arguments."""
+        """Return the request of the scheduled job. By default one without arguments."""
         return cast(Request, cls.request_type())
 
     @classmethod
@@ -149,12 +147,12 @@ class JobRunner[Request: BaseModel, Result: BaseModel | None](abc.ABC):
             return cast(Request, form_of(cls.request_type).load(job.request))
         except ValidationError as exc:
             raise InvalidRequest(
-                f"The stored request is not one that {cls.kind} accepts: {describe_invalid(exc, cls.request_type)}."
+                f"The stored request does not fit the kind {cls.kind}: {describe_invalid(exc, cls.request_type)}."
             ) from exc
 
     @classmethod
     def read_result(cls, job: QueuedJob) -> Result:
-        """Return the result of a job of this kind, None where it has none (any more).
+        """Return the result of a job of this kind, or None if it has none (any more).
 
         Raises `InvalidResult` for one that no longer fits its type.
         """
@@ -169,27 +167,27 @@ class JobRunner[Request: BaseModel, Result: BaseModel | None](abc.ABC):
 
     @classmethod
     def label(cls, request: Request) -> str:
-        """Return what the owner calls this job, in a few words of plain text."""
+        """Return the job's label for its owner: a few words of plain text."""
         return cls.kind.replace("-", " ").capitalize()
 
     @classmethod
     def file(cls, result: Result) -> ResultFile | None:
-        """Return the blob that the owner may download, if the result has one."""
+        """Return the blob that the owner may download, or None."""
         return None
 
     async def execute(self, message: JobMessage) -> None:
-        """Run one attempt of the job that the message names.
+        """Run one attempt of the message's job.
 
-        Returns None on purpose: a queue function that returns a value fails. Does nothing for a message that is old,
-        doubled or forged. Raises `StoreUnavailable` alone, when the claim or the result could not be stored: the host
-        then delivers the message again.
+        Returns None on purpose: a queue function that returns a value fails. Ignores old, duplicate and forged
+        messages. Raises only `StoreUnavailable`, if the claim or the result could not be stored: the host then delivers
+        the message again.
         """
         await _executor.execute(self, message)
 
     async def receive(self, body: bytes, *, queue: str | None = None) -> None:
-        """Run `execute` for a message of a queue of this kind (None: of the ordinary one).
+        """Run `execute` for a message of a queue of this kind (None: the default queue).
 
-        One that names no job is kept for the admin and acknowledged.
+        A message that names no job is stored for the admin and acknowledged.
         """
         queue = queue or self.queue
         try:
@@ -201,16 +199,16 @@ class JobRunner[Request: BaseModel, Result: BaseModel | None](abc.ABC):
         await self.execute(message)
 
     async def receive_poison(self, body: bytes, *, queue: str | None = None) -> None:
-        """Handle what the host moved to the poison queue.
+        """Handle a message that the host moved to the poison queue.
 
-        The row decides: a job that still runs keeps its lease, one that waits is woken again, and one that was poisoned
-        again and again ends as aborted. Copies and forged messages count nothing.
+        The row decides: a running job keeps its lease, a waiting one is woken again, and one whose messages are
+        poisoned repeatedly ends as aborted. Copies and forged messages do not count.
         """
         await self.repository.reject(f"{queue or self.queue}-poison", body, "The host gave up on this message.")
         try:
             message = JobMessage.decode(body, key_type=self.repository.key_type)
         except RejectedMessage as exc:
-            self.logger.warning("a poison message names no job: %s", exc)
+            self.logger.warning("rejected a poison message: %s", exc)
             return
         job = await self.repository.poisoned(message, queues=self.queues_of_kind())
         if job is not None:

@@ -1,4 +1,4 @@
-"""Keeps the promise when messages or workers are lost: the timer's duties."""
+"""Recovers from lost messages and lost workers, and removes old data: the duties of the timer."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from queued_jobs.runner import JobRunner
 
 logger = logging.getLogger(__name__)
 
-#: A queue that crawls holds up one round for so many seconds, and the messages of its batch for less than their hold.
+#: Seconds for which a slow queue may delay a round; less than the time for which its messages are reserved.
 _PATIENCE = 8.0
-#: From here on a wait is worth a line in the log.
+#: Waits of at least this long are logged as warnings.
 _LONG_WAIT = timedelta(minutes=5)
 
 
@@ -31,7 +31,7 @@ class SweepReport:
     Attributes
     ----------
     behind
-        The duties that have more to do than there was time for.
+        The duties that ran out of time.
     """
 
     rescued: int
@@ -46,19 +46,19 @@ class SweepReport:
 
 
 class Sweeper:
-    """Call `run_once` from a timer. Two at the same time share the work: each takes rows that nobody else holds.
+    """Call `run_once` from a timer. Concurrent sweepers share the work: each takes rows that no other one holds.
 
     Parameters
     ----------
     limit
-        The most jobs that one statement touches.
+        Maximum number of jobs per statement.
     time
-        For so long a run goes on with batches while there is more to do; a little less than the timer's interval. Lost
-        workers are looked for in between, again and again.
+        Maximum duration of a run; choose it a little shorter than the timer's interval. A run checks for lost workers
+        repeatedly.
     keep
-        How long an ended job stays in the database, unless its kind says otherwise.
+        How long an ended job stays in the database, unless its kind declares `keep`.
     runners
-        The kinds whose `concurrency`, `keep`, `keep_result` and `on_result_expired` are to be heeded.
+        The kinds whose `concurrency`, `keep`, `keep_result` and `on_result_expired` apply.
     """
 
     def __init__(
@@ -78,11 +78,11 @@ class Sweeper:
         self._keep = keep
         self._runners = {runner.kind: runner for runner in runners}
         self._line: Line | None = None
-        # told as empty when they are, also where nobody waits any more
+        # remembered to report a queue as empty when no job waits there any more
         self._queues_seen = {queue for runner in self._runners.values() for queue in runner.queues_of_kind()}
 
     async def run_once(self) -> SweepReport:
-        """Rescue jobs of lost workers, wake and send what waits for that, keep the statistics, drop what is old.
+        """Rescue jobs of lost workers, wake waiting jobs, send messages, update statistics, delete old data.
 
         Whatever there is to do, each duty gets its turns; one that fails, or has more to do than there is time for,
         keeps no other from being done. The latter is named in the report, in the log and in the telemetry. Raises what
@@ -100,7 +100,7 @@ class Sweeper:
         rescue = Duty("rescue", self._rescue)
         follow_up, wake = Duty("follow up", self._follow_up), Duty("wake lines", self._wake_lines)
         resend, sending = Duty("resend", self._resend), Duty("send", send)
-        # counted before it is pruned, so that no job goes uncounted
+        # tallied before pruning, so that every job is counted
         tally, expire, prune = Duty("tally", self._tally), Duty("expire", expiry.step), Duty("prune", self._prune)
         rest = [Duty("measure", self._measure), tally, expire, prune]
         rest += [Duty("prune notes", self._prune_notes), Duty("fold statistics", self._fold)]
@@ -136,7 +136,7 @@ class Sweeper:
         rescued = await self._repository.rescue(limit=self._limit)
         for job in rescued:
             logger.warning("job %s (%s) attempt %d was rescued: %s", job.id, job.kind, job.attempt, job.status)
-        # before they are sent, so that a worker's own push seldom comes first
+        # before they are sent, so that a worker's own push rarely comes first
         await announce(self._notifier, *rescued)
         return Batch.of(len(rescued), self._limit)
 
@@ -146,7 +146,7 @@ class Sweeper:
         return Batch.of(len(followed_up), self._limit)
 
     async def _wake_lines(self) -> Batch:
-        """Look into the lines, from where the last sweep had to stop."""
+        """Check the lines, from where the last sweep stopped."""
         max_concurrent = {kind: runner.concurrency for kind, runner in self._runners.items()}
         seen = await self._repository.wake_lines(max_concurrent=max_concurrent, after=self._line, limit=self._limit)
         self._line = seen.last
@@ -156,7 +156,7 @@ class Sweeper:
         return Batch.of(await self._repository.resend_silent(limit=self._limit), self._limit)
 
     async def _measure(self) -> Batch:
-        """Record how long the queues keep their jobs waiting, and say so where it is long."""
+        """Record how long jobs wait on each queue, and log long waits."""
         ages = await self._repository.queue_ages()
         for queue in {*self._queues_seen, *ages}:
             age = ages.get(queue, timedelta())

@@ -1,4 +1,4 @@
-"""What people see of jobs and do with them: the read side, and the actions behind the buttons."""
+"""The read side of jobs, and the actions of users and admins."""
 
 from __future__ import annotations
 
@@ -32,22 +32,22 @@ class _Anybody:
         return "ANYBODY"
 
 
-#: Pass it as the user where the caller is an admin, whoever owns the job.
+#: Pass it as the user if the caller is an admin, who may access any owner's job.
 ANYBODY: Final = _Anybody()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BellPage:
-    """What a user's bell shows, all of it from one moment.
+    """The content of a user's bell, as one consistent snapshot.
 
     Attributes
     ----------
     jobs
-        Not cleared, newest first.
+        Uncleared jobs, newest first.
     more
         Whether older ones follow.
     unseen, running
-        Counts over all of the user's uncleared jobs: ended and not seen yet; not ended.
+        Counts over all of the user's uncleared jobs: ended but unseen; unfinished.
     now
         The database's clock.
     """
@@ -62,8 +62,8 @@ class BellPage:
 class JobTracker:
     """Serves the user's bell and the admin's dashboard.
 
-    Owners are checked inside each statement: somebody else's job is `JobNotFound`. From `search` on the methods are for
-    admins only and look at everybody's jobs. Each action pushes what it changed, after its commit.
+    Each statement checks the owner: another user's job raises `JobNotFound`. `search` and the methods after it are for
+    admins only and cover the jobs of all users. Each action pushes its changes after the commit.
     """
 
     def __init__(self, database: Database, backend: Backend) -> None:
@@ -73,14 +73,14 @@ class JobTracker:
         self._bulk = BulkActions(database, backend)
 
     async def get(self, job_id: JobKey, *, user_id: str | _Anybody) -> QueuedJob:
-        """Return one job. Raises `JobNotFound` for somebody else's as for one that is not there."""
+        """Return one job. Raises `JobNotFound` if it does not exist or belongs to another user."""
         row = await self._database.row("get", _whose(job_id, user_id))
         if row is None:
             raise JobNotFound
         return QueuedJob.from_row(row)
 
     async def attempts(self, job_id: JobKey, *, user_id: str | _Anybody) -> list[Attempt]:
-        """Return the history of a job, oldest first; empty for somebody else's."""
+        """Return the attempts of a job, oldest first; empty for another user's job."""
         return [Attempt.from_row(row) for row in await self._database.rows("attempts", _whose(job_id, user_id))]
 
     async def for_user(self, user_id: str, *, before: Cursor | None = None, limit: int = 50) -> BellPage:
@@ -104,37 +104,37 @@ class JobTracker:
         )
 
     async def mark_seen(self, user_id: str, ids: Sequence[JobKey]) -> list[Changed]:
-        """Mark ended jobs as seen. Those that are not the user's, have not ended or were seen before are left out."""
+        """Mark ended jobs as seen. Skips jobs of other users, unfinished jobs and jobs that were seen before."""
         return await self._shown("mark_seen", {"user_id": user_id, "ids": list(ids)})
 
     async def clear(self, user_id: str, job_id: JobKey) -> None:
-        """Take an ended job out of the bell; once more is harmless. Raises `JobConflict` while it has not ended."""
+        """Remove an ended job from the bell; idempotent. Raises `JobConflict` if it has not ended."""
         rows = await self._database.rows("clear", {"user_id": user_id, "ids": [job_id]})
         if not rows and not (await self.get(job_id, user_id=user_id)).status.is_final:
             raise JobConflict("The job has not ended: cancel it first, or wait.")
         await self._removed(user_id, rows)
 
     async def clear_finished(self, user_id: str) -> tuple[list[Changed], datetime]:
-        """Take every ended job out of the bell. Returns them, and the moment that `undo_clear` wants."""
+        """Remove all ended jobs from the bell. Returns them, and the time to pass to `undo_clear`."""
         rows = await self._database.rows("clear_finished", {"user_id": user_id})
         if not rows:
             return [], (await self._database.rows("now", {}))[0]["now"]
         return await self._removed(user_id, rows), min(row["cleared_at"] for row in rows)
 
     async def undo_clear(self, user_id: str, ids: Sequence[JobKey], *, since: datetime) -> list[Changed]:
-        """Bring back those of these jobs that were cleared at `since` or later."""
+        """Restore those of these jobs that were cleared at `since` or later."""
         return await self._shown("undo_clear", {"user_id": user_id, "ids": list(ids), "since": since})
 
     async def cancel(self, job_id: JobKey, *, user_id: str | _Anybody) -> QueuedJob:
-        """Cancel a waiting job now; ask a running one to stop, which it does at its next checkpoint, if it has one.
+        """Cancel a waiting job now; ask a running one to stop at its next checkpoint, if it has one.
 
-        Asking twice is harmless. Raises `JobConflict` if the job has ended.
+        Idempotent. Raises `JobConflict` if the job has ended.
         """
         row = await self._database.row("cancel", _whose(job_id, user_id))
         if row is None:
             job = await self.get(job_id, user_id=user_id)
             if job.status.is_final:
-                raise JobConflict(f"The job has ended already: it is {job.status}.")
+                raise JobConflict(f"The job has already ended: it is {job.status}.")
             return job
         job = QueuedJob.from_row(row)
         await announce(self._notifier, job)
@@ -149,7 +149,7 @@ class JobTracker:
         user_id: str | _Anybody,
         transaction: AbstractAsyncContextManager[AsyncConnection[Any] | None] | None = None,
     ) -> QueuedJob:
-        """Run a failed, aborted or cancelled job afresh, with all its attempts; its history stays.
+        """Run a failed, aborted or cancelled job again, with all its attempts; its history stays.
 
         `transaction` is entered for the change, and committed before anybody is told: for what has to hold at that very
         moment, such as a quota. Raises `JobConflict` in any other state, or if another job took its unique key
@@ -159,10 +159,10 @@ class JobTracker:
             async with transaction or nullcontext() as conn:
                 row = await self._database.row("requeue", _whose(job_id, user_id), conn=conn)
         except psycopg.errors.UniqueViolation as exc:
-            raise JobConflict("Another job with the same unique key is under way.") from exc
+            raise JobConflict("Another job with the same unique key is unfinished.") from exc
         if row is None:
             status = (await self.get(job_id, user_id=user_id)).status
-            raise JobConflict(f"Only failed, aborted and cancelled jobs can be tried again; this one is {status}.")
+            raise JobConflict(f"Only failed, aborted and cancelled jobs can be retried; this one is {status}.")
         job = QueuedJob.from_row(row)
         if not job.is_held:
             due = Due(message=JobMessage.of(job), queue=job.queue, delay=timedelta())
@@ -171,32 +171,32 @@ class JobTracker:
         return job
 
     async def search(self, query: JobQuery, *, before: Cursor | None = None, limit: int = 50) -> Page:
-        """Return a page of the jobs that match, newest first. `before` is the `Page.next` of the page before it."""
+        """Return a page of matching jobs, newest first. `before` is the `Page.next` of the previous page."""
         return await find_jobs(self._database, query, before=before, limit=limit)
 
     async def count(self, query: JobQuery) -> JobCount:
-        """Count the jobs that match, as far as that is quick: up to 10,000. `JobCount.exact` tells.
+        """Count the matching jobs, up to 10,000. `JobCount.exact` says whether the count is complete.
 
-        For what a bulk action would touch, count `query.retryable()` or `query.cancellable()`.
+        To count the jobs that a bulk action would change, pass `query.retryable()` or `query.cancellable()`.
         """
         return await count_jobs(self._database, query)
 
     async def retry_all(
         self, query: JobQuery, *, as_of: datetime | None = None, before: Cursor | None = None, limit: int = 1_000
     ) -> BulkReport:
-        """Run the failed, aborted and cancelled jobs that match afresh, as `retry` does; at most `limit` of them.
+        """Run the matching failed, aborted and cancelled jobs again, as `retry` does; at most `limit` of them.
 
-        Jobs that were created or ended at `as_of` or later are left alone (None: now). So however often, and by however
-        many, the same is asked for at once, no job runs twice for it.
+        Jobs that were created or ended at `as_of` or later are skipped (None: now). So no job is retried twice, however
+        often and by however many admins the same action is requested.
         """
         return await self._bulk.retry(query, as_of=as_of, before=before, limit=limit)
 
     async def cancel_all(
         self, query: JobQuery, *, as_of: datetime | None = None, before: Cursor | None = None, limit: int = 1_000
     ) -> BulkReport:
-        """Cancel the jobs that match and have not ended, as `cancel` does; at most `limit` of them.
+        """Cancel the matching unfinished jobs, as `cancel` does; at most `limit` of them.
 
-        Jobs that were created at `as_of` or later are left alone (None: now).
+        Jobs that were created at `as_of` or later are skipped (None: now).
         """
         return await self._bulk.cancel(query, as_of=as_of, before=before, limit=limit)
 
@@ -212,7 +212,7 @@ class JobTracker:
         return await read_stats(self._database, window, bucket)
 
     async def failures(self, *, window: timedelta) -> Failures:
-        """Group the jobs that failed in the last `window` (up to 400 days) by what went wrong."""
+        """Group the jobs that failed in the last `window` (up to 400 days) by error."""
         return await read_failures(self._database, window)
 
     async def _shown(self, name: str, params: dict[str, Any]) -> list[Changed]:

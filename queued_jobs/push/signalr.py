@@ -1,4 +1,4 @@
-"""Talks to Azure SignalR Service: sends pushes and admits clients, by an access key or by identity."""
+"""Client of Azure SignalR Service: sends pushes and issues client tokens, with an access key or an identity."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from queued_jobs.push.view import JobView
 from queued_jobs.registry import JobRegistry
 from queued_jobs.urls import is_origin, is_port
 
-API_VERSION = "2022-11-01"  # the first that makes tokens for clients
-#: Admins of the application: they are nudged when any job changes.
+API_VERSION = "2022-11-01"  # the first that can issue client tokens
+#: Group of the application's admins, who get a hint when any job changes.
 ADMINS = "admins"
 
 _PUSH_TIMEOUT = 2.0
 _MAX_FAILURES = 3
 _TOKEN_LIFE = timedelta(minutes=5)
-#: A browser connects anew at the latest after this time.
+#: Maximum lifetime of a browser's connection.
 _CLIENT_TOKEN_LIFE = timedelta(hours=1)
 #: Views in one push, so that it stays far below the service's limit of 1 MB.
 _VIEWS_A_PUSH = 50
@@ -41,19 +41,19 @@ _IDS_A_PUSH = 5_000
 
 
 class PushFailed(JobsError):
-    """The hub did not take a push."""
+    """The hub did not accept a push."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConnectionString:
-    """Where the service is and the key that signs for it."""
+    """The endpoint of the service and its access key."""
 
     endpoint: str
     access_key: str
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read `Endpoint=...;AccessKey=...;Port=...;`. Raises `ValueError` that never holds the key."""
+        """Read `Endpoint=...;AccessKey=...;Port=...;`. Raises `ValueError`, never quoting the key."""
         parts = dict(part.split("=", 1) for part in text.split(";") if "=" in part)
         values = {name.strip().lower(): value.strip() for name, value in parts.items()}
         for name in ("Endpoint", "AccessKey"):
@@ -71,17 +71,17 @@ class ConnectionString:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClientAccess:
-    """What the page's SignalR client needs to connect."""
+    """The URL and token with which a SignalR client connects."""
 
     url: str
     access_token: str
 
 
 class SignalRNotifier:
-    """`Notifier` over the service's REST API, with the access key or as an identity. Nothing is sent at construction.
+    """`Notifier` over the service's REST API, with an access key or an identity. Connects on first use.
 
-    Owners get the public view of each change. Admins get a hint with the ids, at most once a second: `nudge`.
-    Raises `PushFailed` when the service refuses, is away, or takes longer than two seconds.
+    Owners get the public view of each change. Admins get a hint with the ids, `nudge`, at most once a second.
+    Raises `PushFailed` if the service refuses, is unavailable, or takes longer than two seconds.
     """
 
     def __init__(self, connection: ConnectionString | Keyless, registry: JobRegistry, *, hub: str = "jobs") -> None:
@@ -96,9 +96,9 @@ class SignalRNotifier:
         return self._connection.endpoint
 
     async def job_changed(self, *jobs: QueuedJob) -> None:
-        """Push `job` with the public views to the owners: one push for each owner.
+        """Push `job` with the public views to the owners, one push per owner.
 
-        Ends when the hub has failed three owners in a row, since each may take two seconds.
+        Stops after three failed pushes in a row, since each may take two seconds.
         """
         self._nudges.get().add(str(job.id) for job in jobs)
         failed: PushFailed | None = None
@@ -112,7 +112,7 @@ class SignalRNotifier:
                     await self._send(_user(user_id), "job", views[start : start + _VIEWS_A_PUSH])
                 in_a_row = 0
             except PushFailed as exc:
-                failed = exc  # the other owners' pushes may well get through
+                failed = exc  # the pushes of other owners may succeed
                 in_a_row += 1
         if failed is not None:
             raise failed
@@ -125,10 +125,10 @@ class SignalRNotifier:
             await self._send(_user(user_id), "removed", [removed[start : start + _IDS_A_PUSH]])
 
     async def admit(self, user_id: str, *, until: float) -> ClientAccess:
-        """Return the address and token with which this user's browser connects; `until` is in Unix seconds.
+        """Return the hub URL and a token bound to this user's id, valid `until` (Unix seconds).
 
-        With an access key the service closes the connection when the token expires. A token that it makes itself, for
-        an identity, admits until then, and the connection may go on.
+        With an access key the service closes the connection when the token expires. With an identity the service issues
+        the token, which can be used until then, and the connection may outlive it.
         """
         url = f"{self._connection.endpoint}/client/?hub={self._hub}"
         expires = int(min(until, time.time() + _CLIENT_TOKEN_LIFE.total_seconds()))
@@ -139,7 +139,7 @@ class SignalRNotifier:
         return ClientAccess(url=url, access_token=token)
 
     async def add_admin(self, user_id: str) -> None:
-        """Let this user's connections hear the nudges for admins."""
+        """Add this user's connections to the group of admins."""
         await self._call("PUT", f"/api/hubs/{self._hub}/{_user(user_id)}/groups/{ADMINS}")
 
     async def ping(self) -> None:
@@ -147,7 +147,7 @@ class SignalRNotifier:
         await self._call("HEAD", "/api/health")
 
     async def close(self) -> None:
-        """Push what waits, for a few seconds at most, and close this event loop's connections."""
+        """Push pending changes, for a few seconds at most, and close this event loop's connections."""
         await close_outbox(self)
         await self._nudges.close()
         await self._clients.close()
@@ -161,7 +161,7 @@ class SignalRNotifier:
             await self._call("POST", f"/api/hubs/{self._hub}/{receiver}/:send", body)
 
     async def _generate_token(self, user_id: str, expires: int) -> str:
-        """Let the service make a token: the keys that sign it never leave it."""
+        """Let the service issue a token: its signing keys never leave it."""
         minutes = max(1, int(expires - time.time()) // 60)
         answer = await self._call(
             "POST", f"/api/hubs/{self._hub}/:generateToken", userId=user_id, minutesToExpire=str(minutes)
@@ -169,20 +169,20 @@ class SignalRNotifier:
         try:
             token: str = answer.json()["token"]
         except (ValueError, KeyError, TypeError) as exc:
-            raise PushFailed(f"The hub answered with something else than a token: {_reason(exc)}") from exc
+            raise PushFailed(f"The hub's response contains no token: {_reason(exc)}") from exc
         return token
 
     async def _call(self, method: str, path: str, body: dict[str, Any] | None = None, **query: str) -> httpx.Response:
         url = f"{self._connection.endpoint}{path}"
         headers = {"Authorization": f"Bearer {await self._bearer(url)}"}
         try:
-            # the client's own timeout is for each read: an answer that trickles in would never end
+            # the client's own timeout applies to each read: a response that trickles in would never end
             async with asyncio.timeout(_PUSH_TIMEOUT):
                 response = await self._clients.get().request(
                     method, url, params={"api-version": API_VERSION, **query}, json=body, headers=headers
                 )
         except (httpx.HTTPError, aiohttp.ClientError, OSError, TimeoutError, ValueError) as exc:
-            # the transport passes on what aiohttp raises for answers that are no HTTP
+            # the transport passes on aiohttp's errors for responses that are not HTTP
             raise PushFailed(f"The hub did not answer: {_reason(exc)}") from exc
         if not response.is_success:
             raise PushFailed(f"The hub answered {response.status_code}.")
@@ -198,7 +198,7 @@ class SignalRNotifier:
 
 
 def _reason(exc: Exception) -> str:
-    """Return what went wrong in a line; the rest may be whatever the other side has sent."""
+    """Return the first line of an error; the rest may quote the response."""
     first, *_ = str(exc).splitlines() or [""]
     return f"{type(exc).__name__}: {first}" if first else type(exc).__name__
 
@@ -214,5 +214,5 @@ def _user(user_id: str) -> str:
 
 
 def _make_client() -> httpx.AsyncClient:
-    # httpx's own transport scans its pool on every request, which costs most of a push
+    # httpx's own transport scans its pool on every request, which takes most of the time of a push
     return httpx.AsyncClient(transport=AiohttpTransport(verify=tls_context()), timeout=_PUSH_TIMEOUT)

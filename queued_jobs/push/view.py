@@ -1,4 +1,4 @@
-"""The public view of a job: the one object that pushes, lists and details show."""
+"""The public view of a job, used by pushes, lists and details."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 Action = Literal["open", "cancel", "retry", "clear"]
 
 
-#: For texts of a job's own code, which may hold credentials.
+#: For texts from a job's code, which may contain credentials.
 MaskedText = Annotated[str, AfterValidator(mask_secrets)]
 
 
@@ -31,7 +31,7 @@ class Public(BaseModel):
 
 
 class ErrorView(Public):
-    """Why the last attempt ended badly, without a trace. Masked here too: other code may have stored it."""
+    """Why the last attempt failed, without a traceback. Masked here too: other code may have stored it."""
 
     type: str = Field(serialization_alias="class")
     message: MaskedText
@@ -42,13 +42,13 @@ class ErrorView(Public):
 
 
 class JobView(Public):
-    """A job as its owner sees it. Never holds a credential, a link or a trace."""
+    """A job as its owner sees it. Never contains a credential, a link or a traceback."""
 
     id: JobKey
     kind: str
     label: str
     status: JobStatus
-    #: Whoever shows the job keeps the highest version that they saw.
+    #: Readers keep the highest version that they have seen.
     version: int
     attempt: int
     max_attempts: int
@@ -59,14 +59,14 @@ class JobView(Public):
     started_at: datetime | None
     finished_at: datetime | None
     duration_ms: int | None
-    #: When a waiting job may run, if that is not yet.
+    #: When a waiting job becomes due, if in the future.
     available_at: datetime | None
     cancel_requested: bool
     error: ErrorView | None
     result: Mapping[str, Any] | None
-    #: Since when the result is gone.
+    #: When the result was removed.
     expired_at: datetime | None
-    #: What the owner may do now.
+    #: Actions available to the owner now.
     actions: tuple[Action, ...]
     seen_at: datetime | None
     cleared_at: datetime | None

@@ -1,4 +1,4 @@
-"""Posts every change of a job to another system, signed."""
+"""Posts every change of a job to another system, with a signature."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _TIMEOUT = 5.0
 
 
 class WebhookFailed(JobsError):
-    """The other system did not take a change, after all tries."""
+    """The other system did not accept a change in any of the tries."""
 
 
 class Webhook:
@@ -31,17 +31,17 @@ class Webhook:
 
     The body is the job's public view. It is signed as Standard Webhooks (standardwebhooks.com) describes: the header
     `webhook-signature` is `v1,` and the base64 HMAC-SHA256 of `id.timestamp.body`, where `webhook-id` is the same for
-    each try of one change (`<job id>.<version>`) and `webhook-timestamp` is in Unix seconds. So receivers can check
-    where a change comes from, refuse old ones and drop doubled ones. They compare versions, as any reader does.
+    each try of one change (`<job id>.<version>`) and `webhook-timestamp` is in Unix seconds. So receivers can verify
+    the sender, reject old messages and drop duplicates. They compare versions, as any reader does.
 
     Parameters
     ----------
     url
-        From your settings, never from a request: whoever chooses it makes this server call it.
+        From your settings, never from a request: otherwise callers could make this server request any URL.
     secret
         At least 32 bytes, shared with the receiver. Raises `ValueError` for a shorter one.
     tries, wait
-        How often a change is posted, and how long after the first failed try; the wait doubles.
+        Maximum number of tries, and the wait after the first failed one; the wait doubles.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class Webhook:
         self._clients = PerLoop(_make_client, close=httpx.AsyncClient.aclose)
 
     async def post(self, job: QueuedJob) -> None:
-        """Post a change. Raises `WebhookFailed` when the last try failed too, at once for an answer below 500."""
+        """Post a change. Raises `WebhookFailed` after the last failed try, or immediately for a status below 500."""
         body = json.dumps(JobView.of(job, self._registry).to_json()).encode()
         message_id = f"{job.id}.{job.version}"
         reason = ""
@@ -72,7 +72,7 @@ class Webhook:
                 await asyncio.sleep(self._wait * 2 ** (number - 1))
             try:
                 headers = self._headers(message_id, body)
-                # the client's own timeout is for each read: an answer that trickles in would never end
+                # the client's own timeout applies to each read: a response that trickles in would never end
                 async with asyncio.timeout(_TIMEOUT):
                     answer = await self._clients.get().post(self._url, content=body, headers=headers)
             except (httpx.HTTPError, OSError, TimeoutError, ValueError) as exc:
@@ -83,10 +83,10 @@ class Webhook:
             reason = f"status {answer.status_code}"
             if not answer.is_server_error and answer.status_code != httpx.codes.TOO_MANY_REQUESTS:
                 break
-        raise WebhookFailed(f"The webhook did not take version {job.version} of job {job.id}: {reason}.")
+        raise WebhookFailed(f"The webhook did not accept version {job.version} of job {job.id}: {reason}.")
 
     async def close(self) -> None:
-        """Post what waits, for a few seconds at most, and close this event loop's connections."""
+        """Post pending changes, for a few seconds at most, and close this event loop's connections."""
         await flush_pushes()
         await self._clients.close()
 

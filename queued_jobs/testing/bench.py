@@ -1,4 +1,4 @@
-"""Runs jobs in a test: queues, store, hub and clock in memory, no server and no waiting."""
+"""Runs jobs in a test: queues, store, hub and clock in memory, without servers and waiting."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ _MAX_ROUNDS = 1_000
 
 
 class JobBench:
-    """A small system around some kinds of jobs.
+    """A complete in-memory system for some kinds of jobs.
 
     Attributes
     ----------
     clock
-        `bench.clock.advance(timedelta(hours=1))` makes what waits for a retry or a lease due.
+        `bench.clock.advance(timedelta(hours=1))` makes retries and expired leases due.
     manager
         Starts the jobs: `await bench.manager.queue_job(...)`.
     queues, notifier
-        What was sent and pushed; set `away` on either to take it down.
+        The messages sent and the changes pushed; set `unavailable` on either to simulate an outage.
     repository
         The rows, in `jobs` and `attempts`.
     """
@@ -52,10 +52,10 @@ class JobBench:
         return self.repository.jobs[handle.id]
 
     async def drain(self) -> int:
-        """Sweep and deliver until nothing is due any more, and return how many messages were delivered.
+        """Sweep and deliver until no job is due, and return how many messages were delivered.
 
         Retries wait for the clock: advance it and drain again. Raises `RuntimeError` for jobs that wake each other
-        without end.
+        endlessly.
         """
         delivered = 0
         for _ in range(_MAX_ROUNDS):
@@ -67,15 +67,15 @@ class JobBench:
             for one in due:
                 await self.manager.runner(self._kinds[one.queue]).execute(one.message)
             delivered += len(due)
-        raise RuntimeError(f"Still messages after {_MAX_ROUNDS} rounds: some job wakes itself again and again.")
+        raise RuntimeError(f"There are still messages after {_MAX_ROUNDS} rounds: a job wakes itself endlessly.")
 
 
 async def run_inline[Request: BaseModel, Result: BaseModel | None](
     runner: type[JobRunner[Request, Result]], request: Request, *, user_id: str = "ann", attempt: int = 1
 ) -> Result:
-    """Run a body once, as a worker would, and return its result after a trip through JSON.
+    """Run a body once, as a worker would, and return its result after a round trip through JSON.
 
-    What the body raises is raised here. `attempt` is what the body finds in `ctx.job.attempt`.
+    Exceptions of the body are raised. `attempt` is the body's `ctx.job.attempt`.
     """
     bench = JobBench(runner)
     handle = await bench.manager.queue_job(runner, request, user_id=user_id)
@@ -87,7 +87,7 @@ async def run_inline[Request: BaseModel, Result: BaseModel | None](
         lease=runner.lease,
         timeout=runner.timeout,
     )
-    assert job is not None  # noqa: S101 (nobody else is here to take it)
+    assert job is not None  # noqa: S101 (there is no other worker)
     instance = bench.manager.runner(runner.kind)
     body: Any = instance.on_execute
     ctx: JobContext[Result] = JobContext(job, instance.backend, result_type=runner.result_type)

@@ -13,7 +13,7 @@ from queued_jobs.testing.clock import database_time
 
 
 class FakeQueues:
-    """`Queues` in a list. While `away` is true every send raises `SendFailed`.
+    """`Queues` in a list. While `unavailable` is true every send raises `SendFailed`.
 
     Attributes
     ----------
@@ -29,7 +29,7 @@ class FakeQueues:
 
     async def send(self, queue: str, message: JobMessage, *, delay: timedelta = timedelta()) -> None:
         if self.unavailable:
-            raise SendFailed(f"The queue {queue} is away.")
+            raise SendFailed(f"The queue {queue} is unavailable.")
         due = Due(message=message, queue=queue, delay=delay)
         self.sent.append(due)
         self._lying.append((self._clock() + delay, due))
@@ -43,7 +43,7 @@ class FakeQueues:
 
 
 class RecordingNotifier:
-    """`Notifier` that keeps every push, at the moment of the change. While `away` is true every push raises."""
+    """`Notifier` that records every push immediately. While `unavailable` is true every push raises."""
 
     immediate: ClassVar[bool] = True
 
@@ -62,4 +62,4 @@ class RecordingNotifier:
 
     def _check(self) -> None:
         if self.unavailable:
-            raise ConnectionError("The hub is away.")
+            raise ConnectionError("The hub is unavailable.")

@@ -167,7 +167,7 @@ class InMemoryRepository(Attempts, Upkeep):
         if job.kind == kind and job.schema_version <= schema_version:
             return None
         gone = job.resend_count >= GIVE_UP
-        text = f"For a day no worker could run version {job.schema_version} of the kind {job.kind}."
+        text = f"No worker could run version {job.schema_version} of the kind {job.kind} for a day."
         return self._changed(
             job,
             status=JobStatus.ABORTED if gone else job.status,
@@ -193,7 +193,7 @@ class InMemoryRepository(Attempts, Upkeep):
             return None
         again_at = now + timedelta(seconds=30 if times == 1 else 600 * 2 ** (times - 2))
         gone = times > MAX_RESEND
-        text = f"The queue {job.queue} gave up on its message again and again."
+        text = f"The message of this job was moved to the poison queue of {job.queue} too often."
         return self._changed(
             job,
             status=JobStatus.ABORTED if gone else job.status,

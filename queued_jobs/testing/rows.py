@@ -1,4 +1,4 @@
-"""The rows of the store in memory, and what its state changes have in common."""
+"""The rows of the store in memory, and helpers shared by its state changes."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from queued_jobs.testing.clock import database_time
 
 NEAR = timedelta(minutes=10)
 SLACK = timedelta(seconds=1)
-#: Of a line, to find the one that is woken.
+#: Jobs of a line that are examined to find the one to wake.
 LOOKED_AT = 100
 
 
 class MemoryTransaction:
-    """Stands for a connection, for the library's own calls: there is no SQL here."""
+    """Takes the place of a connection for the library's own calls: it runs no SQL."""
 
     def __init__(self) -> None:
         self.undo: list[Callable[[], None]] = []
 
     def __getattr__(self, name: str) -> Any:
-        raise RuntimeError(f"The store in memory has no SQL, so no conn.{name}: test this body on a real Postgres.")
+        raise RuntimeError(f"The store in memory runs no SQL, so it has no conn.{name}: test this body on Postgres.")
 
 
 class Rows:
@@ -59,7 +59,7 @@ class Rows:
             raise
 
     def _note(self, conn: object, key: JobKey) -> None:
-        """Have a rollback of this transaction bring a job back to what it is now."""
+        """Record a job's current state for a rollback of this transaction."""
         if isinstance(conn, MemoryTransaction):
             conn.undo.append(partial(self._bring_back, key, self.jobs.get(key), list(self.attempts.get(key, ()))))
 
@@ -102,7 +102,7 @@ class Rows:
         return [other for other in self.jobs.values() if other.lease_token and _key(other) == _key(job)]
 
     def _pauses(self, job: QueuedJob) -> bool:
-        """Whether the host gave up on its message so lately that it is not sent again yet."""
+        """Whether the pause after a poisoned message is not over."""
         until = job.poisoned_until if job.poisoned_gen == job.dispatch_gen else None
         return until is not None and until > self.clock()
 
@@ -171,7 +171,7 @@ def _key(job: QueuedJob) -> tuple[str, str | None]:
 
 
 def check(value: object) -> None:
-    """Refuse what jsonb refuses."""
+    """Raise `StoreRefused` for a value that jsonb rejects."""
     text = json.dumps(value, ensure_ascii=False)
     if "\\u0000" in text or any("\ud800" <= character <= "\udfff" for character in text):
         raise StoreRefused("A text holds a NUL character or half a surrogate pair.")

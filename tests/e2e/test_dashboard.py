@@ -245,7 +245,7 @@ class TestActing:
         page.get_by_role("button", name="Retry all that match").click()
         page.get_by_role("button", name="Retry 1 job").click()
         expect(page.get_by_text("1 job left alone")).to_be_visible()
-        expect(page.get_by_text("1: Another job with the same unique key is under way.")).to_be_visible()
+        expect(page.get_by_text("1: Another job with the same unique key is unfinished.")).to_be_visible()
 
     def test_selected_jobs_and_single_ones(self, stack: Stack, admin: Admin) -> None:
         store(stack.database_url, 4, user_id="selected", since=datetime.now(UTC) - timedelta(hours=1), **PARKED)

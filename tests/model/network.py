@@ -66,7 +66,7 @@ class Hub(SignalRNotifier):
         to_user = _TO_USER.fullmatch(path)
         if to_user is not None and body is not None:
             if self.unavailable:
-                raise PushFailed("The hub is away.")
+                raise PushFailed("The hub is unavailable.")
             self.pushes.append((unquote(to_user[1]), body["target"], body["arguments"]))
         return httpx.Response(202)
 

@@ -135,7 +135,7 @@ class JobGenerator:
             life.status = "aborted" if fate > 0.998 else "cancelled"
             life.finished = min(self._until, created + timedelta(seconds=dice.expovariate(0.01)))
             if life.status == "aborted":
-                message = f"For a day no worker could run version 2 of the kind {kind.name}."
+                message = f"No worker could run version 2 of the kind {kind.name} for a day."
                 life.error = _json({"type": "no-handler", "message": message})
             return life
         failing = dice.random() < kind.failing

@@ -6,7 +6,7 @@ set status = case when resend_count >= %(give_up)s then 'aborted' else status en
     finished_at = case when resend_count >= %(give_up)s then clock_timestamp() end,
     error = case when resend_count >= %(give_up)s
                  then jsonb_build_object('type', 'no-handler', 'message',
-                   format('For a day no worker could run version %%s of the kind %%s.', schema_version, kind)) else error end,
+                   format('No worker could run version %%s of the kind %%s for a day.', schema_version, kind)) else error end,
     available_at = clock_timestamp() + make_interval(secs => least(600, 30 * power(2, least(resend_count, 5)))),
     next_send_at = clock_timestamp(), parked_at = clock_timestamp(), sent_gen = dispatch_gen - 1, resend_count = resend_count + 1, version = version + 1
 where id = %(id)s and dispatch_gen = %(gen)s and status in ('pending','retrying')

@@ -15,7 +15,7 @@ update queued_jobs.job j
 set status = case when for_good then 'aborted' else status end,
     finished_at = case when for_good then clock_timestamp() end,
     error = case when for_good then jsonb_build_object('type', 'poison', 'message',
-                   format('The queue %%s gave up on its message again and again.', queue)) else error end,
+                   format('The message of this job was moved to the poison queue of %%s too often.', queue)) else error end,
     poisoned_gen = dispatch_gen, poisoned_count = times, poisoned_until = again_at,
     sent_gen = dispatch_gen - 1, next_send_at = again_at, parked_at = clock_timestamp(), version = version + 1
 from given_up where j.id = given_up.id

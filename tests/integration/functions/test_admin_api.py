@@ -202,7 +202,7 @@ class TestBulk:
         assert counted["number"] == 2
         body = {"action": "retry", "filters": {}, "asOf": counted["asOf"]}
         report = (await site.call("admin", "POST", "/api/admin/jobs/bulk", json=body)).json()
-        reason = "Another job with the same unique key is under way."
+        reason = "Another job with the same unique key is unfinished."
         assert report == {
             "changed": 1,
             "refused": {reason: 1},

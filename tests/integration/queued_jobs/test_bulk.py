@@ -146,7 +146,7 @@ class TestRetryAll:
         await shop.queue(unique_key="u1")
         report = await shop.tracker.retry_all(FAILED)
         assert report.changed == 6, "of two with the same key one can run"
-        assert dict(report.refused) == {"Another job with the same unique key is under way.": 2}
+        assert dict(report.refused) == {"Another job with the same unique key is unfinished.": 2}
         assert {refusal.id for refusal in report.refusals} < set(taken)
         assert (await shop.tracker.count(FAILED)).number == 2
         for key in keys:

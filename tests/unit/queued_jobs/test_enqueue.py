@@ -52,7 +52,7 @@ async def test_a_far_delay_is_kept_in_the_row(world: World) -> None:
 
 @pytest.mark.parametrize("days", [36_501, 3_000_000, timedelta.max.days])
 async def test_a_delay_that_no_list_could_show_is_refused(world: World, days: int) -> None:
-    with pytest.raises(InvalidRequest, match="may be 36,500 days at most"):
+    with pytest.raises(InvalidRequest, match="36,500 days"):
         await world.queued(delay=timedelta(days=days))
     assert world.repository.jobs == {}
 
