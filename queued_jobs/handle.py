@@ -50,7 +50,7 @@ class JobHandle[Result: BaseModel | None]:
         return self.job.id
 
     async def send(self) -> None:
-        """Send the message and notify the owner. After `queue_job(conn=...)` call it when your transaction is committed.
+        """Send the message and notify the owner. After `queue_job(conn=...)` call it once the transaction is committed.
 
         Never raises if a queue, the database or the hub is unavailable, and may be called twice. Called before the
         commit it would wake a worker too early, for a row that the worker cannot see.

@@ -97,9 +97,9 @@ class JobRunner[Request: BaseModel, Result: BaseModel | None](abc.ABC):
     async def on_status_updated(self, job: QueuedJob) -> None:
         """Called after each stored change of an attempt, in order. By default it notifies the owner.
 
-        Nobody waits for it: it runs beside the jobs, for half a minute at most; `flush_pushes` waits for
-        those under way. Progress that newer progress has overtaken is left out. May raise, and may be skipped by a
-        crash, or where a thousand changes of the kind wait: nothing of that changes the job.
+        It runs in the background, for half a minute at most; `flush_pushes` waits for running calls. Outdated progress
+        is left out. It may raise, and may be skipped after a crash or if a thousand changes of the kind are pending:
+        none of this affects the job.
         """
         await self.notifier.job_changed(job)
 

@@ -25,15 +25,15 @@ from queued_jobs.message import Due, JobMessage
 from queued_jobs.model import Attempt, Changed, JobKey, QueuedJob
 
 
-class _Anybody:
+class _AnyUser:
     """The admin's view over all users' jobs."""
 
     def __repr__(self) -> str:
-        return "ANYBODY"
+        return "ANY_USER"
 
 
 #: Pass it as the user if the caller is an admin, who may access any owner's job.
-ANYBODY: Final = _Anybody()
+ANY_USER: Final = _AnyUser()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,14 +72,14 @@ class JobTracker:
         self._notifier = backend.notifier
         self._bulk = BulkActions(database, backend)
 
-    async def get(self, job_id: JobKey, *, user_id: str | _Anybody) -> QueuedJob:
+    async def get(self, job_id: JobKey, *, user_id: str | _AnyUser) -> QueuedJob:
         """Return one job. Raises `JobNotFound` if it does not exist or belongs to another user."""
         row = await self._database.row("get", _whose(job_id, user_id))
         if row is None:
             raise JobNotFound
         return QueuedJob.from_row(row)
 
-    async def attempts(self, job_id: JobKey, *, user_id: str | _Anybody) -> list[Attempt]:
+    async def attempts(self, job_id: JobKey, *, user_id: str | _AnyUser) -> list[Attempt]:
         """Return the attempts of a job, oldest first; empty for another user's job."""
         return [Attempt.from_row(row) for row in await self._database.rows("attempts", _whose(job_id, user_id))]
 
@@ -125,7 +125,7 @@ class JobTracker:
         """Restore those of these jobs that were cleared at `since` or later."""
         return await self._shown("undo_clear", {"user_id": user_id, "ids": list(ids), "since": since})
 
-    async def cancel(self, job_id: JobKey, *, user_id: str | _Anybody) -> QueuedJob:
+    async def cancel(self, job_id: JobKey, *, user_id: str | _AnyUser) -> QueuedJob:
         """Cancel a waiting job now; ask a running one to stop at its next checkpoint, if it has one.
 
         Idempotent. Raises `JobConflict` if the job has ended.
@@ -146,12 +146,12 @@ class JobTracker:
         self,
         job_id: JobKey,
         *,
-        user_id: str | _Anybody,
+        user_id: str | _AnyUser,
         transaction: AbstractAsyncContextManager[AsyncConnection[Any] | None] | None = None,
     ) -> QueuedJob:
         """Run a failed, aborted or cancelled job again, with all its attempts; its history stays.
 
-        `transaction` is entered for the change, and committed before anybody is told: for what has to hold at that very
+        `transaction` is entered for the change, and committed before any push: for what has to hold at that very
         moment, such as a quota. Raises `JobConflict` in any other state, or if another job took its unique key
         meanwhile.
         """
@@ -228,6 +228,6 @@ class JobTracker:
         return changes
 
 
-def _whose(job_id: JobKey, user_id: str | _Anybody) -> dict[str, object]:
-    anybody = isinstance(user_id, _Anybody)
-    return {"id": job_id, "any_user": anybody, "user_id": None if anybody else user_id}
+def _whose(job_id: JobKey, user_id: str | _AnyUser) -> dict[str, object]:
+    any_user = isinstance(user_id, _AnyUser)
+    return {"id": job_id, "any_user": any_user, "user_id": None if any_user else user_id}

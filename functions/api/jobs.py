@@ -39,7 +39,7 @@ from queued_jobs.model import Attempt
 from queued_jobs.offload import offload
 from queued_jobs.redact import redact_json
 from queued_jobs.registry import JobRegistry, RunnerType
-from queued_jobs.tracker import ANYBODY, BellPage, Cursor
+from queued_jobs.tracker import ANY_USER, BellPage, Cursor
 from storage import blob_service, download_link
 
 IdempotencyKey = Annotated[
@@ -200,7 +200,7 @@ def _from_json(request_type: type[BaseModel], value: object) -> object:
 
 
 def _whose(caller: Principal) -> Any:
-    return ANYBODY if caller.is_admin else caller.user_id
+    return ANY_USER if caller.is_admin else caller.user_id
 
 
 def _bell_answer(page: BellPage, caller: Principal, registry: JobRegistry, known: str | None) -> Response:

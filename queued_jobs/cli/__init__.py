@@ -1,4 +1,4 @@
-"""The command `queued-jobs`: looks at jobs and acts on them, against any database that holds some."""
+"""The command `queued-jobs`: shows jobs and acts on them, in any database of the library."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import sys
 
 
 def main() -> int:
-    """Run the command with the process's arguments and return its exit code: 0, 1 for a failure, 2 for wrong usage."""
+    """Run the command with the process's arguments. Returns its exit code: 0, 1 for a failure, 2 for a usage error."""
     try:
         from queued_jobs.cli.app import run
     except ModuleNotFoundError as exc:

@@ -15,7 +15,7 @@ from queued_jobs.cli.values import parse_duration, parse_id, safe
 from queued_jobs.dashboard.search import Cursor
 from queued_jobs.model import JobStatus
 from queued_jobs.schema import migrate as apply_migrations
-from queued_jobs.tracker import ANYBODY
+from queued_jobs.tracker import ANY_USER
 
 Verb = Literal["retry", "cancel"]
 _DONE = {"retry": "retried", "cancel": "cancelled or asked to stop"}
@@ -26,7 +26,7 @@ JobId = Annotated[str | None, typer.Argument(metavar="[ID]", show_default=False,
 
 @command
 async def retry(filters: Filters, store: Store, account: Account, job_id: JobId = None, yes: Yes = False) -> None:
-    """Run a failed, aborted or cancelled job afresh, or all that match the filters."""
+    """Run a failed, aborted or cancelled job again, or all that match the filters."""
     await _act("retry", store, account, filters, job_id, yes)
 
 
@@ -40,9 +40,9 @@ async def cancel(filters: Filters, store: Store, account: Account, job_id: JobId
 async def redrive(
     account: Account,
     queue: Annotated[str, typer.Argument(metavar="QUEUE", help="Without -poison.")],
-    limit: Annotated[int, typer.Option(min=1, help="At most so many messages.")] = 1_000,
+    limit: Annotated[int, typer.Option(min=1, help="Maximum number of messages.")] = 1_000,
 ) -> None:
-    """Move messages from a poison queue back. Their jobs' rows decide what becomes of them; once more is harmless."""
+    """Move messages from a poison queue back to its queue. The jobs' rows decide what happens; safe to repeat."""
     queue = queue.removesuffix("-poison")
     async with connect_queues(account) as queues:
         moved = await queues.redrive(queue, limit=limit)
@@ -53,16 +53,16 @@ async def redrive(
 @command
 async def prune(
     store: Store,
-    older_than: Annotated[str, typer.Option(metavar="LENGTH", help="Of jobs that ended so long ago: 30d.")],
+    older_than: Annotated[str, typer.Option(metavar="LENGTH", help="Minimum age of the jobs' end: 30d.")],
     with_results: Annotated[
         bool,
         typer.Option(
-            "--with-results", help="Also jobs whose result is kept still. What it names, such as a blob, stays."
+            "--with-results", help="Also delete jobs that still have a result. Its data, such as a blob, stays."
         ),
     ] = False,
     yes: Yes = False,
 ) -> None:
-    """Delete jobs that ended long ago. The statistics stay. The sweeper does this by itself, as its kinds want it."""
+    """Delete jobs that ended long ago. The statistics stay. The sweeper does this automatically."""
     age = parse_duration(older_than)
     async with connected(store) as system:
         which = "every job" if with_results else "every job without a result"
@@ -71,7 +71,7 @@ async def prune(
             await system.repository.expire([job.id for job in batch])
         deleted = 0
         while True:
-            # what is not counted is not deleted
+            # jobs that are not in the statistics are not deleted
             tallied = await system.repository.tally(limit=_BATCH)
             number = await system.repository.prune(older_than=age, limit=_BATCH)
             noted = await system.repository.prune_notes(older_than=age, limit=_BATCH)
@@ -83,7 +83,7 @@ async def prune(
 
 @command
 async def migrate(store: Store) -> None:
-    """Bring the database up to date. Needs a role that may create tables; once more is harmless."""
+    """Apply missing migrations. Needs a role that may create tables; safe to repeat."""
     applied = await apply_migrations(check_connection_string(store), store.tables())
     for name in applied:
         _say(f"applied {name}")
@@ -93,16 +93,16 @@ async def migrate(store: Store) -> None:
 
 async def _act(verb: Verb, store: Store, account: Account, filters: Filters, job_id: str | None, yes: bool) -> None:
     if (job_id is None) is not filters.given:
-        raise WrongUsage(f"name the id of one job, or filters; see: queued-jobs {verb} --help")
+        raise WrongUsage(f"pass the id of a job, or filters; see: queued-jobs {verb} --help")
     if job_id is None:
         await _act_on_all(verb, store, account, filters, yes)
         return
     key = parse_id(job_id, store.tables().key_type)
     async with connected(store, account) as system:
         act = system.tracker.retry if verb == "retry" else system.tracker.cancel
-        job = await act(key, user_id=ANYBODY)
+        job = await act(key, user_id=ANY_USER)
     if verb == "cancel" and job.status is JobStatus.RUNNING:
-        _say(f"{key} was asked to stop; it does at its next checkpoint.")
+        _say(f"{key} was asked to stop at its next checkpoint.")
     else:
         _say(f"{key} is {job.status}.")
     _tell_unsent(system.queues)
@@ -114,14 +114,14 @@ async def _act_on_all(verb: Verb, store: Store, account: Account, filters: Filte
     async with connected(store, account) as system:
         count = await system.tracker.count(query)
         if count.number == 0 and count.exact:
-            _say("No job matches that this could be done with.")
+            _say(f"No matching job can be {_DONE[verb]}.")
             return
         _confirm(f"{verb.capitalize()} {'' if count.exact else 'more than '}{_jobs(count.number)}?", yes)
         act = system.tracker.retry_all if verb == "retry" else system.tracker.cancel_all
         changed, refused = 0, Counter[str]()
         place: Cursor | None = None
         while True:
-            # nothing newer than what was counted, so that nobody gets more than they agreed to
+            # nothing newer than the count, so that only confirmed jobs are changed
             report = await act(query, as_of=count.as_of, before=place)
             changed += report.changed
             refused.update(report.refused)
@@ -130,7 +130,7 @@ async def _act_on_all(verb: Verb, store: Store, account: Account, filters: Filte
                 break
     _say(f"{_jobs(changed)} {_DONE[verb]}.")
     for reason, number in refused.most_common():
-        _say(f"{_jobs(number)} left alone: {reason}")
+        _say(f"{_jobs(number)} skipped: {reason}")
     _tell_unsent(system.queues)
 
 
@@ -138,7 +138,7 @@ def _confirm(question: str, yes: bool) -> None:
     if yes:
         return
     if not sys.stdin.isatty():
-        raise WrongUsage(f"{question} There is nobody to ask here; pass --yes")
+        raise WrongUsage(f"{question} This needs a confirmation, but there is no terminal; pass --yes")
     typer.confirm(question, abort=True, err=True)
 
 
@@ -146,7 +146,7 @@ def _tell_unsent(queues: CountingQueues) -> None:
     if queues.unsent:
         number = "1 message was" if queues.unsent == 1 else f"{queues.unsent:,} messages were"
         reason = sorted(queues.reasons)[0].splitlines()[0].rstrip(".")
-        _say(f"{number} not sent, the sweeper will do it: {safe(reason, 200)}.")
+        _say(f"{number} not sent, which is left to the sweeper: {safe(reason, 200)}.")
 
 
 def _jobs(number: int) -> str:

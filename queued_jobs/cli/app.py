@@ -1,4 +1,4 @@
-"""The command's parts put together, and its errors turned into one line."""
+"""The command: its subcommands, and the conversion of errors to one line."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from queued_jobs.cli.problems import FAILURE, explain
 
 app = typer.Typer(
     name="queued-jobs",
-    help="Look at background jobs, and act on them. Wants DATABASE_URL, and QueuesConn to wake workers at once.",
+    help="Show background jobs, and act on them. Needs DATABASE_URL, and QueuesConn to wake workers immediately.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -30,16 +30,16 @@ app.command("migrate")(act.migrate)
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
-    """Run the command and return its exit code. Whatever goes wrong is one line on the standard error."""
-    # the library's warnings, such as a message that was not sent, are told in the command's own words
+    """Run the command and return its exit code. Each error is one line on the standard error."""
+    # the command reports the library's warnings itself, such as a message that was not sent
     logging.getLogger().addHandler(logging.NullHandler())
     try:
         code = app(arguments, prog_name="queued-jobs", standalone_mode=False)
     except typer.Abort:
         sys.stderr.write("queued-jobs: nothing was done\n")
         return FAILURE
-    except Exception as exc:  # noqa: BLE001 (the last place before the user, who wants no traceback)
+    except Exception as exc:  # noqa: BLE001 (the outermost handler: users need no traceback)
         message, code = explain(exc)
-        if message:  # none where the help was printed instead
+        if message:  # empty if the help was printed instead
             sys.stderr.write(f"queued-jobs: {message}\n")
     return code if isinstance(code, int) else 0

@@ -1,4 +1,4 @@
-"""The commands that only look: list, show, stats."""
+"""The read-only commands: list, show, stats."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from queued_jobs.cli.tables import make_console, print_job, print_jobs, print_st
 from queued_jobs.cli.values import parse_duration, parse_id
 from queued_jobs.dashboard.search import Cursor
 from queued_jobs.redact import redact_json
-from queued_jobs.tracker import ANYBODY
+from queued_jobs.tracker import ANY_USER
 
 _MAX_GROUPS = 10
 _SHORTEST, _MAX_LENGTH = timedelta(minutes=1), timedelta(days=400)
@@ -29,10 +29,10 @@ _ANY: TypeAdapter[Any] = TypeAdapter(Any)
 async def list_jobs(
     filters: Filters,
     store: Store,
-    limit: Annotated[int, typer.Option(min=1, max=1_000, help="At most so many.")] = 20,
+    limit: Annotated[int, typer.Option(min=1, max=1_000, help="Maximum number of jobs.")] = 20,
     before: Annotated[
         str | None,
-        typer.Option(metavar="ID", show_default=False, help="What follows after this job: the next page."),
+        typer.Option(metavar="ID", show_default=False, help="Show the page that follows this job."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -41,7 +41,7 @@ async def list_jobs(
     async with connected(store) as system:
         cursor = None
         if before is not None:
-            cursor = Cursor.after(await system.tracker.get(parse_id(before, store.tables().key_type), user_id=ANYBODY))
+            cursor = Cursor.after(await system.tracker.get(parse_id(before, store.tables().key_type), user_id=ANY_USER))
         page = await system.tracker.search(query, before=cursor, limit=limit)
     following = None if page.next is None else str(page.next.id)
     if as_json:
@@ -52,20 +52,20 @@ async def list_jobs(
     elif following is None:
         sys.stderr.write("No job matches.\n")
     if following is not None:
-        sys.stderr.write(f"There may be more: repeat it with --before {following}\n")
+        sys.stderr.write(f"There may be more: repeat with --before {following}\n")
 
 
 @command
 async def show(
     store: Store,
-    job_id: Annotated[str, typer.Argument(metavar="ID", help="All of it, from `queued-jobs list`.")],
+    job_id: Annotated[str, typer.Argument(metavar="ID", help="The full id, from `queued-jobs list`.")],
     as_json: AsJson = False,
 ) -> None:
-    """Show all of one job: its request, its result, its attempts and their errors."""
+    """Show one job: its request, its result, its attempts and their errors."""
     key = parse_id(job_id, store.tables().key_type)
     async with connected(store) as system:
-        job = await system.tracker.get(key, user_id=ANYBODY)
-        attempts = await system.tracker.attempts(key, user_id=ANYBODY)
+        job = await system.tracker.get(key, user_id=ANY_USER)
+        attempts = await system.tracker.attempts(key, user_id=ANY_USER)
     if as_json:
         _print_json(asdict(job) | {"attempts": [asdict(attempt) for attempt in attempts]})
     else:
@@ -78,10 +78,10 @@ async def stats(
     window: Annotated[str, typer.Option(metavar="LENGTH", help="How far back: 90m, 24h, 7d, up to 400d.")] = "24h",
     as_json: AsJson = False,
 ) -> None:
-    """Count what came and ended, measure how long it waited and ran, and group what failed."""
+    """Count created and ended jobs, measure waits and run times, and group failures."""
     length = parse_duration(window)
     if not _SHORTEST <= length <= _MAX_LENGTH:
-        raise WrongUsage(f"--window is {window}; take 1m to 400d")
+        raise WrongUsage(f"--window is {window}; use 1m to 400d")
     async with connected(store) as system:
         figures = await system.tracker.stats(window=length, bucket=_bucket(length))
         failures = await system.tracker.failures(window=length)

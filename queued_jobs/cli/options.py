@@ -22,7 +22,7 @@ from queued_jobs.schema import TABLES, Tables
 
 
 class Keys(StrEnum):
-    """What the ids of jobs are."""
+    """The type of job ids."""
 
     UUID = "uuid"
     BIGINT = "bigint"
@@ -34,20 +34,20 @@ def _connection(help_text: str, **options: Any) -> Any:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Store:
-    """Which database, and which tables in it."""
+    """The database and its tables."""
 
     database_url: Annotated[
         str,
         _connection(
-            "The Postgres that holds the jobs. A password is safer in the variable.",
+            "The Postgres database with the jobs. Prefer the variable for a password.",
             envvar="DATABASE_URL",
             metavar="URL",
             show_default=False,
         ),
     ] = ""
-    schema: Annotated[str, _connection("Of the tables.", metavar="NAME")] = TABLES.schema
-    prefix: Annotated[str, _connection("Of the tables' names.", metavar="NAME")] = TABLES.prefix
-    keys: Annotated[Keys, _connection("What ids are.", metavar="uuid|bigint")] = Keys.UUID
+    schema: Annotated[str, _connection("Schema of the tables.", metavar="NAME")] = TABLES.schema
+    prefix: Annotated[str, _connection("Prefix of the tables' names.", metavar="NAME")] = TABLES.prefix
+    keys: Annotated[Keys, _connection("Type of the ids.", metavar="uuid|bigint")] = Keys.UUID
 
     def tables(self) -> Tables:
         try:
@@ -58,13 +58,13 @@ class Store:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
-    """Which storage account."""
+    """The storage account."""
 
     queues: Annotated[
         str,
         _connection(
-            "The storage account with the queues: its connection string, safer in the variable, or its https address, "
-            "with whoever is signed in to Azure.",
+            "The storage account with the queues: its connection string (prefer the variable), or its https URL "
+            "to use your Azure sign-in.",
             envvar=["QueuesConn", "QueuesConn__queueServiceUri"],
             metavar="ACCOUNT",
             show_default=False,
@@ -78,7 +78,7 @@ def _filter(help_text: str, metavar: str, **options: Any) -> Any:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filters:
-    """Which jobs: all that are given must hold."""
+    """Filters for jobs: all that are passed must match."""
 
     kind: Annotated[str | None, _filter("Jobs of this kind.", "KIND")] = None
     status: Annotated[
@@ -92,13 +92,11 @@ class Filters:
             "Created then or later: 2026-01-31, 2026-01-31T18:00 (UTC), or an age: 24h.", "WHEN", parser=parse_moment
         ),
     ] = None
-    created_before: Annotated[datetime | None, _filter("Created before that moment.", "WHEN", parser=parse_moment)] = (
-        None
-    )
-    error_type: Annotated[str | None, _filter("Whose last error is of this class.", "CLASS")] = None
+    created_before: Annotated[datetime | None, _filter("Created before that time.", "WHEN", parser=parse_moment)] = None
+    error_type: Annotated[str | None, _filter("With a last error of this class.", "CLASS")] = None
     attempts_over: Annotated[int | None, _filter("Started more often than this.", "NUMBER")] = None
     text: Annotated[str | None, _filter("With this text in the request or the error.", "TEXT")] = None
-    id_prefix: Annotated[str | None, _filter("Whose id begins like this.", "DIGITS")] = None
+    id_prefix: Annotated[str | None, _filter("With an id that begins with these digits.", "DIGITS")] = None
 
     @property
     def given(self) -> bool:
@@ -120,13 +118,13 @@ class Filters:
 
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for other programs.")]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do it without asking.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
 
 _GROUPS: tuple[type[Any], ...] = (Filters, Store, Account)
 
 
 def command(body: Callable[..., Awaitable[None]]) -> Callable[..., None]:
-    """Make a typer command of a coroutine function: each argument that is a group becomes the group's options."""
+    """Convert a coroutine function to a typer command: each argument that is a group becomes the group's options."""
     hints = get_type_hints(body, include_extras=True)
     groups = {name: hint for name, hint in hints.items() if hint in _GROUPS}
     parameters = [

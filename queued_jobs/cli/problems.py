@@ -1,4 +1,4 @@
-"""What the command says when something goes wrong: one line with the reason and the remedy, and never a secret."""
+"""Converts errors to one line with the reason and the remedy, and never a secret."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ FAILURE, WRONG_USAGE = 1, 2
 
 
 class WrongUsage(typer.TyperException):
-    """The command was asked in a way that it does not understand, or that would be dangerous."""
+    """The command was called with invalid or dangerous arguments."""
 
     exit_code = WRONG_USAGE
 
@@ -39,16 +39,16 @@ def _explain(error: Exception) -> tuple[str, int]:
     ):
         return f"{_first_line(error)}; bring the database up to date: queued-jobs migrate", FAILURE
     if isinstance(error, errors.InsufficientPrivilege):
-        return f"{_first_line(error)}; name a role that may do this in --database-url", FAILURE
+        return f"{_first_line(error)}; use a role with this privilege in --database-url", FAILURE
     if isinstance(error, psycopg.OperationalError):
         return f"no connection to Postgres: {error}; check --database-url and whether the server runs", FAILURE
     if isinstance(error, psycopg.Error):
         return f"Postgres refused: {_first_line(error)}", FAILURE
-    return f"{type(error).__name__}: {error}; this is a mistake in queued-jobs, please report it", FAILURE
+    return f"{type(error).__name__}: {error}; this is a bug in queued-jobs, please report it", FAILURE
 
 
 def _with_help(error: typer.TyperException) -> str:
-    context = getattr(error, "ctx", None)  # typer's own errors know the command that they are about
+    context = getattr(error, "ctx", None)  # typer's own errors know their command
     message = error.format_message()
     return f"{message.rstrip('.')}; see: {context.command_path} --help" if context and message else message
 

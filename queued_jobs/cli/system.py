@@ -1,4 +1,4 @@
-"""The parts of a running system that the command talks to."""
+"""The connections of the command: database and queues."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from queued_jobs.urls import is_conninfo
 
 @dataclass(slots=True, kw_only=True)
 class CountingQueues:
-    """Sends where it can, and remembers how many messages are left to the sweeper, and why."""
+    """Sends if possible, and counts the messages left to the sweeper, with the reason."""
 
     manager: StorageQueues | None
     unsent: int = 0
@@ -43,7 +43,7 @@ class CountingQueues:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class System:
-    """What a command works with while it runs."""
+    """The connections of a running command."""
 
     repository: PostgresRepository
     queues: CountingQueues
@@ -52,13 +52,13 @@ class System:
 
 @asynccontextmanager
 async def connected(store: Store, account: Account | None = None) -> AsyncIterator[System]:
-    """Open the database, and the queues if there are any. Raises before anything is done if it cannot."""
+    """Open the database, and the queues if configured. Raises before any change if a connection fails."""
     address, tables = check_connection_string(store), store.tables()
     async with AsyncExitStack() as stack:
         manager = None
         if account is not None and account.queues:
             manager = await stack.enter_async_context(connect_queues(account))
-        # the pool would only say that it got no connection in time, and keep the reason to its log
+        # the pool would report a timeout only, and log the reason
         await (await psycopg.AsyncConnection.connect(address, connect_timeout=5)).close()
         database = Database(address, tables=tables)
         stack.push_async_callback(database.close)
@@ -71,17 +71,17 @@ async def connected(store: Store, account: Account | None = None) -> AsyncIterat
 
 @asynccontextmanager
 async def connect_queues(account: Account) -> AsyncIterator[StorageQueues]:
-    """Open the queues alone. Raises `WrongUsage` for none, and for a text that is no account."""
+    """Open the queues. Raises `WrongUsage` if none are configured or the account is not valid."""
     if not account.queues:
-        raise WrongUsage("no queues are named; set QueuesConn, or pass --queues")
+        raise WrongUsage("no queues are configured; set QueuesConn, or pass --queues")
     identity = Identity()
     is_address = account.queues.startswith(("https://", "http://"))
     manager = StorageQueues(Keyless(endpoint=account.queues, identity=identity) if is_address else account.queues)
     try:
-        manager["any"]  # nothing is sent yet, but the text is read
+        manager["any"]  # parses the connection string, and sends nothing
     except ValueError as exc:
-        # what the SDK says may repeat the key
-        raise WrongUsage("--queues is no connection string of a storage account; copy all of it") from exc
+        # the SDK's message may quote the key
+        raise WrongUsage("--queues is not a valid storage connection string; copy all of it") from exc
     try:
         yield manager
     finally:
@@ -91,7 +91,9 @@ async def connect_queues(account: Account) -> AsyncIterator[StorageQueues]:
 
 def check_connection_string(store: Store) -> str:
     if not store.database_url:
-        raise WrongUsage("no database is named; set DATABASE_URL, or pass --database-url")
+        raise WrongUsage("no database is configured; set DATABASE_URL, or pass --database-url")
     if not is_conninfo(store.database_url):
-        raise WrongUsage("--database-url is no address of a Postgres; write it as postgresql://user@host:port/database")
+        raise WrongUsage(
+            "--database-url is not a valid Postgres connection string; use postgresql://user@host:port/database"
+        )
     return store.database_url

@@ -1,4 +1,4 @@
-"""How jobs, attempts and statistics look in a terminal."""
+"""Prints jobs, attempts and statistics in a terminal."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from queued_jobs.dashboard.stats import KindStats, Stats
 from queued_jobs.model import Attempt, JobError, JobStatus, QueuedJob
 from queued_jobs.redact import redact_json
 
-#: From so many columns on there is room for the error beside the job.
+#: Minimum width for a column with the error.
 _WIDE = 110
 _NARROWEST = 80
-#: Whoever reads a pipe wants whole lines.
+#: Width of a pipe, whose readers need complete lines.
 _PIPE_WIDTH = 1_000
 
 _COLOURS = {
@@ -38,7 +38,7 @@ _COLOURS = {
 
 
 def make_console() -> Console:
-    """Return the terminal, as wide as it is but no narrower than an id wants; a pipe gets lines that are not cut."""
+    """Return a console of the terminal's width, at least that of an id; lines to a pipe are not truncated."""
     console = Console(highlight=False, markup=False, emoji=False)
     console.width = max(console.width, _NARROWEST)
     if not console.is_terminal and "COLUMNS" not in os.environ:
@@ -47,7 +47,7 @@ def make_console() -> Console:
 
 
 def print_jobs(console: Console, jobs: Sequence[JobSummary], now: datetime) -> None:
-    """One line a job. The id is never cut, since it is what other commands want."""
+    """Print one line per job. The id is never truncated, since other commands need it."""
     wide, endless = console.width >= _WIDE, console.width >= _PIPE_WIDTH
     id_width = max(len(str(job.id)) for job in jobs)
     kind_width = max(4, *(len(job.kind) for job in jobs))
@@ -69,7 +69,7 @@ def print_jobs(console: Console, jobs: Sequence[JobSummary], now: datetime) -> N
             str(job.id),
             _status(job.status),
             _beginning(job.kind, kind_width),
-            # where the same issuer stands before every name, the ends tell them apart
+            # if all names have the same issuer as prefix, their ends differ
             _ending(safe(job.user_id), user_width),
             brief(now - job.created_at),
         ]
@@ -80,7 +80,7 @@ def print_jobs(console: Console, jobs: Sequence[JobSummary], now: datetime) -> N
 
 
 def print_job(console: Console, job: QueuedJob, attempts: Sequence[Attempt]) -> None:
-    """Everything that is known of one job."""
+    """Print all data of one job."""
     facts = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
     facts.add_column(style="bold", no_wrap=True)
     facts.add_column(overflow="fold")
@@ -113,7 +113,7 @@ def print_job(console: Console, job: QueuedJob, attempts: Sequence[Attempt]) -> 
 
 
 def print_stats(console: Console, stats: Stats, groups: Sequence[FailureGroup]) -> None:
-    """How many jobs came and ended, how long they took, and what went wrong."""
+    """Print counts, durations and failures."""
     console.print(Text(f"{exact(stats.since)} to {exact(stats.until)}"))
     rows = [*stats.kinds.items(), *([("all kinds", stats.total)] if len(stats.kinds) != 1 else [])]
     _heading(console, "Jobs")
@@ -189,7 +189,7 @@ def _facts(job: QueuedJob) -> Iterable[tuple[str, Text]]:
     yield "user", Text(safe(job.user_id))
     yield "tries", Text(f"{job.attempt} of {job.max_attempts}")
     if job.lost_count:
-        yield "lost", Text(f"{job.lost_count} with their worker")
+        yield "lost", Text(f"{job.lost_count} lost workers")
     if job.progress is not None and job.status is JobStatus.RUNNING:
         yield "progress", Text(f"{job.progress:.0%} {safe(job.progress_message or '')}".strip())
     if job.error is not None:
@@ -208,7 +208,7 @@ def _facts(job: QueuedJob) -> Iterable[tuple[str, Text]]:
     if job.status is JobStatus.RUNNING:
         yield "worker", Text(safe(f"{job.worker_id}, its lease ends {exact(job.lease_until)}"))
     elif job.sent_gen < job.dispatch_gen and not job.status.is_final:
-        yield "message", Text("not sent yet, the sweeper will")
+        yield "message", Text("not sent yet, the sweeper will send it")
 
 
 def _counts(one: KindStats, now: datetime) -> list[str]:

@@ -1,4 +1,4 @@
-"""How moments, durations and stored texts are typed in and printed."""
+"""Parses and prints times, durations and stored texts."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ _DURATION = re.compile(r"(\d{1,6})([smhd])")
 
 
 def parse_duration(text: str) -> timedelta:
-    """Read `90s`, `15m`, `24h` or `7d`."""
+    """Parse `90s`, `15m`, `24h` or `7d`."""
     found = _DURATION.fullmatch(text.strip())
     if found is None:
-        raise typer.BadParameter(f"{text!r} is no length of time: write a number and s, m, h or d, such as 24h.")
+        raise typer.BadParameter(f"{text!r} is not a valid duration: use a number and s, m, h or d, such as 24h.")
     return int(found[1]) * _UNITS[found[2]]
 
 
 def parse_moment(text: str) -> datetime:
-    """Read a date or time in ISO 8601, in UTC unless it says otherwise, or how long ago it was: `24h`."""
+    """Parse a date or time in ISO 8601, in UTC unless it has an offset, or an age: `24h`."""
     if _DURATION.fullmatch(text.strip()):
         try:
             return datetime.now(UTC) - parse_duration(text)
@@ -34,7 +34,7 @@ def parse_moment(text: str) -> datetime:
         moment = datetime.fromisoformat(text.strip())
     except ValueError as exc:
         raise typer.BadParameter(
-            f"{text!r} is no moment: write 2026-01-31, 2026-01-31T18:00 (UTC) or an age such as 24h."
+            f"{text!r} is not a valid time: use 2026-01-31, 2026-01-31T18:00 (UTC) or an age such as 24h."
         ) from exc
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
@@ -45,12 +45,12 @@ def parse_id(text: str, key_type: type[UUID] | type[int] = UUID) -> JobKey:
         if isinstance(key, int) and not 0 < key < 2**63:
             raise ValueError
     except ValueError as exc:
-        raise typer.BadParameter(f"{text!r} is no id of a job: copy all of it from `queued-jobs list`.") from exc
+        raise typer.BadParameter(f"{text!r} is not a valid job id: copy all of it from `queued-jobs list`.") from exc
     return key
 
 
 def brief(duration: timedelta | None) -> str:
-    """Print a duration in at most six characters: `42 ms`, `1.3 s`, `5m10s`, `3h05m`, `12d`."""
+    """Format a duration in at most six characters: `42 ms`, `1.3 s`, `5m10s`, `3h05m`, `12d`."""
     if duration is None:
         return "-"
     seconds = max(duration.total_seconds(), 0.0)
@@ -71,5 +71,5 @@ def exact(moment: datetime | None) -> str:
 
 
 def safe(text: object, limit: int = 2_000) -> str:
-    """Print stored text without what would take over a terminal, and without credentials."""
+    """Return stored text without terminal control sequences and credentials."""
     return to_storable_text(str(text), limit)

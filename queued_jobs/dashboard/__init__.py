@@ -1,3 +1,3 @@
-"""The reads and bulk actions behind an admin's dashboard."""
+"""The queries and bulk actions of the admin's dashboard."""
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ _MAX_REFUSALS = 100
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refusal:
-    """A job that matched when it was looked for, and whose state did not allow the action when it came to it."""
+    """A matching job whose state did not allow the action."""
 
     id: JobKey
     reason: str
@@ -31,18 +31,18 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BulkReport:
-    """What became of the jobs that matched.
+    """The outcome of a bulk action.
 
     Attributes
     ----------
     changed
         How many were retried, or cancelled or asked to stop.
     refused
-        How many were left alone, by the reason.
+        How many were skipped, by reason.
     refusals
         Up to 100 of these.
     as_of, next
-        Where `next` is not None the limit was reached: call again with both, `next` as `before`, for the rest.
+        If `next` is not None the limit was reached: call again with both, `next` as `before`, for the rest.
     """
 
     changed: int
@@ -53,10 +53,10 @@ class BulkReport:
 
 
 class BulkActions:
-    """Goes through the jobs that match in batches, newest first. Each batch is a transaction, and each job has a guard.
+    """Processes the matching jobs in batches, newest first. Each batch is a transaction that checks each job's state.
 
-    What goes wrong in between leaves whole batches, and doing it again with the same `as_of` does the rest. Messages
-    that could not be sent are sent by the sweeper.
+    A failure leaves complete batches, and repeating the call with the same `as_of` processes the rest. Messages that
+    could not be sent are sent by the sweeper.
     """
 
     def __init__(self, database: Database, backend: Backend) -> None:
@@ -109,8 +109,8 @@ class BulkActions:
             rows = await self._database.rows(name, {"ids": list(ids), "as_of": as_of})
         except psycopg.errors.UniqueViolation:
             if len(ids) == 1:
-                return [], [Refusal(id=ids[0], reason="Another job with the same unique key is under way.")]
-            # one of them cannot, and takes the others of its transaction along: search it by halves
+                return [], [Refusal(id=ids[0], reason="Another job with the same unique key is unfinished.")]
+            # one of them conflicts and rolls back the whole transaction: find it by bisection
             middle = len(ids) // 2
             jobs, refused = await self._change(name, ids[:middle], as_of)
             more_jobs, more_refused = await self._change(name, ids[middle:], as_of)
@@ -126,7 +126,7 @@ class BulkActions:
 
 
 def _owed(jobs: Sequence[QueuedJob]) -> list[Due]:
-    """Return the messages of those of the jobs that wait now."""
+    """Return the messages of the jobs that are waiting now."""
     return [
         Due(message=JobMessage.of(job), queue=job.queue, delay=timedelta())
         for job in jobs
@@ -136,7 +136,7 @@ def _owed(jobs: Sequence[QueuedJob]) -> list[Due]:
 
 def _reason(row: Row | None) -> str:
     if row is None:
-        return "The job is gone."
+        return "The job has been deleted."
     if row["cancel_requested"] and row["status"] == JobStatus.RUNNING:
-        return "The job was asked to stop before."
-    return f"The job is {row['status']} meanwhile."
+        return "The job has already been asked to stop."
+    return f"The job is now {row['status']}."

@@ -1,4 +1,4 @@
-"""What goes wrong most: failed jobs, grouped by what their errors have in common."""
+"""The most frequent failures: failed jobs, grouped by error."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from queued_jobs.errors import InvalidRequest
 from queued_jobs.model import JobKey
 
 _MAX_GROUPS = 200
-#: As tally_fold.sql keeps them.
+#: Retention in tally_fold.sql.
 _HOURS_KEPT, _DAYS_KEPT = timedelta(days=7), timedelta(days=400)
 
 
@@ -23,11 +23,11 @@ class FailureGroup:
     fingerprint
         Stays the same for the same error, in any window.
     message
-        With `<n>`, `<id>` and `<text>` for what differs.
+        With `<n>`, `<id>` and `<text>` in place of the differences.
     failures
-        Ends as failed or aborted. A job that somebody queued again may fail again.
+        Number of times that jobs ended as failed or aborted. A retried job may fail again.
     example
-        One of the last of them. Retention may have deleted the job.
+        One of the latest jobs. It may have been deleted by retention.
     """
 
     fingerprint: str
@@ -42,14 +42,14 @@ class FailureGroup:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failures:
-    """The groups since a moment, the largest first.
+    """The groups of failures, largest first.
 
     Attributes
     ----------
     since
-        The start of the hour in which the window begins; of the day, where that is more than a week ago.
+        Start of the hour in which the window begins; of the day, if that is more than a week ago.
     more
-        Whether there are further, smaller groups.
+        Whether there are more, smaller groups.
     """
 
     since: datetime
@@ -58,9 +58,9 @@ class Failures:
 
 
 async def read_failures(database: Database, window: timedelta) -> Failures:
-    """Read the groups. Raises `InvalidRequest` for a window that is not kept."""
+    """Read the groups. Raises `InvalidRequest` for a window beyond the retention."""
     if not timedelta() < window <= _DAYS_KEPT:
-        raise InvalidRequest(f"Failures are kept for {_DAYS_KEPT}: take a window of that or less, not of {window}.")
+        raise InvalidRequest(f"Failures are kept for {_DAYS_KEPT}: use a window of at most that, not {window}.")
     (row,) = await database.rows("now", {})
     since: datetime = (row["now"] - window).astimezone(UTC)
     since = since.replace(minute=0, second=0, microsecond=0)

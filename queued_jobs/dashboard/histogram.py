@@ -1,4 +1,4 @@
-"""Percentiles of durations that were counted in steps."""
+"""Percentiles of durations, from histograms."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from datetime import timedelta
 from itertools import accumulate
 from typing import Self
 
-#: As the function queued_jobs.latency_step has them: step 0 ends after 5 ms, each further one lasts 1.28 times as long.
+#: As in the SQL function queued_jobs.latency_step: step 0 ends at 5 ms, each next one is 1.28 times as long.
 FIRST_STEP = timedelta(milliseconds=5)
 STEP_RATIO = 1.28
 LAST_STEP = 63
@@ -17,7 +17,7 @@ LAST_STEP = 63
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Percentiles:
-    """So long took at most 50, 95 and 99 of a hundred."""
+    """The 50th, 95th and 99th percentile of durations."""
 
     p50: timedelta
     p95: timedelta
@@ -25,7 +25,7 @@ class Percentiles:
 
     @classmethod
     def from_seconds(cls, seconds: Sequence[float] | None) -> Self | None:
-        """Take the three values as a statement returns them."""
+        """Convert the three values of a row."""
         if seconds is None:
             return None
         p50, p95, p99 = (timedelta(seconds=value) for value in seconds)
@@ -33,10 +33,10 @@ class Percentiles:
 
     @classmethod
     def from_steps(cls, steps: Sequence[int], counts: Sequence[int]) -> Self | None:
-        """Estimate from how many durations fell into each step, in ascending order; None for none at all.
+        """Estimate from the number of durations in each step, in ascending order; None without durations.
 
-        The true value lies in the same step, so an estimate is off by less than 28 %. What lies in the last step is
-        taken for its start, about six hours.
+        The true value lies in the same step, so an estimate is off by less than 28 %. Values in the last step count as
+        its start, about six hours.
         """
         below = [0, *accumulate(counts)]
         if not below[-1]:

@@ -1,4 +1,4 @@
-"""Which jobs an admin looks for, and the pages that they come in."""
+"""The admin's search for jobs: filters, pages and counts."""
 
 from __future__ import annotations
 
@@ -34,23 +34,22 @@ _ID_PREFIX = re.compile("[0-9a-f]{1,32}")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobQuery:
-    """Filters that all have to hold; None switches one off. Raises `InvalidRequest` for a value that no job can have.
+    """Filters that must all match; None disables one. Raises `InvalidRequest` for a value that no job can have.
 
     Attributes
     ----------
     statuses
-        Any of these; an empty set matches nothing.
+        Any of these; an empty set matches no job.
     created_from, created_before
-        The first moment, and the first one after the last. With a time zone.
+        Inclusive start and exclusive end, with a time zone.
     error_type
-        The class of the error that the job, or its last attempt, ended with.
+        Class of the job's or its last attempt's error.
     attempts_over
-        Jobs that were started more often than this.
+        Jobs with more attempts than this.
     text
-        Stands in a name or value of the request, or in the error. Case is ignored, no character is special.
+        Contained in a name or value of the request, or in the error. Case is ignored; there are no wildcards.
     id_prefix
-        The first hexadecimal digits of the id, or all of it; dashes are left out of account. Where ids are numbers:
-        the whole number.
+        The first hexadecimal digits of the id, or all of it; dashes are ignored. If ids are numbers: the whole number.
     """
 
     kind: str | None = None
@@ -68,24 +67,24 @@ class JobQuery:
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
             if isinstance(value, str) and _UNSTORABLE.search(value):
-                raise InvalidRequest(f"{field.name} holds a character that no stored text has: leave it out.")
+                raise InvalidRequest(f"{field.name} contains a character that cannot be stored: remove it.")
             if isinstance(value, datetime) and value.tzinfo is None:
                 raise InvalidRequest(f"{field.name} has no time zone: add one.")
         if self.attempts_over is not None and not -(2**31) <= self.attempts_over < 2**31:
-            raise InvalidRequest(f"attempts_over must be a number of attempts, not {self.attempts_over}.")
+            raise InvalidRequest(f"attempts_over must be a valid number of attempts, not {self.attempts_over}.")
         if self.id_prefix is not None and not _ID_PREFIX.fullmatch(self._id_digits):
-            raise InvalidRequest("id_prefix must be the first of the 32 hexadecimal digits of an id.")
+            raise InvalidRequest("id_prefix must consist of the first of the 32 hexadecimal digits of an id.")
 
     def retryable(self) -> Self:
-        """Narrow the query to what `JobTracker.retry_all` would retry."""
+        """Narrow the query to the jobs that `JobTracker.retry_all` would retry."""
         return self._narrow(_RETRYABLE)
 
     def cancellable(self) -> Self:
-        """Narrow the query to what `JobTracker.cancel_all` would cancel."""
+        """Narrow the query to the jobs that `JobTracker.cancel_all` would cancel."""
         return self._narrow(_CANCELLABLE)
 
     def created_until(self, moment: datetime) -> Self:
-        """Narrow the query to jobs that were created before a moment."""
+        """Narrow the query to jobs created before a time."""
         return dataclasses.replace(self, created_before=min(self.created_before or moment, moment))
 
     @property
@@ -94,15 +93,15 @@ class JobQuery:
 
     @property
     def needs_a_look(self) -> bool:
-        """Whether there is a filter that no index knows."""
+        """Whether there is a filter without an index."""
         return self.queue is not None or self.text is not None
 
     def to_params(self, before: Cursor | None = None, tables: Tables = TABLES) -> dict[str, Any]:
-        """Return the values of `search.sql` and `count.sql`, for jobs that follow a place in the list."""
+        """Return the parameters of `search.sql` and `count.sql`, for the jobs after a cursor."""
         id_from, id_to = self._id_range(tables)
         place = before or Cursor(created_at=START, id=tables.last_key)
         if self.created_before is not None and self.created_before <= place.created_at:
-            # one bound, for Postgres would begin at the one that happens to stand first
+            # a single bound, since Postgres would use whichever of two comes first
             place = Cursor(created_at=self.created_before, id=tables.first_key)
         return {
             "before_created": place.created_at,
@@ -114,7 +113,7 @@ class JobQuery:
             "created_from": self.created_from,
             "error_type": self.error_type,
             "attempts_over": self.attempts_over,
-            # as it stands in stored JSON, where quotes and backslashes have one before them
+            # as in stored JSON, where quotes and backslashes are escaped
             "text": None if self.text is None else json.dumps(self.text, ensure_ascii=False)[1:-1],
             "id_from": id_from,
             "id_to": id_to,
@@ -140,7 +139,7 @@ class JobQuery:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobSummary:
-    """A job as a list shows it: without request, result and trace, however large they are."""
+    """A job in a list: without request, result and traceback, which may be large."""
 
     id: JobKey
     kind: str
@@ -172,7 +171,7 @@ class JobSummary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cursor:
-    """A place in a list that is ordered by `created_at` and `id`, newest first."""
+    """A position in a list ordered by `created_at` and `id`, newest first."""
 
     created_at: datetime
     id: JobKey
@@ -184,13 +183,13 @@ class Cursor:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """Some of the jobs that match, newest first.
+    """A page of the matching jobs, newest first.
 
     Attributes
     ----------
     next
-        Pass it as `before` for what follows; None at the end. With a filter for queue or text a page may hold fewer
-        jobs than asked for, even none, and still have a next one: so far was searched.
+        Pass it as `before` for the next page; None at the end. With a filter for queue or text a page may have fewer
+        jobs than requested, even none, and still have a next page: the search stopped there.
     """
 
     jobs: tuple[JobSummary, ...]
@@ -199,12 +198,12 @@ class Page:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobCount:
-    """How many jobs match. Unless `exact` there are more, or with a filter for queue, text or error perhaps more.
+    """The number of matching jobs. Unless `exact` there are more, or may be with a filter for queue, text or error.
 
     Attributes
     ----------
     as_of
-        When they were counted. Pass it to a bulk action, for it to touch what was counted and nothing newer.
+        Time of the count. Pass it to a bulk action to exclude newer jobs.
     """
 
     number: int
@@ -213,7 +212,7 @@ class JobCount:
 
 
 async def find_jobs(database: Database, query: JobQuery, *, before: Cursor | None, limit: int) -> Page:
-    """Return a page; what was created at the same moment is ordered by id, so that pages have no gap and no overlap."""
+    """Return a page; jobs created at the same time are ordered by id, so that pages have no gaps and no overlap."""
     if query.matches_nothing:
         return Page(jobs=(), next=None)
     examined = EXAMINED if query.needs_a_look else limit + 1
@@ -230,7 +229,7 @@ async def find_jobs(database: Database, query: JobQuery, *, before: Cursor | Non
 
 
 async def count_jobs(database: Database, query: JobQuery) -> JobCount:
-    """Count up to 10,000 jobs; with a filter that makes Postgres read the rows themselves, among 5,000."""
+    """Count up to 10,000 jobs; with a filter without an index, among the first 5,000."""
     if query.matches_nothing:
         (row,) = await database.rows("now", {})
         return JobCount(number=0, exact=True, as_of=row["now"])

@@ -1,4 +1,4 @@
-"""How many jobs come and end, and how long they wait and run."""
+"""Statistics: how many jobs are created and end, and how long they wait and run."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from queued_jobs.dashboard.histogram import Percentiles
 from queued_jobs.database import Database, Row
 from queued_jobs.errors import InvalidRequest
 
-#: The durations of fewer attempts, within two days, are read one by one; those of more, from histograms.
+#: Maximum attempts, within two days, whose durations are read exactly; beyond that from histograms.
 MEASURED = 5_000
 
 _MAX_BUCKETS = 500
 _MINUTE, _HOUR, _DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
-#: As tally_fold.sql keeps them.
+#: Retention in tally_fold.sql.
 _MINUTES_KEPT, _HOURS_KEPT, _DAYS_KEPT = timedelta(days=2), timedelta(days=7), timedelta(days=400)
 _ORIGIN = datetime(2001, 1, 1, tzinfo=UTC)  # a Monday
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counts:
-    """What happened within a span of time.
+    """Counts within a time range.
 
     Attributes
     ----------
     failed
-        Jobs that ended as failed or aborted. One that somebody queued again may fail again.
+        Jobs that ended as failed or aborted. A retried job may fail again.
     retried
-        Attempts that ended badly and had another one after them.
+        Failed attempts that were followed by another one.
     """
 
     created: int = 0
@@ -40,7 +40,7 @@ class Counts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bucket:
-    """What happened to one kind from `at` on, for the length of a bucket. Where nothing happened there is none."""
+    """Counts of one kind in the bucket that starts at `at`. Empty buckets are left out."""
 
     at: datetime
     kind: str
@@ -49,14 +49,14 @@ class Bucket:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Durations:
-    """Of the attempts that ended within a span of time; None where nothing can be said.
+    """Durations of the attempts that ended within a time range; None without data.
 
     Attributes
     ----------
     wait
-        From the moment an attempt was due to its start.
+        From the due time of an attempt to its start.
     run
-        From its start to its end, unless its worker was lost or shut down.
+        From its start to its end; without attempts whose worker was lost or shut down.
     """
 
     wait: Percentiles | None = None
@@ -65,16 +65,16 @@ class Durations:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backlog:
-    """Jobs that have not ended, now.
+    """Jobs that are unfinished now.
 
     Attributes
     ----------
     waiting
-        Due, and not taken by a worker yet.
+        Due, but not claimed yet.
     waiting_since
-        When the one that waits longest was due.
+        Due time of the job that has waited longest.
     delayed
-        For later: started with a delay, or between two attempts.
+        Not due yet: started with a delay, or between two attempts.
     """
 
     waiting: int = 0
@@ -94,16 +94,16 @@ class KindStats:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stats:
-    """Statistics from `since`, where a bucket starts, to `until`, which is now. Buckets are aligned in UTC.
+    """Statistics from `since`, the start of a bucket, to `until`, which is now. Buckets are aligned in UTC.
 
     Attributes
     ----------
     kinds
-        Every kind of which there is something to say.
+        All kinds with data.
     exact
-        Whether the durations were read one by one. See `Percentiles.from_steps` for what they are otherwise.
+        Whether the percentiles are exact. Otherwise they are estimates, see `Percentiles.from_steps`.
     durations
-        By the start of a bucket. These buckets last `durations_bucket`: an hour, where shorter ones are not told apart.
+        By start of the bucket. These buckets last `durations_bucket`: at least an hour if read from histograms.
     """
 
     since: datetime
@@ -118,7 +118,7 @@ class Stats:
 
 
 async def read_stats(database: Database, window: timedelta, bucket: timedelta) -> Stats:
-    """Read the statistics. Raises `InvalidRequest` for buckets that are not kept for so long a window."""
+    """Read the statistics. Raises `InvalidRequest` for a window beyond the retention of such buckets."""
     _check(window, bucket)
     active = await database.planned_rows("stats_now", {"window": min(window, _MINUTES_KEPT), "most": MEASURED})
     now: datetime = active[0]["now"]
@@ -157,7 +157,7 @@ async def read_stats(database: Database, window: timedelta, bucket: timedelta) -
 
 def _check(window: timedelta, bucket: timedelta) -> None:
     if bucket < _MINUTE or not bucket <= window <= bucket * _MAX_BUCKETS:
-        raise InvalidRequest(f"Take 1 to {_MAX_BUCKETS} buckets of a minute or more for {window}, not of {bucket}.")
+        raise InvalidRequest(f"Use 1 to {_MAX_BUCKETS} buckets of at least a minute for {window}, not {bucket}.")
     if bucket < _HOUR:
         unit, kept = _MINUTE, _MINUTES_KEPT
     elif bucket < _DAY:
@@ -165,9 +165,9 @@ def _check(window: timedelta, bucket: timedelta) -> None:
     else:
         unit, kept = _DAY, _DAYS_KEPT
     if bucket % unit or (bucket < _DAY and _DAY % bucket):
-        raise InvalidRequest(f"Buckets of {bucket} do not fill a day: take whole minutes, hours or days that do.")
+        raise InvalidRequest(f"Buckets of {bucket} do not divide a day: use whole minutes, hours or days that do.")
     if window > kept:
-        raise InvalidRequest(f"Buckets of {bucket} are kept for {kept}, not for {window}: take longer ones.")
+        raise InvalidRequest(f"Buckets of {bucket} are kept for {kept}, not for {window}: use longer ones.")
 
 
 def _floor(moment: datetime, bucket: timedelta) -> datetime:
@@ -177,7 +177,7 @@ def _floor(moment: datetime, bucket: timedelta) -> datetime:
 def _by_kind(
     counted: Sequence[Row], measured: Sequence[Row], active: Sequence[Row]
 ) -> tuple[KindStats, dict[str, KindStats]]:
-    """Put together what is known of all jobs, and of each kind."""
+    """Combine the rows into the statistics of all jobs and of each kind."""
     # the rows without a kind are those of all jobs
     counts: dict[str | None, Counts] = {row["kind"]: _counts(row) for row in counted if row["at"] is None}
     durations: dict[str | None, Durations] = {row["kind"]: _durations(row) for row in measured if row["at"] is None}

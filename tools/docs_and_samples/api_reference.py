@@ -51,7 +51,7 @@ _PUBLIC = {
     "queued_jobs.push.webhook": ("Webhook",),
     "queued_jobs.announcements": ("flush_pushes",),
     "queued_jobs.sweeper": ("Sweeper", "SweepReport"),
-    "queued_jobs.tracker": ("ANYBODY", "JobTracker"),
+    "queued_jobs.tracker": ("ANY_USER", "JobTracker"),
     "queued_jobs.dashboard.search": ("Cursor", "JobCount", "JobQuery", "Page"),
     "queued_jobs.dashboard.bulk": ("BulkReport",),
     "queued_jobs.dashboard.stats": ("Stats",),

@@ -37,7 +37,7 @@ from api.sign_in.identity import Admin, Viewer
 from queued_jobs.errors import JobNotFound, SendFailed
 from queued_jobs.offload import offload
 from queued_jobs.redact import redact_json
-from queued_jobs.tracker import ANYBODY
+from queued_jobs.tracker import ANY_USER
 
 _MAX_MINUTES = 400 * 24 * 60
 
@@ -101,15 +101,15 @@ async def bulk(body: BulkBody, caller: Admin, app: App) -> BulkView:
 @routes.get("/jobs/{job_id}")
 async def get(job_id: UUID, caller: Viewer, app: App) -> AdminJobDetailView:
     """Return all that is known of a job. Secrets are masked, and what is larger than 100 KiB is cut."""
-    job = await app.manager.tracker.get(job_id, user_id=ANYBODY)
-    attempts = await app.manager.tracker.attempts(job_id, user_id=ANYBODY)
+    job = await app.manager.tracker.get(job_id, user_id=ANY_USER)
+    attempts = await app.manager.tracker.attempts(job_id, user_id=ANY_USER)
     return await offload(AdminJobDetailView.of_job, job, attempts, app.manager.registry, can_act=caller.is_admin)
 
 
 @routes.get("/jobs/{job_id}/payload/{part}")
 async def payload(job_id: UUID, part: Literal["request", "result"], caller: Viewer, app: App) -> Response:
     """Return the whole request or result as a JSON file. Secrets are masked."""
-    job = await app.manager.tracker.get(job_id, user_id=ANYBODY)
+    job = await app.manager.tracker.get(job_id, user_id=ANY_USER)
     content = job.request if part == "request" else job.result
     if content is None:
         raise JobNotFound("This job has no result.")

@@ -31,7 +31,7 @@ from queued_jobs.push.signalr import ConnectionString, SignalRNotifier
 from queued_jobs.queues import StorageQueues
 from queued_jobs.registry import JobRegistry
 from queued_jobs.testing import FakeQueues, JobBench
-from queued_jobs.tracker import ANYBODY
+from queued_jobs.tracker import ANY_USER
 from tests.integration.queued_jobs.conftest import Answer, Ask, Demo
 from tests.support.hub import ControlledHub
 from tests.support.waiting import wait_until
@@ -179,7 +179,7 @@ class TestCalls:
             assert batch.follow_up is not None
             assert batch.follow_up.result(timeout=NOW) == Answer(text="done")
             cancelled = jobs.queue_job(Demo, Ask(), user_id="ann")
-            jobs.call(manager.tracker.cancel, cancelled.id, user_id=ANYBODY)
+            jobs.call(manager.tracker.cancel, cancelled.id, user_id=ANY_USER)
             with pytest.raises(JobFailed) as caught:
                 cancelled.result(timeout=NOW)
             assert caught.value.status is JobStatus.CANCELLED

@@ -17,7 +17,7 @@ from queued_jobs.push import signalr
 from queued_jobs.push.signalr import ConnectionString, PushFailed, SignalRNotifier
 from queued_jobs.push.webhook import Webhook, WebhookFailed
 from queued_jobs.registry import JobRegistry
-from queued_jobs.tracker import ANYBODY
+from queued_jobs.tracker import ANY_USER
 from tests.integration.queued_jobs.conftest import Ask, Demo, Shop
 
 JOBS = 60
@@ -113,8 +113,8 @@ async def everything(shop: Shop, notifier: Notifier, kind: type[Demo] = Demo) ->
     async with shop.database.connection() as conn:
         await conn.execute(over, (lost.id,))
     assert (await manager.sweeper.run_once()).rescued == 1
-    await tracker.cancel(waiting.id, user_id=ANYBODY)
-    await tracker.retry(waiting.id, user_id=ANYBODY)
+    await tracker.cancel(waiting.id, user_id=ANY_USER)
+    await tracker.retry(waiting.id, user_id=ANY_USER)
     cleared, since = await tracker.clear_finished("ann")
     assert len(cleared) == JOBS
     assert len(await tracker.undo_clear("ann", [change.id for change in cleared], since=since)) == JOBS

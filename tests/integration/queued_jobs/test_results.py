@@ -12,7 +12,7 @@ import pytest
 from queued_jobs import JobHandle, JobStatus
 from queued_jobs.errors import InvalidResult, JobFailed, JobNotFound, ResultExpired, StoreUnavailable
 from queued_jobs.model import JobError
-from queued_jobs.tracker import ANYBODY
+from queued_jobs.tracker import ANY_USER
 from tests.integration.queued_jobs.conftest import Answer, Shop
 
 LONG, NOW = timedelta(minutes=3), timedelta()
@@ -66,7 +66,7 @@ async def test_a_job_that_did_not_succeed_is_an_error_that_says_why(shop: Shop) 
     with pytest.raises(JobFailed) as caught:
         await cancelled.result(timeout=NOW)
     assert (caught.value.status, caught.value.error) == (JobStatus.CANCELLED, None)
-    await shop.tracker.retry(failed.id, user_id=ANYBODY)
+    await shop.tracker.retry(failed.id, user_id=ANY_USER)
     with pytest.raises(TimeoutError):
         await failed.result(timeout=NOW)
 

@@ -12,7 +12,7 @@ from queued_jobs.dashboard.search import JobQuery
 from queued_jobs.errors import JobConflict, JobNotFound
 from queued_jobs.message import JobMessage
 from queued_jobs.model import JobError
-from queued_jobs.tracker import ANYBODY, Cursor
+from queued_jobs.tracker import ANY_USER, Cursor
 from tests.integration.queued_jobs.conftest import Shop
 
 
@@ -125,7 +125,7 @@ class TestCancel:
 
     async def test_an_admin_may(self, shop: Shop) -> None:
         handle = await shop.queue()
-        assert (await shop.tracker.cancel(handle.id, user_id=ANYBODY)).status is JobStatus.CANCELLED
+        assert (await shop.tracker.cancel(handle.id, user_id=ANY_USER)).status is JobStatus.CANCELLED
 
 
 class TestRetry:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from queued_jobs import JobStatus
 from queued_jobs.errors import JobConflict, JobNotFound
 from queued_jobs.model import Changed
-from queued_jobs.tracker import ANYBODY
+from queued_jobs.tracker import ANY_USER
 from tests.model.expected import NOW, ExpectedJob
 from tests.model.moves.registry import AT, WHO, move, refuses
 from tests.model.network import FATES
@@ -27,7 +27,7 @@ async def cancel(world: World, at: int, who: str, hub_away: bool) -> None:
     if (job := world.job(at)) is None:
         return
     world.break_things(hub_away=hub_away)
-    user = ANYBODY if who == "admin" else user_of(job, who)
+    user = ANY_USER if who == "admin" else user_of(job, who)
     if who == "stranger" or job.status.is_final:
         await refuses(JobNotFound if who == "stranger" else JobConflict, world.tracker.cancel(job.key, user_id=user))
         return
@@ -43,7 +43,7 @@ async def retry(world: World, at: int, ended: str, who: str, fate: str, hub_away
     if (job := pick([job for job in world.jobs.values() if job.status in statuses], at)) is None:
         return
     world.break_things(fate=fate, hub_away=hub_away)
-    user = ANYBODY if who == "admin" else user_of(job, who)
+    user = ANY_USER if who == "admin" else user_of(job, who)
     rivals = [
         other
         for other in world.jobs.values()

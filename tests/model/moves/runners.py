@@ -14,7 +14,7 @@ import psycopg
 from queued_jobs import JobContext, PermanentError, RetryLater
 from queued_jobs.errors import JobCancelled
 from queued_jobs.message import JobMessage
-from queued_jobs.tracker import ANYBODY
+from queued_jobs.tracker import ANY_USER
 from tests.model.demo import Answer
 from tests.model.expected import ExpectedJob
 from tests.model.moves.registry import AT, move
@@ -75,7 +75,7 @@ class Body:
     async def is_cancelled_and_breaks(self, ctx: JobContext[Answer]) -> Answer:
         job, _ = await self._starts(ctx)
         job.cancel_asked()
-        await self.world.tracker.cancel(job.key, user_id=ANYBODY)
+        await self.world.tracker.cancel(job.key, user_id=ANY_USER)
         job.fails("RuntimeError", timedelta())
         raise RuntimeError("it broke")
 
