@@ -1,4 +1,4 @@
-"""Writes zip files piece by piece into a blob, under names that are safe to extract anywhere."""
+"""Streams zip files into a blob, with names that are safe to extract anywhere."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ _WINDOWS_DEVICES = re.compile(r"(?i)(con|prn|aux|nul|com[0-9]|lpt[0-9])(\.|$)")
 
 
 class BlockWriter:
-    """A write-only file over one new blob: bytes leave in blocks of 4 MiB, and the blob appears with `commit`.
+    """A write-only file over one new blob: uploads blocks of 4 MiB, and the blob appears with `commit`.
 
-    Blocks that are never committed are dropped by the service within a week. Those of two writers never mix, even where
-    both write to one name: the first commit counts.
+    The service drops uncommitted blocks within a week. Blocks of two writers never mix, even under the same name: the
+    first commit counts.
     """
 
     def __init__(self, blob: BlobClient) -> None:
@@ -50,10 +50,10 @@ class BlockWriter:
         return len(data)
 
     def flush(self) -> None:
-        """Nothing to do: `commit` writes what is left."""
+        """Do nothing: `commit` writes the rest."""
 
     def commit(self, *, content_type: str, metadata: Mapping[str, str]) -> None:
-        """Publish the blob. Raises `ResourceExistsError`, and changes nothing, if another writer has done so there."""
+        """Publish the blob. Raises `ResourceExistsError`, and changes nothing, if the blob exists already."""
         from azure.storage.blob import BlobBlock, ContentSettings
 
         if self._buffer:
@@ -67,41 +67,41 @@ class BlockWriter:
                 match_condition=MatchConditions.IfMissing,
             )
         except ResourceExistsError:
-            # the client tries again when a reply is lost, and then meets what it wrote itself
+            # after a lost reply the client retries, and then finds its own blob
             committed, _ = self._blob.get_block_list("committed")
             if [block.id for block in committed] != self._blocks:
                 raise
 
     def _stage(self, data: bytes) -> None:
-        # ids of one blob have one length, 64 bytes at most
+        # all block ids of a blob have the same length, at most 64 bytes
         block = base64.b64encode(f"{self._writer}{len(self._blocks):08}".encode()).decode()
         self._blob.stage_block(block, data)
         self._blocks.append(block)
 
 
 class Archive:
-    """A zip file that is written from front to end, with memory for one piece at a time."""
+    """A zip file that is written sequentially, with one piece in memory at a time."""
 
     def __init__(self, zip_file: zipfile.ZipFile) -> None:
         self._zip = zip_file
         self._files: set[str] = set()
         self._folders: dict[str, str] = {}
-        #: Files and folders: one set, since to put two together for each file would take long with many.
+        #: Names of files and folders, in one set: merging two for each file would be slow.
         self._taken: set[str] = set()
-        #: The last number behind each name, so that a thousand files of one name are not all counted for each further.
+        #: The last number used for each name, so that numbering many files of one name takes linear time.
         self._numbers: dict[str, int] = {}
 
     @classmethod
     @contextmanager
     def writing(cls, target: BlockWriter) -> Iterator[Archive]:
-        """Write the directory of the archive at the end, unless an exception passes."""
-        # without a tell method, zipfile writes sizes behind each entry instead of going back
+        """Write the archive's directory at the end of the block, unless it raises."""
+        # without a tell method, zipfile writes sizes after each entry instead of seeking back
         zip_file = zipfile.ZipFile(cast("IO[bytes]", target), "w", zipfile.ZIP_DEFLATED, allowZip64=True)
         yield cls(zip_file)
         zip_file.close()
 
     def add(self, name: str, modified: datetime, pieces: Iterable[bytes]) -> None:
-        """Add one file under this name, made safe and told apart from others."""
+        """Add one file under this name, which is made safe and unique."""
         name = self._place(safe_name(name))
         entry = zipfile.ZipInfo(name, max(modified.astimezone(UTC), _ZIP_EPOCH).timetuple()[:6])
         entry.compress_type = zipfile.ZIP_DEFLATED
@@ -111,7 +111,7 @@ class Archive:
                 out.write(piece)
 
     def _place(self, name: str) -> str:
-        """Return the name, changed where it or one of its folders would stand in the way of another on some system."""
+        """Return the name, changed if it or one of its folders would collide with another one on some system."""
         *folders, last = name.split("/")
         parent = ""
         for folder in folders:
@@ -120,7 +120,7 @@ class Archive:
                 actual = unused_name(wanted, self._files, self._numbers)
                 self._folders[wanted.casefold()] = actual
                 self._taken.add(actual.casefold())
-            # folders that differ in case only are one
+            # folders that differ only in case are the same
             parent = f"{self._folders[wanted.casefold()]}/"
         placed = unused_name(parent + last, self._taken, self._numbers)
         self._files.add(placed.casefold())
@@ -142,9 +142,9 @@ def safe_name(name: str) -> str:
 
 
 def unused_name(name: str, used: set[str], numbers: dict[str, int]) -> str:
-    """Return the name, or with `~2`, `~3` before its suffix while it differs from a used one in case only, or not.
+    """Return the name, with `~2`, `~3` before its suffix if it equals a used one (ignoring case).
 
-    `numbers` remembers how far the counting came, for the next call with the same name.
+    `numbers` stores the last number for the next call with the same name.
     """
     stem, dot, suffix = name.rpartition(".")
     if not stem or "/" in suffix:

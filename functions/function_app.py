@@ -1,4 +1,4 @@
-"""The Azure Function app: what the host indexes."""
+"""The Azure Functions app that the host indexes."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from settings import SettingsError
 from triggers import register_triggers
 
 _HERE = Path(__file__).resolve().parent
-#: Beside this file in the deployed package, one folder up in the repository.
+#: Next to this file in the deployed package, one folder up in the repository.
 _WEB = _HERE / "web" if (_HERE / "web").is_dir() else _HERE.parent / "web"
 _BAD_CONFIGURATION = 78  # EX_CONFIG of sysexits.h
 
-# at DEBUG the bridge between host and ASGI logs whole answers, tokens included
+# at DEBUG the bridge between host and ASGI logs complete responses, including tokens
 if logging.getLogger().getEffectiveLevel() < logging.INFO:
     logging.getLogger().setLevel(logging.INFO)
 
@@ -31,7 +31,7 @@ try:
 except SettingsError as exc:
     print(f"Invalid settings, the app cannot start:\n{exc}", file=sys.stderr, flush=True)  # noqa: T201 (logging may be off)
     raise SystemExit(_BAD_CONFIGURATION) from exc
-except TypeError as exc:  # a kind or a route that is declared wrongly; the trace shows where
+except TypeError as exc:  # an invalid declaration of a kind or a route; the traceback shows where
     traceback.print_exception(exc)
     print(f"Invalid declaration of a kind or a route, the app cannot start:\n{exc}", file=sys.stderr, flush=True)  # noqa: T201 (logging may be off)
     raise SystemExit(_BAD_CONFIGURATION) from exc

@@ -1,4 +1,4 @@
-"""Puts the application together from its settings."""
+"""Creates the application's parts from its settings."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from settings import InviteSettings, Settings
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
-    """What triggers and routes work with. Nothing in it is connected before its first use."""
+    """The parts that triggers and routes work with. They connect on first use."""
 
     manager: QueueManager
     #: What the manager is made of, for health checks and for the pages of operators.
@@ -35,7 +35,7 @@ class Services:
 
 @cache
 def services() -> Services:
-    """Return the process's one set. Raises `SettingsError` for settings that are missing or unsafe."""
+    """Return the services of this process. Raises `SettingsError` for missing or unsafe settings."""
     settings = Settings.from_environment()
     registry = JobRegistry.from_package(jobs)
     database = Database(settings.database_url, password=settings.database_password)

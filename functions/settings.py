@@ -1,4 +1,4 @@
-"""The settings of the function app, read once from the environment and checked before anything starts."""
+"""The settings of the function app, read from the environment and checked at startup."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ from queued_jobs.redact import mask_secrets
 from queued_jobs.urls import checks_server, is_address, is_conninfo, is_origin, is_port, is_safe, names_no_tenant
 from queued_jobs.validation import SettingProblem, SettingsModel, matches, problems_of, rejection, require
 
-#: A secret that the server shares with the issuer (HS256), or none at all, would let others sign.
+#: Without HS256 and none: a shared secret, or no signature, would let others sign.
 _ALGORITHMS = ("RS256", "ES256", "EdDSA")
-#: Each may be empty, if the other form of the same connection is set.
+#: Each may be empty if the other form of the same connection is set.
 _WITH_KEY = ("DATABASE_URL", "QueuesConn", "BlobsConn", "SIGNALR_CONNECTION")
 
 
@@ -55,7 +55,7 @@ def _in_prod(given: Mapping[str, str]) -> bool:
 
 
 def _instead_of(other: str, *, both_locally: bool = False) -> BeforeValidator:
-    """Require exactly one of the two forms of a connection: this one holds a key, the other is opened by identity."""
+    """Require exactly one of the two forms of a connection: this one holds a key, the other uses an identity."""
 
     def check(value: str, info: ValidationInfo) -> str:
         given = info.context or {}
@@ -80,7 +80,7 @@ def _check_schedule(text: str) -> str:
 
 def _check_signalr(text: str) -> str:
     try:
-        if text:  # else by identity
+        if text:  # else an identity is used
             ConnectionString.parse(text)
     except ValueError as exc:
         raise rejection("not_signalr", f"{str(exc).rstrip('.')}; copy the whole string") from exc
@@ -104,11 +104,9 @@ def _check_storage(text: str) -> str:
 
 def _check_origins(text: str) -> str:
     for origin in text.split():
-        is_lower = origin == origin.lower()  # as browsers write it
+        is_lower = origin == origin.lower()  # browsers send lower case
         if not (is_lower and is_origin(origin) and is_safe(origin)):
-            reason = (
-                f"{mask_secrets(origin)!r} is not exactly one https origin, so pages of strangers could call the API"
-            )
+            reason = f"{mask_secrets(origin)!r} is not exactly one https origin, so foreign pages could call the API"
             raise rejection("not_an_origin", f"{reason}; write origins such as https://intranet.example, or omit it")
     return text
 
@@ -140,14 +138,14 @@ def _names_a_tenant(issuer: str) -> bool:
 _HTTPS = require(is_safe, "not_https", "is not a valid https address; copy it from the service or provider")
 _ENCRYPTED = require(_is_encrypted, "not_encrypted", "is not encrypted; use an https address", when=_in_cloud)
 _NOT_EMULATOR = require(
-    _is_no_emulator, "emulator", "is the storage emulator, whose key everybody knows; name an account", when=_in_cloud
+    _is_no_emulator, "emulator", "is the storage emulator, whose key is public; name an account", when=_in_cloud
 )
 _VERIFIED = "unverified_server", "does not require TLS with a verified name; set sslmode verify-full"
 _GENERATE = "generate a random one of 43 characters"
 _Secret = Annotated[
     str,
     require(lambda text: len(text.encode()) >= 32, "too_short", f"is shorter than 32 bytes; {_GENERATE}"),
-    # a random one of 43 characters has about 30 different ones, one of 64 hex digits hardly ever fewer than 12
+    # a random secret of 43 characters has about 30 distinct ones, one of 64 hex digits rarely fewer than 12
     require(lambda text: len(set(text)) >= 10, "guessable", f"can be guessed; {_GENERATE}", when=_in_cloud),
     Field(repr=False),
 ]
@@ -169,7 +167,7 @@ _StorageAddress = Annotated[
 
 
 class InviteSettings(SettingsModel, alias_generator=str.upper):
-    """`AUTH_MODE=invite`: people with the one link are guests, people with the other are admins."""
+    """`AUTH_MODE=invite`: one link makes guests, the other makes admins."""
 
     invite_secret: _Secret
     session_secret: _Secret
@@ -184,12 +182,12 @@ class InviteSettings(SettingsModel, alias_generator=str.upper):
 
 
 class OidcSettings(SettingsModel, alias_generator=lambda name: f"OIDC_{name.upper()}"):
-    """`AUTH_MODE=oidc`: people sign in at an OpenID Connect provider, whose access tokens we check.
+    """`AUTH_MODE=oidc`: users sign in at an OpenID Connect provider, and the app checks its access tokens.
 
     Attributes
     ----------
     audience_parameter
-        The name under which the page sends the audience to the provider, where the scope does not contain it.
+        Name of the parameter with which the page sends the audience, if the scope does not contain it.
     """
 
     issuer: Annotated[
@@ -241,7 +239,7 @@ class _App(SettingsModel, alias_generator=str.upper):
     max_waiting_jobs: _Limit = "10000"
 
     def limits(self) -> Limits:
-        is_open = self.auth_mode == "invite" and self.environment != "local"  # anybody may have got the link
+        is_open = self.auth_mode == "invite" and self.environment != "local"  # the link may have been passed on
         return Limits(
             active=int(self.max_active_jobs or (5 if is_open else 10)),
             per_day=int(self.max_jobs_per_day or (50 if is_open else 1_000)),
@@ -251,7 +249,7 @@ class _App(SettingsModel, alias_generator=str.upper):
 
 
 class _Services(SettingsModel):
-    """Storage and hub, each in one of two forms."""
+    """Storage and hub, each with a key or an identity."""
 
     queues: Annotated[_StorageKey, _instead_of("QueuesConn__queueServiceUri")] = Field(alias="QueuesConn")
     queues_address: _StorageAddress = Field("", alias="QueuesConn__queueServiceUri")
@@ -272,14 +270,14 @@ class _Services(SettingsModel):
 class _PasswordDatabase(SettingsModel):
     url: Annotated[
         str,
-        _instead_of("PGHOST", both_locally=True),  # a laptop may have PGHOST for psql
+        _instead_of("PGHOST", both_locally=True),  # a laptop may have PGHOST set for psql
         require(is_conninfo, "not_postgres", "is not a valid Postgres connection string; write postgresql://..."),
         require(checks_server, *_VERIFIED, when=_in_cloud),
     ] = Field(alias="DATABASE_URL")
 
 
 class _EntraDatabase(SettingsModel, alias_generator=str.upper):
-    """What libpq reads from its environment, with a token as the password."""
+    """libpq's environment variables, with a token as the password."""
 
     pghost: Annotated[
         str,
@@ -314,7 +312,7 @@ def _database_form(given: Mapping[str, str]) -> str:
 
 
 class _Environment(BaseModel):
-    """Each part takes the whole environment and reads what it knows."""
+    """Each part reads its own variables from the whole environment."""
 
     app: _App
     sign_in: Annotated[
@@ -329,7 +327,7 @@ class _Environment(BaseModel):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What the app runs with. Where `database_url` has no password, `database_password` gives one per connection."""
+    """The settings of the app. If `database_url` has no password, `database_password` returns one per connection."""
 
     environment: str
     sign_in: InviteSettings | OidcSettings
@@ -348,7 +346,7 @@ class Settings:
         to_read = dict.fromkeys(_WITH_KEY, "") | given
         try:
             read = _Environment.model_validate(dict.fromkeys(_Environment.model_fields, to_read), context=given)
-        except ValidationError as exc:  # which holds all values, so nothing is raised from it
+        except ValidationError as exc:  # holds all values, so it must not become the cause
             raise SettingsError(problems_of(exc, missing="set it as docs/reference/settings.md describes")) from None
         identity, services, database = Identity(), read.services, read.database
         keyless = partial(Keyless, identity=identity)

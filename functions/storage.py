@@ -1,4 +1,4 @@
-"""Blobs: the containers of the application, and short-lived links for one blob at a time."""
+"""The application's blob containers, and short-lived links to single blobs."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from settings import Settings
 if TYPE_CHECKING:
     from azure.storage.blob import BlobServiceClient, UserDelegationKey
 
-#: What users upload, each below `<user id>/`.
+#: Uploads of users, each below `<user id>/`.
 UPLOADS = "uploads"
-#: What jobs make, as `<job id>/<claim id>.<suffix>`. The lifecycle rule of the account removes what a killed attempt
-#: leaves here.
+#: Files of jobs, as `<job id>/<claim id>.<suffix>`. A lifecycle rule of the account removes the files of killed
+#: attempts.
 RESULTS = "results"
 CONTAINERS = (UPLOADS, RESULTS)
 
-#: What one upload, and one zip, may hold.
+#: Limits of one upload and one zip.
 MAX_FILES = 1_000
 MAX_FILE_BYTES = 200 * 1024**2
 MAX_BYTES = 1024**3
@@ -35,9 +35,9 @@ MAX_BYTES = 1024**3
 _CLOCK_SKEW = timedelta(minutes=5)
 _UPLOAD_LIFE = timedelta(hours=1)
 _DOWNLOAD_LIFE = timedelta(minutes=15)
-#: A link is good until it ends, whatever becomes of the identity that signed it, so this is not long.
+#: A link is valid until it expires, even if the identity that signed it loses its rights, so this is short.
 _DELEGATION_LIFE = timedelta(hours=2)
-#: Seconds to connect, and seconds for the answer: requests wait for such a key, in one of a few threads.
+#: Seconds to connect and to read: requests wait for such a key, each in one of a few threads.
 _KEY_PATIENCE = 2
 #: Blobs are read in pieces of this size, so that memory stays bounded.
 _PIECE = 4 * 1024 * 1024
@@ -52,7 +52,7 @@ _CLIENT_OPTIONS: dict[str, Any] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Link:
-    """An address that carries its own permission until `expires_at`. Never store, log or push it."""
+    """A URL that grants access until `expires_at`. Never store, log or push it."""
 
     url: str
     expires_at: datetime
@@ -60,8 +60,8 @@ class Link:
 
 @cache
 def blob_service() -> BlobServiceClient:
-    """Return the process's one client; its calls block, so it is for job bodies in threads and for signing links."""
-    from azure.storage.blob import BlobServiceClient  # a third of a second, which only some instances need
+    """Return the client of this process. Its calls block: use it in job bodies in threads, and to sign links."""
+    from azure.storage.blob import BlobServiceClient  # slow to import, and rarely needed
 
     account = Settings.from_environment().blobs
     if isinstance(account, Keyless):
@@ -71,16 +71,16 @@ def blob_service() -> BlobServiceClient:
 
 
 def delete_blob(container: str, blob: str) -> None:
-    """Delete a blob; one that is gone already is fine, as after a crash between this and what follows it.
+    """Delete a blob if it exists. It may have been deleted before a crash.
 
-    Only for blobs that nobody else can have written, such as those named after a claim.
+    Only for blobs that no other attempt can have written, such as those named after a claim.
     """
     with contextlib.suppress(ResourceNotFoundError):
         blob_service().get_blob_client(container, blob).delete_blob()
 
 
 def origin() -> str:
-    """Return scheme, host and port of the blob service, as a content security policy names it."""
+    """Return scheme, host and port of the blob service, for a content security policy."""
     account = Settings.from_environment().blobs
     parts = urlsplit(account.endpoint if isinstance(account, Keyless) else blob_service().url)
     return f"{parts.scheme}://{parts.netloc}"
@@ -92,8 +92,8 @@ def upload_link(blob: str) -> Link:
 
 
 def download_link(file: ResultFile) -> Link:
-    """Return a link that downloads this one blob under its file name. It may be used more than once until it ends."""
-    plain = re.sub(r"[^ -~]|[\"\\%]", "_", file.file_name)  # for browsers that know no filename*
+    """Return a link that downloads this blob under its file name. It can be used repeatedly until it expires."""
+    plain = re.sub(r"[^ -~]|[\"\\%]", "_", file.file_name)  # for browsers without support of filename*
     disposition = f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(file.file_name, safe='')}"
     return _link(file.container, file.blob, "r", _DOWNLOAD_LIFE, disposition, file.content_type)
 
@@ -118,7 +118,7 @@ def _link(
         permission=permission,
         start=now - _CLOCK_SKEW,
         expiry=now + life,
-        # the emulator speaks http on loopback; everywhere else only https will do
+        # the emulator uses http on loopback; everything else requires https
         protocol="https" if service.url.startswith("https:") else "https,http",
         content_disposition=content_disposition,
         content_type=content_type,
@@ -128,14 +128,14 @@ def _link(
 
 
 def _signing_key(service: BlobServiceClient, *, until: datetime) -> dict[str, Any]:
-    account_key = getattr(service.credential, "account_key", None)  # an identity has none
+    account_key = getattr(service.credential, "account_key", None)  # None for an identity
     if account_key is not None:
         return {"account_key": account_key}
     return {"user_delegation_key": _delegation_keys(service).valid_until(until)}
 
 
 class _DelegationKeys:
-    """Keys that the blob service lends to an identity for signing links: each is used for about an hour."""
+    """User delegation keys, with which an identity signs links: each is used for about an hour."""
 
     def __init__(self, service: BlobServiceClient) -> None:
         self._service = service
@@ -144,12 +144,12 @@ class _DelegationKeys:
         self._expires_at = datetime.min.replace(tzinfo=UTC)
 
     def valid_until(self, until: datetime) -> UserDelegationKey:
-        """Return a key that outlives a link which ends then. Asks the service where the last one does not.
+        """Return a key that is valid at least `until` then. Requests a new one if the cached key is not.
 
-        Raises `AzureError` if the service does not answer in time, or keeps somebody else waiting who asked before.
+        Raises `AzureError` if the service does not answer in time, or an earlier request is still waiting for it.
         """
         if not self._lock.acquire(timeout=2 * _KEY_PATIENCE):
-            raise ServiceRequestTimeoutError("The blob service lends no key: it does not answer.")
+            raise ServiceRequestTimeoutError("The blob service did not answer the request for a signing key.")
         try:
             if self._key is None or self._expires_at < until:
                 now = datetime.now(UTC)

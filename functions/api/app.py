@@ -1,4 +1,4 @@
-"""Puts the HTTP API together: routes, error answers, headers."""
+"""Assembles the HTTP API: routes, error responses, headers."""
 
 from __future__ import annotations
 
@@ -65,9 +65,9 @@ def _routers(services: Services, web: Path, connect: Sequence[str]) -> list[APIR
 
 
 class _AnswerLifespan:
-    """Answers the lifespan protocol itself: the bridge to the host starts it on the first request, several times over.
+    """Handles the lifespan protocol: the bridge to the host starts it on the first request, possibly several times.
 
-    So nothing may live in it; pools and clients open on first use instead.
+    So no resource may depend on it; pools and clients open on first use instead.
     """
 
     def __init__(self, app: ASGIApp) -> None:

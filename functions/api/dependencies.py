@@ -1,4 +1,4 @@
-"""What routes get from the application."""
+"""Dependencies of the routes."""
 
 from __future__ import annotations
 

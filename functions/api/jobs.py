@@ -73,14 +73,14 @@ async def seen(body: IdsBody, caller: SignedIn, app: App) -> SeenView:
 
 @routes.post("/clear-finished")
 async def clear_finished(caller: SignedIn, app: App) -> ClearedView:
-    """Take every ended job out of the bell."""
+    """Remove all ended jobs from the bell."""
     cleared, since = await app.manager.tracker.clear_finished(caller.user_id)
     return ClearedView(cleared=ChangedView.of(cleared), cleared_at=since)
 
 
 @routes.post("/undo-clear")
 async def undo_clear(body: UndoClearBody, caller: SignedIn, app: App) -> RestoredView:
-    """Bring back jobs that were cleared since a moment."""
+    """Restore jobs that were cleared since a given time."""
     restored = await app.manager.tracker.undo_clear(caller.user_id, body.ids, since=body.since)
     return RestoredView(restored=ChangedView.of(restored))
 
@@ -95,7 +95,7 @@ async def get(job_id: UUID, caller: SignedIn, app: App) -> JobDetailView:
 
 @routes.delete("/{job_id}", status_code=204)
 async def clear(job_id: UUID, caller: SignedIn, app: App) -> None:
-    """Take an ended job out of the bell."""
+    """Remove an ended job from the bell."""
     await app.manager.tracker.clear(caller.user_id, job_id)
 
 
@@ -108,7 +108,7 @@ async def cancel(job_id: UUID, caller: SignedIn, app: App) -> JobView:
 
 @routes.post("/{job_id}/retry", status_code=202)
 async def retry(job_id: UUID, caller: SignedIn, app: App) -> JobView:
-    """Run a failed, aborted or cancelled job afresh."""
+    """Run a failed, aborted or cancelled job again."""
     transaction = None if caller.is_admin else app.quotas.restarting(caller.user_id)
     job = await app.manager.tracker.retry(job_id, user_id=_whose(caller), transaction=transaction)
     return await offload(_seen_by, caller, job, app.manager.registry)
@@ -116,16 +116,16 @@ async def retry(job_id: UUID, caller: SignedIn, app: App) -> JobView:
 
 @routes.get("/{job_id}/download")
 async def download(job_id: UUID, caller: SignedIn, app: App) -> DownloadView:
-    """Return a fresh link to the job's file, for a quarter of an hour."""
+    """Return a new link to the job's file, valid for a quarter of an hour."""
     file = app.manager.registry.file(await app.manager.tracker.get(job_id, user_id=caller.user_id))
     if file is None:
         raise JobConflict("This job has no file to download.")
     try:
         blob = blob_service().get_blob_client(file.container, file.blob)
-        # a store that hangs must not keep the few threads, which others wait for
+        # a storage account that hangs must not block the few threads
         look = partial(blob.get_blob_properties, timeout=2, connection_timeout=2, read_timeout=2, retry_total=0)
         await run_in_threadpool(look)
-        link = await run_in_threadpool(download_link, file)  # the key to sign it with may have to be asked for
+        link = await run_in_threadpool(download_link, file)  # the signing key may have to be requested
     except ResourceNotFoundError as exc:
         raise Problem(410, "The file has expired. Run the job again to make a new one.") from exc
     except AzureError as exc:
@@ -134,12 +134,12 @@ async def download(job_id: UUID, caller: SignedIn, app: App) -> DownloadView:
 
 
 def start_routes(registry: JobRegistry) -> APIRouter:
-    """Return one route for each kind, so that the OpenAPI document shows what each is asked."""
+    """Return one route per kind, so that the OpenAPI document shows each kind's request."""
     starts = APIRouter(prefix="/api/jobs", route_class=LimitedRoute, tags=["jobs"])
     taken = {getattr(route, "path", "") for route in routes.routes}
     for runner in registry:
         if f"/api/jobs/{runner.kind}" in taken:
-            raise TypeError(f"The kind {runner.kind!r} is the name of another route: call it otherwise.")
+            raise TypeError(f"The kind {runner.kind!r} is the name of another route: rename it.")
         starts.add_api_route(
             f"/{runner.kind}",
             _start(runner),
@@ -172,13 +172,13 @@ def _start(runner: RunnerType) -> Callable[..., Awaitable[JobView]]:
                 idempotency_key=idempotency_key,
                 conn=place.connection,
             )
-            if not handle.duplicate:  # an answer that got lost is given again, whatever was started since
+            if not handle.duplicate:  # a repeated request is answered even if the quota is used up now
                 place.check()
         await handle.send()
         response.headers["Location"] = f"/api/jobs/{handle.id}"
         return JobView.of(handle.job, app.manager.registry)
 
-    # the framework resolves annotations by name in this module, where the type of this very kind has none
+    # the framework resolves annotations by name in this module, where the kind's type has no name
     start.__annotations__ = {
         "body": request_type,
         "response": Response,
@@ -191,7 +191,7 @@ def _start(runner: RunnerType) -> Callable[..., Awaitable[JobView]]:
 
 
 def _from_json(request_type: type[BaseModel], value: object) -> object:
-    """Read the request as what it is: a strict model takes moments and the like as texts from JSON only."""
+    """Validate the request as JSON: a strict model accepts strings for times and the like only from JSON."""
     try:
         return request_type.model_validate_json(json.dumps(value))
     except ValidationError as exc:
@@ -227,7 +227,7 @@ def _detail(caller: Principal, job: QueuedJob, attempts: list[Attempt], registry
 
 
 def _seen_by(caller: Principal, job: QueuedJob, registry: JobRegistry) -> JobView:
-    """Return what this caller may see: an admin sees nothing that looks like a secret in what others sent or got."""
+    """Return the view for this caller: for an admin, secrets in other users' requests and results are masked."""
     view = JobView.of(job, registry)
     if job.user_id == caller.user_id or view.result is None:
         return view

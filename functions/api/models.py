@@ -1,4 +1,4 @@
-"""What the API takes and answers besides the job view, as it stands in the OpenAPI document."""
+"""Request and response bodies of the API, besides the job view."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _EXAMPLE = "2026-01-31T08:00:00Z"
 
 
 class Body(BaseModel):
-    """Base of request bodies: nothing that is not asked for."""
+    """Base of request bodies: rejects unknown fields."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -73,7 +73,7 @@ class BellView(Public):
     unseen: int
     running: int
     more: bool
-    #: Give it as `before` to read on.
+    #: Pass it as `before` for the next page.
     next_before: str | None
     server_time: datetime
 
@@ -97,13 +97,13 @@ class IdsBody(Body):
 
 
 def _moment(value: Any) -> datetime:
-    # not pydantic's own reading, which takes numbers for moments and lets the time zone be left out
+    # not pydantic's parser, which accepts numbers and times without a time zone
     try:
         moment = datetime.fromisoformat(value) if isinstance(value, str) else None
     except ValueError:
         moment = None
     if moment is None or moment.tzinfo is None:
-        raise ValueError(f"must be a moment with its time zone, such as {_EXAMPLE}")
+        raise ValueError(f"must be a time with a time zone, such as {_EXAMPLE}")
     return moment
 
 
@@ -129,7 +129,7 @@ class SeenView(Public):
 
 class ClearedView(Public):
     cleared: tuple[ChangedView, ...]
-    #: Give it as `since` to undo.
+    #: Pass it as `since` to undo.
     cleared_at: datetime
 
 
@@ -145,5 +145,5 @@ class DownloadView(Public):
 class HealthView(Public):
     status: Literal["ok", "degraded", "down"]
     parts: Mapping[str, Literal["ok", "down"]]
-    #: What the build called the code that answers; null in a checkout.
+    #: Version of the deployed code; null in a checkout.
     version: str | None

@@ -1,4 +1,4 @@
-"""Serves the web client: the files of `web/`, and the settings that they need."""
+"""Serves the web client: the files of `web/`, and the client's settings."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _FOLDERS = ("css", "js", "vendor")
 def router(
     root: Path, *, blob_origin: str, sign_in: InviteSettings | OidcSettings, policy: Callable[[], Awaitable[str]]
 ) -> APIRouter:
-    """Return the routes; `policy` is asked for the content security policy of each page."""
+    """Return the routes; `policy` returns the content security policy of each page."""
     routes = APIRouter(include_in_schema=False, dependencies=[Depends(public)])
     root = root.resolve(strict=True)
     config = {"api": "/api", **_how_to_sign_in(sign_in), "blobOrigins": [blob_origin]}
@@ -38,7 +38,7 @@ def router(
         text = f"export const config = Object.freeze({json.dumps(config)});\n"
         return Response(text, media_type="text/javascript", headers={"Cache-Control": "no-cache"})
 
-    async def file(request: Request) -> Response:  # the files are small, and threads may be taken
+    async def file(request: Request) -> Response:  # not in a thread: the files are small, and threads may be busy
         found = _inside(root, request.url.path.removeprefix("/") or "index.html")
         zipped = "gzip" in request.headers.get("accept-encoding", "")
         content = _content(found, found.stat().st_mtime_ns, zipped)
@@ -46,7 +46,7 @@ def router(
         told = hashlib.sha256(content)
         if found.suffix == ".html":
             headers["Content-Security-Policy"] = await policy()
-            # a browser keeps the policy of a page that has not changed
+            # a browser keeps the cached policy of an unchanged page
             told.update(headers["Content-Security-Policy"].encode())
         headers["ETag"] = f'"{told.hexdigest()[:32]}"'
         if request.headers.get("if-none-match") == headers["ETag"]:
@@ -55,7 +55,7 @@ def router(
             headers["Content-Encoding"] = "gzip"
         return Response(content, media_type=_TYPES[found.suffix], headers=headers)
 
-    # not one route for every path: it would answer where the API has the path but not the method
+    # no catch-all route: it would also match API paths with a wrong method
     for path in ("/", "/{file}", *(f"/{folder}/{{file:path}}" for folder in _FOLDERS)):
         routes.add_api_route(path, file, methods=["GET", "HEAD"])
     return routes
@@ -75,13 +75,13 @@ def _how_to_sign_in(sign_in: InviteSettings | OidcSettings) -> dict[str, object]
 
 @lru_cache(maxsize=200)
 def _content(path: Path, changed_at: int, zipped: bool) -> bytes:
-    """Return what is sent of a file; `changed_at` tells an edited one from the one that was kept."""
+    """Return the content of a file; `changed_at` invalidates the cache after an edit."""
     content = path.read_bytes()
     return gzip.compress(content, mtime=0) if zipped else content
 
 
 def _inside(root: Path, path: str) -> Path:
-    """Return the file of this path below `root`, whatever tricks the path has; 404 for everything else."""
+    """Return the file of this path if it is inside `root`; raises 404 otherwise."""
     if "\0" not in path and "\\" not in path and len(path) <= _MAX_PATH:
         found = (root / path).resolve()
         if found.is_relative_to(root) and found.suffix in _TYPES and found.is_file():

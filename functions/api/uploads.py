@@ -1,4 +1,4 @@
-"""A place for a user's own files, so that a job can work on them."""
+"""Uploads of users' files, for jobs to work on."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ async def uploads(body: UploadBody, caller: SignedIn) -> UploadView:
     _check_sizes(body)
     prefix = f"{uuid4().hex}/"
     names = _check_names(body)
-    # a thousand signatures take a while, in which others want to be served
+    # a thousand signatures would block the event loop
     try:
         links = await asyncio.to_thread(_sign_links, [f"{caller.user_id}/{prefix}{name}" for name in names])
-    except AzureError as exc:  # the key to sign with comes from the store
+    except AzureError as exc:  # the signing key comes from the storage account
         raise Problem(503, "The file store does not answer at the moment.", {"Retry-After": "5"}) from exc
     headers = {"x-ms-blob-type": "BlockBlob", "Content-Type": "application/octet-stream"}
     targets = tuple(

@@ -1,1 +1,1 @@
-"""One file in this folder is one kind of job: its triggers, queues and routes follow from its being here."""
+"""Each file in this folder is one kind of job: its triggers, queues and routes are registered automatically."""

@@ -1,4 +1,4 @@
-"""Imports the rows of uploaded CSV files, and tells which lines it rejects, and why."""
+"""Imports the rows of uploaded CSV files, and reports which lines it rejects, and why."""
 
 from __future__ import annotations
 
@@ -26,25 +26,25 @@ class CsvImportRequest(Public):
     model_config = ConfigDict(extra="forbid", strict=True)
 
     container: Literal["uploads"] = "uploads"
-    #: As the answer to an upload names it.
+    #: The prefix returned by the upload route.
     prefix: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}/$")]
-    #: What the user calls this import.
+    #: The user's name for this import.
     name: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=80)] | None = None
 
 
 class RejectedLine(Public):
     file: str
-    #: Where the row ends, from 1 on.
+    #: Line in which the row ends, starting from 1.
     line: int
     reason: str
 
 
 class CsvImportResult(Public):
-    #: The imported rows, a JSON object a line.
+    #: The imported rows, one JSON object per line.
     container: str
     blob: str
     files: int
-    #: Of the first file; at most fifty.
+    #: Columns of the first file; at most fifty.
     columns: tuple[str, ...]
     rows: int
     imported: int
@@ -54,7 +54,7 @@ class CsvImportResult(Public):
 
 
 class NothingToImport(PermanentError):
-    """There are no files below this prefix, or more than one import may hold."""
+    """There are no files below this prefix, or too many or too large ones."""
 
 
 class NotCsv(PermanentError):
@@ -62,10 +62,10 @@ class NotCsv(PermanentError):
 
 
 class CsvImport(JobRunner[CsvImportRequest, CsvImportResult]):
-    """Reads file by file in pieces and stores the good rows as JSON lines, which appear only when all are there.
+    """Streams file by file and stores the valid rows as JSON lines, in a blob that appears when it is complete.
 
-    The first line of a file names its columns; a row is rejected when it has another number of fields, is quoted
-    wrongly or is not UTF-8. A further attempt starts anew under a name of its own.
+    The first line of a file names its columns; a row is rejected if its number of fields differs, its quoting is
+    invalid or it is not UTF-8. Another attempt starts again under a name of its own.
     """
 
     kind = "csv-import"
@@ -84,7 +84,7 @@ class CsvImport(JobRunner[CsvImportRequest, CsvImportResult]):
             raise NothingToImport(f"A file is larger than {MAX_FILE_BYTES // 1024**2} MiB.")
         if not blobs or len(blobs) > MAX_FILES or total > MAX_BYTES:
             raise NothingToImport(f"There must be 1 to {MAX_FILES:,} files of {MAX_BYTES // 1024**3} GiB together.")
-        name = f"{ctx.job.id}/{ctx.claim_id}.jsonl"  # never that of another attempt
+        name = f"{ctx.job.id}/{ctx.claim_id}.jsonl"  # unique to this attempt
         target = BlockWriter(blob_service().get_blob_client(RESULTS, name))
         rejected: list[RejectedLine] = []
         columns: list[str] = []
@@ -104,9 +104,9 @@ class CsvImport(JobRunner[CsvImportRequest, CsvImportResult]):
             records = iter(Records(lines(counted(pieces), file), file))
             _, header, _ = next(records, (0, [], ""))
             if not any(header):
-                raise NotCsv(f"{file} has no first line that names its columns.")
+                raise NotCsv(f"{file} has no header line with column names.")
             if len(set(header)) < len(header):
-                raise NotCsv(f"{file} has two columns of one name.")
+                raise NotCsv(f"{file} has two columns with the same name.")
             columns = columns or header
             for line, row, problem in records:
                 rows += 1
@@ -138,9 +138,9 @@ class CsvImport(JobRunner[CsvImportRequest, CsvImportResult]):
 
 
 def lines(pieces: Iterable[bytes], file: str) -> Iterator[str]:
-    """Yield the lines with their ends; bytes that are not UTF-8 become U+FFFD. Raises `NotCsv` for an endless line."""
+    """Yield the lines with their ends; invalid UTF-8 becomes U+FFFD. Raises `NotCsv` for a line that is too long."""
     decoder = codecs.getincrementaldecoder("utf-8-sig")(errors="replace")
-    begun: list[str] = []  # of a line whose end is in a later piece
+    begun: list[str] = []  # parts of a line that ends in a later piece
     length = 0
     for piece in pieces:
         *ends, rest = decoder.decode(piece).split("\n")
@@ -157,9 +157,9 @@ def lines(pieces: Iterable[bytes], file: str) -> Iterator[str]:
 
 
 class Records:
-    """The rows of a file, each with the line where it ends and what is wrong with its form, or "".
+    """The rows of a file, each with the line where it ends and the problem of its syntax, or "".
 
-    Rows without any field are left out. Raises `NotCsv` for a row that goes on over too many lines.
+    Rows without fields are left out. Raises `NotCsv` for a row that is too long.
     """
 
     def __init__(self, text: Iterator[str], file: str) -> None:
@@ -176,7 +176,7 @@ class Records:
             except StopIteration:
                 return
             except csv.Error as error:
-                yield reader.line_num, [], f"It is no CSV: {error}."
+                yield reader.line_num, [], f"It is not valid CSV: {error}."
             else:
                 if row:
                     yield reader.line_num, row, ""
@@ -190,7 +190,7 @@ class Records:
 
 
 def reason_against(row: list[str], header: list[str]) -> str:
-    """Say why the row is rejected; "" when it is a good one."""
+    """Return the reason to reject the row, or "" for a valid one."""
     if len(row) != len(header):
         return f"The number of fields is {len(row)} instead of {len(header)}."
     if any("\ufffd" in value for value in row):

@@ -1,4 +1,4 @@
-"""Zips all files below a prefix of the user's own, however large they are together."""
+"""Zips all files below a prefix of the user's folder, of any total size up to the limits."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from storage import MAX_BYTES, MAX_FILE_BYTES, MAX_FILES, RESULTS, blob_service,
 if TYPE_CHECKING:
     from azure.storage.blob import BlobProperties
 
-#: Blob metadata by which a zip of ours is known.
+#: Blob metadata that marks a zip of this kind.
 _MADE_BY = "queued_jobs_kind"
 _MAX_SKIPPED_SHOWN = 100
 
@@ -27,15 +27,15 @@ class ZipRequest(Public):
     model_config = ConfigDict(extra="forbid", strict=True)
 
     container: Literal["uploads"] = "uploads"
-    #: Below the folder of the user; empty for all of it.
+    #: Below the user's folder; empty for all of it.
     prefix: Annotated[str, StringConstraints(max_length=400)] = ""
-    #: What the user calls these files.
+    #: The user's name for these files.
     name: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=80)] | None = None
 
     @field_validator("prefix")
     @classmethod
     def _stays_inside(cls, prefix: str) -> str:
-        # trimmed first: what is stored is checked again when it is read
+        # stripped first, since the stored value is validated again when it is read
         trimmed = prefix.rstrip(" ").lstrip(" /")
         if not prefix.isprintable() or "\\" in trimmed or ".." in trimmed.split("/") or "://" in trimmed:
             raise ValueError("must be a relative path of printable characters, without .. in it")
@@ -56,13 +56,13 @@ class ZipResult(Public):
     #: Their size before zipping.
     bytes: int
     zip_bytes: int
-    #: The first hundred of those that were left out.
+    #: The first hundred of the skipped files.
     skipped: tuple[SkippedFile, ...]
     skipped_count: int
 
 
 class TooMuchToZip(PermanentError):
-    """There are more files, or larger ones, than one zip may hold."""
+    """There are too many or too large files for one zip."""
 
 
 class NothingToZip(PermanentError):
@@ -74,10 +74,9 @@ class SourceChanged(Exception):
 
 
 class ZipBuilder(JobRunner[ZipRequest, ZipResult]):
-    """Streams blob by blob into one zip, which appears only when it is complete.
+    """Streams blob by blob into one zip, which appears when it is complete.
 
-    Files are read below the folder of the job's owner, whatever the request says. A further attempt starts anew under
-    a name of its own.
+    Files are only read below the folder of the job's owner. Another attempt starts again under a name of its own.
     """
 
     kind = "zip-builder"
@@ -101,7 +100,7 @@ class ZipBuilder(JobRunner[ZipRequest, ZipResult]):
         folder = f"{ctx.job.user_id}/"
         blobs, skipped = self._list(request.container, folder + request.prefix)
         total = sum(blob.size for blob in blobs)
-        name = f"{ctx.job.id}/{ctx.claim_id}.zip"  # never that of another attempt
+        name = f"{ctx.job.id}/{ctx.claim_id}.zip"  # unique to this attempt
         target = BlockWriter(blob_service().get_blob_client(RESULTS, name))
         done = 0
 
@@ -115,7 +114,7 @@ class ZipBuilder(JobRunner[ZipRequest, ZipResult]):
                     raise TooMuchToZip(_too_large())
                 ctx.report(done / total if total else None, f"{number} of {len(blobs)} files")
 
-        # names are relative to the last folder of the prefix, so that one that ends amid a name cuts none
+        # names are relative to the last folder of the prefix, which may end within a name
         parent = folder + "".join(request.prefix.rpartition("/")[:2])
         with Archive.writing(target) as archive:
             for number, blob in enumerate(blobs, start=1):
@@ -140,12 +139,12 @@ class ZipBuilder(JobRunner[ZipRequest, ZipResult]):
         await asyncio.to_thread(delete_blob, result.container, result.blob)
 
     def _list(self, container: str, prefix: str) -> tuple[list[BlobProperties], list[SkippedFile]]:
-        """Return what to zip and what not; raises before the first byte is read if it is too much."""
+        """Return the files to zip and those to skip. Raises before reading if they exceed the limits."""
         taken, skipped = [], []
         listing = blob_service().get_container_client(container).list_blobs(prefix, include=["metadata"])
         for blob in listing:
             if (blob.metadata or {}).get(_MADE_BY) == self.kind:
-                skipped.append(SkippedFile(name=blob.name[-200:], reason="It is a zip that was made here."))
+                skipped.append(SkippedFile(name=blob.name[-200:], reason="It is a zip that was created by this app."))
                 continue
             if blob.size > MAX_FILE_BYTES:
                 raise TooMuchToZip(f"A file is larger than {MAX_FILE_BYTES // 1024**2} MiB.")
@@ -161,7 +160,7 @@ class ZipBuilder(JobRunner[ZipRequest, ZipResult]):
     def _pieces(self, container: str, blob: BlobProperties) -> Iterator[bytes]:
         client = blob_service().get_blob_client(container, blob.name)
         try:
-            # the very version that was listed and counted, or none
+            # only the version that was listed and counted
             stream = client.download_blob(etag=blob.etag, match_condition=MatchConditions.IfNotModified)
             yield from stream.chunks()
         except (ResourceModifiedError, ResourceNotFoundError) as exc:

@@ -72,7 +72,10 @@ def put_everything(stage: Stage, user_id: str) -> None:
         finished_at=now - timedelta(minutes=3),
         **imported,
     )
-    result = ZIP_RESULT | {"skippedCount": 1, "skipped": [{"name": "made.zip", "reason": "It is a zip made here."}]}
+    result = ZIP_RESULT | {
+        "skippedCount": 1,
+        "skipped": [{"name": "made.zip", "reason": "It is a zip that was created by this app."}],
+    }
     put("succeeded", "holiday photos", result=result, started_at=now - timedelta(seconds=95), finished_at=now)
     put("retrying", "meter readings", attempt=2)
     put("running", "site backup", progress=None, started_at=now - timedelta(seconds=4))

@@ -1,3 +1,3 @@
-"""The admin half of the API: search, figures, failures, bulk actions and export, for admins alone."""
+"""The admin's part of the API: search, statistics, failures, bulk actions and export."""
 
 from __future__ import annotations

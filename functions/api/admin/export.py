@@ -1,4 +1,4 @@
-"""Jobs as a CSV file (RFC 4180) that a spreadsheet may open: no cell of it is a formula."""
+"""Jobs as a CSV file (RFC 4180) that is safe to open in a spreadsheet: no cell is a formula."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ _FORMULA = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
 
 
 async def csv_pieces(tracker: JobTracker, query: JobQuery, first: Page) -> AsyncIterator[str]:
-    """Yield the file page by page, newest job first, from its first page on: up to 50,000 rows.
+    """Yield the file page by page, starting with `first`, newest job first: up to 50,000 rows.
 
-    A search that finds little in much ends after a minute, and the last line says so.
+    A slow search with few matches ends after a minute, and the last line says so.
     """
     until = time.monotonic() + _PATIENCE.total_seconds()
     yield _lines([[*_COLUMNS, "error_class", "error_message"]])
@@ -56,7 +56,7 @@ def _cell(value: object) -> str:
 
 
 def _lines(rows: list[list[str]]) -> str:
-    # csv writes a bare CR inside of a cell as it is, within quotes
+    # csv keeps a bare CR inside a quoted cell
     lines = io.StringIO(newline="")
     csv.writer(lines).writerows(rows)
     return lines.getvalue()

@@ -1,4 +1,4 @@
-"""The filters of the admin's lists, read strictly: a misspelt one must not widen what a bulk action touches."""
+"""The filters of the admin's lists, parsed strictly: a misspelt one must not widen a bulk action."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Word = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 
 
 class JobFilters(Body):
-    """All that are given have to hold."""
+    """All filters that are passed must match."""
 
     model_config = ConfigDict(alias_generator=to_camel)
 
@@ -25,14 +25,14 @@ class JobFilters(Body):
     status: Annotated[list[JobStatus], Field(max_length=len(JobStatus))] = Field(default_factory=list)
     user: Word | None = None
     queue: Word | None = None
-    #: The first moment of creation, and the first one after the last.
+    #: Inclusive start and exclusive end of the time of creation.
     created_from: Annotated[Moment | None, Field(alias="from")] = None
     created_to: Annotated[Moment | None, Field(alias="to")] = None
     #: The class of the error.
     error: Word | None = None
-    #: Started more often than this.
+    #: Jobs with more attempts than this.
     attempts_over: Annotated[int | None, Field(ge=0, le=10_000)] = None
-    #: Stands in the request or the error; case is ignored, no character is special.
+    #: Contained in the request or the error; case is ignored, there are no wildcards.
     text: Word | None = None
     #: The first hexadecimal digits of the id, or all of it.
     id: Annotated[str | None, StringConstraints(pattern=r"^[0-9A-Fa-f-]{1,36}$")] = None
@@ -44,7 +44,7 @@ class JobFilters(Body):
         return self
 
     def to_query(self) -> JobQuery:
-        """Raises `InvalidRequest` for what no job can have."""
+        """Return the query. Raises `InvalidRequest` for a value that no job can have."""
         return JobQuery(
             kind=self.kind,
             statuses=frozenset(self.status) or None,
@@ -60,6 +60,6 @@ class JobFilters(Body):
 
 
 class ListFilters(JobFilters):
-    #: `nextBefore` of the page before.
+    #: `nextBefore` of the previous page.
     before: Annotated[str | None, StringConstraints(max_length=80)] = None
     limit: Annotated[int, Field(ge=1, le=MAX_JOBS)] = 50

@@ -1,4 +1,4 @@
-"""What the admin's routes take and answer about jobs, as it stands in the OpenAPI document."""
+"""Request and response bodies of the admin's routes about jobs."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def _for_admins(trace: str | None, info: ValidationInfo) -> str | None:
 
 
 class OptionsView(Public):
-    """What the caller may do here, and what there is to choose from."""
+    """The caller's permissions, and the values to filter by."""
 
     can_act: bool
     kinds: tuple[str, ...]
@@ -56,11 +56,11 @@ class AdminJobView(Public):
     available_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
-    #: Of the last attempt: from the moment it was due to its start, and from there to its end.
+    #: Of the last attempt: from its due time to its start, and from its start to its end.
     wait_ms: int | None
     duration_ms: int | None
     error: ErrorView | None
-    #: What the caller may do now.
+    #: Actions available to the caller now.
     actions: tuple[Act, ...]
 
     @classmethod
@@ -70,7 +70,7 @@ class AdminJobView(Public):
 
 class AdminPage(Public):
     items: tuple[AdminJobView, ...]
-    #: Give it as `before` to read on. Where a filter needs a look into each job, a page may be short and still have it.
+    #: Pass it as `before` for the next page. With a filter without an index, even a short page may have it.
     next_before: str | None
 
 
@@ -90,7 +90,7 @@ class TracedAttemptView(Public):
 
 
 class AdminJobDetailView(AdminJobView):
-    """All that is known of a job; secrets in its request and result are masked."""
+    """All data of a job; secrets in its request and result are masked."""
 
     label: str
     error: TracedErrorView | None
@@ -102,9 +102,9 @@ class AdminJobDetailView(AdminJobView):
     unique_key: str | None
     traceparent: str | None
     worker_id: str | None
-    #: How often a worker died under it.
+    #: How often its worker was lost.
     lost_count: int
-    #: How often it was queued, and the last time that a message was sent for.
+    #: Generation of its current wake-up, and the last one that was sent.
     dispatch_gen: int
     sent_gen: int
     seen_at: datetime | None
@@ -123,14 +123,14 @@ class AdminJobDetailView(AdminJobView):
 
 class CountView(Public):
     number: int
-    #: False: there are more, or with some filters perhaps more.
+    #: False if there are, or with some filters may be, more.
     exact: bool
-    #: Give it to a bulk action, for it to touch nothing newer than what was counted.
+    #: Pass it to a bulk action to exclude newer jobs.
     as_of: datetime
 
 
 class CountFilters(JobFilters):
-    #: Count what this bulk action would touch.
+    #: Count the jobs that this bulk action would change.
     action: Act | None = None
 
 
@@ -139,9 +139,9 @@ class BulkBody(Body):
 
     action: Act
     filters: JobFilters
-    #: Of the count that a person has confirmed.
+    #: `asOf` of the count that the admin has confirmed.
     as_of: Moment
-    #: `next` of the answer before.
+    #: `next` of the previous response.
     before: Annotated[str | None, StringConstraints(max_length=80)] = None
     limit: Annotated[int, Field(ge=1, le=1_000)] = 500
 
@@ -153,11 +153,11 @@ class RefusalView(Public):
 
 class BulkView(Public):
     changed: int
-    #: How many were left alone, by the reason.
+    #: How many were skipped, by reason.
     refused: Mapping[str, int]
     #: Some of these.
     refusals: tuple[RefusalView, ...]
-    #: Where it is not null, call again with it as `before` for the rest.
+    #: If it is not null, call again with it as `before` for the rest.
     next: str | None
 
     @classmethod
@@ -166,7 +166,7 @@ class BulkView(Public):
 
 
 def _shown(job: JobSummary | QueuedJob, can_act: bool) -> dict[str, Any]:
-    # while it waits, these are of two different attempts
+    # while the job waits, these belong to two different attempts
     started = None if job.status in (JobStatus.PENDING, JobStatus.RETRYING) else job.started_at
     return fields_of(job) | {
         "wait_ms": _between(job.available_at, started),
@@ -176,7 +176,7 @@ def _shown(job: JobSummary | QueuedJob, can_act: bool) -> dict[str, Any]:
 
 
 def _between(start: datetime | None, end: datetime | None) -> int | None:
-    """None also where it cannot be told: the one moment is of another attempt, or a clock was set back."""
+    """Return the milliseconds; None if unknown: the times are of different attempts, or a clock was set back."""
     return None if start is None or end is None or end < start else round((end - start) / _MILLISECOND)
 
 

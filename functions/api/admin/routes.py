@@ -1,4 +1,4 @@
-"""Everybody's jobs over HTTP, for those who run the system: viewers read, admins act."""
+"""All users' jobs over HTTP, for operators: viewers read, admins act."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ routes = APIRouter(prefix="/api/admin", route_class=StrictRoute, tags=["admin"])
 
 @routes.get("/options")
 async def options(caller: Viewer, app: App) -> OptionsView:
-    """Say what the caller may do, and what there is to filter by."""
+    """Return the caller's permissions, and the values to filter by."""
     return OptionsView(
         can_act=caller.is_admin,
         kinds=tuple(sorted(runner.kind for runner in app.manager.registry)),
@@ -59,7 +59,7 @@ async def options(caller: Viewer, app: App) -> OptionsView:
 
 @routes.get("/jobs")
 async def search(filters: Annotated[ListFilters, Query()], caller: Viewer, app: App) -> AdminPage:
-    """Return a page of the jobs that match, newest first."""
+    """Return a page of matching jobs, newest first."""
     page = await app.manager.tracker.search(filters.to_query(), before=cursor_of(filters.before), limit=filters.limit)
     return AdminPage(
         items=tuple(AdminJobView.of(job, can_act=caller.is_admin) for job in page.jobs),
@@ -69,9 +69,9 @@ async def search(filters: Annotated[ListFilters, Query()], caller: Viewer, app: 
 
 @routes.get("/jobs.csv", response_class=StreamingResponse)
 async def export(filters: Annotated[JobFilters, Query()], caller: Viewer, app: App) -> StreamingResponse:
-    """Return the jobs that match as a CSV file: up to 50,000, newest first."""
+    """Return the matching jobs as a CSV file: up to 50,000, newest first."""
     query = filters.to_query()
-    # read before the answer starts, for an error to be an error
+    # read before the response starts, so that an error gets an error status
     first = await app.manager.tracker.search(query, limit=MAX_JOBS)
     headers = {"Content-Disposition": 'attachment; filename="jobs.csv"'}
     return StreamingResponse(csv_pieces(app.manager.tracker, query, first), media_type="text/csv", headers=headers)
@@ -79,7 +79,7 @@ async def export(filters: Annotated[JobFilters, Query()], caller: Viewer, app: A
 
 @routes.get("/jobs/count")
 async def count(filters: Annotated[CountFilters, Query()], caller: Viewer, app: App) -> CountView:
-    """Count the jobs that match, or those of them that a bulk action would touch; up to 10,000."""
+    """Count the matching jobs, or those that a bulk action would change; up to 10,000."""
     query = filters.to_query()
     if filters.action is not None:
         query = query.retryable() if filters.action == "retry" else query.cancellable()
@@ -88,10 +88,10 @@ async def count(filters: Annotated[CountFilters, Query()], caller: Viewer, app: 
 
 @routes.post("/jobs/bulk")
 async def bulk(body: BulkBody, caller: Admin, app: App) -> BulkView:
-    """Retry or cancel jobs that match and whose state allows it: up to `limit` of them in one call.
+    """Retry or cancel the matching jobs whose state allows it: up to `limit` per call.
 
-    Jobs that were created, or had ended, after `asOf` are left alone, so that no job runs twice for one decision,
-    however often it is sent.
+    Jobs that were created or ended after `asOf` are skipped, so that no job is retried twice, however often the
+    request is sent.
     """
     act = app.manager.tracker.retry_all if body.action == "retry" else app.manager.tracker.cancel_all
     report = await act(body.filters.to_query(), as_of=body.as_of, before=cursor_of(body.before), limit=body.limit)
@@ -100,7 +100,7 @@ async def bulk(body: BulkBody, caller: Admin, app: App) -> BulkView:
 
 @routes.get("/jobs/{job_id}")
 async def get(job_id: UUID, caller: Viewer, app: App) -> AdminJobDetailView:
-    """Return all that is known of a job. Secrets are masked, and what is larger than 100 KiB is cut."""
+    """Return all data of a job. Secrets are masked, and values larger than 100 KiB are truncated."""
     job = await app.manager.tracker.get(job_id, user_id=ANY_USER)
     attempts = await app.manager.tracker.attempts(job_id, user_id=ANY_USER)
     return await offload(AdminJobDetailView.of_job, job, attempts, app.manager.registry, can_act=caller.is_admin)
@@ -120,7 +120,7 @@ async def payload(job_id: UUID, part: Literal["request", "result"], caller: View
 
 @routes.get("/failures")
 async def failures(caller: Viewer, app: App, minutes: Minutes = 24 * 60) -> FailuresView:
-    """Group the jobs that failed in the last so many minutes by what went wrong, the largest group first."""
+    """Group the jobs that failed in the last `minutes` by error, largest group first."""
     found = await app.manager.tracker.failures(window=timedelta(minutes=minutes))
     return FailuresView.model_validate(found)
 
@@ -132,14 +132,14 @@ async def stats(
     minutes: Minutes = 24 * 60,
     bucket_minutes: Annotated[Minutes, Query(alias="bucketMinutes")] = 30,
 ) -> StatsView:
-    """Count and measure the last so many minutes, in buckets that are aligned in UTC."""
+    """Return counts and durations of the last `minutes`, in buckets aligned in UTC."""
     found = await app.manager.tracker.stats(window=timedelta(minutes=minutes), bucket=timedelta(minutes=bucket_minutes))
     return StatsView.of(found)
 
 
 @routes.get("/queues")
 async def queues(caller: Viewer, app: App) -> QueuesView:
-    """Say of each queue how many messages lie there, how many were poisoned, and which jobs wait for it."""
+    """Return for each queue its number of messages and poisoned messages, and its waiting jobs."""
     minute = timedelta(minutes=1)
     kinds = (await app.manager.tracker.stats(window=minute, bucket=minute)).kinds
     by_queue = {runner.queue: runner.kind for runner in app.manager.registry}

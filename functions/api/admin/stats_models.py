@@ -1,4 +1,4 @@
-"""What the admin's dashboard shows beside the jobs: failures in groups, statistics and queues."""
+"""Response bodies of the admin's dashboard besides jobs: groups of failures, statistics and queues."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _Milliseconds = Annotated[float, BeforeValidator(lambda span: round(span / _MILL
 class FailureGroupView(Public):
     fingerprint: str
     type: Annotated[str, Field(serialization_alias="class")]
-    #: With `<n>`, `<id>` and `<text>` for what differs.
+    #: With `<n>`, `<id>` and `<text>` in place of the differences.
     message: MaskedText
     kinds: tuple[str, ...]
     failures: int
@@ -31,7 +31,7 @@ class FailureGroupView(Public):
 class FailuresView(Public):
     since: datetime
     groups: tuple[FailureGroupView, ...]
-    #: Whether there are further, smaller groups.
+    #: Whether there are more, smaller groups.
     more: bool
 
 
@@ -78,13 +78,13 @@ class DurationBucketView(Public):
 
 
 class StatsView(Public):
-    """Buckets in which nothing happened are left out."""
+    """Empty buckets are left out."""
 
     since: datetime
     until: datetime
     bucket_ms: int
     durations_bucket_ms: int
-    #: Whether the percentiles are exact; else they are off by less than 28 %.
+    #: Whether the percentiles are exact; otherwise they are off by less than 28 %.
     exact: bool
     total: KindStatsView
     kinds: tuple[NamedKindStatsView, ...]
@@ -117,14 +117,14 @@ class StatsView(Public):
 class QueueView(Public):
     queue: str
     kind: str
-    #: About how many there are on the queue and on its poison queue. Some are for later.
+    #: Approximate number on the queue and on its poison queue, including delayed messages.
     messages: int
     poison: int
-    #: Jobs: due and not taken by a worker yet; for later; running.
+    #: Jobs: due but not claimed; not due yet; running.
     waiting: int
     delayed: int
     running: int
-    #: When the job that waits longest was due.
+    #: Due time of the job that has waited longest.
     waiting_since: datetime | None
 
     @classmethod
@@ -138,5 +138,5 @@ class QueuesView(Public):
 
 
 class RedriveView(Public):
-    #: How many messages were put back.
+    #: How many messages were moved back.
     moved: int

@@ -1,3 +1,3 @@
-"""What every route shares: bodies, problems, headers, cursors, masking and the OpenAPI document."""
+"""Shared by all routes: bodies, problems, headers, cursors, masking and the OpenAPI document."""
 
 from __future__ import annotations

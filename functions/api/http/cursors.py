@@ -1,4 +1,4 @@
-"""Places in a list of jobs, as texts that callers hand back."""
+"""Positions in a list of jobs, as opaque strings."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ def cursor_text(cursor: Cursor) -> str:
 
 
 def cursor_of(text: str | None) -> Cursor | None:
-    """Read what `cursor_text` wrote; None for None. Raises `Problem` 422 for anything else."""
+    """Parse a string of `cursor_text`; None for None. Raises `Problem` 422 for anything else."""
     if text is None:
         return None
     written = _FORM.fullmatch(text)
-    with contextlib.suppress(OverflowError):  # a moment that no calendar has
+    with contextlib.suppress(OverflowError):  # a time beyond the calendar
         if written is not None:
             return Cursor(created_at=_EPOCH + timedelta(microseconds=int(written[1])), id=UUID(written[2]))
-    raise Problem(422, "`before` is not a cursor of this list: take the one of an earlier answer.")
+    raise Problem(422, "`before` is not a cursor of this list: use the one of an earlier response.")
 
 
 def _digits(key: JobKey) -> str:

@@ -1,4 +1,4 @@
-"""Headers on every answer, and headers that no caller may send."""
+"""Headers of every response, and headers that callers must not send."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from starlette.datastructures import MutableHeaders
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-#: Set by App Service Authentication where that is on; it is not, so they can only be forged.
+#: Set by App Service Authentication, which is off, so any such header is forged.
 _FORGED = (b"x-ms-client-principal", b"x-ms-token-")
 
 
 def content_security_policy(connect: Iterable[str]) -> str:
-    """Return the policy for pages that talk to these origins besides their own."""
+    """Return the policy for pages that connect to these origins besides their own."""
     return "; ".join(
         [
             "default-src 'none'",
@@ -35,14 +35,14 @@ def with_websocket(origin: str) -> tuple[str, str]:
 
 
 def with_origins(app: ASGIApp, origins: Sequence[str]) -> ASGIApp:
-    """Let pages of exactly these other origins call the API; with none of them, no browser lets any."""
+    """Allow pages of exactly these other origins to call the API (CORS)."""
     if not origins:
         return app
     return CORSMiddleware(
         app,
         allow_origins=origins,
         allow_methods=["GET", "POST", "DELETE"],
-        # the last two are those of the hub's client, when it asks for its place
+        # the last two are sent by the hub's client when it negotiates
         allow_headers=[
             *("Authorization", "Content-Type", "Idempotency-Key", "If-None-Match"),
             *("X-Requested-With", "X-SignalR-User-Agent"),
@@ -53,7 +53,7 @@ def with_origins(app: ASGIApp, origins: Sequence[str]) -> ASGIApp:
 
 
 class SecureHeaders:
-    """Adds the security headers, forbids storing answers that do not say otherwise, drops forged identity headers."""
+    """Adds security headers, disables caching by default, and drops forged identity headers."""
 
     def __init__(self, app: ASGIApp, *, policy: str) -> None:
         self._app = app
@@ -63,7 +63,7 @@ class SecureHeaders:
         async def secured(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                headers.setdefault("Content-Security-Policy", self._policy)  # a page has its own
+                headers.setdefault("Content-Security-Policy", self._policy)  # pages set their own
                 headers["X-Content-Type-Options"] = "nosniff"
                 headers["Referrer-Policy"] = "no-referrer"
                 headers.setdefault("Cache-Control", "no-store")

@@ -1,4 +1,4 @@
-"""Reads JSON bodies strictly: what parsers let through and Postgres would refuse later is refused here."""
+"""Parses JSON bodies strictly: rejects values that parsers accept but Postgres would refuse later."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from queued_jobs.offload import offload
 
 _MAX_DEPTH = 64
 _MAX_DIGITS = 100
-#: In bytes; a larger body is read off the event loop.
+#: In bytes; a larger body is parsed off the event loop.
 _MAX_READ_AT_ONCE = 16 * 1024
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
@@ -47,7 +47,7 @@ class StrictRequest(Request):
         return parsed(body) if len(body) <= _MAX_READ_AT_ONCE else await offload(parsed, body)
 
     def check_declared_size(self) -> None:
-        """Raise `Problem` 413 for a body that says beforehand that it is too large."""
+        """Raise `Problem` 413 if the declared size of the body is too large."""
         declared = self.headers.get("content-length", "0")
         if declared.isdecimal() and int(declared) > self.max_body:
             self._too_large()
@@ -58,14 +58,14 @@ class StrictRequest(Request):
         if media_type != "application/json" or not charsets <= {"utf-8", "utf8"}:
             raise Problem(415, "Send the body as application/json in UTF-8.")
         if self.headers.get("content-encoding", "identity").lower() != "identity":
-            raise Problem(415, "Send the body as it is, without a Content-Encoding.")
+            raise Problem(415, "Send the body without a Content-Encoding.")
 
     def _too_large(self) -> NoReturn:
         raise Problem(413, f"The body is larger than {self.max_body:,} bytes.")
 
 
 class StrictRoute(APIRoute):
-    """An `APIRoute` that asks who calls before it looks at anything else, and reads its body by `StrictRequest`."""
+    """An `APIRoute` that authenticates the caller before anything else, and reads its body by `StrictRequest`."""
 
     request_class: type[StrictRequest] = StrictRequest
 
@@ -75,8 +75,8 @@ class StrictRoute(APIRoute):
         async def strict(plain: Request) -> Response:
             request = self.request_class(plain.scope, plain.receive)
             caller = await policy_of(self)(request)
-            request.check_declared_size()  # also where nobody reads the body
-            if not request.scope["path"].isprintable():  # routing ignores a line break at the end of a path
+            request.check_declared_size()  # even if the route does not read the body
+            if not request.scope["path"].isprintable():  # routing ignores a trailing line break in a path
                 raise Problem(404, "There is nothing here.")
             if isinstance(caller, Principal):
                 await self.admit(request, caller)
@@ -85,11 +85,11 @@ class StrictRoute(APIRoute):
         return strict
 
     async def admit(self, request: Request, caller: Principal) -> None:
-        """Raise for a caller who may call this route, but not now."""
+        """Raise `Problem` if an authorised caller may not call this route now."""
 
 
 class LimitedRoute(StrictRoute):
-    """A `StrictRoute` that a user may call only so often a minute in order to change something."""
+    """A `StrictRoute` with a limit of calls per user and minute, for routes that change data."""
 
     async def admit(self, request: Request, caller: Principal) -> None:
         if request.method != "GET":
@@ -99,9 +99,9 @@ class LimitedRoute(StrictRoute):
 def parsed(body: bytes) -> Any:
     """Return the value of a JSON text.
 
-    Raises `Problem` 400 for what is no JSON, is nested deeper than 64, holds a number that is not finite or has more
-    than 100 digits, or names a key twice; 422 for a text with a NUL character or half a surrogate pair, and for one
-    that is sealed: only the application seals, and whoever got hold of a seal must not have it opened.
+    Raises `Problem` 400 if it is not JSON, is nested deeper than 64, contains a number that is not finite or has more
+    than 100 digits, or repeats a key; 422 for a string with a NUL character or half a surrogate pair, and for an
+    encrypted value: only the application encrypts, and a caller must not be able to have a stolen value decrypted.
     """
     try:
         value = json.loads(
@@ -124,7 +124,7 @@ def parsed(body: bytes) -> Any:
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        raise Problem(400, "The body names a key twice.")
+        raise Problem(400, "The body repeats a key.")
     return found
 
 
@@ -150,7 +150,7 @@ def _walk(value: Any, depth: int) -> None:
         if _UNSTORABLE.search(value):
             raise Problem(422, "A text holds a NUL character or half a surrogate pair.")
         if value.startswith(SEAL_MARK):
-            raise Problem(422, f"A text begins with {SEAL_MARK!r}, as only stored secrets do.")
+            raise Problem(422, f"A text begins with {SEAL_MARK!r}, which is reserved for stored secrets.")
         return
     if isinstance(value, (dict, list)):
         if depth > _MAX_DEPTH:

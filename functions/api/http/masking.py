@@ -1,4 +1,4 @@
-"""Requests and results as admins see them: without secrets, and not larger than a page can show."""
+"""Requests and results as admins see them: without secrets, and truncated."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Any
 from queued_jobs.push.view import Public
 from queued_jobs.redact import redact_json
 
-#: In bytes of JSON; also how many characters of a larger one are shown.
+#: In bytes of JSON; also the number of characters shown of a larger value.
 MAX_SHOWN = 100 * 1024
 
 
 class PayloadView(Public):
-    """Either the whole `value`, or the `beginning` of its JSON text where it is larger than 100 KiB."""
+    """Either the whole `value`, or the `beginning` of its JSON text if it is larger than 100 KiB."""
 
-    #: Of the whole, as JSON.
+    #: Size of the whole value, as JSON.
     bytes: int
     value: Mapping[str, Any] | None = None
     beginning: str | None = None
@@ -35,7 +35,7 @@ def json_bytes(value: Any) -> bytes:
 
 
 def _beginning(value: Any) -> str:
-    """Return the beginning of the indented JSON text; the rest is never made."""
+    """Return the beginning of the indented JSON text, without generating the rest."""
     pieces, length = [], 0
     for piece in json.JSONEncoder(ensure_ascii=False, indent=2).iterencode(value):
         pieces.append(piece)

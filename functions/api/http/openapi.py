@@ -1,4 +1,4 @@
-"""The OpenAPI document: what the framework knows of the routes, and what it does not."""
+"""The OpenAPI document: the framework's, completed."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ _ERROR = {
 }
 _SCHEMA = {
     "type": "object",
-    "description": "What went wrong, as RFC 9457 has it. `errors` where fields of the request are not valid.",
+    "description": "The problem, as defined in RFC 9457. `errors` lists invalid fields of the request.",
     "required": list(_FIELDS),
     "properties": {
         **{name: {"type": "integer" if name in _INTEGERS else "string"} for name in _FIELDS},
         "errors": {"type": "array", "items": _ERROR},
     },
 }
-#: What can be done next with the job that an answer is about.
+#: Operations on the job of a response.
 _NEXT = {
     "job": ("/api/jobs/{job_id}", "get"),
     "clear": ("/api/jobs/{job_id}", "delete"),
@@ -39,7 +39,7 @@ _NEXT = {
 
 
 def install(app: FastAPI, routes: Sequence[APIRoute]) -> None:
-    """Make the application publish the document of these routes. It is built once."""
+    """Make the application publish the OpenAPI document of these routes. It is built once."""
     policies = {(route.path, method.lower()): policy_of(route) for route in routes for method in route.methods or ()}
 
     def document() -> dict[str, Any]:
@@ -54,13 +54,13 @@ def install(app: FastAPI, routes: Sequence[APIRoute]) -> None:
             _link(app.openapi_schema["paths"])
         return app.openapi_schema
 
-    app.openapi = document  # type: ignore[method-assign]  # which is how the framework wants it
+    app.openapi = document  # type: ignore[method-assign]  # as documented by the framework
 
 
 def _complete(operation: dict[str, Any], *, is_public: bool) -> None:
     problem = {"content": {_PROBLEM: {"schema": {"$ref": "#/components/schemas/Problem"}}}}
     responses = operation["responses"]
-    responses.pop("422", None)  # the framework's own form of it, which is never sent
+    responses.pop("422", None)  # the framework's own schema, which is never sent
     responses["4XX"] = {"description": "The request cannot be carried out.", **problem}
     responses["5XX"] = {"description": "The server cannot answer at the moment.", **problem}
     if not is_public:

@@ -1,4 +1,4 @@
-"""Every error leaves the API as `application/problem+json` (RFC 9457), and says nothing about the inside."""
+"""Converts every error to `application/problem+json` (RFC 9457), without internal details."""
 
 from __future__ import annotations
 
@@ -41,19 +41,19 @@ _STATUS: dict[type[JobsError], int] = {
     TooBusy: 503,
 }
 _RETRY_AFTER = "5"
-#: Of what is wrong with a request; a list of many values may have as many mistakes.
+#: Maximum number of field errors in a response: a long list may have as many invalid values.
 _MAX_ERRORS = 100
 
 
 class Problem(HTTPException):
-    """Raise it from a route or a dependency for an answer that the caller can act on."""
+    """Raise it from a route or a dependency, with a message that tells the caller what to do."""
 
     def __init__(self, status: int, detail: str, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(status, detail, dict(headers or {}))
 
 
 def install(app: FastAPI) -> None:
-    """Give the application its error answers."""
+    """Install the error handlers."""
 
     @app.exception_handler(HTTPException)
     async def http(request: Request, exc: HTTPException) -> JSONResponse:
@@ -67,7 +67,7 @@ def install(app: FastAPI) -> None:
         errors = exc.errors()
         if any(error["loc"][0] == "path" for error in errors):
             return _response(request.scope, 404, "There is nothing here.")
-        # the input itself is left out: it may hold what should not be repeated
+        # without the input, which may contain secrets
         fields = [
             {"field": ".".join(map(str, error["loc"][1:])), "message": error["msg"]} for error in errors[:_MAX_ERRORS]
         ]
@@ -80,7 +80,7 @@ def install(app: FastAPI) -> None:
             raise exc
         if isinstance(exc, (LimitReached, TooBusy)):
             return _response(request.scope, status, str(exc), headers={"Retry-After": seconds(exc.retry_after)})
-        if isinstance(exc, StoreRefused):  # what Postgres says may repeat the value
+        if isinstance(exc, StoreRefused):  # the message of Postgres may quote the value
             return _response(request.scope, status, "The request holds a value that cannot be stored.")
         if status == HTTPStatus.SERVICE_UNAVAILABLE:
             logger.error("%s", exc)
@@ -90,12 +90,12 @@ def install(app: FastAPI) -> None:
 
 
 def seconds(wait: timedelta) -> str:
-    """Return how long to wait as the header Retry-After has it: whole seconds, at least one."""
+    """Return a wait for the header Retry-After: whole seconds, at least one."""
     return str(max(1, math.ceil(wait.total_seconds())))
 
 
 def _allowed(request: Request) -> set[str]:
-    """Return the methods of all routes with this path; the framework names those of one route only."""
+    """Return the methods of all routes with this path; the framework returns those of one route only."""
     methods: set[str] = set()
     for route in request.app.state.all_routes:
         match, _ = route.matches({**request.scope, "method": ""})
@@ -105,7 +105,7 @@ def _allowed(request: Request) -> set[str]:
 
 
 class ProblemOn500:
-    """Outermost but for the framework's own handler, whose answer to an error the bridge to the host would drop."""
+    """Answers 500 inside the framework's own handler, whose response the bridge to the host would drop."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -125,7 +125,7 @@ class ProblemOn500:
             logger.exception("request %s failed", request_id)
             if started:
                 raise
-            await _response(scope, 500, f"Something went wrong here. Quote {request_id} when you report it.")(
+            await _response(scope, 500, f"Internal server error. Quote {request_id} when you report it.")(
                 scope, receive, send
             )
 

@@ -1,3 +1,3 @@
-"""Who is calling: invite links, OpenID Connect, and the session that either opens."""
+"""Sign-in: invite links, OpenID Connect, and sessions."""
 
 from __future__ import annotations

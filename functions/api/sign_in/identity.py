@@ -1,4 +1,4 @@
-"""Who is calling: bearer tokens, and what each route asks of them."""
+"""Authenticates callers by bearer token, and checks the policy of each route."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Principal:
     Attributes
     ----------
     user_id
-        The owner written in rows and named to the hub.
+        The owner in rows and at the hub.
     expires_at
         When the token ends, in Unix seconds.
     """
@@ -45,14 +45,14 @@ class Principal:
 
 class Authenticator(Protocol):
     async def authenticate(self, token: str) -> Principal:
-        """Return the caller whom this bearer token names.
+        """Return the caller of this bearer token.
 
-        Raises `Problem`: 401 for a token that is not valid, 503 where that cannot be found out at the moment.
+        Raises `Problem`: 401 for a token that is not valid, 503 if it cannot be checked at the moment.
         """
 
 
 def user_id_of(issuer: str, subject: str) -> str:
-    """Return one and the same id for one subject of one issuer, in characters that fit paths and blob names."""
+    """Return the user id for a subject of an issuer, in characters that are safe in paths and blob names."""
     return base64.b32encode(hashlib.sha256(f"{issuer}|{subject}".encode()).digest()).decode()[:32]
 
 
@@ -65,7 +65,7 @@ async def public(request: Request) -> None:
 
 
 async def require_user(request: Request) -> Principal:
-    """Policy: anyone with a valid token and a role; what they see and touch is their own."""
+    """Policy: callers with a valid token and a role, who access only their own data."""
     known: Principal | None = getattr(request.state, "caller", None)
     if known is not None:
         return known
@@ -81,18 +81,18 @@ async def require_user(request: Request) -> Principal:
 
 
 async def require_viewer(request: Request) -> Principal:
-    """Policy: viewers and admins; they see everybody's jobs."""
+    """Policy: viewers and admins, who see all users' jobs."""
     caller = await require_user(request)
     if not caller.sees_all:
-        raise Problem(403, "This is for admins. Sign in as one, or ask one.")
+        raise Problem(403, "This requires the role of an admin or a viewer. Sign in as one, or ask an admin.")
     return caller
 
 
 async def require_admin(request: Request) -> Principal:
-    """Policy: admins; they act on everybody's jobs."""
+    """Policy: admins, who act on all users' jobs."""
     caller = await require_user(request)
     if not caller.is_admin:
-        raise Problem(403, "This is for admins; viewers only look. Ask an admin to do it.")
+        raise Problem(403, "This requires the role of an admin; viewers can only read. Ask an admin to do it.")
     return caller
 
 
@@ -106,11 +106,11 @@ _POLICIES: frozenset[Policy] = frozenset({public, require_user, require_viewer, 
 
 
 class NoPolicy(TypeError):
-    """A route does not say who may call it, or says it twice."""
+    """A route declares no policy, or several."""
 
 
 def policy_of(route: APIRoute) -> Policy:
-    """Return who may call this route. Raises `NoPolicy` unless it says that exactly once."""
+    """Return the policy of this route. Raises `NoPolicy` unless it declares exactly one."""
     calls = set(_calls(route.dependant))
     found = [policy for policy in _POLICIES if policy in calls]
     if len(found) != 1:
@@ -122,7 +122,7 @@ def policy_of(route: APIRoute) -> Policy:
 
 
 def check_policies(router: APIRouter) -> list[APIRoute]:
-    """Return all routes. Raises `NoPolicy` for one that does not say who may call it, or says it twice."""
+    """Return all routes. Raises `NoPolicy` for one that declares no policy, or several."""
     found = []
     for route in router.routes:
         if not isinstance(route, APIRoute):

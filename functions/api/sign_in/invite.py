@@ -1,4 +1,4 @@
-"""`AUTH_MODE=invite`: whoever holds the link becomes a guest, with a session of twelve hours."""
+"""`AUTH_MODE=invite`: the link makes its holder a guest, with a session of twelve hours."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Session:
 class InviteAuthenticator:
     """Exchanges invite secrets for sessions, and checks sessions.
 
-    The signing key follows from the session secret, which no link holds, and from both invite secrets: a new invite
+    The signing key is derived from the session secret, which is in no link, and from both invite secrets: a new invite
     secret ends all sessions.
     """
 
@@ -42,11 +42,11 @@ class InviteAuthenticator:
         self._key = derive.derive(settings.session_secret.encode())
 
     async def exchange(self, invite: str) -> Session:
-        """Return a new guest or admin with a session; raises `Problem` 401 for a secret that is neither."""
+        """Return the session of a new guest or admin. Raises `Problem` 401 for an invalid secret."""
         given = invite.encode("utf-8", "replace")
         matching = [role for role, secret in self._secrets.items() if hmac.compare_digest(given, secret)]
         if not matching:
-            raise unauthorized("This invite link is not valid (any more). Ask for a new one.")
+            raise unauthorized("This invite link is not valid, or no longer. Ask for a new one.")
         now = datetime.now(UTC)
         subject, expires = f"guest:{uuid4()}", now + _LIFE
         claims = {"iss": _ISSUER, "aud": _AUDIENCE, "sub": subject, "role": matching[0], "iat": now, "exp": expires}
@@ -64,7 +64,7 @@ class InviteAuthenticator:
                 options={"require": ["exp", "iat", "iss", "aud", "sub", "role"]},
             )
         except jwt.PyJWTError as exc:
-            raise unauthorized("This session is not valid (any more). Open the invite link again.") from exc
+            raise unauthorized("This session is not valid, or no longer. Open the invite link again.") from exc
         subject, role = claims["sub"], claims["role"]
         if role not in _ROLES:
             raise unauthorized("This session is not valid.")

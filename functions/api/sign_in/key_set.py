@@ -1,4 +1,4 @@
-"""The public keys of the identity provider: fetched seldom, kept for a while, and found by nothing but their name."""
+"""The public keys of the identity provider: fetched rarely, cached, and looked up by key id only."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from queued_jobs._per_loop import PerLoop
 logger = logging.getLogger(__name__)
 
 _KEPT = timedelta(minutes=10)
-#: While the provider does not answer, the keys that are known are good for this long.
+#: How long cached keys are used while the provider does not answer.
 _MAX_AGE_IN_USE = timedelta(hours=1)
-#: Tokens that name a key nobody knows must not make us ask the provider all the time.
+#: Minimum time between fetches: tokens with unknown key ids must not cause a fetch each.
 _BETWEEN_FETCHES = timedelta(seconds=30)
 _WITHOUT_KEYS = timedelta(seconds=3)
 _PATIENCE = 5.0
@@ -32,11 +32,11 @@ _HOST = re.compile(r"(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
 
 
 class KeysUnavailable(Exception):
-    """The provider's keys are not known, and it does not answer."""
+    """There are no cached keys, and the provider does not answer."""
 
 
 class KeySet:
-    """The signing keys of one issuer, as its discovery document says where they are."""
+    """The signing keys of one issuer, located by its discovery document."""
 
     def __init__(self, issuer: str, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._issuer = issuer
@@ -48,7 +48,7 @@ class KeySet:
         self._turn = PerLoop(asyncio.Lock)
 
     async def find(self, key_id: str, algorithm: str) -> Any | None:
-        """Return the key of this name for this algorithm; None if the provider has no such key.
+        """Return the key with this id for this algorithm; None if the provider has no such key.
 
         Raises `KeysUnavailable` if no keys are known and none can be fetched.
         """
@@ -60,7 +60,7 @@ class KeySet:
         return found.key if found is not None and _fits(found, algorithm) else None
 
     async def token_origin(self) -> str | None:
-        """Return scheme, host and port of the address that gives out tokens; None while the provider is away."""
+        """Return scheme, host and port of the token endpoint; None while the provider is unavailable."""
         if self._age() > _KEPT.total_seconds():
             await self._refresh(None)
         return self._token_origin
@@ -70,7 +70,7 @@ class KeySet:
 
     async def _refresh(self, key_id: str | None) -> None:
         async with self._turn.get():
-            # somebody else fetched meanwhile
+            # another request has fetched the keys meanwhile
             fresh = self._age() <= _KEPT.total_seconds() and (key_id is None or key_id in self._keys)
             if fresh or self._clock() - self._tried_at < _BETWEEN_FETCHES.total_seconds():
                 return
@@ -81,7 +81,7 @@ class KeySet:
             except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, ValueError) as exc:
                 logger.error("the keys of %s cannot be fetched: %s: %s", self._issuer, type(exc).__name__, exc)
                 if not self._keys:
-                    # nothing works without them, so they are asked for again soon
+                    # no caller can sign in without them, so retry soon
                     self._tried_at -= (_BETWEEN_FETCHES - _WITHOUT_KEYS).total_seconds()
                 return
             self._fetched_at = self._clock()
@@ -90,9 +90,9 @@ class KeySet:
         found = await _document(client, f"{self._issuer.rstrip('/')}/.well-known/openid-configuration")
         address = found.get("jwks_uri")
         if found.get("issuer") != self._issuer:
-            raise ValueError(f"its discovery document is of {found.get('issuer')!r}: set OIDC_ISSUER to exactly that")
+            raise ValueError(f"its discovery document names {found.get('issuer')!r}: set OIDC_ISSUER to exactly that")
         if not isinstance(address, str) or not (address.startswith("https://") or self._issuer.startswith("http://")):
-            raise ValueError("its jwks_uri is no https address")
+            raise ValueError("its jwks_uri is not a valid https URL")
         self._token_origin = _origin(found.get("token_endpoint"), loopback=self._issuer.startswith("http://"))
         keys = {}
         entries = (await _document(client, address)).get("keys")
@@ -106,16 +106,16 @@ class KeySet:
 
 
 def _origin(address: object, *, loopback: bool) -> str | None:
-    """Return the origin of an https address (on this machine also of an http one); None for anything else."""
+    """Return the origin of an https URL (on this machine also of an http URL); None for anything else."""
     parts = urlsplit(address) if isinstance(address, str) else None
     if parts is None or parts.scheme not in (("https", "http") if loopback else ("https",)):
         return None
-    # it becomes a part of a header, so only what a host can have
+    # it becomes part of a header, so only valid characters of a host are allowed
     return f"{parts.scheme}://{parts.netloc}" if _HOST.fullmatch(parts.netloc) else None
 
 
 def _fits(key: jwt.PyJWK, algorithm: str) -> bool:
-    """Tell whether the key is of the algorithm's type, and strong: a token must not choose how a key is used."""
+    """Return whether the key fits the algorithm and is strong: a token must not choose how a key is used."""
     return key.algorithm_name == algorithm and (key.key_type != "RSA" or key.key.key_size >= _MIN_RSA_BITS)
 
 
@@ -127,8 +127,8 @@ async def _document(client: httpx.AsyncClient, address: str) -> dict[str, Any]:
         async for piece in answer.aiter_bytes():
             content += piece
             if len(content) > _MAX_BYTES:
-                raise ValueError(f"{address} answered more than {_MAX_BYTES:,} bytes")
+                raise ValueError(f"the response of {address} is larger than {_MAX_BYTES:,} bytes")
     document = json.loads(content)
     if not isinstance(document, dict):
-        raise ValueError(f"{address} answered no JSON object")
+        raise ValueError(f"the response of {address} is not a JSON object")
     return document

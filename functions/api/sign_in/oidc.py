@@ -1,4 +1,4 @@
-"""`AUTH_MODE=oidc`: people sign in at an OpenID Connect provider; here its access tokens are checked."""
+"""`AUTH_MODE=oidc`: users sign in at an OpenID Connect provider; this checks its access tokens."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ _LAST_MOMENT = 253_402_300_799
 _TYPES = ("at+jwt", "application/at+jwt", "jwt")
 _REQUIRED = ["exp", "iat", "iss", "aud", "sub"]
 _ROLES = frozenset({USER, VIEWER, ADMIN})
-#: What only tokens have that are for something else: at_hash and c_hash for the page, events for signing out.
+#: Claims of other tokens only: at_hash and c_hash of ID tokens, events of logout tokens.
 _OF_OTHER_TOKENS = ("at_hash", "c_hash", "s_hash", "events")
-#: Keycloak's claim `typ`, which it gives tokens of every sort.
+#: Values of Keycloak's claim `typ`, which it adds to tokens of every type.
 _OTHER_TOKENS = ("id", "refresh", "offline", "logout")
-#: Whose `tid` and `oid` are Entra's own, and not claims that anybody may have been let fill in.
+#: Issuers whose `tid` and `oid` are Entra's own claims, which users cannot set.
 _ENTRA_HOSTS = (
     "login.microsoftonline.com",
     "login.microsoftonline.us",
@@ -38,10 +38,10 @@ _ENTRA_HOSTS = (
 
 
 class OidcAuthenticator:
-    """Takes signed access tokens of one issuer for one audience.
+    """Accepts signed access tokens of one issuer for one audience.
 
-    Keys come from the issuer's published set alone, whatever a token says of itself, and each is used for its own kind
-    of signature alone. A list of audiences is taken if ours is among them, as the standard allows.
+    Keys come only from the issuer's published set, never from the token, and each is used only for its own kind of
+    signature. A list of audiences is accepted if it contains ours, as the standard allows.
     """
 
     def __init__(self, settings: OidcSettings, keys: KeySet | None = None) -> None:
@@ -50,7 +50,7 @@ class OidcAuthenticator:
         self._is_entra = urlsplit(settings.issuer).hostname in _ENTRA_HOSTS
 
     async def origins(self) -> list[str]:
-        """Return the origins that the page talks to for signing in, as far as they can be found out."""
+        """Return the origins that the page connects to for signing in, as far as known."""
         endpoint = await self._keys.token_origin()
         return list(dict.fromkeys([self._settings.origin, *([endpoint] if endpoint else [])]))
 
@@ -58,7 +58,7 @@ class OidcAuthenticator:
         try:
             claims = await self._claims(token)
         except jwt.PyJWTError as exc:
-            raise unauthorized("This token is not valid (any more). Sign in again.") from exc
+            raise unauthorized("This token is not valid, or no longer. Sign in again.") from exc
         except KeysUnavailable as exc:
             raise Problem(503, "The identity provider does not answer at the moment.", {"Retry-After": "5"}) from exc
         return Principal(
@@ -94,27 +94,27 @@ class OidcAuthenticator:
         if not 0 < len(claims["sub"]) <= _MAX_SUBJECT or not _is_unicode(claims["sub"]):
             raise jwt.InvalidTokenError("empty, too long, or no text")
         if not isinstance(claims["exp"], (int, float)) or claims["exp"] > _LAST_MOMENT:
-            raise jwt.InvalidTokenError("ends at no moment that a clock shows")
+            raise jwt.InvalidTokenError("its expiry is not a valid time")
         if not self._is_access_token(claims, str(header["typ"]).lower()):
-            raise jwt.InvalidTokenError("an ID token, which says who signed in and lets nobody in")
+            raise jwt.InvalidTokenError("an ID token, which does not grant access")
         return claims
 
     def _is_access_token(self, claims: Mapping[str, Any], kind: str) -> bool:
-        """Tell an access token from the others that the same provider signs with the same keys."""
+        """Return whether it is an access token: the provider signs other tokens with the same keys."""
         if any(name in claims for name in _OF_OTHER_TOKENS) or str(claims.get("typ", "")).lower() in _OTHER_TOKENS:
             return False
         audiences = claims["aud"] if isinstance(claims["aud"], list) else [claims["aud"]]
         if self._settings.client_id not in audiences or kind.endswith("at+jwt"):
             return True
-        # it is for the page too, as every ID token is: only what the page was allowed shows that it is none
+        # its audience includes the page, like that of an ID token: only its scope shows that it is an access token
         return any(isinstance(claims.get(name), (str, list)) and claims[name] for name in ("scp", "scope")) or (
             claims.get("idtyp") == "app"
         )
 
     def _subject(self, claims: Mapping[str, Any]) -> str:
-        """Return who it is for the issuer. Entra's `sub` differs from one application to the next, `oid` does not.
+        """Return the issuer's id of the user. Entra's `sub` differs between applications, `oid` does not.
 
-        Of another provider the two are not believed: where people can set them, they could be anybody.
+        `oid` and `tid` of other providers are ignored: users may be able to set them and impersonate others.
         """
         tenant, person = claims.get("tid"), claims.get("oid")
         if self._is_entra and isinstance(tenant, str) and isinstance(person, str):
@@ -128,7 +128,7 @@ def _is_unicode(text: str) -> bool:
 
 
 def _roles(claim: Any) -> frozenset[str]:
-    """Return the roles that we know; whoever looks at, or acts on, everybody's jobs is a user too."""
+    """Return the known roles; viewers and admins are users, too."""
     given = claim.split(" ") if isinstance(claim, str) else claim if isinstance(claim, list) else []
     found = {role for role in given if isinstance(role, str)} & _ROLES
     return frozenset(found | {USER}) if found else frozenset()

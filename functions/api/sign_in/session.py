@@ -1,4 +1,4 @@
-"""Signing in, and the way to the hub."""
+"""Routes for signing in and for connecting to the hub."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from queued_jobs.push.signalr import PushFailed
 logger = logging.getLogger(__name__)
 
 
-#: Wrong links that are looked at within a minute. Whoever has a right one gets in all the same: a secret of 256 bits
-#: is not guessed, and strangers must not be able to lock others out.
+#: Maximum wrong links per minute. Valid links are always accepted: a secret of 256 bits cannot be guessed, and
+#: strangers must not be able to lock others out.
 _MAX_WRONG = 5
 _MINUTE = timedelta(minutes=1)
 
@@ -27,7 +27,7 @@ routes = APIRouter(prefix="/api", route_class=StrictRoute, tags=["session"])
 
 
 def invite_routes(authenticator: InviteAuthenticator) -> APIRouter:
-    """Return the route for holders of a link, which only a site with links has."""
+    """Return the route that exchanges invite links, for sites that use them."""
     invites = APIRouter(prefix="/api", route_class=StrictRoute, tags=["session"])
 
     @invites.post("/session", dependencies=[Depends(public)])
@@ -50,7 +50,7 @@ def invite_routes(authenticator: InviteAuthenticator) -> APIRouter:
 
 @routes.post("/negotiate")
 async def negotiate(caller: SignedIn, app: App) -> NegotiateView:
-    """Say where the hub is and admit the caller, as nobody but themselves."""
+    """Return the hub URL and a token bound to the caller's user id."""
     try:
         access = await app.notifier.admit(caller.user_id, until=caller.expires_at)
     except PushFailed as exc:
@@ -59,5 +59,5 @@ async def negotiate(caller: SignedIn, app: App) -> NegotiateView:
         try:
             await app.notifier.add_admin(caller.user_id)
         except PushFailed as exc:
-            logger.warning("an admin will not be nudged until the next negotiate: %s", exc)
+            logger.warning("an admin gets no hints until the next negotiate: %s", exc)
     return NegotiateView(url=access.url, access_token=access.access_token)

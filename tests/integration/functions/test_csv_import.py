@@ -38,7 +38,7 @@ async def test_good_rows_are_stored_and_bad_lines_are_told(site: Site) -> None:
     ]
     reasons = [each["reason"] for each in result["rejectedLines"]]
     assert reasons[0] == "The number of fields is 1 instead of 2."
-    assert reasons[1].startswith("It is no CSV:")
+    assert reasons[1].startswith("It is not valid CSV:")
     assert reasons[2] == "It is not UTF-8."
     stored = blob_service().get_blob_client(result["container"], result["blob"]).download_blob().readall()
     assert [json.loads(line) for line in stored.decode().splitlines()] == [

@@ -33,7 +33,7 @@ async def test_zips_that_were_made_here_are_skipped_and_own_zips_are_not(site: S
     result = (await site.job("ann", job["id"]))["result"]
     assert (result["files"], result["skippedCount"]) == (2, 1)
     assert result["skipped"][0]["name"].endswith("made.zip")
-    assert result["skipped"][0]["reason"] == "It is a zip that was made here."
+    assert result["skipped"][0]["reason"] == "It is a zip that was created by this app."
 
 
 async def test_names_inside_are_relative_to_the_prefix_and_safe(site: Site) -> None:

@@ -48,7 +48,7 @@ STARTS: list[tuple[dict[str, str], list[str]]] = [
     (
         {**GOOD, "WEBSITE_SITE_NAME": "x"},
         [
-            "QueuesConn: is the storage emulator, whose key everybody knows",
+            "QueuesConn: is the storage emulator",
             "DATABASE_URL: does not require TLS with a verified name",
         ],
     ),
