@@ -46,7 +46,7 @@ def test_two_admins_retry_the_same_selection_once(stack: Stack, admin: Admin) ->
     wait_until(lambda: runs_of(stack, "both") == [("failed", 1)] * 3, "each has run once more")
     second.get_by_role("button", name="Retry 3 jobs").click()
     expect(second.get_by_text("3 jobs left alone")).to_be_visible()
-    expect(second.get_by_text("3: The job is failed meanwhile.")).to_be_visible()
+    expect(second.get_by_text("3: The job is now failed.")).to_be_visible()
     assert runs_of(stack, "both") == [("failed", 1)] * 3
 
 

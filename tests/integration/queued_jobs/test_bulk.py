@@ -103,7 +103,7 @@ class TestRetryAll:
         assert sum(report.changed for report in reports) == 300
         for report in reports:
             assert len(report.refusals) == min(100, sum(report.refused.values()))
-            assert set(report.refused) <= {"The job is pending meanwhile."}
+            assert set(report.refused) <= {"The job is now pending."}
         assert Counter(due.message.id for due in shop.queues.sent).most_common(1)[0][1] == 1
         async with shop.database.connection() as conn:
             rows = await (await conn.execute("select distinct dispatch_gen, status from queued_jobs.job")).fetchall()
@@ -115,14 +115,14 @@ class TestRetryAll:
         assert (await shop.tracker.retry_all(FAILED, as_of=as_of)).changed == 1
         await run_and_fail(shop, key)
         again = await shop.tracker.retry_all(FAILED, as_of=as_of)
-        assert (again.changed, dict(again.refused)) == (0, {"The job is failed meanwhile.": 1})
+        assert (again.changed, dict(again.refused)) == (0, {"The job is now failed.": 1})
         assert (await shop.tracker.retry_all(FAILED)).changed == 1
 
     async def test_a_job_that_somebody_else_took_in_between(self, shop: Shop, meanwhile: Meanwhile) -> None:
         mine, theirs = [await fail(shop, await shop.running()) for _ in range(2)]
         with meanwhile(lambda: shop.tracker.retry(theirs, user_id="ann")):
             report = await shop.tracker.retry_all(FAILED)
-        assert (report.changed, dict(report.refused)) == (1, {"The job is pending meanwhile.": 1})
+        assert (report.changed, dict(report.refused)) == (1, {"The job is now pending.": 1})
         assert report.refusals[0].id == theirs
         assert (await shop.tracker.get(theirs, user_id="ann")).dispatch_gen == 3
         assert (await shop.tracker.get(mine, user_id="ann")).dispatch_gen == 3
@@ -132,7 +132,7 @@ class TestRetryAll:
         await shop.repository.tally(limit=10)
         with meanwhile(lambda: shop.repository.prune(older_than=timedelta(days=-1), limit=10)):
             report = await shop.tracker.retry_all(FAILED)
-        assert (report.changed, dict(report.refused)) == (0, {"The job is gone.": 1})
+        assert (report.changed, dict(report.refused)) == (0, {"The job has been deleted.": 1})
 
     async def test_a_newer_job_is_left_alone(self, shop: Shop) -> None:
         as_of = (await shop.tracker.count(FAILED)).as_of
@@ -199,14 +199,14 @@ class TestCancelAll:
         await shop.tracker.cancel_all(JobQuery())
         asked = await shop.tracker.get(running.id, user_id="ann")
         report = await shop.tracker.cancel_all(JobQuery())
-        assert (report.changed, dict(report.refused)) == (0, {"The job was asked to stop before.": 1})
+        assert (report.changed, dict(report.refused)) == (0, {"The job has already been asked to stop.": 1})
         assert (await shop.tracker.get(running.id, user_id="ann")).version == asked.version
 
     async def test_a_job_that_ended_in_between(self, shop: Shop, meanwhile: Meanwhile) -> None:
         job = await shop.running()
         with meanwhile(lambda: shop.repository.succeed(job, {"text": "done"})):
             report = await shop.tracker.cancel_all(JobQuery())
-        assert (report.changed, dict(report.refused)) == (0, {"The job is succeeded meanwhile.": 1})
+        assert (report.changed, dict(report.refused)) == (0, {"The job is now succeeded.": 1})
         ended = await shop.tracker.get(job.id, user_id="ann")
         assert (ended.version, ended.cancel_requested) == (job.version + 1, False)
 
