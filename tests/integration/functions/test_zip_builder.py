@@ -65,7 +65,7 @@ async def test_a_file_that_changes_while_it_is_read_publishes_nothing(
         blob_service().get_blob_client(container, found[0][0].name).upload_blob(b"other", overwrite=True)
         return found
 
-    monkeypatch.setattr(zip_builder.ZipBuilder, "_listed", changed_after_listing)
+    monkeypatch.setattr(zip_builder.ZipBuilder, "_list", changed_after_listing)
     job = await zipped(site, {"a": b"12"})
     assert (job["status"], job["error"]["class"]) == ("retrying", "SourceChanged")
     assert list(blob_service().get_container_client("results").list_blobs(job["id"])) == []
