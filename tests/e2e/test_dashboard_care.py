@@ -45,7 +45,7 @@ def test_two_admins_retry_the_same_selection_once(stack: Stack, admin: Admin) ->
     # they fail again at once, and could be retried again by now
     wait_until(lambda: runs_of(stack, "both") == [("failed", 1)] * 3, "each has run once more")
     second.get_by_role("button", name="Retry 3 jobs").click()
-    expect(second.get_by_text("3 jobs left alone")).to_be_visible()
+    expect(second.get_by_text("3 jobs skipped")).to_be_visible()
     expect(second.get_by_text("3: The job is now failed.")).to_be_visible()
     assert runs_of(stack, "both") == [("failed", 1)] * 3
 
@@ -145,7 +145,7 @@ def test_links_and_focus_follow_what_is_shown(stack: Stack, admin: Admin, noise:
     with psycopg.connect(stack.database_url) as connection:
         connection.execute("delete from queued_jobs.job where id = %s", (key,))
     page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
-    expect(dialog.get_by_text("There is no such job")).to_be_visible()
+    expect(dialog.get_by_text("Job not found")).to_be_visible()
     expect(dialog.locator(".job-status")).to_be_empty()
     expect(rows(page)).to_have_count(0)
     page.keyboard.press("Escape")

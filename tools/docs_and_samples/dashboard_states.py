@@ -53,7 +53,7 @@ def _job(page: Page) -> None:
 
 def _no_job(page: Page) -> None:
     open_view(page, "?job=01a20f71-90cb-7027-842a-5ce2fd999aaa")
-    expect(page.get_by_role("dialog").get_by_text("There is no such job")).to_be_visible()
+    expect(page.get_by_role("dialog").get_by_text("Job not found")).to_be_visible()
 
 
 def _bulk(page: Page) -> None:

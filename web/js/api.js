@@ -6,8 +6,8 @@ const MOST_IDS = 500;
 export const PAGE = 50;
 
 /**
- * A request that failed. `status` is 0 where there was no answer; `detail` is what the server says, for people;
- * `retryAfter` how many milliseconds it asks to wait.
+ * A failed request. `status` is 0 if there was no response; `detail` is the server's message for users;
+ * `retryAfter` is the requested delay in milliseconds.
  */
 export class ApiError extends Error {
   name = 'ApiError';
@@ -22,7 +22,7 @@ export class ApiError extends Error {
  * @param {object} options
  * @param {string} options.base absolute URL of the API, without a slash at its end
  * @param {import('./types.d.ts').GetToken} options.getToken
- * @param {(token: string|null) => void} options.onRefused called with the token that was refused, null for none
+ * @param {(token: string|null) => void} options.onRefused called with the rejected token, or null
  */
 export function createApi({ base, getToken, onRefused }) {
   async function request(method, path, { body, headers, within, refusals = [401] } = {}) {
@@ -48,19 +48,19 @@ export function createApi({ base, getToken, onRefused }) {
   }
 
   return {
-    /** Any other route: the body of its answer, which is JSON. @throws {ApiError} */
+    /** Any other route: the body of its JSON response. @throws {ApiError} */
     call,
-    /** Any other route: an answer that is a file. @throws {ApiError} */
+    /** Any other route: a response that is a file. @throws {ApiError} */
     async file(path, within) {
       const answer = await request('GET', path, { within });
       return answer.ok ? answer : read(answer);
     },
 
-    /** One page of the caller's jobs, newest first; null when it is still the one of this ETag. */
+    /** One page of the caller's jobs, newest first; null if the ETag still matches. */
     async mine({ before = null, etag = null }) {
       const query = new URLSearchParams({ limit: PAGE, ...(before && { before }) });
       const headers = etag && { 'if-none-match': etag };
-      // Who may not even see the own jobs needs another sign-in.
+      // Without access to their own jobs, users need to sign in again.
       const answer = await request('GET', `/jobs/mine?${query}`, { headers, refusals: [401, 403] });
       if (answer.status === 304) return null;
       const body = await read(answer);
@@ -68,7 +68,7 @@ export function createApi({ base, getToken, onRefused }) {
       return { etag: answer.headers.get('etag'), body };
     },
 
-    /** Start a job. The same key twice starts one job. */
+    /** Start a job. A repeated key starts no second job. */
     start: (kind, body, key) => call('POST', job(kind), { body, headers: { 'idempotency-key': key } }),
     clear: (id) => call('DELETE', job(id)),
     cancel: (id) => call('POST', `${job(id)}/cancel`),
@@ -82,7 +82,7 @@ export function createApi({ base, getToken, onRefused }) {
 }
 
 /**
- * Exchange an invite for a session; the one call without a token.
+ * Exchange an invite for a session; the only call without a token.
  * @returns {Promise<import('./types.d.ts').SessionData>}
  */
 export const exchangeInvite = async (base, invite) => read(await send('POST', `${base}/session`, { invite }));
@@ -103,13 +103,13 @@ export class SnapshotReader {
     this.pages = pages;
   }
 
-  /** The next read is whole: an answer that nothing has changed does not tell the time. */
+  /** Make the next read complete: a 304 response does not contain the server's time. */
   forget() {
     this.#known = [];
   }
 
   /**
-   * Unchanged pages are returned as well: to merge them again drops what a late push has brought back.
+   * Unchanged pages are returned as well: merging them again removes jobs that a late push has restored.
    * @returns {Promise<import('./types.d.ts').Snapshot>}
    */
   async read() {
@@ -131,7 +131,7 @@ export class SnapshotReader {
     const sentAt = performance.now();
     const answer = await this.#api.mine({ before, etag: usable?.etag });
     if (!answer) return usable;
-    // Half its way ago, by a clock that nobody sets.
+    // The middle of the request, by a monotonic clock.
     this.#store.noteClock(answer.body.serverTime, Date.now() - (performance.now() - sentAt) / 2);
     return { before, ...answer };
   }
@@ -144,7 +144,7 @@ async function send(method, url, body, headers = {}, within = WITHIN) {
       headers: body ? { ...headers, 'content-type': 'application/json' } : headers,
       body: body && JSON.stringify(body),
       credentials: 'omit',
-      // The ETag is sent by hand, so the browser's own cache must not answer.
+      // We send the ETag ourselves, so the browser's cache must not answer.
       cache: 'no-store',
       signal: AbortSignal.timeout(within),
     });
@@ -153,13 +153,13 @@ async function send(method, url, body, headers = {}, within = WITHIN) {
   }
 }
 
-/** The body of an answer. @throws {ApiError} */
+/** The body of a response. @throws {ApiError} */
 async function read(answer) {
   const { ok, status } = answer;
   if (status === 204) return null;
   const body = await answer.json().catch(() => null);
   if (ok && body) return body;
   const retryAfter = 1000 * answer.headers.get('retry-after') || 0;
-  // A good answer without its content comes from something in between, such as the sign-in page of a network.
+  // A successful response with other content comes from an intermediary, such as a captive portal.
   throw new ApiError({ status: ok ? 0 : status, detail: typeof body?.detail === 'string' ? body.detail : '', retryAfter });
 }

@@ -22,9 +22,9 @@ const ICONS = {
 };
 
 /**
- * Make an element. `on...` must be functions; scripts, `style`, `srcdoc` and links that are not http(s) are refused.
+ * Create an element. `on...` must be functions; scripts, `style`, `srcdoc` and links that are not http(s) are rejected.
  * @param {string} tag
- * @param {Record<string, unknown>} [attributes] null, undefined and false are left out; true is an empty one
+ * @param {Record<string, unknown>} [attributes] null, undefined and false are omitted; true is an empty one
  * @param {...(Node|string|null|undefined|false)} children
  * @returns {HTMLElement}
  */
@@ -37,17 +37,17 @@ export function h(tag, attributes = {}, ...children) {
 export const button = (look, content, onclick, attributes) =>
   h('button', { type: 'button', class: look, onclick, ...attributes }, content);
 
-/** A text from outside, kept apart from the direction of the text around it. @param {unknown} text */
+/** Untrusted text, isolated from the direction of the text around it. @param {unknown} text */
 export const bdi = (text) => h('bdi', {}, plain(text));
 
-/** An icon, which only repeats what a word beside it says. @param {keyof typeof ICONS} name */
+/** An icon, which only repeats the text beside it. @param {keyof typeof ICONS} name */
 export function icon(name) {
   const path = fill(document.createElementNS(SVG, 'path'), { d: ICONS[name] }, []);
   const attributes = { viewBox: '0 0 24 24', class: `icon icon-${name}`, 'aria-hidden': 'true' };
   return fill(document.createElementNS(SVG, 'svg'), attributes, [path]);
 }
 
-/** Set the text only where it differs: an unchanged node keeps its selection and causes no work. */
+/** Set the text only if it differs: an unchanged node keeps its selection and causes no layout. */
 export function setText(node, text) {
   if (node.textContent !== text) node.textContent = text;
 }
@@ -58,7 +58,7 @@ export function setAttribute(node, name, value) {
   else if (node.getAttribute(name) !== String(value)) node.setAttribute(name, value);
 }
 
-/** Let a button say that its request runs, and keep it from starting another. @param {boolean} busy */
+/** Mark a button as busy while its request runs, and disable it. @param {boolean} busy */
 export function setBusy(button, busy) {
   for (const name of ['aria-busy', 'aria-disabled']) setAttribute(button, name, busy && 'true');
 }
@@ -66,7 +66,7 @@ export function setBusy(button, busy) {
 /** Whether its request runs. @param {Element} button */
 export const isBusy = (button) => button.getAttribute('aria-busy') === 'true';
 
-/** Make these the children. Nodes in place are not touched, so focus and selection in them stay. */
+/** Replace the children. Nodes that stay are not touched, so they keep focus and selection. */
 export function patchChildren(parent, nodes) {
   const wanted = new Set(nodes);
   for (const child of [...parent.children]) if (!wanted.has(child)) child.remove();
@@ -76,14 +76,14 @@ export function patchChildren(parent, nodes) {
 }
 
 /**
- * What goes away must not take the focus with it: a heading gets it then, or where none is seen the first button.
+ * Restore a focus that was lost with a removed element: to a heading, or to the first button if none is visible.
  * @param {ShadowRoot} root
  */
 export function keepFocus(root) {
   let last = null;
   const stays = () => !last || (last.isConnected && last.checkVisibility());
   root.addEventListener('focusin', ({ target }) => (last = target));
-  // Whoever leaves it is not brought back.
+  // A focus that the user has moved away is not restored.
   root.addEventListener('focusout', () => queueMicrotask(() => stays() && (last = root.activeElement)));
   new MutationObserver(() => {
     if (stays() || (root.activeElement !== last && document.activeElement !== document.body)) return;
@@ -93,7 +93,7 @@ export function keepFocus(root) {
 }
 
 /**
- * The url if a page may go there: https, or one of these origins; else null.
+ * The URL if it is allowed: https, or one of these origins; otherwise null.
  * @param {unknown} url
  * @param {string[]} origins
  */
@@ -103,8 +103,8 @@ export function allowedUrl(url, origins) {
 }
 
 /**
- * A sheet that fills itself from a file in css/; elements that adopt it stay invisible until then. Adopted sheets need
- * no `style-src` on a foreign page.
+ * A style sheet that is loaded from a file in css/; elements that adopt it are invisible until then. Adopted sheets
+ * need no `style-src` on an embedding page.
  * @param {string} name
  */
 export function sheetOf(name) {
@@ -112,7 +112,7 @@ export function sheetOf(name) {
   sheet.replaceSync(':host { visibility: hidden }');
   fetch(new URL(`../css/${name}`, import.meta.url))
     .then((answer) => (answer.ok ? answer.text() : ''))
-    // Without its looks an element still works.
+    // An element works without its styles too.
     .catch(() => '')
     .then((text) => sheet.replaceSync(text));
   return sheet;

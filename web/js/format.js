@@ -1,4 +1,4 @@
-/** Values to words: durations, sizes, times, and texts that come from jobs. Pure. */
+/** Values as text: durations, sizes, times, and untrusted texts of jobs. Pure. */
 
 import { strings } from './strings.en.js';
 
@@ -20,7 +20,7 @@ const full = new Intl.DateTimeFormat(strings.locale, { dateStyle: 'medium', time
 /** Control characters and those that turn or hide text: a file name must not look like another one. */
 const DECEPTIVE = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff]/g;
 
-/** A text of a job or a file as it may be shown: what would turn or hide it becomes visible. @param {unknown} text */
+/** Untrusted text for display: characters that would turn or hide it are made visible. @param {unknown} text */
 export function plain(text) {
   return String(text ?? '').replace(DECEPTIVE, (character) =>
     strings.hiddenCharacter(character.codePointAt(0).toString(16).toUpperCase().padStart(4, '0')));
@@ -36,7 +36,7 @@ export function duration(milliseconds) {
   if (milliseconds < 9.95 * SECOND) return `${short.format(milliseconds / SECOND)} ${units.second}`;
   let left = Math.round(milliseconds / SECOND) * SECOND;
   const largest = STEPS.findIndex(([, length]) => left >= length);
-  // Two units, and of years only these.
+  // Two units, but years alone.
   const parts = STEPS.slice(largest, largest ? largest + 2 : 1).map(([unit, length]) => {
     const whole = Math.floor(left / length);
     left %= length;
@@ -45,7 +45,7 @@ export function duration(milliseconds) {
   return parts.filter(Boolean).join(' ');
 }
 
-/** As `duration`, in whole seconds: for what ticks. @param {number} milliseconds */
+/** As `duration`, in whole seconds, for running times. @param {number} milliseconds */
 export function ticking(milliseconds) {
   if (milliseconds < 10 * SECOND) return `${Math.max(0, Math.floor(milliseconds / SECOND))} ${strings.units.second}`;
   return duration(Math.floor(milliseconds / SECOND) * SECOND);
@@ -76,7 +76,7 @@ export const number = (count) => whole.format(count);
 /** Time of day. @param {number} time in milliseconds */
 export const timeOfDay = (time) => clock.format(time);
 
-/** Date and time; "-" for what is no time. @param {string} iso */
+/** Date and time; "-" if it is not a time. @param {string} iso */
 export const moment = (iso) => (Number.isFinite(Date.parse(iso)) ? full.format(new Date(iso)) : strings.none);
 
 /** Why a request failed, as far as known. @param {import('./api.js').ApiError|null} error */
@@ -85,9 +85,9 @@ export function reason(error) {
   return plain(error?.detail || (error?.timedOut ? timeout : error?.status ? answer(error.status) : network));
 }
 
-/** What went wrong, and why. @param {string} what @param {import('./api.js').ApiError} error */
+/** An error with its reason. @param {string} what @param {import('./api.js').ApiError} error */
 export function failure(what, error) {
-  // What the server has understood and refused, it refuses the next time too.
+  // A request that was rejected as invalid is rejected again.
   const refused = error.status >= 400 && error.status < 500 && error.status !== TOO_MANY;
   return `${what}. ${refused ? '' : `${strings.failure.tryAgain} `}${reason(error)}`;
 }

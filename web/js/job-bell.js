@@ -1,7 +1,7 @@
 /**
  * `<job-bell>`: a bell that shows a person their background jobs, live.
  *
- * Attributes: `api` (URL of the API; without it that of the server this file comes from), `renderers` (URLs of further
+ * Attributes: `api` (URL of the API; default: the server of this file), `renderers` (URLs of further
  * renderer modules, separated by spaces), `toasts` (short messages when jobs end that were started in this tab).
  * Property: `getToken`. Events: `job-updated`, `job-bell-auth`. Parts: `button`, `badge`, `panel`, `row`, `toast`.
  */
@@ -50,7 +50,7 @@ export class JobBell extends FeedElement {
     keepFocus(this.shadowRoot);
   }
 
-  /** Show a job that this page has just started, before the hub tells. @param {import('./types.d.ts').Job} job */
+  /** Show a job that this page has just started, before the push arrives. @param {import('./types.d.ts').Job} job */
   track(job) {
     this.feed?.track(job);
   }
@@ -97,13 +97,13 @@ export class JobBell extends FeedElement {
     const titled = (jobs) => jobs.map((job) => ({ title: titleOf(job), status: job.status }));
     if (this.feed.isNews(change)) this.#announcer.ended(titled(ended));
     if (this.hasAttribute('toasts') && mine.length) {
-      // A read lists the newest first; the newest message comes last, and stays when there are too many.
+      // A read lists the newest first; the newest message comes last, and is kept if there are too many.
       this.#toast(titled(this.feed.takeStarted(mine).sort((a, b) => newestFirst(b, a))));
     }
     for (const job of updated) this.#tell('job-updated', { job });
     if (refused && !this.#refused) this.#tell('job-bell-auth', {});
     this.#refused = refused;
-    // Many changes at once are painted once; a hidden page paints nothing, but its counts must be right.
+    // Concurrent changes are painted once; a hidden page paints nothing, but its counts must be right.
     if (document.hidden) this.#render();
     else this.#frame ??= requestAnimationFrame(() => this.#render());
   }
@@ -165,7 +165,7 @@ export class JobBell extends FeedElement {
     return top > clientHeight - bottom && top > clientHeight / 2;
   }
 
-  /** The panel is in the browser's top layer, where no ancestor can cut it off; so it is placed by numbers. */
+  /** The panel is in the top layer, where no ancestor can clip it; so its position is computed. */
   #place() {
     const { top, bottom, left, right } = this.#button.getBoundingClientRect();
     const { clientWidth, clientHeight } = document.documentElement;
@@ -178,15 +178,15 @@ export class JobBell extends FeedElement {
   }
 }
 
-/** A rem is what the page makes of it. A length of the bell's own is worked out once, where `.root` sets it. */
+/** The page defines the rem. The bell's own unit is computed once, from `.root`. */
 function measureInOwnUnit() {
   try {
     CSS.registerProperty({ name: '--qj-unit', syntax: '<length>', inherits: true, initialValue: '16px' });
   } catch (error) {
-    // Another copy of this file was faster.
+    // Another copy of this file was loaded first.
     if (error.name !== 'InvalidModificationError') throw error;
   }
 }
 
-// Unless the page has it already: from another copy, or by another address.
+// Unless it is already defined, by another copy or URL of this file.
 customElements.get('job-bell') ?? customElements.define('job-bell', JobBell);

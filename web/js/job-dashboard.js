@@ -1,8 +1,8 @@
 /**
- * `<job-dashboard>`: everybody's jobs, for admins. What it shows stands in the page's address.
+ * `<job-dashboard>`: the jobs of all users, for viewers and admins. Its state is part of the page's URL.
  *
- * Attribute: `api` (URL of the API; without it that of the server this file comes from). Property: `getToken`. Event:
- * `job-dashboard-auth` (nobody is signed in, or no longer). It shares its connection with the bells of the page.
+ * Attribute: `api` (URL of the API; default: the server of this file). Property: `getToken`. Event:
+ * `job-dashboard-auth` (no valid token). It shares its connection with the bells of the page.
  */
 
 import { Announcer } from './bell/announcer.js';
@@ -102,7 +102,7 @@ export class JobDashboard extends FeedElement {
     this.#dialog?.show(null);
   }
 
-  /** As somebody new: ask what they may do, and show them that. */
+  /** Start for a new user: read their permissions, and show the jobs. */
   async #begin() {
     this.#stop();
     this.#whose = this.feed.whose;
@@ -125,7 +125,7 @@ export class JobDashboard extends FeedElement {
     }
   }
 
-  /** Whoever this is may not see this, or no longer. */
+  /** The user has no access, or no longer. */
   #forbid() {
     this.#stop();
     this.#context = null;
@@ -176,13 +176,13 @@ export class JobDashboard extends FeedElement {
   /**
    * @param {Partial<import('./types.d.ts').DashboardState>} change
    * @param {object} [how]
-   * @param {(string|null)[]} [how.trail] where the newer pages begin, so that there is a way back to them
+   * @param {(string|null)[]} [how.trail] where the newer pages begin, to go back to them
    */
   #navigate(change, { trail } = {}) {
     const address = this.#address(change);
     if (address === location.search) return;
     const known = history.state ?? {};
-    // What was opened by a step forward is closed by a step back: the browser's buttons stay meaningful.
+    // Closing goes back in the history, so that the browser's buttons work as expected.
     if (change.job === null && known.opened) return history.back();
     const moves = Object.keys(change).some((name) => name !== 'job');
     const data = { trail: trail ?? (moves ? [] : known.trail), opened: Boolean(change.job) };
@@ -223,7 +223,7 @@ export class JobDashboard extends FeedElement {
       this.getToken = null;
       return;
     }
-    // Somebody else; or what was refused to one token may be allowed to the next.
+    // Another user, or another token that may have access.
     if (whose !== this.#whose || (renewed && !this.#context)) this.#begin();
     const before = this.#heardState;
     this.#heardState = state;
@@ -295,5 +295,5 @@ export class JobDashboard extends FeedElement {
   }
 }
 
-// Unless the page has it already: from another copy, or by another address.
+// Unless it is already defined, by another copy or URL of this file.
 customElements.get('job-dashboard') ?? customElements.define('job-dashboard', JobDashboard);

@@ -1,4 +1,4 @@
-/** What the modules hand to each other. For editors and type checkers: it is neither loaded nor served. */
+/** The types that the modules share. For editors and type checkers: neither loaded nor served. */
 
 export type Id = string | number;
 export type Status = 'pending' | 'running' | 'retrying' | 'succeeded' | 'failed' | 'cancelled' | 'aborted';
@@ -27,14 +27,14 @@ export interface Job {
   availableAt: string | null;
   error: { class: string; message: string } | null;
   result: Record<string, any> | null;
-  /** Since when the result is gone. */
+  /** When the result was deleted. */
   expiredAt: string | null;
   cancelRequested: boolean;
-  /** What the caller may do now. */
+  /** The actions that the caller may take now. */
   actions: Action[];
   seenAt: string | null;
   clearedAt: string | null;
-  /** Only where one job was read, not a list. */
+  /** Only in the response for a single job. */
   request?: Record<string, any>;
 }
 
@@ -48,13 +48,13 @@ export interface Snapshot {
   serverTime: string;
 }
 
-/** What a page knew when a read began: versions by id. */
+/** The versions by id when a read began. */
 export interface Mark {
   versions: Map<string, number>;
   gone: Map<string, number>;
 }
 
-/** What a push did. `outside`: it is about a job beyond the list. */
+/** The effect of a push. `outside`: the job is beyond the list. */
 export interface Effect {
   changed: boolean;
   ended: boolean;
@@ -65,9 +65,9 @@ export interface Effect {
 export interface Change {
   updated: Job[];
   ended: Job[];
-  /** Those whose end was told before anybody here knew that this page had started them. */
+  /** Jobs that were reported as ended before their start was recorded in this page. */
   early?: Job[];
-  /** To admins: ids of jobs that have changed, of whomever. */
+  /** To admins: ids of changed jobs of any user. */
   nudge?: { ids?: Id[] };
 }
 
@@ -79,12 +79,12 @@ export interface Hub {
   onclose(callback: () => void): void;
 }
 
-/** How a feed gets into the hub. */
+/** How a feed connects to the hub. */
 export interface HubOptions {
-  /** Absolute URL of the API; the client asks `base + '/negotiate'` where the hub is. */
+  /** Absolute URL of the API; `base + '/negotiate'` returns the hub's URL. */
   base: string;
   getToken: GetToken;
-  /** The API's negotiate refused this token. */
+  /** The API's negotiate rejected this token. */
   onRefused(token: string | null): void;
   handlers: Record<string, (...values: any[]) => void>;
 }
@@ -99,18 +99,18 @@ export interface Cleared {
 
 export type Content = Node | string | null;
 
-/** All that a renderer needs, and all that it gets. */
+/** The tools that are passed to a renderer. */
 export interface Tools {
   h: typeof import('./dom.js').h;
-  /** Wraps a text that came from outside. */
+  /** Isolates untrusted text. */
   bdi: typeof import('./dom.js').bdi;
-  /** A button that fetches a fresh download link when clicked; null where there is nothing to download. */
+  /** A button that fetches a new download link when clicked; null if there is nothing to download. */
   link(job: Job, text: string): HTMLElement | null;
   strings: typeof import('./strings.en.js').strings;
   format: typeof import('./format.js');
 }
 
-/** How a kind of job looks. What is left out is shown the generic way. */
+/** The view of a kind of job. Omitted parts use the generic view. */
 export interface Renderer {
   title?(job: Job, strings: Tools['strings']): string;
   /** In a detail view. */
@@ -122,7 +122,7 @@ export interface Renderer {
 
 export interface RowContext {
   actions: import('./feed/job-actions.js').JobActions;
-  /** Where a download may lie besides https. */
+  /** Origins that downloads may use besides https. */
   origins: string[];
   announce(text: string): void;
 }
@@ -135,18 +135,18 @@ export interface SessionData {
 
 export type SessionState = 'checking' | 'signed-in' | 'needed' | 'ended' | 'wrong' | 'failed';
 
-/** Another way to sign in is another class of this shape. */
+/** The interface of a way to sign in. */
 export interface Session {
   readonly state: SessionState;
   readonly token: string | null;
   readonly user: SessionData['user'] | null;
-  /** The token to send now, renewed where that is needed. */
+  /** The token to send now, renewed if needed. */
   getToken: GetToken;
   start(): Promise<void>;
-  /** Where people sign in and out elsewhere, these go there. */
+  /** Only if users sign in and out on another site: these go there. */
   signIn?(): Promise<void>;
   signOut?(): void;
-  /** The server refused this token. */
+  /** The server rejected this token. */
   refuse(token: string | null): void;
   subscribe(listener: () => void): () => void;
 }
@@ -175,7 +175,7 @@ export interface UploadPlace {
   files: UploadTarget[];
 }
 
-/** What an admin looks for: all that are set have to hold. Moments are ISO 8601 in UTC. */
+/** The filters of an admin: a job must match all of them. Times are ISO 8601 in UTC. */
 export interface Filters {
   status?: Status[];
   kind?: string;
@@ -193,7 +193,7 @@ export interface DashboardState {
   view: 'jobs' | 'failures' | 'statistics' | 'queues';
   window: '1h' | '24h' | '7d' | '30d' | '90d';
   filters: Filters;
-  /** Where a page of the list begins; null: with the newest. */
+  /** Where a page of the list begins; null: at the newest. */
   before: string | null;
   /** The job that is open. */
   job: string | null;
@@ -207,17 +207,17 @@ export interface AdminJob extends Omit<Job, 'label' | 'result' | 'seenAt' | 'cle
   actions: ('retry' | 'cancel')[];
 }
 
-/** What the parts of the dashboard share. */
+/** The context shared by the parts of the dashboard. */
 export interface DashboardContext {
   api: import('./dashboard/admin-api.js').AdminApi;
   options: { canAct: boolean; kinds: string[]; queues: string[]; mostRows: number };
   /** The server's time, in milliseconds. */
   now(): number;
   announce(text: string): void;
-  /** Show something else. `trail`: where the newer pages begin. */
+  /** Change the state. `trail`: where the newer pages begin. */
   navigate(change: Partial<DashboardState>, how?: { trail?: (string | null)[] }): void;
-  /** The address of something else, for links. */
+  /** The URL of another state, for links. */
   address(change: Partial<DashboardState>): string;
-  /** The admin has changed something: everything is read again. */
+  /** Read everything again after an action of the admin. */
   changed(): Promise<unknown>;
 }

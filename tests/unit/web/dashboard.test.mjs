@@ -222,7 +222,7 @@ describe('bulk plans', () => {
     assert.deepEqual(await plan.count(), { number: 5, exact: true });
     assert.deepEqual(await plan.step(), { changed: 1, refused: {}, done: false });
     assert.deepEqual((await plan.step()).refused, { 'Changed meanwhile: Succeeded': 1 });
-    assert.deepEqual((await plan.step()).refused, { 'There is no such job': 1 });
+    assert.deepEqual((await plan.step()).refused, { 'Job not found': 1 });
     assert.deepEqual((await plan.step()).refused, { 'It has ended.': 1 });
     await assert.rejects(plan.step(), /away/);
     assert.deepEqual(await plan.step(), { changed: 1, refused: {}, done: true });

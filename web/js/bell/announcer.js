@@ -1,4 +1,4 @@
-/** Tells people who do not see the page what has happened: politely, once, and many things as one sentence. */
+/** Announces events to screen readers: politely, once, and several events as one sentence. */
 
 import { h } from '../dom.js';
 import { strings } from '../strings.en.js';
@@ -7,21 +7,21 @@ const QUIET_FOR = 1000;
 const AT_MOST = 4000;
 
 export class Announcer {
-  /** To be placed where it is never hidden. */
+  /** Must be placed where it is never hidden. */
   element = h('div', { class: 'sr-only', role: 'status' });
 
   #ended = [];
   #since = 0;
   #timer = null;
 
-  /** @param {string} text said now */
+  /** @param {string} text announced now */
   say(text) {
-    // A new element each time: the same words twice are said twice.
+    // A new element each time, so that a repeated text is announced again.
     this.element.replaceChildren(h('p', {}, text));
   }
 
   /**
-   * Say that jobs have ended, together with others that end about now.
+   * Announce that jobs have ended, together with others that end at about the same time.
    * @param {{title: string, status: string}[]} ended
    */
   ended(ended) {

@@ -1,4 +1,4 @@
-/** What the bell opens: the connection in words, the list of jobs, clearing and its undo. */
+/** The panel of the bell: the connection's state, the list of jobs, clearing and its undo. */
 
 import { button, h, isBusy, patchChildren, setBusy, setText } from '../dom.js';
 import { duration, failure, timeOfDay } from '../format.js';
@@ -48,7 +48,7 @@ export class JobPanel {
     for (const event of ['focusin', 'pointerenter']) this.#undoBar.addEventListener(event, () => this.#keepUndo());
   }
 
-  /** To be called before the panel opens. */
+  /** Must be called before the panel opens. */
   prepare() {
     this.#offered.clear();
     this.render();
@@ -58,7 +58,7 @@ export class JobPanel {
     this.#heading.focus();
   }
 
-  /** Show what the feed knows; what is shown counts as seen. */
+  /** Show the jobs of the feed, and mark them as seen. */
   render() {
     const { store } = this.#feed;
     const jobs = store.list();
@@ -70,7 +70,7 @@ export class JobPanel {
     this.#more.hidden = !store.more;
   }
 
-  /** Let the times go on. */
+  /** Update the displayed times. */
   tick() {
     const now = this.#feed.now();
     for (const row of this.#rows.values()) row.tick(now);
@@ -79,7 +79,7 @@ export class JobPanel {
   #renderRows(jobs) {
     const { store } = this.#feed;
     const now = this.#feed.now();
-    // A job whose clearing has failed comes back with its row, and with what the row has to say.
+    // If clearing fails, the job reappears with its row and the row's error.
     for (const id of this.#rows.keys()) if (!store.get(id)) this.#rows.delete(id);
     const elements = jobs.map((job) => {
       const id = String(job.id);
@@ -125,14 +125,14 @@ export class JobPanel {
     await this.#busy(this.#clearAll, async () => {
       const byKeyboard = this.#clearAll.matches(':focus-visible');
       this.#undoable = await this.#feed.actions.clearFinished();
-      // Another tab was faster.
+      // Another tab did it first.
       if (this.#undoable.ids.length === 0) return;
       const text = words.cleared(this.#undoable.ids.length);
       setText(this.#undoText, text);
       this.#context.announce(text);
       this.#undoBar.hidden = false;
       this.#undoSoonOver();
-      // The button that was pressed is gone. With the focus on it, the undo waits.
+      // The pressed button is gone. While undo has the focus, it does not time out.
       (byKeyboard ? this.#undo : this.#heading).focus();
     }, strings.failure.clear);
   }
@@ -192,7 +192,7 @@ export class JobPanel {
     const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
     if (!step || event.target.closest('pre')) return;
     const rows = [...this.#list.children];
-    // From above the list down to its first row, from below it up to its last.
+    // From above the list move to its first row, from below it to its last.
     const index = event.target === this.#more ? rows.length : rows.indexOf(event.target.closest('.row'));
     rows[index + step]?.focus();
     event.preventDefault();

@@ -1,4 +1,4 @@
-/** One job in the bell's list. Its elements are made once and changed in place, so that focus in them stays. */
+/** One job in the bell's list. Its elements are created once and changed in place, so that they keep the focus. */
 
 import { allowedUrl, bdi, button, h, icon, isBusy, setAttribute, setBusy, setText } from '../dom.js';
 import * as format from '../format.js';
@@ -33,7 +33,7 @@ export class JobRow {
     const meta = h('p', { class: 'meta' }, this.#status, this.#time, this.#step, this.#unseen);
     const body = h('div', { class: 'body' }, this.#title, meta);
     body.append(this.#bar, this.#result, this.#error, this.#note, this.#buttons);
-    // The list can be walked with the arrow keys, from row to row.
+    // The arrow keys move from row to row.
     this.element = h('li', { class: 'row', part: 'row', tabindex: '-1' }, this.#icon, body, this.#clear);
   }
 
@@ -45,11 +45,11 @@ export class JobRow {
     if (this.#job !== job) this.#rebuild(job);
     this.#job = job;
     this.tick(now);
-    // What goes away must not take the focus with it.
+    // An element that is removed must not take the focus with it.
     if (held && !(activeElement.isConnected && activeElement.checkVisibility())) this.element.focus();
   }
 
-  /** Show what changes by itself with time. @param {number} now the server's time */
+  /** Update what changes with time. @param {number} now the server's time */
   tick(now) {
     setText(this.#time, timeOf(this.#job, now));
   }
@@ -71,7 +71,7 @@ export class JobRow {
     this.#clear.hidden = !job.actions.includes('clear');
     this.#buttons.hidden = this.#cancel.hidden && this.#retry.hidden;
     setAttribute(this.#clear, 'aria-label', words.clear(title));
-    // An old complaint is over once the job has moved on.
+    // An error is outdated once the job has changed.
     if (this.#job?.status !== job.status) this.#note.hidden = true;
   }
 
@@ -85,7 +85,7 @@ export class JobRow {
     return job.result && this.#part(job, 'result');
   }
 
-  /** A button that fetches a link when it is clicked: a link that lies in the list would be dead after minutes. */
+  /** A button that fetches a link when it is clicked: a link in the list would expire after minutes. */
   #link(job, text) {
     if (!job.actions.includes('open')) return null;
     const download = button('primary', icon('download'), (event) => this.#act('download', event));
@@ -133,7 +133,7 @@ export class JobRow {
     else this.complain(strings.failure.refusedLink);
   }
 
-  /** Say in the row what went wrong. @param {string} text */
+  /** Show an error in the row. @param {string} text */
   complain(text) {
     setText(this.#note, text);
     this.#note.hidden = false;
@@ -154,18 +154,18 @@ export const titleOf = (job) => format.plain(render(job, 'title', { strings }));
 
 function statusOf({ status, cancelRequested }) {
   if (cancelRequested && !hasEnded({ status })) return words.cancelling;
-  // A server that is newer than this page may know more of them.
+  // A newer server may have more statuses than this page.
   return strings.status[status] ?? format.plain(status);
 }
 
-/** The words beside the status: how long it has run, when it goes on, how long ago it ended. */
+/** The text beside the status: how long the job has run, when it continues, how long ago it ended. */
 function timeOf(job, now) {
   if (hasEnded(job)) {
     return `${format.duration(job.durationMs)} · ${format.ago(now - Date.parse(job.finishedAt))}`;
   }
   if (job.status === 'running') return format.ticking(now - Date.parse(job.startedAt));
   const wait = Date.parse(job.availableAt) - now;
-  // A job that is due is not promised for later because the clocks differ a little.
+  // Small clock differences must not make a due job look delayed.
   if (wait >= 1000) return (job.status === 'retrying' ? words.retriesIn : words.startsIn)(format.ticking(wait));
   return job.status === 'retrying' ? words.startsSoon : format.ago(now - Date.parse(job.createdAt));
 }
@@ -175,7 +175,7 @@ function stepOf(job) {
     const share = typeof job.progress === 'number' ? format.share(job.progress) : '';
     return [share, job.progressMessage].filter(Boolean).join(' · ');
   }
-  if (job.status === 'pending') return ''; // of its last attempt, if it was retried by hand
+  if (job.status === 'pending') return ''; // of its last attempt, if it was retried manually
   return job.attempt > 1 || job.status === 'retrying' ? words.attempt(job.attempt, job.maxAttempts) : '';
 }
 

@@ -1,4 +1,4 @@
-/** Short messages about jobs that have ended, where the page asks for them. What they say is also in the panel. */
+/** Short messages about jobs that have ended, if the page enables them. The panel shows the same. */
 
 import { bdi, button, h, icon } from '../dom.js';
 import { strings } from '../strings.en.js';
@@ -25,7 +25,7 @@ export class Toasts {
     });
   }
 
-  /** Where no bell is: below or above. @param {'below'|'above'} side @param {number} room pixels on that side */
+  /** @param {'below'|'above'} side without the bell @param {number} room in pixels on that side */
   place(side, room) {
     this.element.dataset.side = side;
     this.#room = room;
@@ -58,7 +58,7 @@ export class Toasts {
     this.#soonOver(toast);
   }
 
-  /** It stays while somebody is at it, and until a hidden tab is seen again. */
+  /** The message stays while it has pointer or focus, and until a hidden tab is visible again. */
   #soonOver(toast) {
     const end = () => {
       if (document.hidden || toast.matches(':hover, :focus-within')) this.#soonOver(toast);
@@ -67,7 +67,7 @@ export class Toasts {
     this.#timers.set(toast, setTimeout(end, SHOWN_FOR));
   }
 
-  /** Takes the message away; the job is left alone. */
+  /** Removes the message; the job does not change. */
   #dismiss(toast, byHand = false) {
     if (!toast) return;
     const next = toast.nextElementSibling ?? toast.previousElementSibling;

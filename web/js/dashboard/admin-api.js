@@ -4,7 +4,7 @@ import { ApiError } from '../api.js';
 import { filterQuery } from './url-state.js';
 
 const PAGE = 50;
-/** Jobs in one bulk request: few enough for its answer to come in time, and to show how far it is. */
+/** Jobs per bulk request: few enough to answer in time and to show progress. */
 const CHUNK = 200;
 const PATIENT = 120_000;
 
@@ -27,7 +27,7 @@ export class AdminApi {
     return this.#get(`/jobs?${query}`);
   }
 
-  /** @param {import('../types.d.ts').Filters} filters @param {'retry'|'cancel'} [action] counts what it would touch */
+  /** @param {import('../types.d.ts').Filters} filters @param {'retry'|'cancel'} [action] count those that it changes */
   count(filters, action) {
     const query = filterQuery(filters);
     if (action) query.set('action', action);
@@ -87,7 +87,7 @@ export class AdminApi {
 
   async #file(path, form) {
     const answer = await this.#api.file(`/admin${path}`, PATIENT);
-    // It may break off half way.
+    // The response may be incomplete.
     return answer[form]().catch(() => {
       throw new ApiError({});
     });

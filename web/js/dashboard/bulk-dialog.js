@@ -1,4 +1,4 @@
-/** Asks before many jobs are retried or cancelled, says how far it is, and what was left alone. */
+/** Confirms bulk retries and cancellations, and shows their progress and the jobs that were not changed. */
 
 import { bdi, h, setAttribute, setText } from '../dom.js';
 import * as format from '../format.js';
@@ -71,7 +71,7 @@ export class BulkDialog {
     this.#context.changed();
   }
 
-  /** Closing would hide what is being done: it stops first. */
+  /** Closing must not hide a running action: it is stopped first. */
   #escaped(event) {
     if (!this.#stop) return;
     event.preventDefault();
@@ -98,7 +98,7 @@ export class BulkDialog {
     let stopped = false;
     this.#stop = () => (stopped = true);
     const offeredAt = performance.now();
-    // The second click of a double one lands here, where the button to confirm was.
+    // The second click of a double click hits this button, which replaced the confirm button.
     const stop = button(null, texts.stop, (event) => event.timeStamp - offeredAt > DOUBLE_CLICK && this.#stop?.());
     this.#offer(stop);
     stop.focus();
@@ -150,7 +150,7 @@ export class BulkDialog {
     close.focus();
   }
 
-  /** In words what it is about. */
+  /** Describe the jobs in words. */
   #about() {
     const { filters } = this.#plan;
     if (!filters) return h('p', {}, texts.selectedOnly);

@@ -1,11 +1,11 @@
-/** What a bulk action is about: how many jobs, and step by step the doing of it. Pure but for the API. */
+/** The plan of a bulk action: the number of jobs, and its steps. Pure except for the API. */
 
 import { strings } from '../strings.en.js';
 import { words } from './strings.en.js';
 
 /**
- * Everything that matches. A plan remembers the moment of its count: however often its steps are taken, and by however
- * many people, no job is done twice.
+ * All matching jobs. A plan keeps the time of its count: however often its steps are repeated, and by however
+ * many admins, no job is changed twice.
  * @param {import('./admin-api.js').AdminApi} api
  * @param {'retry'|'cancel'} action
  * @param {import('../types.d.ts').Filters} filters
@@ -30,7 +30,7 @@ export function matching(api, action, filters) {
   };
 }
 
-/** These jobs, one by one, with the same promise. @param {import('../types.d.ts').AdminJob[]} jobs */
+/** These jobs, one by one, with the same guarantee. @param {import('../types.d.ts').AdminJob[]} jobs */
 export function those(api, action, jobs) {
   let asOf = null;
   let index = 0;

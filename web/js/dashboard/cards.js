@@ -1,4 +1,4 @@
-/** The figures above all views: what goes on now, and how the period went. */
+/** The figures above all views: the current state, and a summary of the period. */
 
 import { h, setAttribute, setText } from '../dom.js';
 import * as format from '../format.js';
@@ -60,7 +60,7 @@ export class Cards {
     this.#set('waiting', words.number(waiting), more.join(', '));
   }
 
-  /** The addresses of the links are those of the present period. */
+  /** Set the links to the current period. */
   readdress() {
     for (const { element, target } of Object.values(this.#cards)) {
       if (target) element.href = this.#context.address(target);

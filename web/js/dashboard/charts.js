@@ -15,7 +15,7 @@ const NARROWEST = 240;
 
 let patterns = 0;
 
-/** A figure that draws itself anew when its width or its numbers change. */
+/** A figure that is redrawn when its width or its numbers change. */
 class Chart {
   #caption = h('figcaption', {});
   #summary = h('p', { class: 'muted' });
@@ -38,7 +38,7 @@ class Chart {
     new ResizeObserver(() => this.#resized()).observe(this.#plot);
   }
 
-  /** @param {string} summary the whole in words @param {{at: number, value: object|null}[]} places */
+  /** @param {string} summary in words @param {{at: number, value: object|null}[]} places */
   show(summary, places) {
     this.places = places;
     this.summary = summary;
@@ -176,14 +176,14 @@ export class LineChart extends Chart {
     return this.series.flatMap((name) =>
       runs(this.places.map(({ value }) => value?.[this.#part]?.[name] ?? null)).map((run) => {
         const points = run.map(([index, value]) => `${round((index + 0.5) * step)} ${round(y(value))}`);
-        // A lone value is a dot: a line of one point would not be seen.
+        // A single value is drawn as a dot: a line of one point would be invisible.
         const path = points.length > 1 ? `M${points.join('L')}` : `M${points[0]}h0.01`;
         return svg('path', { class: `line ${name}`, d: path });
       }));
   }
 }
 
-/** A plain table. The first cell of a row names it. @param {string[]} headings @param {(string|Node)[][]} rows */
+/** A plain table. The first cell of a row is its heading. @param {string[]} headings @param {(string|Node)[][]} rows */
 export function table(headings, rows) {
   const head = h('thead', {}, h('tr', {}, ...headings.map((text) => h('th', { scope: 'col' }, text))));
   const body = rows.map(([name, ...cells]) =>

@@ -1,4 +1,4 @@
-/** Files that the page has fetched and hands to the person: a link would need the token in it. */
+/** Saves fetched files: a link would have to contain the token. */
 
 const KEEP = 60_000;
 
@@ -12,5 +12,5 @@ export function save(name, blob) {
   setTimeout(() => URL.revokeObjectURL(url), KEEP);
 }
 
-/** How many rows a CSV text has below its headings; line breaks within quotes begin none. @param {string} text */
+/** The number of rows of a CSV text without its heading; ignores line breaks in quotes. @param {string} text */
 export const csvRows = (text) => Math.max(0, text.replace(/"[^"]*"/g, '').split('\n').length - 2);

@@ -1,4 +1,4 @@
-/** What goes wrong most: failures, grouped by what their errors have in common. */
+/** The most frequent failures, grouped by the common parts of their errors. */
 
 import { bdi, h, setText } from '../dom.js';
 import * as format from '../format.js';
@@ -86,12 +86,12 @@ export class FailuresView {
   }
   async #showJobs({ class: error, message, failures }, from) {
     const { api, navigate } = this.#context;
-    // The longest part that is the same in all of them.
+    // The longest common part.
     const [longest] = message.split(/<(?:n|id|text)>/).sort((one, other) => other.length - one.length);
     const text = [...longest.trim()].slice(0, 200).join('') || undefined;
     const wide = { status: ['failed', 'aborted'], error, text };
     const narrow = { ...wide, from };
-    // They failed in this period; some may have been created before it.
+    // They failed in this period; some may have been created earlier.
     const all = await api.count(narrow).then(({ number }) => number >= failures, () => true);
     navigate({ view: 'jobs', filters: all ? narrow : wide, before: null });
   }

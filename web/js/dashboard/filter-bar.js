@@ -1,4 +1,4 @@
-/** The form above the list. It shows what the address says, and changes the address. */
+/** The form above the list. It displays and changes the filters in the URL. */
 
 import { h, icon } from '../dom.js';
 import { strings } from '../strings.en.js';
@@ -9,7 +9,7 @@ import { fromInput, toInput } from './time-format.js';
 
 const texts = words.filters;
 const MOMENTS = ['from', 'to'];
-/** Not folded away; on a small screen the list is to be seen too. */
+/** Always visible; the other fields would cover the list on a small screen. */
 const FIRST = matchMedia('(width <= 48rem)').matches ? ['text'] : ['text', 'kind', 'user', 'error'];
 const LIMITS = { text: 200, user: 200, error: 200, id: 36 };
 
@@ -78,7 +78,7 @@ export class FilterBar {
   }
 }
 
-/** A field with a way in and out: what it shows may be less exact than what the address says. */
+/** A field with conversions in both directions: it may show a value less precisely than the URL. */
 function inputOf(name, choices) {
   if (choices) return selectOf(choices);
   const type = MOMENTS.includes(name) ? 'datetime-local' : name === 'attemptsOver' ? 'number' : 'text';
@@ -105,7 +105,7 @@ function selectOf(choices) {
   offer(choices);
   return {
     element,
-    // Jobs of kinds that are no longer known lie in the table, too.
+    // The table may also hold jobs of kinds that no longer exist.
     set: (value = '') => {
       if (value && !choices.includes(value)) offer([...choices, value]);
       element.value = value;

@@ -1,4 +1,4 @@
-/** Everything about one job, in a dialog over the list; kept up to date while it is open. */
+/** All details of one job, in a dialog over the list; updated while it is open. */
 
 import { bdi, h, icon, patchChildren, setAttribute, setText } from '../dom.js';
 import * as format from '../format.js';
@@ -64,7 +64,7 @@ export class JobDialog {
     );
   }
 
-  /** Show this job, or none. @param {string|null} id */
+  /** Show this job, or close the dialog. @param {string|null} id */
   show(id) {
     if (id === this.#id) return;
     this.#id = id;
@@ -94,7 +94,7 @@ export class JobDialog {
   }
 
   #closed() {
-    // It was moved with the page, and is shown again.
+    // The element was moved on the page: show the dialog again.
     if (this.element.open) return;
     refocus(this.element, `tr a[href*="${this.#job?.id}"]`);
     if (this.#id === null) return;
@@ -161,7 +161,7 @@ export class JobDialog {
   }
 
   #showAttempts({ attempts }) {
-    // Each is made once and stays, so that what is unfolded in it stays so.
+    // Each is created once and kept, so that expanded details stay expanded.
     const elements = attempts.map((attempt, index) => {
       const text = JSON.stringify(attempt);
       const known = this.#attempts.get(index);
@@ -198,7 +198,7 @@ export class JobDialog {
     const when = (iso) => iso && `${format.moment(iso)} (${format.ago(Math.max(0, now - Date.parse(iso)))})`;
     const running = job.status === 'running';
     const ran = running ? format.ticking(now - Date.parse(job.startedAt)) : exactDuration(job.durationMs);
-    // The last year stands for a job that waits for others.
+    // The last representable year means that the job waits for others.
     const due = Date.parse(job.availableAt) > now && !/^9999/.test(job.availableAt) && format.moment(job.availableAt);
     const facts = {
       id: job.id,

@@ -1,4 +1,4 @@
-/** The table of jobs. Rows are made once and changed in place, so that focus and selection in them stay. */
+/** The table of jobs. Rows are created once and changed in place, so that they keep focus and selection. */
 
 import { bdi, h, patchChildren, setAttribute, setText } from '../dom.js';
 import * as format from '../format.js';
@@ -35,7 +35,7 @@ export class JobTable {
       headings.unshift(cell('c-check', null, all));
       headings.push(heading('c-actions', h('span', { class: 'sr-only' }, texts.columns.actions)));
     }
-    // The roles say what the elements are: on a small screen they are laid out as cards, which would take that away.
+    // Explicit roles: laying the elements out as cards on a small screen would remove the implicit ones.
     this.element = h(
       'table',
       { class: 'jobs', role: 'table', 'aria-label': texts.label },
@@ -63,7 +63,7 @@ export class JobTable {
     this.#selectionChanged();
   }
 
-  /** Let the times go on. */
+  /** Update the displayed times. */
   tick() {
     const now = this.#context.now();
     for (const row of this.#rows.values()) row.tick(now);
@@ -128,7 +128,7 @@ class Row {
     const text = JSON.stringify(job);
     this.job = job;
     if (text !== this.#shown) this.#rebuild(job);
-    // It leads back to the list as it is now.
+    // So that going back leads to the current list.
     setAttribute(this.#link, 'href', this.#context.address({ job: job.id }));
     this.#shown = text;
     this.tick(now);
@@ -161,7 +161,7 @@ class Row {
     this.#check.setAttribute('aria-label', texts.select(id));
     for (const [action, element] of Object.entries(this.#buttons)) {
       const offered = job.actions.includes(action);
-      // A button that goes away must not take the focus with it.
+      // A removed button must not take the focus with it.
       if (!offered && this.element.getRootNode().activeElement === element) this.#link.focus();
       element.hidden = !offered;
       setAttribute(element, 'aria-label', texts.act(action, id));

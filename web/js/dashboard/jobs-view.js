@@ -1,4 +1,4 @@
-/** The list of jobs: filters, pages, selection, actions; kept up to date without moving under the pointer. */
+/** The list of jobs: filters, pages, selection, actions; updated without moving rows under the pointer. */
 
 import { h, setText } from '../dom.js';
 import * as format from '../format.js';
@@ -108,7 +108,7 @@ export class JobsView {
     this.#renderPages();
   }
 
-  /** Read the page that is shown; called again and again. */
+  /** Read the current page; called repeatedly. */
   async refresh() {
     const turn = this.#turn;
     const { filters, before } = this.#state;
@@ -118,7 +118,7 @@ export class JobsView {
       this.#loading.end();
       this.#take(page);
     });
-    // Not in the way of the list.
+    // Must not delay the list.
     this.#readCount(filters).catch(() => {});
   }
 
@@ -131,7 +131,7 @@ export class JobsView {
     const shown = new Set(this.#items.map((job) => job.id));
     const fresh = page.items.filter((job) => !shown.has(job.id));
     if (busy || fresh.length === 0 || this.#atRest()) return this.#put(page);
-    // New rows would push others away from under the pointer: they wait, and the others are brought up to date.
+    // New rows would move others away from under the pointer: they are held back, and the others are updated.
     this.#pending = page;
     const known = new Map(page.items.map((job) => [job.id, job]));
     const last = page.items.at(-1);
@@ -154,7 +154,7 @@ export class JobsView {
     this.#renderPages();
   }
 
-  /** Whether nobody points at the list, has the focus in it or has scrolled down in it. */
+  /** Whether the list has neither pointer nor focus and is not scrolled down. */
   #atRest() {
     const { element } = this.#table;
     const inside = element.contains(element.getRootNode().activeElement) || element.matches(':hover');
@@ -211,7 +211,7 @@ export class JobsView {
 
   #turnTo(before, trail) {
     this.#context.navigate({ before }, { trail });
-    // The button that was pressed may be gone, and what was turned to begins here.
+    // The pressed button may be gone, and the new page begins here.
     this.#count.focus();
   }
 
@@ -237,7 +237,7 @@ export class JobsView {
         await api[action](job.id);
         announce(texts.acted[action](String(job.id)));
       } finally {
-        // Where it was refused, the row was out of date.
+        // If the action was rejected, the row was outdated.
         await changed();
       }
     });
@@ -259,5 +259,5 @@ export class JobsView {
 
 const same = (filters, others) => JSON.stringify(filters) === JSON.stringify(others);
 
-/** Where the newer pages begin that led here. */
+/** Where the newer pages that led here begin. */
 const trail = () => history.state?.trail ?? [];

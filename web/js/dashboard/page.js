@@ -1,6 +1,6 @@
-/** The admin's page: signs in, tells dashboard and bell who that is, and says what is missing when nobody is. */
+/** The admin page: signs in, passes the session to dashboard and bell, and shows how to sign in. */
 
-// First, so that the invite is out of the address before any other module of the page runs.
+// First, so that the invite is removed from the URL before any other module runs.
 import { takeInvite } from '../sign-in/session.js';
 
 import { config } from '../../config.js';
@@ -22,15 +22,15 @@ function sessionChanged() {
   const { state } = session;
   const signedIn = state === 'signed-in';
   place.replaceChildren(...(signedIn || state === 'checking' ? [] : [signInNotice(session)]));
-  // What was read before stays on screen when a session ends.
+  // The jobs stay on screen when a session ends.
   dashboard.hidden = !signedIn && !(state === 'ended' && shown);
   const leave = session.signOut && button(null, strings.session.signOut, () => session.signOut());
   user.replaceChildren(...(session.user ? [bdi(session.user.display), leave || ''] : []));
   if (state === 'checking') return;
   const id = session.user?.id ?? (state === 'needed' ? null : shown);
-  // Somebody else, or signed out: the jobs go. Of a session that has merely ended they stay.
+  // Remove the jobs after a sign-out or for another user. They stay when a session merely ends.
   if (id !== shown) bell.getToken = dashboard.getToken = null;
-  // A function of its own for each session, shared by both: they look whose it is.
+  // One function per session, shared by both: they compare whose token it returns.
   if (id !== null) bell.getToken = dashboard.getToken = () => session.getToken();
   shown = id;
 }

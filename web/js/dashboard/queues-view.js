@@ -1,4 +1,4 @@
-/** The queues: how much lies there and since when, and the poison, which can be put back. */
+/** The queues: messages, the oldest waiting job, and poison messages, which can be moved back. */
 
 import { bdi, h, patchChildren, setAttribute, setText } from '../dom.js';
 import * as format from '../format.js';

@@ -1,4 +1,4 @@
-/** Reads again when something may have changed: not too often, never twice at once, now and then unasked. Pure. */
+/** Reads again after changes: rate-limited, never concurrently, and also at intervals. Pure. */
 
 export class Refresher {
   #work;
@@ -14,8 +14,8 @@ export class Refresher {
   /**
    * @param {() => Promise<void>} work
    * @param {object} options
-   * @param {number} options.atLeast milliseconds between two starts that were asked for
-   * @param {() => number} options.every milliseconds after which it is done unasked
+   * @param {number} options.atLeast minimum milliseconds between two requested starts
+   * @param {() => number} options.every interval in milliseconds without requests
    */
   constructor(work, { atLeast, every }) {
     this.#work = work;
@@ -23,7 +23,7 @@ export class Refresher {
     this.#every = every;
   }
 
-  /** Begin at once. */
+  /** Start immediately. */
   start() {
     this.#stopped = false;
     return this.now();
@@ -35,13 +35,13 @@ export class Refresher {
     this.#due = Infinity;
   }
 
-  /** Something has changed: do it soon. */
+  /** Request a run soon, after a change. */
   ask() {
     if (this.#running) this.#wanted = true;
     else this.#plan(this.#atLeast);
   }
 
-  /** Do it now, or right after the one that runs. */
+  /** Run now, or right after the current run. */
   async now() {
     if (this.#stopped) return;
     if (this.#running) {

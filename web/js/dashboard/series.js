@@ -1,4 +1,4 @@
-/** Statistics as charts draw them: a place for each bucket, scales, lines that break where there is nothing. Pure. */
+/** Statistics for charts: a position per bucket, scales, lines with gaps for missing values. Pure. */
 
 const STEPS = [1, 2, 5, 10];
 
@@ -11,10 +11,10 @@ const TIMES = [
 ];
 
 /**
- * Every bucket from the first to now, in UTC: none is lost or double on a day when clocks change.
+ * Every bucket from the first to now, in UTC: none is missing or duplicated when the clocks change.
  * @template T
  * @param {{since: string, until: string, bucketMs: number}} span
- * @param {(T & {at: string})[]} found those in which something happened
+ * @param {(T & {at: string})[]} found the buckets with data
  * @returns {{at: number, value: T|null}[]}
  */
 export function places({ since, until, bucketMs }, found) {
@@ -62,7 +62,7 @@ export function runs(values) {
 /** Whether this can be a duration at all. @param {unknown} value */
 export const isDuration = (value) => typeof value === 'number' && value >= 0 && Number.isFinite(value);
 
-/** Which of so many places get a label, so that labels stand at least `apart`. @returns {number[]} */
+/** The positions that get a label, so that labels are at least `apart`. @returns {number[]} */
 export function labelled(count, width, apart) {
   const step = Math.max(1, Math.ceil(count / Math.max(1, Math.floor(width / apart))));
   return Array.from({ length: Math.ceil(count / step) }, (_, index) => index * step);

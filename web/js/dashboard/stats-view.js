@@ -59,7 +59,7 @@ export class StatsView {
     const ended = total.succeeded + total.retried + total.failed > 0;
     const sums = ended ? texts.throughputSum(total, format.duration(bucketMs)) : texts.empty;
     this.#throughput.show(sums, places(stats, stats.buckets));
-    // Buckets of percentiles may be longer: where shorter ones are not told apart.
+    // Percentiles may have longer buckets, if shorter ones were not kept.
     const first = Math.floor(Date.parse(since) / durationsBucketMs) * durationsBucketMs;
     const span = { since: new Date(first).toISOString(), until, bucketMs: durationsBucketMs };
     const measured = places(span, stats.durations);

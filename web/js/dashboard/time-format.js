@@ -11,14 +11,14 @@ export const minuteOf = (time) => minute.format(time);
 /** "25 Nov". @param {number} time in milliseconds */
 export const dayOf = (time) => day.format(time);
 
-/** An ISO moment as an input of type datetime-local takes it; empty for none. @param {string|undefined} iso */
+/** An ISO time as the value of a datetime-local input; empty for none. @param {string|undefined} iso */
 export function toInput(iso) {
   if (!iso) return '';
   const time = new Date(iso);
   return new Date(time - time.getTimezoneOffset() * 60_000).toISOString().slice(0, 16);
 }
 
-/** What such an input holds, as ISO; empty for none or for what is no moment. @param {string} text */
+/** The value of such an input as ISO; empty if it is empty or not a time. @param {string} text */
 export function fromInput(text) {
   const time = text ? new Date(text) : null;
   return time && Number.isFinite(time.getTime()) ? time.toISOString() : '';

@@ -1,9 +1,9 @@
-/** What the dashboard shows, as it stands in the page's address: view, filters, place in the list, open job. Pure. */
+/** The dashboard's state in the page's URL: view, filters, place in the list, open job. Pure. */
 
 export const VIEWS = ['jobs', 'failures', 'statistics', 'queues'];
 export const STATUSES = ['pending', 'running', 'retrying', 'succeeded', 'failed', 'cancelled', 'aborted'];
 
-/** The periods to choose from, with buckets that the server keeps for so long. In minutes. */
+/** The selectable periods, with buckets that the server keeps for at least that time. In minutes. */
 export const WINDOWS = {
   '1h': { minutes: 60, bucketMinutes: 1 },
   '24h': { minutes: 1440, bucketMinutes: 30 },
@@ -15,7 +15,7 @@ export const WINDOWS = {
 const DAY = 86_400_000;
 const WORD = /^.{1,200}$/su;
 
-/** By its name: what a text in the address means; undefined for what is not valid. */
+/** Parsers by name: the value of a text in the URL; undefined if it is not valid. */
 const READERS = {
   kind: word,
   user: word,
@@ -24,7 +24,7 @@ const READERS = {
   text: word,
   id: (text) => (/^[0-9a-f]{1,32}$/i.test(text.replaceAll('-', '')) ? text.toLowerCase() : undefined),
   from: (text) => moment(text, 0),
-  // A day as the end means that it is included.
+  // A day as the end is inclusive.
   to: (text) => moment(text, DAY),
   attemptsOver: (text) => (/^\d{1,4}$/.test(text) ? Number(text) : undefined),
 };
@@ -42,7 +42,7 @@ const NAMES = ['status', ...FILTERS, ...Object.keys(OTHERS)];
 export const START = { view: 'jobs', window: '24h', filters: {}, before: null, job: null };
 
 /**
- * Read an address. What is not valid counts for nothing and is named.
+ * Parse a URL. Invalid parts are ignored and listed.
  * @param {string} search as in `location.search`
  * @returns {{state: import('../types.d.ts').DashboardState, ignored: string[]}}
  */
@@ -75,7 +75,7 @@ export function readAddress(search) {
 }
 
 /**
- * The address of a state. What stands in it besides stays.
+ * The URL of a state. Other parameters are kept.
  * @param {string} search the present one
  * @param {import('../types.d.ts').DashboardState} state
  */
@@ -98,7 +98,7 @@ export function filterQuery(filters) {
   return query;
 }
 
-/** Values of a form to filters: what is empty is none. @returns {import('../types.d.ts').Filters} */
+/** Convert form values to filters: empty ones are omitted. @returns {import('../types.d.ts').Filters} */
 export function filtersOf(values) {
   const query = new URLSearchParams();
   for (const status of values.status) query.append('status', status);
@@ -112,7 +112,7 @@ function word(text) {
 
 /** ISO 8601 in UTC. A date alone is a day in UTC, so that it means the same everywhere. */
 function moment(text, dayAdds) {
-  // A plus sign that nobody has escaped is a space by now.
+  // An unescaped plus sign has become a space.
   const given = text.replace(' ', '+');
   const [, day, clock] = /^(\d{4}-\d\d-\d\d)(T\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:\d\d))?$/.exec(given) ?? [];
   // 30 February would be read as 2 March.

@@ -1,4 +1,4 @@
-/** Small elements that several parts of the dashboard have. */
+/** Small elements shared by the parts of the dashboard. */
 
 import { button, h, icon, setBusy, setText } from '../dom.js';
 import * as format from '../format.js';
@@ -8,19 +8,19 @@ import { words } from './strings.en.js';
 /** @param {string|null} look a class @param {string} text @param {(event: Event) => void} onclick */
 export { button };
 
-/** Parts of a table that small screens lay out as cards: the roles stay, which that would remove. */
+/** Parts of a table that small screens lay out as cards, with the roles that this would remove. */
 export const heading = (look, ...content) => h('th', { scope: 'col', role: 'columnheader', class: look }, ...content);
 export const cell = (look, label, ...content) =>
   h('td', { role: 'cell', class: look, 'data-label': label }, ...content);
 
-/** What a click on a link does here, unless it asks the browser for another tab. @param {() => void} work */
+/** Handle a click on a link, unless it opens another tab. @param {() => void} work */
 export const follow = (work) => (event) => {
   if (event.ctrlKey || event.metaKey || event.shiftKey) return;
   event.preventDefault();
   work();
 };
 
-/** What stands where there is nothing else. */
+/** A placeholder for missing content. */
 export const blank = (title, hint, ...more) =>
   h('div', { class: 'blank' }, h('p', {}, h('strong', {}, title)), hint && h('p', {}, hint), ...more);
 
@@ -31,7 +31,7 @@ export function statusOf(job) {
   return h('span', { class: 'status', 'data-status': job.status }, icon(job.status), h('span', {}, text));
 }
 
-/** How long ago, with the moment itself as a hint. @param {string} iso @param {number} now */
+/** How long ago, with the exact time as a tooltip. @param {string} iso @param {number} now */
 export function timeElement(iso, now) {
   return h('time', { datetime: iso, title: format.moment(iso) }, format.ago(Math.max(0, now - Date.parse(iso))));
 }
@@ -39,13 +39,13 @@ export function timeElement(iso, now) {
 /** The end of an id, which differs more than its beginning. */
 export const shortId = (id) => (String(id).length > 12 ? `…${String(id).slice(-8)}` : String(id));
 
-/** "50 ms" for what `duration` would call 0.1 s. @param {number|null|undefined} milliseconds */
+/** Like `duration`, but "50 ms" instead of "0.1 s". @param {number|null|undefined} milliseconds */
 export function exactDuration(milliseconds) {
   const small = typeof milliseconds === 'number' && milliseconds >= 0 && milliseconds < 995;
   return small ? `${Math.round(milliseconds)} ms` : format.duration(milliseconds);
 }
 
-/** A message about what went wrong, which stays in place. */
+/** An error message with a fixed place. */
 export class Note {
   element = h('p', { class: 'note', hidden: true });
 
@@ -59,7 +59,7 @@ export class Note {
   }
 }
 
-/** After a dialog has closed: what had the focus before may be gone, and the focus with it. */
+/** Restore the focus after a dialog was closed: the element that had it may be gone. */
 export function refocus(dialog, selector) {
   const root = dialog.getRootNode();
   const lost = !root.activeElement || dialog.contains(root.activeElement);
@@ -67,7 +67,7 @@ export function refocus(dialog, selector) {
 }
 
 /**
- * Run what a button starts: once at a time, and with words where it fails.
+ * Run the action of a button: one at a time, with a message if it fails.
  * @param {HTMLElement} pressed @param {Note} note @param {string} complaint
  * @param {(text: string) => void} announce @param {() => Promise<void>} work
  */
@@ -86,7 +86,7 @@ export async function act(pressed, note, complaint, announce, work) {
   }
 }
 
-/** What a view shows while it loads, and where that failed; one of these at a time, above what it has already. */
+/** The loading and error state of a view, above its previous content. */
 export class Loading {
   element = h('div', { class: 'loading' });
   #again;
@@ -104,7 +104,7 @@ export class Loading {
     this.element.replaceChildren();
   }
 
-  /** Say so when a read fails, which throws all the same. @param {() => Promise<void>} work */
+  /** Show and rethrow the error of a failed read. @param {() => Promise<void>} work */
   async around(work) {
     try {
       await work();

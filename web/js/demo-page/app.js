@@ -1,6 +1,6 @@
-/** The page: signs in, tells the bell and the start card who that is, and says what is missing when nobody is. */
+/** The demo page: signs in, passes the session to bell and start card, and shows how to sign in. */
 
-// First, so that the invite is out of the address before any other module of the page runs.
+// First, so that the invite is removed from the URL before any other module runs.
 import { takeInvite } from '../sign-in/session.js';
 
 import { config } from '../../config.js';
@@ -30,9 +30,9 @@ function sessionChanged() {
   user.replaceChildren(...(session.user ? [bdi(session.user.display), leave || ''] : []));
   if (state === 'checking') return;
   const id = session.user?.id ?? (state === 'needed' ? null : shown);
-  // Somebody else, or signed out: the jobs go. Of a session that has merely ended they stay.
+  // Remove the jobs after a sign-out or for another user. They stay when a session merely ends.
   if (id !== shown) bell.getToken = null;
-  // A function of its own for each session: the bell looks whose it is.
+  // One function per session: the bell compares whose token it returns.
   if (id !== null) bell.getToken = () => session.getToken();
   shown = id;
 }
@@ -45,7 +45,7 @@ addEventListener('hashchange', () => {
   if (invite) session.start(invite);
 });
 for (const event of ['dragover', 'drop']) {
-  // A file that misses the card must not replace the page.
+  // A file dropped outside the card must not replace the page.
   addEventListener(event, (dragged) => dragged.preventDefault());
 }
 session.start();

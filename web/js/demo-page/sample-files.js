@@ -1,4 +1,4 @@
-/** A dozen files like those on anybody's disk, made in the browser, for a first try without own ones. */
+/** A dozen typical files, generated in the browser, to try the demo without own files. */
 
 const REGIONS = ['North', 'South', 'East', 'West'];
 const PRODUCTS = ['Lamp', 'Desk', 'Chair', 'Shelf', 'Rug', 'Vase', 'Clock', 'Mirror'];

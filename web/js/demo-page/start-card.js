@@ -129,7 +129,7 @@ export class StartCard {
       onProgress: () => this.#renderSoon(),
     });
     await this.#whileBusy(() => this.#uploadAndStart(this.#upload));
-    // The button that was pressed is gone. Whoever went elsewhere meanwhile stays there.
+    // The pressed button is gone. If the user has moved the focus meanwhile, it stays.
     const { activeElement, body } = document;
     const here = activeElement === body || this.element.contains(activeElement);
     if (here && this.#files.length === 0) this.#choose.focus();
@@ -158,7 +158,7 @@ export class StartCard {
     }
   }
 
-  /** A try again is the same wish, and starts no second job; another name or another kind is another wish. */
+  /** A retry uses the same key, and starts no second job; another name or kind gets another key. */
   #startJob(body) {
     const wish = this.#kind + JSON.stringify(body);
     if (wish !== this.#wish) this.#wishes += 1;

@@ -1,4 +1,4 @@
-/** Brings files to the storage: names made acceptable, several at once, with progress, and again only what failed. */
+/** Uploads files to the storage: valid names, in parallel, with progress; a retry sends only missing files. */
 
 import { ApiError } from '../api.js';
 
@@ -6,7 +6,7 @@ const AT_ONCE = 4;
 const REFUSED = 403;
 
 /**
- * A name that the server takes, and that is not taken already: files from two folders may share one.
+ * A valid name that is not used yet: files from two folders may have the same name.
  * @param {string} name
  * @param {Set<string>} taken
  */
@@ -19,7 +19,7 @@ export function freeName(name, taken) {
   return free;
 }
 
-/** Whole characters: half of a pair is none. */
+/** Without halves of surrogate pairs. */
 const start = (text, count) => [...text].slice(0, count).join('');
 
 export class Upload {
@@ -57,13 +57,13 @@ export class Upload {
   }
 
   /**
-   * Upload what is not uploaded yet. May be called again when some files have failed or after `stop`.
-   * @returns {Promise<{container: string, prefix: string}|null>} null when a file failed or it was stopped
-   * @throws {ApiError} when there is no place to upload to
+   * Upload the missing files. May be called again if some files have failed or after `stop`.
+   * @returns {Promise<{container: string, prefix: string}|null>} null if a file failed or it was stopped
+   * @throws {ApiError} if no upload links could be reserved
    */
   async run() {
     const abort = (this.#abort = new AbortController());
-    // Links that have expired are of no use to the other files either.
+    // Expired links do not work for the other files either.
     if (this.items.some((item) => item.error?.status === REFUSED)) this.#place = null;
     if (!this.#place) {
       this.#place = await this.#reserve(this.items.map(({ name, file }) => ({ name, size: file.size })));
@@ -81,7 +81,7 @@ export class Upload {
     return complete ? { container: this.#place.container, prefix: this.#place.prefix } : null;
   }
 
-  /** Break off; what has arrived stays. */
+  /** Cancel; uploaded files are kept. */
   stop() {
     this.#abort?.abort();
   }
@@ -104,7 +104,7 @@ export class Upload {
   }
 }
 
-/** PUT one file. By XMLHttpRequest, because fetch does not tell how much has been sent. @throws {ApiError} */
+/** PUT one file. With XMLHttpRequest, because fetch does not report upload progress. @throws {ApiError} */
 export function putFile({ url, headers }, file, { onProgress, signal }) {
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();

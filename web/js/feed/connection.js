@@ -1,4 +1,4 @@
-/** Keeps one hub connection open for as long as it is wanted, and knows when the page is hidden or back. */
+/** Keeps one hub connection open while it is needed, and follows the visibility of the page. */
 
 const DOUBLINGS = 4;
 const FIRST = 2000;
@@ -6,9 +6,9 @@ const LONGEST = 30_000;
 const STABLE_AFTER = 15_000;
 
 /**
- * Milliseconds to wait before the next try: widely spread at first, so that many pages do not come back at once, and
+ * Milliseconds before the next attempt: widely spread at first, so that many pages do not reconnect at once, and
  * later never above 30 s.
- * @param {number} tries how many waits there were since the connection last worked
+ * @param {number} tries number of waits since the connection last worked
  */
 export function retryDelay(tries, random = Math.random) {
   return tries < DOUBLINGS ? FIRST * 2 ** tries * (0.5 + 0.5 * random()) : LONGEST * (0.9 + 0.1 * random());
@@ -17,7 +17,7 @@ export function retryDelay(tries, random = Math.random) {
 export class Connection {
   /** Whether pushes arrive. */
   live = false;
-  /** How many times it has had to try again since it last worked for a while. */
+  /** Number of reconnects since the connection was last stable. */
   tries = 0;
   /** Whether it has been live since it was started. */
   wasLive = false;
@@ -30,7 +30,7 @@ export class Connection {
   #liveSince = 0;
 
   /**
-   * @param {() => Promise<import('../types.d.ts').Hub>} open makes a new, unstarted hub connection
+   * @param {() => Promise<import('../types.d.ts').Hub>} open creates a new hub connection that is not started
    * @param {() => void} onChange called whenever `live` or `tries` has changed
    */
   constructor(open, onChange) {
@@ -38,12 +38,12 @@ export class Connection {
     this.#onChange = onChange;
   }
 
-  /** Connect, and connect again after every loss, until `stop`. */
+  /** Connect, and reconnect after every loss, until `stop`. */
   start() {
     if (!this.#attempt && !this.#timer) this.#try();
   }
 
-  /** Do not wait for the next try: something says that the network is back. */
+  /** Reconnect now: the network seems to be back. */
   hurry() {
     if (!this.#timer) return;
     clearTimeout(this.#timer);
@@ -67,7 +67,7 @@ export class Connection {
     const attempt = {};
     this.#attempt = attempt;
     try {
-      // A new object for each try: one that is still closing refuses to start.
+      // A new object per attempt: one that is still closing cannot be started.
       const hub = await this.#open();
       if (this.#attempt !== attempt) return;
       this.#hub = hub;
@@ -88,7 +88,7 @@ export class Connection {
     if (this.#attempt !== attempt) return;
     this.#attempt = null;
     this.#hub = null;
-    // A hub that takes every connection and drops it at once must not be asked every second.
+    // A hub that accepts and drops every connection must not be called every second.
     if (this.live && Date.now() - this.#liveSince >= STABLE_AFTER) this.tries = 0;
     this.live = false;
     this.#timer = setTimeout(() => this.#try(), retryDelay(this.tries));
@@ -97,7 +97,7 @@ export class Connection {
   }
 }
 
-/** Tells when the page is hidden, left, shown (again), or back on the network. Null outside a browser. */
+/** Reports when the page is hidden, left, visible, or online again. Null outside a browser. */
 export const browserPage = globalThis.document
   ? {
       hidden: () => document.hidden,

@@ -1,4 +1,4 @@
-/** What the elements that show a feed have in common: the API, the token, and coming and going. */
+/** The base class of elements that show a feed: API, token, and life cycle. */
 
 import { feedOf } from './feed-registry.js';
 
@@ -15,8 +15,8 @@ export class FeedElement extends HTMLElement {
   #unsubscribe = null;
 
   /**
-   * Asked before each request: the bearer token, or null for nobody. A further function takes the place of the one
-   * before, and all starts over when its token is for somebody else; null takes the jobs off the screen too.
+   * Called before each request: the bearer token, or null if signed out. A new function replaces the previous one;
+   * if its token is for another user, the feed starts again. Null also removes the jobs from the screen.
    * @type {import('../types.d.ts').GetToken|null}
    */
   get getToken() {
@@ -25,12 +25,12 @@ export class FeedElement extends HTMLElement {
 
   set getToken(getToken) {
     this.#getToken = getToken ?? null;
-    // An element that was taken away has no say in a connection that others may use.
+    // A removed element must not change a connection that others may use.
     if (this.#unsubscribe && this.isConnected) this.#signIn();
   }
 
   connectedCallback() {
-    // A page may have set the property before this class was there.
+    // A page may have set the property before this class was defined.
     if (Object.hasOwn(this, 'getToken')) {
       const early = this.getToken;
       delete this.getToken;
@@ -40,21 +40,21 @@ export class FeedElement extends HTMLElement {
   }
 
   disconnectedCallback() {
-    // What a page moves comes back within the same task, and so does what takes its place.
+    // An element that is moved, or replaced by another one, is attached again within the same task.
     setTimeout(() => this.isConnected || this.#detach());
   }
 
-  /** Moved by `moveBefore`, it goes on as it is. */
+  /** With `moveBefore` nothing changes. */
   connectedMoveCallback() {}
 
   attributeChangedCallback(name, before, now) {
-    // Not before the page has set what belongs to it: a token must not go to another API.
+    // Not before the page has set the API too: a token must not be sent to another one.
     if (before !== now && this.feed) queueMicrotask(() => this.isConnected && this.#attach());
   }
 
   listen() {
     if (this.#unsubscribe || !this.isConnected) return;
-    // First, so that nothing starts with a function that another element has left behind.
+    // First, so that nothing starts with a function of a removed element.
     this.#signIn();
     this.#unsubscribe = this.feed.subscribe((change) => this.isConnected && this.changed(change));
     this.feed.changed();

@@ -5,11 +5,11 @@ import { JobFeed } from './feed.js';
 
 const feeds = new Map();
 
-/** Loaded apart from the rest: an element can be used, and shows jobs, before the hub's client is there. */
+/** Loaded separately: an element shows jobs before the hub's client is loaded. */
 const openHub = async (options) => (await import('./signalr.js')).openHub(options);
 
 /**
- * The feed of the API that an element names in its attribute `api`; without it, of the server this file comes from.
+ * The feed of the API in the attribute `api` of an element; default: the server of this file.
  * @param {HTMLElement} element
  * @returns {JobFeed}
  */

@@ -1,5 +1,5 @@
 /**
- * The caller's jobs, kept right: pushes as they come, and a snapshot whenever one may have been missed. All bells of
+ * The caller's jobs, kept up to date by pushes, and by a snapshot whenever one may have been missed. All bells of
  * one API on a page share one feed.
  */
 
@@ -19,11 +19,11 @@ const NOTHING = Object.freeze({ updated: [], ended: [] });
 
 export class JobFeed {
   store = new JobStore();
-  /** When the list was last read, by this machine's clock. @type {number|null} */
+  /** Time of the last read, by this machine's clock. @type {number|null} */
   readAt = null;
-  /** How many reads have failed since then. */
+  /** Number of failed reads since then. */
   failures = 0;
-  /** Another number whenever it is, or may be, somebody else whose jobs these are. */
+  /** Changes whenever the jobs are, or may be, those of another user. */
   whose = 0;
   api;
   actions = new JobActions(this);
@@ -66,7 +66,7 @@ export class JobFeed {
       // Jobs that changed together come in one push.
       job: (...jobs) => jobs.forEach((job) => this.push(job)),
       removed: (removed) => this.removed(removed),
-      // To admins, for the dashboard: some of everybody's jobs have changed.
+      // To admins, for the dashboard: jobs of any users have changed.
       nudge: (nudge) => this.changed({ ...NOTHING, nudge }),
     };
     const open = () => openHub({ ...access, handlers });
@@ -83,17 +83,17 @@ export class JobFeed {
     return wasLive && tries <= RECONNECTING_TRIES ? 'reconnecting' : 'off';
   }
 
-  /** Whether the server wants another sign-in; a page that signs out itself need not be told. */
+  /** Whether a sign-in is required; not after the page has signed out itself. */
   get refused() {
     return this.#signedOut;
   }
 
-  /** Whether a page has said who it is, be it nobody. */
+  /** Whether the page has set `getToken`, possibly to null. */
   get isTold() {
     return this.#source.getToken !== undefined;
   }
 
-  /** Milliseconds between two reads in the present state. */
+  /** Milliseconds between two reads in the current state. */
   get pollEvery() {
     if (this.#connection.live && !this.failures) return POLL_LIVE;
     const waiting = this.store.counts.running > 0 || !this.store.loaded;
@@ -120,7 +120,7 @@ export class JobFeed {
     };
   }
 
-  /** Whether nobody has asked so for this change: an announcement must not be made once per bell. */
+  /** True for the first caller per change: an announcement must not be made once per bell. */
   isNews(change) {
     const told = this.#told.has(change);
     this.#told.add(change);
@@ -128,9 +128,8 @@ export class JobFeed {
   }
 
   /**
-   * Begin. A further function takes the place of the one before; all starts over when it yields a token for somebody
-   * else.
-   * @param {import('../types.d.ts').GetToken|null} getToken asked before each request; null forgets who it was, and the
+   * Start. A new function replaces the previous one; the feed starts again if its token is for another user.
+   * @param {import('../types.d.ts').GetToken|null} getToken called before each request; null forgets the user and the
    *   jobs
    */
   signIn(getToken) {
@@ -141,13 +140,13 @@ export class JobFeed {
     else if (this.#running) {
       if (isNew || this.#signedOut) this.#look();
     } else {
-      // What is left from before may be somebody else's.
+      // Jobs from before may be those of another user.
       if (isNew) this.#forget();
       if (this.#listeners.size) this.#start();
     }
   }
 
-  /** Read the list; once more when asked during a read. */
+  /** Read the list; once more if called during a read. */
   sync() {
     if (!this.#running || this.#signedOut || this.#paused) return Promise.resolve();
     if (this.#reading) {
@@ -158,7 +157,7 @@ export class JobFeed {
     this.#clockJumped();
     this.#readAgain = false;
     const reading = this.#read().finally(() => {
-      // It belonged to whoever was signed in before.
+      // It belonged to the previous user.
       if (this.#reading !== reading) return null;
       this.#reading = null;
       return this.#readAgain ? this.sync() : this.#plan();
@@ -179,7 +178,7 @@ export class JobFeed {
     throw this.#failure;
   }
 
-  /** Take in one job: from the hub, or from an answer to this page. @param {import('../types.d.ts').Job} job */
+  /** Merge one job, from a push or from a response. @param {import('../types.d.ts').Job} job */
   push(job) {
     const { changed, ended, outside } = this.store.apply(job);
     if (outside && (hasEnded(job) || job.status === 'pending')) this.sync();
@@ -188,16 +187,16 @@ export class JobFeed {
     if (changed && !this.#connection.live && !this.#reading) this.#plan();
   }
 
-  /** Take in a job that was started, or started again, in this tab: its end is news here. */
+  /** Merge a job that was started or retried in this tab, whose end is to be announced. */
   track(job) {
     this.#started.add(String(job.id));
     this.push(job);
     const known = this.store.get(job.id);
-    // The hub was faster than the answer that it has started.
+    // The push arrived before the response of the start.
     if (known && hasEnded(known)) this.changed({ ...NOTHING, early: [known] });
   }
 
-  /** Of these, those that were started in this tab; each is told once. @param {import('../types.d.ts').Job[]} ended */
+  /** Those that were started in this tab; each is returned once. @param {import('../types.d.ts').Job[]} ended */
   takeStarted(ended) {
     return ended.filter(({ id }) => this.#started.delete(String(id)));
   }
@@ -207,11 +206,11 @@ export class JobFeed {
     const beyond = removed.some(({ id }) => !store.knows(id));
     const changes = removed.map(({ id, version }) => store.remove(id, version));
     if (changes.includes(true)) this.changed();
-    // The counts are of jobs that are not listed too, and a list that goes on is not left empty.
+    // The counts include jobs that are not listed, and a list with further pages must not be empty.
     if (store.more && (beyond || store.list().length === 0)) this.sync();
   }
 
-  /** Tell all listeners. */
+  /** Notify all listeners. */
   changed(change = NOTHING) {
     for (const listener of this.#listeners) listener(change);
   }
@@ -230,7 +229,7 @@ export class JobFeed {
       this.failures = 0;
       this.#failure = null;
       this.readAt = Date.now();
-      // Of what there was before this page, nothing is news.
+      // Jobs that ended before the page was opened are not announced.
       this.changed(newcomer ? NOTHING : change);
     } catch (error) {
       if (error.name !== 'ApiError') throw error;
@@ -252,7 +251,7 @@ export class JobFeed {
 
   #tokenChanged(change) {
     if (change === 'renewed') return this.changed({ ...NOTHING, renewed: true });
-    // Those who may be somebody else see their own list in a moment, and until then what is there.
+    // If the user may have changed, keep the current list until the new one is read.
     if (change === 'other') this.#forget();
     this.whose += 1;
     this.#start();
@@ -276,7 +275,7 @@ export class JobFeed {
     this.#running = false;
     this.#identity += 1;
     this.#source.reset();
-    // A read that still runs, or hangs, is of no interest to whoever comes next.
+    // A pending read belongs to the previous user.
     this.#reading = null;
     this.#reader = new SnapshotReader(this.api, this.store, this.#reader.pages);
     this.#signedOut = false;
@@ -291,12 +290,12 @@ export class JobFeed {
   }
 
   #connectionChanged() {
-    // Live: what was missed is read, and nothing is missed from here on. Lost: the reads take over.
+    // Connected: read what was missed. Disconnected: poll.
     this.sync();
     this.changed();
   }
 
-  /** Whether this machine's clock was set, or stood still, since it was last looked at: the server's is asked anew. */
+  /** Whether this machine's clock was changed or suspended since the last check; then read the server's time again. */
   #clockJumped() {
     const before = this.#clock;
     this.#clock = Date.now() - performance.now();
@@ -306,7 +305,7 @@ export class JobFeed {
   }
 
   #onRefused(token) {
-    // A late answer to a request of whoever was signed in before says nothing about now.
+    // Ignore a late response to a request of the previous user.
     if (!this.#running || this.#signedOut || !this.#source.hasIssued(token)) return;
     this.#refused = token;
     this.#signedOut = true;
@@ -316,7 +315,7 @@ export class JobFeed {
   }
 
   #onPage(event) {
-    // A browser that keeps the page for a way back closes the socket, and writes its address with the token down.
+    // A browser that puts the page into its back/forward cache closes the socket, and logs its URL with the token.
     if (event === 'left') return this.#pause();
     if (event === 'hidden') {
       clearTimeout(this.#pauseTimer);
@@ -342,7 +341,7 @@ export class JobFeed {
     this.changed();
   }
 
-  /** Ask for a token before anything is sent: it may be for somebody else by now, or for nobody. */
+  /** Get a token before anything is sent: the user may have changed or signed out. */
   async #look() {
     const identity = this.#identity;
     const token = await this.#source.get().catch(() => undefined);

@@ -1,15 +1,15 @@
 /**
- * Hides what belongs to the page while a script that is not a module starts: what it would take for its loader, and a
- * `signalR` of the page's own. To be imported right before it.
+ * Hides globals of the page while a script that is not a module starts: those that it would mistake for a module
+ * loader, and the page's own `signalR`. Must be imported right before the script.
  */
 
 const RESULT = 'signalR';
 const NAMES = ['define', 'exports', 'module', RESULT];
-// An element with such an id shows up as a global too, but it is not the page's own property.
+// An element with such an id is visible as a global too, but it is not an own property of the page.
 const kept = NAMES.map((name) => [name, Object.hasOwn(globalThis, name), globalThis[name]]);
 for (const name of NAMES) globalThis[name] = undefined;
 
-/** Put back what is the page's. Both imports run in one go, so the page has not missed it. */
+/** Restore the page's globals. Both imports run without interruption, so the page does not notice. */
 export function restoreGlobals() {
   for (const [name, own, value] of kept) {
     if (own) globalThis[name] = value;

@@ -1,4 +1,4 @@
-/** What a person does with jobs: shown at once, taken back when the server refuses, which throws its ApiError. */
+/** The user's actions on jobs: shown immediately, and reverted with an ApiError if the server rejects them. */
 
 import { hasEnded } from './store.js';
 
@@ -10,7 +10,7 @@ export class JobActions {
     this.#feed = feed;
   }
 
-  /** Clear one job. It is off the list at once and comes back when that fails. */
+  /** Clear one job. It is removed immediately, and restored on failure. */
   clear(job) {
     const { api, store } = this.#feed;
     return this.#hidden([job.id], async () => {
@@ -34,13 +34,13 @@ export class JobActions {
     });
   }
 
-  /** Bring them back. @param {import('../types.d.ts').Cleared} cleared */
+  /** Undo clearing. @param {import('../types.d.ts').Cleared} cleared */
   async undo({ ids, since }) {
     await this.#feed.api.undoClear(ids, since);
     await this.#feed.sync();
   }
 
-  /** Say that these have been seen. When that fails they count as new again. */
+  /** Mark these as seen. On failure they are new again. */
   async markSeen(jobs) {
     if (jobs.length === 0) return;
     const { api, store } = this.#feed;
@@ -80,7 +80,7 @@ export class JobActions {
     }
   }
 
-  /** Show what was answered, unless it is somebody else who looks by now. */
+  /** Merge the response, unless the user has changed. */
   async #shown(request, show) {
     const { whose } = this.#feed;
     const answer = await this.#orSync(request);
@@ -91,7 +91,7 @@ export class JobActions {
     try {
       return await request;
     } catch (error) {
-      // Refused: this page's idea of the job may be old.
+      // Rejected: the job on this page may be outdated.
       this.#feed.sync();
       throw error;
     }

@@ -6,7 +6,7 @@ import '../../vendor/signalr-10.0.11.min.js';
 const { DefaultHttpClient, HttpTransportType, HubConnectionBuilder, LogLevel, NullLogger } = globalThis.signalR;
 restoreGlobals();
 
-/** The client hides the status of a failed negotiate in a text; this looks at the answer itself. */
+/** The client hides the status of a failed negotiate in a text; this reads the response itself. */
 class NegotiateWatch extends DefaultHttpClient {
   #url;
   #onRefused;
@@ -21,7 +21,7 @@ class NegotiateWatch extends DefaultHttpClient {
     try {
       return await super.send(request);
     } catch (error) {
-      // The hub refuses too, when its own token has expired; the next negotiate brings a new one.
+      // The hub also rejects its own expired tokens; the next negotiate returns a new one.
       if ([401, 403].includes(error.statusCode) && request.url?.startsWith(this.#url)) this.#onRefused();
       throw error;
     }
@@ -29,7 +29,7 @@ class NegotiateWatch extends DefaultHttpClient {
 }
 
 /**
- * Make a hub connection that is not started yet.
+ * Create a hub connection that is not started.
  * @param {import('../types.d.ts').HubOptions} options
  * @returns {import('../types.d.ts').Hub}
  */
@@ -39,7 +39,7 @@ export function openHub({ base, getToken, onRefused, handlers }) {
     .withUrl(base, {
       accessTokenFactory: async () => (token = await getToken()),
       httpClient: new NegotiateWatch(`${base}/negotiate`, () => onRefused(token)),
-      // Server-sent events stay open and deaf after their token has expired.
+      // Server-sent events stay open without receiving anything after their token has expired.
       transport: HttpTransportType.WebSockets | HttpTransportType.LongPolling,
       timeout: 15_000,
       withCredentials: false,

@@ -8,7 +8,7 @@
 const ENDED = new Set(['succeeded', 'failed', 'cancelled', 'aborted']);
 const TOMBSTONES = 1000;
 const CLOCK_READS = 3;
-/** More than a slow answer can be wrong about the time: this machine's clock was set, or the machine slept. */
+/** More than a slow response can be wrong about the time: the clock was changed, or the machine slept. */
 const CLOCK_JUMP = 10_000;
 const NOTHING = Object.freeze({ changed: false, ended: false, outside: false });
 
@@ -20,7 +20,7 @@ export function newestFirst(a, b) {
   const later = Date.parse(b.createdAt) - Date.parse(a.createdAt);
   if (later) return later;
   const [left, right] = [String(a.id), String(b.id)];
-  // Numbers as ids: the longer one is the greater one.
+  // Numeric ids: the longer one is greater.
   return right.length - left.length || (left < right ? 1 : left > right ? -1 : 0);
 }
 
@@ -68,7 +68,7 @@ export class JobStore {
     return hasEnded(job) && !job.seenAt && !(this.#seen.get(String(job.id)) >= job.version);
   }
 
-  /** Remember what is known now; to be called when a read begins. @returns {import('../types.d.ts').Mark} */
+  /** Remember the current versions; must be called when a read begins. @returns {import('../types.d.ts').Mark} */
   mark() {
     return {
       versions: new Map([...this.#jobs].map(([id, job]) => [id, job.version])),
@@ -77,7 +77,7 @@ export class JobStore {
   }
 
   /**
-   * Take in one pushed job. Anything but a newer version is without effect.
+   * Merge one pushed job. Only a newer version has an effect.
    * @param {Job} job
    * @returns {import('../types.d.ts').Effect}
    */
@@ -94,11 +94,11 @@ export class JobStore {
   }
 
   /**
-   * Take in the answer of a read. What a push created or changed since `mark` survives it.
+   * Merge the response of a read. Jobs that a push has created or changed since `mark` are kept.
    * @param {import('../types.d.ts').Snapshot} snapshot
    * @param {import('../types.d.ts').Mark} mark
-   * @param {boolean} [everything] true: a job that is absent goes, whatever its age (another user's list)
-   * @returns {import('../types.d.ts').Change} what this read showed to be new
+   * @param {boolean} [everything] true: missing jobs are removed, whatever their age (another user's list)
+   * @returns {import('../types.d.ts').Change} the changes
    */
   merge(snapshot, mark, everything = false) {
     const { items, more } = snapshot;
@@ -113,7 +113,7 @@ export class JobStore {
       if (older && !everything) counted.push(job);
       else if (mark.versions.get(id) === job.version) this.remove(id, job.version);
     }
-    // The server counts all jobs: what it counts more than these lies beyond the list.
+    // The server counts all jobs: the difference is beyond the list.
     const beyond = (total, test) => (more ? Math.max(0, total - counted.filter(test).length) : 0);
     this.#beyond = {
       unseen: beyond(snapshot.unseen, (job) => hasEnded(job) && !job.seenAt),
@@ -124,12 +124,12 @@ export class JobStore {
     this.loaded = true;
     return {
       updated: items.filter((job) => effects.get(job).changed),
-      // What was beyond the list and now moves up into it may have ended long ago.
+      // Jobs that move up into the list may have ended long ago.
       ended: items.filter((job) => effects.get(job).ended && !(edge && newestFirst(job, edge) > 0)),
     };
   }
 
-  /** Forget whose jobs these were. */
+  /** Forget the user. */
   forget() {
     for (const known of [this.#jobs, this.#gone, this.#hidden, this.#seen]) known.clear();
     this.#beyond = { unseen: 0, running: 0 };
@@ -150,17 +150,17 @@ export class JobStore {
     return this.#jobs.delete(key);
   }
 
-  /** Take jobs off the list while a request to clear them runs. @param {Array<string|number>} ids */
+  /** Hide jobs while a request to clear them runs. @param {Array<string|number>} ids */
   hide(ids) {
     for (const id of ids) this.#hidden.add(String(id));
   }
 
-  /** Bring hidden jobs back: the request failed. @param {Array<string|number>} ids */
+  /** Show hidden jobs again: the request failed. @param {Array<string|number>} ids */
   unhide(ids) {
     for (const id of ids) this.#hidden.delete(String(id));
   }
 
-  /** The server has cleared a job and did not say at which version. @param {string|number} id */
+  /** The server has cleared a job, at an unknown version. @param {string|number} id */
   cleared(id) {
     const known = this.get(id);
     // Clearing is a change too, so the version is at least one more than the known one.
@@ -178,7 +178,7 @@ export class JobStore {
   }
 
   /**
-   * Learn the server's clock from one answer.
+   * Learn the server's clock from a response.
    * @param {string} serverTime
    * @param {number} now this machine's clock, in the middle of the request
    */
@@ -198,7 +198,7 @@ export class JobStore {
   #putFromRead(job, mark) {
     const id = String(job.id);
     const gone = this.#gone.get(id) ?? -1;
-    // A read that began after the job had gone and still holds it tells the truth, at the same version too.
+    // A job in a read that began after its removal exists again, even at the same version.
     const floor = mark.gone.get(id) === gone ? gone - 1 : gone;
     return job.version > floor ? this.#put(job) : NOTHING;
   }

@@ -1,10 +1,10 @@
-/** Where the tokens of a feed come from, and whose they are. */
+/** The source of a feed's tokens, and their user. */
 
 const WITHIN = 15_000;
 const CALM = 1000;
 
 export class TokenSource {
-  /** Undefined until a page has set it; null: nobody. @type {import('../types.d.ts').GetToken|null|undefined} */
+  /** Undefined until a page has set it; null if signed out. @type {import('../types.d.ts').GetToken|null|undefined} */
   getToken;
 
   #onChange;
@@ -16,16 +16,16 @@ export class TokenSource {
   #otherAt = 0;
 
   /**
-   * @param {(change: 'other'|'unknown'|'renewed') => void} onChange a token is for somebody `other` than the one before;
-   *   that of a new function may be, as it does not say (`unknown`), or is not (`renewed`)
+   * @param {(change: 'other'|'unknown'|'renewed') => void} onChange the token is for an `other` user than before, or,
+   *   from a new function, may be for one (`unknown`) or is not (`renewed`)
    */
   constructor(onChange) {
     this.#onChange = onChange;
   }
 
   /**
-   * The token to send now; null for nobody. Tells first when it is not for the same person as the one before.
-   * @throws whatever the page's function throws; an error too when that takes more than 15 s
+   * The token to send now; null if signed out. Calls `onChange` first if it is for another user than the previous one.
+   * @throws what the page's function throws, and an error if it takes more than 15 s
    */
   async get() {
     const turn = this.#turn;
@@ -35,7 +35,7 @@ export class TokenSource {
     })) || null;
     if (turn !== this.#turn) return token;
     if (getToken === this.getToken) this.#compare(token);
-    // A function that a newer one has replaced may not know what the newer one does.
+    // The result of a replaced function does not count.
     else if (!token) return this.get();
     this.#issued.add(token);
     return token;
@@ -46,7 +46,7 @@ export class TokenSource {
     return this.#issued.has(token);
   }
 
-  /** A late answer to what was sent with a token of before says nothing about now. */
+  /** Ignore late responses to requests with a previous token. */
   reset() {
     this.#turn += 1;
     this.#issued.clear();
@@ -66,7 +66,7 @@ export class TokenSource {
     const isSame = person && person === this.#person;
     const isOther = person && this.#person && !isSame;
     const now = Date.now();
-    // A function that yields somebody else each time must not keep page and server busy.
+    // A function that returns another user each time must not keep page and server busy.
     if (isOther && !isNew && now - this.#otherAt < CALM) return;
     this.#asked = this.getToken;
     this.#token = token;
@@ -82,8 +82,8 @@ export class TokenSource {
 }
 
 /**
- * Whom a token names: what tells two people apart before the server does, and not what anybody is trusted for. Null
- * where it does not say, as the token is no JWT.
+ * The user that a token names, unverified: only to notice another user before the server does. Null if the token is
+ * not a JWT.
  * @param {string|null} token
  */
 export function personOf(token) {
@@ -95,7 +95,7 @@ export function personOf(token) {
   }
 }
 
-/** What a page's own function yields, which may take for ever or fail in any way. */
+/** The result of the page's function, which may hang or fail in any way. */
 const inTime = (getToken) =>
   new Promise((resolve, reject) => {
     const timer = setTimeout(reject, WITHIN, new Error('getToken did not answer in time'));

@@ -1,4 +1,4 @@
-/** The result of a CSV import: how many rows came in, and which lines did not, with the reason. */
+/** The result of a CSV import: the number of imported rows, and the rejected lines with the reason. */
 
 import { register } from './registry.js';
 

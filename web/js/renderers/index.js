@@ -1,5 +1,5 @@
 /**
- * How each kind of job looks. A kind of your own is one file beside this one that calls `register`, and one import line
+ * The views of the kinds of jobs. To add one, create a file beside this one that calls `register`, and one import line
  * here; a kind without a renderer gets the generic one.
  */
 

@@ -1,6 +1,6 @@
-/** The registry of renderers: how each kind of job looks. */
+/** The registry of renderers: the view of each kind of job. */
 
-// A Map, so that a kind named like a property of objects is only a string.
+// A Map, so that kinds may be named like properties of objects.
 const renderers = new Map();
 const warned = new Set();
 
@@ -21,7 +21,7 @@ export function register(kind, renderer) {
 }
 
 /**
- * One part of a job, by the renderer of its kind. One that throws is reported once and replaced by the generic one.
+ * Render one part of a job. A renderer that throws is reported once and replaced by the generic one.
  * @param {import('../types.d.ts').Job} job
  * @param {keyof import('../types.d.ts').Renderer} part
  * @param {import('../types.d.ts').Tools} tools
@@ -41,7 +41,7 @@ export function render(job, part, tools) {
   return generic[part]?.(job, argument) ?? null;
 }
 
-/** Throws for what could not be shown. */
+/** Throws if the content cannot be displayed. */
 function checked(content, part) {
   const isText = typeof content === 'string';
   if (part === 'title' ? isText && content : isText || !content || content.nodeType) return content || null;

@@ -1,4 +1,4 @@
-/** The result of the example job: how many files, how large, what was left out, and the download. */
+/** The result of the sample job: number and size of the files, skipped files, and the download. */
 
 import { register } from './registry.js';
 

@@ -1,8 +1,9 @@
 /**
  * Sign-in at an OpenID Connect provider, by authorization code with PKCE.
  *
- * The access token is kept in memory only. What renews it lies in the tab's session storage, so that a reload does not
- * sign out, and closing the tab does. It is of use to this client alone, and a provider that rotates it notices a copy.
+ * The access token is kept in memory only. The refresh token is kept in the tab's session storage, so that a reload
+ * does not sign out, and closing the tab does. Only this client can use it, and a provider that rotates it detects
+ * copies.
  */
 
 import * as oauth from '../../vendor/oauth4webapi-3.8.8.js';
@@ -10,7 +11,7 @@ import * as oauth from '../../vendor/oauth4webapi-3.8.8.js';
 const KEY = 'queued-jobs.oidc';
 const PENDING = 'queued-jobs.oidc.pending';
 const BROUGHT = 'queued-jobs.oidc.answer';
-/** Which part of a token's life is used before it is renewed. */
+/** The share of a token's lifetime after which it is renewed. */
 const USED = 0.75;
 const LOOPBACK = /^(localhost|127\.0\.0\.1|\[::1\])$/;
 
@@ -18,8 +19,8 @@ const LOOPBACK = /^(localhost|127\.0\.0\.1|\[::1\])$/;
 let leaving = false;
 
 /**
- * The provider's answer in the address, taken out of it at once: neither the history nor a screenshot should hold it.
- * Providers send people to one address only. Whoever began on another page gets back there, and the answer with them.
+ * The provider's response in the URL, which is removed immediately: neither history nor screenshots should contain it.
+ * Providers redirect to one URL only, so users who began on another page are sent back there, with the response.
  */
 function takeAnswer() {
   const url = new URL(location.href);
@@ -81,7 +82,7 @@ export class OidcSession {
     return () => this.#listeners.delete(listener);
   }
 
-  /** Finish a sign-in that the provider has answered, or go on with the one of this tab. */
+  /** Complete a sign-in after the provider's redirect, or continue the session of this tab. */
   async start() {
     this.#become('checking');
     if (leaving) return;
@@ -137,20 +138,20 @@ export class OidcSession {
     location.assign(url);
   }
 
-  /** The token to send, renewed if it is about to end; null when nobody is signed in. */
+  /** The token to send, renewed if it is about to expire; null if signed out. */
   async getToken() {
     if (this.#data && (!this.#token || Date.now() > this.#renewAt)) {
-      // A token is good for some time yet when the provider is away.
+      // While the provider is unavailable, the token is used until it expires.
       await this.#renew().catch((error) => { if (!this.#token || Date.now() > this.#endsAt) throw error; });
     }
     return this.#token;
   }
 
-  /** The server refused this token: another one, or a new sign-in. @param {string|null} token */
+  /** The server rejected this token: get another one, or sign in again. @param {string|null} token */
   async refuse(token) {
     if (!token || token !== this.#token) return;
     this.#token = null;
-    // One that was got for a refused one, and is refused in turn: the provider's tokens are of no use here.
+    // A replacement that is rejected too: the provider's tokens are not accepted here.
     if (Date.now() - this.#refusedAt < 60_000) return this.#forget('ended');
     this.#refusedAt = Date.now();
     while (this.#data && !this.#token) await this.#renew().catch(() => new Promise((wait) => setTimeout(wait, 5000)));
@@ -167,7 +168,7 @@ export class OidcSession {
   async #redeem(url) {
     const pending = stored(PENDING);
     sessionStorage.removeItem(PENDING);
-    // An answer that this tab has not asked for, such as a reloaded or a forged one.
+    // A response that this tab did not request, such as a reloaded or a forged one.
     if (!pending) return this.#become('needed');
     const parameters = oauth.validateAuthResponse(this.#server, this.#client, url, pending.state);
     const none = oauth.None();
@@ -199,7 +200,7 @@ export class OidcSession {
       // Signed out meanwhile.
       if (this.#data?.refreshToken === refreshToken) this.#accept(tokens);
     } catch (error) {
-      // Only the provider's own no ends a session; a network that is away does not.
+      // Only a rejection by the provider ends a session; a network failure does not.
       if (error instanceof oauth.ResponseBodyError) this.#forget('ended');
       else throw error;
     }
@@ -227,7 +228,7 @@ export class OidcSession {
   }
 }
 
-/** Where the provider sends people back to, from whichever page they went. */
+/** The redirect URI, the same for all pages. */
 function home() {
   return new URL('./', location.href).href;
 }

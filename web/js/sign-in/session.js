@@ -1,12 +1,12 @@
-/** Who uses this page. Now: an invite link is exchanged for a session, which the tabs of a browser share. */
+/** The session of an invite link, which the tabs of a browser share. */
 
 const KEY = 'queued-jobs.session';
 const INVITE = 'qj.invite';
 const SIBLINGS_WITHIN = 300;
 
 /**
- * The invite in the address, which is removed from there at once: it must not stay in the history, in a bookmark or on
- * a screenshot.
+ * The invite in the URL, which is removed immediately: it must not stay in the history, in a bookmark or in a
+ * screenshot.
  * @param {Location} location
  * @param {History} history
  * @returns {string|null}
@@ -25,10 +25,10 @@ let tabStorage = null;
 try {
   tabStorage = sessionStorage;
 } catch {
-  // A browser may allow pages none: then a reload signs out.
+  // Storage may be disabled: then a reload signs out.
 }
 
-/** Taken when this module is loaded, before any other one of the page runs, and kept for reloads until it is redeemed. */
+/** Taken when this module is loaded, before any other module runs, and kept for reloads until it is redeemed. */
 let firstInvite = globalThis.location ? takeInvite(location, history) : null;
 if (firstInvite) tabStorage?.setItem(INVITE, firstInvite);
 
@@ -53,13 +53,13 @@ export class InviteSession {
    * @param {(invite: string) => Promise<import('../types.d.ts').SessionData>} options.exchange
    * @param {Storage|null} [options.storage] of this tab: survives a reload
    * @param {BroadcastChannel} [options.channel] to the other tabs of this origin
-   * @param {LockManager|null} [options.locks] so that of tabs opened together only one exchanges the invite
+   * @param {LockManager|null} [options.locks] so that only one of several tabs exchanges the invite
    */
   constructor({
     exchange,
     storage = tabStorage,
     channel = new BroadcastChannel(KEY),
-    // A browser that keeps a page from storing anything refuses it locks too.
+    // A browser that disables storage disables locks too.
     locks = storage && globalThis.navigator?.locks,
   }) {
     this.#exchange = exchange;
@@ -69,7 +69,7 @@ export class InviteSession {
     channel.onmessage = ({ data }) => this.#onMessage(data);
   }
 
-  /** Who is signed in, as the server says; null when nobody is. */
+  /** The signed-in user, from the server; null if signed out. */
   get user() {
     return this.#data?.user ?? null;
   }
@@ -79,7 +79,7 @@ export class InviteSession {
     return this.#data?.token ?? null;
   }
 
-  /** The token, as a feed asks for it before each request. */
+  /** The token, called by a feed before each request. */
   async getToken() {
     return this.token;
   }
@@ -91,7 +91,7 @@ export class InviteSession {
   }
 
   /**
-   * Sign in with this invite, else with what this tab or a sibling has. Also the way to try again after a failure.
+   * Sign in with this invite, or with the session of this tab or of another tab. Also used to retry after a failure.
    * @param {string|null} [invite]
    */
   async start(invite = firstInvite) {
@@ -110,13 +110,13 @@ export class InviteSession {
     });
   }
 
-  /** The server refused this token: forget the session. @param {string|null} token */
+  /** The server rejected this token: forget the session. @param {string|null} token */
   refuse(token) {
     if (!this.#data || token !== this.#data.token) return;
     const { link } = this.#data;
     this.#data = null;
     this.#storage?.removeItem(KEY);
-    // The link was opened, but an older session of it was at hand: now the link itself is needed.
+    // The link was opened, but an older session of it was used: now redeem the link itself.
     if (this.#invite) this.#redeem(link);
     else {
       this.#endedLink = link;
@@ -159,7 +159,7 @@ export class InviteSession {
     return this.#locks ? this.#locks.request(KEY, work) : work();
   }
 
-  /** Ask for a session made from the same link; from any link when there is none. */
+  /** Ask other tabs for a session of the same link, or of any link if there is none. */
   #askSiblings(link) {
     return new Promise((resolve) => {
       const answer = (session) => (!link || session.link === link) && resolve(session);
@@ -176,7 +176,7 @@ export class InviteSession {
     if (type === 'ask' && this.#data) this.#channel.postMessage({ type: 'session', session: this.#data });
     if (type !== 'session') return;
     for (const answer of this.#answers) answer(session);
-    // A sibling has opened the link: that ends the waiting here too, unless it is somebody else's.
+    // Another tab has opened the link: use its session here too, unless it belongs to another user.
     const awaited = this.state === 'needed' || (this.state === 'ended' && session.link === this.#endedLink);
     if (awaited) this.#accept(session);
   }
@@ -187,7 +187,7 @@ export class InviteSession {
   }
 }
 
-/** Tells links apart without keeping them. Null where the browser has no digest: then links are not told apart. */
+/** Identifies links without storing them. Null if the browser has no digest: then links are not distinguished. */
 async function digest(text) {
   if (!globalThis.crypto?.subtle) return null;
   return new Uint8Array(await crypto.subtle.digest('SHA-256', new TextEncoder().encode(text))).join();

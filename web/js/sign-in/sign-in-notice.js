@@ -1,4 +1,4 @@
-/** What a page says to somebody who is not signed in. */
+/** The notice for users who are not signed in. */
 
 import { button, h, icon } from '../dom.js';
 import { reason } from '../format.js';

@@ -1,4 +1,4 @@
-/** The way to sign in that this site has. */
+/** The sign-in method of this site. */
 
 import { config } from '../../config.js';
 import { exchangeInvite } from '../api.js';
