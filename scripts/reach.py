@@ -1,4 +1,4 @@
-"""What a change can touch: the test files that reach a changed file by imports, or by names of files in their texts."""
+"""The tests that a change can affect: those that reach a changed file by imports, or by file names in their code."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
-#: Where imports may start: the repository itself, and the folder whose modules stand side by side when deployed.
+#: The import roots: the repository itself, and the folder whose modules are top-level when deployed.
 IMPORT_ROOTS = ("", "functions/")
-#: A change of these can touch every test.
+#: A change of these can affect every test.
 TOUCHES_ALL = (
     "pyproject.toml",
     "locks/test.txt",
@@ -22,18 +22,18 @@ TOUCHES_ALL = (
 )
 #: Ask git for the list of all files.
 LOOK_AT_EVERYTHING = ("tests/unit/test_layers.py", "tests/unit/test_reach.py")
-#: Files are named in these to be compared, not to be read.
+#: These name files to compare them, not to read them.
 NAME_FILES_ONLY = ("scripts/reach.py", "tests/unit/test_reach.py")
-#: Read by their place, without a name in the text: kinds of jobs are whatever lies in this folder.
+#: Read as whole folders, without file names: all files in this folder are kinds of jobs.
 WHOLE_FOLDERS = ("functions/jobs",)
-#: Read by no program of ours. Of any other file that no test leads to nobody knows what it touches.
+#: Read by none of our programs. What any other file without a test affects is unknown.
 TOUCHES_NOTHING = ("CHANGELOG.md", "LICENSE", "SECURITY.md", ".editorconfig", ".gitattributes", ".gitignore")
-#: What a branch is compared with: the first of these that exists.
+#: The base of the comparison: the first of these that exists.
 MAIN_BRANCHES = ("main", "origin/main")
 
 
 class NoMainBranch(Exception):
-    """There is nothing to compare with; the message has the remedy."""
+    """There is no branch to compare with; the message has the remedy."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +46,7 @@ class Reach:
 
 
 class Tree:
-    """The files of the repository by their paths, and which of them lead to which others."""
+    """The files of the repository by path, and the references between them."""
 
     def __init__(self, root: Path, files: Iterable[str]) -> None:
         self._root = root
@@ -55,7 +55,7 @@ class Tree:
 
     @classmethod
     def of_checkout(cls, root: Path) -> Tree:
-        """Return the tracked files, and new ones that nothing ignores."""
+        """Return the tracked files, and new ones that are not ignored."""
         return cls(root, _git(root, "ls-files", "--cached", "--others", "--exclude-standard"))
 
     @cached_property
@@ -70,12 +70,12 @@ class Tree:
             return Reach(tests=self.tests, left_out=[], reason=reason)
         found = {name: self.reaching(name) for name in changed if name not in TOUCHES_NOTHING}
         if unknown := [name for name, tests in found.items() if not tests]:
-            return Reach(tests=self.tests, left_out=[], reason=f"nothing says which tests reach {unknown[0]}")
+            return Reach(tests=self.tests, left_out=[], reason=f"it is unknown which tests reach {unknown[0]}")
         tests = frozenset(LOOK_AT_EVERYTHING).union(*found.values())
         return Reach(tests=sorted(tests), left_out=[name for name in self.tests if name not in tests])
 
     def reaching(self, changed: str) -> frozenset[str]:
-        """Return the tests that lead to the file, over whatever stands between."""
+        """Return the tests that reach the file, directly or indirectly."""
         found, waiting = set[str](), [changed]
         while waiting:
             name = waiting.pop()
@@ -86,7 +86,7 @@ class Tree:
 
     @cached_property
     def _led_from(self) -> Mapping[str, Sequence[str]]:
-        """For each file, those which lead to it directly."""
+        """For each file, those that refer to it directly."""
         led: dict[str, list[str]] = {}
         tests = frozenset(self.tests)
         for name in self._files:
@@ -103,7 +103,7 @@ class Tree:
         return [name for name in found if name in self._files]
 
     def _fixtures_lead_to(self, test: str) -> Iterator[str]:
-        """Yield where the fixtures that a test file may use lead to: not all of a conftest.py is used by everyone."""
+        """Yield the files that the fixtures of a test file reach: few tests use all of a conftest.py."""
         wanted = _asked_for(self._parsed(test))
         for conftest in self._conftests_of(test):
             used = _used_parts(self._parsed(conftest), wanted)
@@ -114,9 +114,9 @@ class Tree:
     def _reason_for_all(self, changed: Sequence[str]) -> str | None:
         for name in changed:
             if name.startswith(TOUCHES_ALL):
-                return f"{name} can touch every test"
+                return f"{name} can affect every test"
             if name not in self._files:
-                return f"{name} is gone, and what needed it is not known"
+                return f"{name} was deleted, and what needed it is unknown"
         return None
 
     def _leads_to(self, name: str) -> Iterator[str]:
@@ -158,7 +158,7 @@ class Tree:
             yield from (file for file in (f"{root}{'/'.join(parts)}/__main__.py",) if file in self._files)
 
     def _named(self, name: str, text: str) -> Iterator[str]:
-        """Yield what a text in a program names: modules, files, folders, from the root or from the program's place."""
+        """Yield the modules, files and folders that a string names, relative to the root or to the program."""
         if (
             name in NAME_FILES_ONLY
             or not text.strip("./")
@@ -175,7 +175,7 @@ class Tree:
             yield from self._inside.get(place, ())
 
     def _beside(self, name: str) -> Iterator[str]:
-        """Yield what is found by its place alone."""
+        """Yield the files that are found by their folder alone."""
         folder = str(PurePosixPath(name).parent)
         if name.startswith("tests/"):
             yield from (file for file in self._inside.get(folder, ()) if not file.endswith(".py"))
@@ -194,7 +194,7 @@ class Tree:
 
 
 def _asked_for(tree: ast.AST) -> set[str]:
-    """Return the names that may be those of fixtures: of parameters, and in texts."""
+    """Return the possible names of fixtures: parameters and strings."""
     asked = set[str]()
     for node in ast.walk(tree):
         if isinstance(node, ast.arg):
@@ -205,7 +205,7 @@ def _asked_for(tree: ast.AST) -> set[str]:
 
 
 def _used_parts(conftest: ast.Module, wanted: Set[str]) -> list[ast.stmt]:
-    """Return the statements of a conftest.py that matter to who wants these fixtures: those, and what they need."""
+    """Return the statements of a conftest.py that these fixtures need, including the fixtures."""
     named: dict[str, ast.stmt] = {}
     used: list[ast.stmt] = []
     for part in conftest.body:
@@ -214,7 +214,7 @@ def _used_parts(conftest: ast.Module, wanted: Set[str]) -> list[ast.stmt]:
         automatic = isinstance(part, ast.FunctionDef | ast.AsyncFunctionDef) and "autouse" in ast.dump(part)
         if automatic or not names or any(name in wanted or name.startswith("pytest_") for name in names):
             used.append(part)
-    for part in used:  # it grows while it is walked through
+    for part in used:  # it grows during the iteration
         for node in ast.walk(part):
             name = node.id if isinstance(node, ast.Name) else node.arg if isinstance(node, ast.arg) else None
             if name in named and named[name] not in used:
@@ -241,7 +241,7 @@ def _parts(path: ast.BinOp) -> Iterator[ast.AST]:
 
 
 def changed_files(root: Path) -> list[str]:
-    """Return what differs from where this branch left main: committed, uncommitted, or new. Raises NoMainBranch."""
+    """Return the changes since this branch left main: committed, uncommitted, or new. Raises NoMainBranch."""
     for branch in MAIN_BRANCHES:
         if _git(root, "for-each-ref", f"refs/heads/{branch}", f"refs/remotes/{branch}"):
             break

@@ -1,4 +1,4 @@
-"""The command scripts/test: every check. What starts no servers runs beside the tests; all that fails is reported."""
+"""The command scripts/test: all checks. Those without servers run beside the tests; all failures are reported."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tools.local_stack.process import GUARD
 from tools.rehearsal.pulumi_engine import find
 
 ROOT = Path(__file__).resolve().parents[1]
-#: How many workers `auto` means is said in tests/plugins/workers.py.
+#: tests/plugins/workers.py defines the number of workers of `auto`.
 PYTEST = ("-m", "pytest", "-n", "auto")
 #: The command lint-imports, which has no module of that name. Its contracts are in pyproject.toml.
 LINT_IMPORTS = "from importlinter.cli import lint_imports_command; lint_imports_command(['--no-cache', '--no-logo'])"
@@ -39,10 +39,10 @@ def main(arguments: Sequence[str]) -> int:
     With `--changed` as the only argument, the checks run with the tests that the change against main can touch.
     """
     os.chdir(ROOT)
-    # each worker and each server that a test starts would compile all of our modules again
+    # otherwise each worker and each server of a test would compile all of our modules again
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     try:
-        # found once and handed on, so that no test has to skip for want of a browser
+        # found once and passed on, so that no test lacks a browser
         os.environ["CHROMIUM"] = str(find_or_install())
     except LocalRunError as error:
         _say(str(error))
@@ -50,12 +50,12 @@ def main(arguments: Sequence[str]) -> int:
     if list(arguments) == ["--changed"]:
         return _run_changed()
     if arguments:
-        os.execv(sys.executable, [sys.executable, *PYTEST, *arguments])  # noqa: S606 - as if it had been called instead
+        os.execv(sys.executable, [sys.executable, *PYTEST, *arguments])  # noqa: S606 - replaces this process
     return run([[Check("tests", *PYTEST)], *_beside_the_tests()])
 
 
 def _run_changed() -> int:
-    """Run the checks with those tests alone that the change against main can touch, and say what is left out."""
+    """Run the checks with only the tests that the changes since main can affect, and report the others."""
     try:
         changed = changed_files(ROOT)
     except NoMainBranch as error:
@@ -67,17 +67,17 @@ def _run_changed() -> int:
     reach = Tree.of_checkout(ROOT).reach(changed)
     _say(f"{len(changed)} files differ from main: {', '.join(changed[:5])}{' ...' if len(changed) > 5 else ''}")
     if reach.reason is not None:
-        _say(f"runs everything: {reach.reason}")
+        _say(f"runs all tests: {reach.reason}")
     else:
         _say(f"runs {len(reach.tests)} test files")
         left_out = Counter(name.rpartition("/")[0] for name in reach.left_out)
         folders = ", ".join(f"{count} in {folder}" for folder, count in sorted(left_out.items()))
-        _say(f"leaves out {len(reach.left_out)}, which lead to nothing that changed: {folders or 'none'}")
+        _say(f"skips {len(reach.left_out)}, which reach no changed file: {folders or 'none'}")
     return run([[Check("tests", *PYTEST, *reach.tests)], *_beside_the_tests()])
 
 
 class Check:
-    """A Python program. One that gives way leaves the processor to others and shows its output when it has ended."""
+    """A Python program. One that gives way runs at low priority and shows its output when it has ended."""
 
     def __init__(self, name: str, *arguments: str, gives_way: bool = False) -> None:
         self.name = name
@@ -89,7 +89,7 @@ class Check:
         self._started = 0.0
 
     def start(self) -> None:
-        """Start it in a process group of its own, so that `interrupt` reaches all of it; it ends when we end."""
+        """Start it in its own process group, so that `interrupt` reaches all of it; it ends when this process ends."""
         nice = shutil.which("nice") if self._gives_way else None
         self._output = tempfile.TemporaryFile() if self._gives_way else None  # noqa: SIM115 - closed by `show`
         self._started = time.monotonic()
@@ -114,7 +114,7 @@ class Check:
         return self._process.returncode
 
     def show(self) -> None:
-        """Print what it said, and how it ended."""
+        """Print its output and result."""
         if self._output is not None:
             self._output.seek(0)
             sys.stdout.write(self._output.read().decode(errors="replace"))
@@ -124,16 +124,16 @@ class Check:
         )
 
     def interrupt(self) -> None:
-        """Ask it to end as Ctrl-C does."""
+        """Interrupt it like Ctrl-C."""
         self._signal(signal.SIGINT)
 
     def end(self, within: float) -> None:
-        """Wait for its end, and end by force what does not end within that many seconds."""
+        """Wait for its end, and kill it after that many seconds."""
         if self._process is None:
             return
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(within)
-        self._signal(signal.SIGKILL)  # also what it left behind
+        self._signal(signal.SIGKILL)  # including child processes that it left behind
         self._process.wait()
 
     def _signal(self, number: signal.Signals) -> None:
@@ -176,7 +176,7 @@ def _end_all(running: Sequence[Check]) -> None:
     try:
         for check in running:
             check.end(ENDS_WITHIN_SECONDS)
-    except KeyboardInterrupt:  # somebody has no patience
+    except KeyboardInterrupt:  # a second Ctrl-C
         for check in running:
             check.end(0)
 

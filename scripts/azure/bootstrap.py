@@ -1,4 +1,4 @@
-"""The command scripts/bootstrap: makes once what a shared stack and its pipeline need before the first `pulumi up`."""
+"""The command scripts/bootstrap: prepares a subscription for a shared stack and its pipeline, once."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ PROVIDERS: Final = (
 )
 _MAY_GRANT: Final = "Role Based Access Control Administrator"
 _KEY_API: Final = "2023-07-01"
-#: Characters that the directory takes.
+#: Characters that the directory accepts.
 _MAX_SUBJECT: Final = 600
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StateStore:
-    """Where Pulumi keeps the stack's state, and the key that encrypts secrets in it."""
+    """The storage of the stack's state, and the key that encrypts secrets in it."""
 
     account: str
     account_id: str
@@ -50,7 +50,7 @@ class StateStore:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command and return its exit code: 0 = all is there, 1 = failed."""
+    """Run the command and return its exit code: 0 = everything exists, 1 = failed."""
     options = _parser().parse_args(arguments)
     try:
         azure = AzureCli(dry_run=options.dry_run)
@@ -78,9 +78,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"bootstrap: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("bootstrap: interrupted; running it again makes what is missing", file=sys.stderr)
+        print("bootstrap: interrupted; run it again to create what is missing", file=sys.stderr)
         return 130
-    print(f"azure    | {azure.changes} changes{' would be made' if options.dry_run else ', all is in place'}\n")
+    print(f"azure    | {azure.changes} changes{' would be made' if options.dry_run else ', everything is in place'}\n")
     variables = {
         "AZURE_TENANT_ID": account["tenantId"],
         "AZURE_SUBSCRIPTION_ID": account["id"],
@@ -94,7 +94,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print("".join(f"  {name}={value}\n" for name, value in variables.items()))
     print(f"For Pulumi.{options.stack}.yaml:")
     print(_stack_file(account["tenantId"], options, group, group_id, api=api_client, page=page_client))
-    print(f"\nNobody gets in without a role. Give people user, viewer or admin of {prefix}-api:")
+    print(f"\nUsers need a role to sign in. Assign user, viewer or admin of {prefix}-api:")
     print("in the portal under Enterprise applications, Users and groups.")
     key = f"azurekeyvault://{store.vault}.vault.azure.net/keys/pulumi"
     print(f"\nOnce, in this checkout:\n  pulumi login '{variables['PULUMI_BACKEND_URL']}'")
@@ -105,28 +105,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="scripts/bootstrap",
-        description="Make what must be there before a pipeline deploys: a place for Pulumi's state, identities that "
-        "sign in without a secret, a group of database administrators, the registrations of API and page. "
-        "What is there already is left as it is.",
+        description="Create what a pipeline needs to deploy: storage for Pulumi's state, identities that sign in "
+        "without a secret, a group of database administrators, the registrations of API and page. "
+        "Existing resources are not changed.",
     )
     parser.add_argument(
         "--stack", type=stack_name, default="prod", metavar="NAME", help="the stack to prepare for (default: prod)"
     )
     parser.add_argument(
-        "--location", required=True, type=region, metavar="REGION", help="a region's short name, as westeurope"
+        "--location", required=True, type=region, metavar="REGION", help="a region's short name, such as westeurope"
     )
     parser.add_argument(
         "--repository",
         required=True,
         type=_repository,
         metavar="OWNER/NAME",
-        help="on GitHub; its ids are asked for with gh, or given as OWNER@OWNER_ID/NAME@ID",
+        help="on GitHub; its ids are looked up with gh, or given as OWNER@OWNER_ID/NAME@ID",
     )
     parser.add_argument(
         "--subject",
         type=_subject,
         metavar="SUBJECT",
-        help=f"what the tokens of its jobs have as subject, with {ENVIRONMENT} in the place of the environment: for a "
+        help=f"the subject of its jobs' tokens, with {ENVIRONMENT} in place of the environment: for a "
         "customised subject",
     )
     parser.add_argument(
@@ -134,7 +134,7 @@ def _parser() -> argparse.ArgumentParser:
         type=_issuer,
         default=ISSUER,
         metavar="URL",
-        help=f"who makes the tokens, for enterprises with an issuer of their own (default: {ISSUER})",
+        help=f"the issuer of the tokens, for enterprises with their own (default: {ISSUER})",
     )
     parser.add_argument("--dry-run", action="store_true", help="change nothing, print the commands")
     return parser
@@ -143,23 +143,23 @@ def _parser() -> argparse.ArgumentParser:
 def _repository(text: str) -> Repository:
     repository = Repository.parse(text)
     if repository is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is no repository: write OWNER/NAME, or OWNER@OWNER_ID/NAME@ID")
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a valid repository: use OWNER/NAME, or OWNER@OWNER_ID/NAME@ID"
+        )
     return repository
 
 
 def _subject(text: str) -> Subjects:
     if text.count(ENVIRONMENT) != 1 or text != text.strip() or not 3 <= len(text) <= _MAX_SUBJECT or "*" in text:
         raise argparse.ArgumentTypeError(
-            f"{text!r} cannot be a subject: write it in full, with {ENVIRONMENT} once, in the place of the environment"
+            f"{text!r} is not a valid subject: write it in full, with {ENVIRONMENT} once, in place of the environment"
         )
     return Subjects(patterns={"": text})
 
 
 def _issuer(text: str) -> str:
     if not re.fullmatch(r"https://[a-z0-9.-]+(/[\w-]+)*", text):
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is no issuer: write an address with https, without a slash at its end"
-        )
+        raise argparse.ArgumentTypeError(f"{text!r} is not a valid issuer: use an https URL without a slash at its end")
     return text
 
 
@@ -183,34 +183,34 @@ def _ensure_state_store(azure: AzureCli, subscription: str, location: str) -> St
     there = {one["id"].lower() for one in azure.ask("resource", "list", "--tag", "purpose=pulumi-state")}
     where = ("--resource-group", group, "--location", location, "--tags", "purpose=pulumi-state")
     if not azure.ask("group", "exists", "--name", group):
-        azure.do(f"make the resource group {group}", "group", "create", "--name", group, "--location", location)
+        azure.do(f"create the resource group {group}", "group", "create", "--name", group, "--location", location)
     if store.account_id.lower() not in there:
         kind = ("--sku", "Standard_ZRS", "--kind", "StorageV2", "--min-tls-version", "TLS1_2")
         safe = ("--allow-shared-key-access", "false", "--allow-blob-public-access", "false")
         create = ("storage", "account", "create", "--name", account)
-        azure.do(f"make the storage account {account}", *create, *where, *kind, *safe)
+        azure.do(f"create the storage account {account}", *create, *where, *kind, *safe)
         update = ("storage", "account", "blob-service-properties", "update", "--account-name", account)
         azure.do(
             "keep earlier versions of the state", *update, "--resource-group", group, "--enable-versioning", "true"
         )
     if store.vault_id.lower() not in there:
         safe = ("--enable-rbac-authorization", "true", "--enable-purge-protection", "true")
-        azure.do(f"make the key vault {vault}", "keyvault", "create", "--name", vault, *where, *safe)
+        azure.do(f"create the key vault {vault}", "keyvault", "create", "--name", vault, *where, *safe)
     _ensure_container_and_key(azure, store, group, is_new=store.vault_id.lower() not in there)
     return store
 
 
 def _ensure_container_and_key(azure: AzureCli, store: StateStore, group: str, *, is_new: bool) -> None:
-    """Make both by the control plane, which needs no role on the data that takes minutes to be known everywhere."""
+    """Create both with the control plane, since a data role would take minutes to become effective."""
     container = ("--storage-account", store.account, "--resource-group", group, "--name", "state")
     if is_new or not azure.ask("storage", "container-rm", "exists", *container)["exists"]:
-        azure.do("make the container of the state", "storage", "container-rm", "create", *container)
+        azure.do("create the container of the state", "storage", "container-rm", "create", *container)
     keys = f"https://management.azure.com{store.vault_id}/keys"
     known = [] if is_new else azure.ask("rest", "--method", "get", "--url", f"{keys}?api-version={_KEY_API}")["value"]
     if not any(key["name"] == "pulumi" for key in known):
         body = json.dumps({"properties": {"kty": "RSA", "keySize": 3072, "keyOps": ["encrypt", "decrypt"]}})
         url = f"{keys}/pulumi?api-version={_KEY_API}"
-        azure.do("make the key for secrets in the state", "rest", "--method", "put", "--url", url, "--body", body)
+        azure.do("create the key for secrets in the state", "rest", "--method", "put", "--url", url, "--body", body)
 
 
 def _grant_all(azure: AzureCli, subscription: str, store: StateStore, *, preview: str, deploy: str, me: str) -> None:
@@ -227,7 +227,7 @@ def _grant_all(azure: AzureCli, subscription: str, store: StateStore, *, preview
         (me, "User", "Storage Blob Data Contributor", store.account_id),
         (me, "User", "Key Vault Crypto User", store.vault_id),
     ]
-    # one question instead of ten: what is granted on the subscription and below
+    # one call instead of ten: all role assignments on the subscription and below
     known = {
         (one["principalId"], one["roleDefinitionName"], one["scope"].lower())
         for one in azure.ask("role", "assignment", "list", "--all")
@@ -243,7 +243,7 @@ def _grant_all(azure: AzureCli, subscription: str, store: StateStore, *, preview
 
 
 def _only_our_roles() -> str:
-    """Return the condition under which the pipeline may grant and take roles: only those that the application needs."""
+    """Return the condition that limits the roles that the pipeline may assign and remove to the application's."""
     ours = f"ForAnyOfAnyValues:GuidEquals {{{', '.join(roles.APPLICATION)}}}"
     attribute = "[Microsoft.Authorization/roleAssignments:RoleDefinitionId]"
     action = "Microsoft.Authorization/roleAssignments"

@@ -1,4 +1,4 @@
-"""The Azure CLI: asks and does, and in a dry run only asks."""
+"""The Azure CLI: queries and changes; a dry run only queries."""
 
 from __future__ import annotations
 
@@ -10,39 +10,39 @@ from typing import Any, Final
 
 _REMEDIES: Final = {
     "az login": " Run `az login`.",
-    "/me request": " Sign in as a person with `az login`: a service principal has no name and no mail address.",
-    "Insufficient privileges": " Ask somebody who may register applications and make groups to run it.",
+    "/me request": " Sign in as a user with `az login`: a service principal has no name and no mail address.",
+    "Insufficient privileges": " Run it with an account that may register applications and create groups.",
     "AuthorizationFailed": " You need the role Owner on the subscription, or Contributor and Role Based Access Control "
     "Administrator.",
 }
 
 
 class AzureError(Exception):
-    """Azure, or its CLI, does not do what it was asked; the message has the reason and the remedy."""
+    """A request to Azure, or its CLI, failed; the message has the reason and the remedy."""
 
 
 class AzureCli:
-    """Runs `az`. Raises `AzureError` for a command that fails, with what it said.
+    """Runs `az`. Raises `AzureError` with the output of a command that fails.
 
     Parameters
     ----------
     dry_run
-        Changes are printed instead of made.
+        Print changes instead of making them.
     """
 
     def __init__(self, *, dry_run: bool = False) -> None:
         self.dry_run = dry_run
-        #: How many changes were made, or would have been.
+        #: The number of changes that were made, or would have been.
         self.changes = 0
         if shutil.which("az") is None:
-            raise AzureError("There is no az on PATH: install the Azure CLI, then run `az login`.")
+            raise AzureError("az is not on PATH: install the Azure CLI, then run `az login`.")
 
     def ask(self, *arguments: str) -> Any:
-        """Run a command that changes nothing and return its answer."""
+        """Run a read-only command and return its output."""
         return self._run(arguments)
 
     def do(self, what: str, *arguments: str) -> Any:
-        """Run a command that changes something, and say so; the answer is None in a dry run."""
+        """Run and report a command that changes something, and return its output; None in a dry run."""
         self.changes += 1
         if self.dry_run:
             print(f"would    | {what}\n         |   az {shlex.join(arguments)}", flush=True)
@@ -65,4 +65,4 @@ class AzureCli:
         try:
             return json.loads(ran.stdout) if ran.stdout.strip() else None
         except ValueError as error:
-            raise AzureError(f"az {' '.join(arguments[:3])} answered what is no JSON: {ran.stdout[:200]!r}") from error
+            raise AzureError(f"az {' '.join(arguments[:3])} returned invalid JSON: {ran.stdout[:200]!r}") from error

@@ -1,4 +1,4 @@
-"""The command scripts/deploy: from a checkout to a running stack and its links, also for the first time."""
+"""The command scripts/deploy: creates or updates a stack from a checkout, and prints its links."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from scripts.azure.prerequisites import Deployer, Unprepared, check_region, find
 from scripts.azure.stack import DeployedStack, StackFailed
 
 ROOT: Final = Path(__file__).resolve().parents[2]
-#: In the sample stacks, and never yours.
+#: Placeholders of the sample configuration.
 _SAMPLES: Final = ("login.example.com", "ops@example.com")
 
 
@@ -47,26 +47,26 @@ def main(arguments: Sequence[str] | None = None, *, root: Path = ROOT, smoke: Pa
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="scripts/deploy",
-        description="Check what a deployment needs, ask what is not known, run pulumi up, run a job on the stack, "
-        "print the links. Run it again after each change.",
+        description="Check the prerequisites, ask for missing settings, run pulumi up, run a job on the stack, print "
+        "the links. Run it again after each change.",
     )
     parser.add_argument(
         "--stack", type=stack_name, default="dev", metavar="NAME", help="the stack to deploy (default: dev)"
     )
-    parser.add_argument("--location", type=region, metavar="REGION", help="a region's short name, as westeurope")
-    parser.add_argument("--email", type=email, metavar="ADDRESS", help="who hears of alerts; - for nobody")
+    parser.add_argument("--location", type=region, metavar="REGION", help="a region's short name, such as westeurope")
+    parser.add_argument("--email", type=email, metavar="ADDRESS", help="the recipient of alerts; - for none")
     parser.add_argument(
         "--deployer-ip",
         type=public_ipv4,
         metavar="ADDRESS",
-        help="your IPv4 address as the internet sees it; - for none",
+        help="your public IPv4 address; - for none",
     )
     parser.add_argument("--yes", action="store_true", help="do not ask before changes are made")
     return parser
 
 
 def _configure(stack: DeployedStack, options: argparse.Namespace, deployer: Deployer) -> None:
-    """Settle what the stack does not know yet. What it knows is not asked again."""
+    """Ask for missing settings and store them in the stack."""
     known = stack.config()
     is_new = known.get(key("databaseAdminObjectId"), NOBODY) == NOBODY
     values: dict[str, str] = {}
@@ -86,13 +86,13 @@ def _configure(stack: DeployedStack, options: argparse.Namespace, deployer: Depl
         }
     address = options.deployer_ip
     if address is None and is_new:
-        hint = "Your IPv4 address as the internet sees it, for the database's firewall (- in Azure's own shell)"
+        hint = "Your public IPv4 address, for the database's firewall (- in Azure Cloud Shell)"
         address = _ask("--deployer-ip", hint, NONE, public_ipv4)
     if address not in (None, NONE):
         values[key("deployerIp")] = address
     mail = options.email
     if mail is None and is_new and not known.get(key("alertEmails")):
-        mail = _ask("--email", "Who hears of alerts (- for nobody)", NONE, email)
+        mail = _ask("--email", "Recipient of alerts (- for none)", NONE, email)
     if mail not in (None, NONE):
         lists[key("alertEmails")] = [mail]
     _refuse_samples({name: value for name, value in known.items() if name not in {*values, *lists}})
@@ -100,9 +100,9 @@ def _configure(stack: DeployedStack, options: argparse.Namespace, deployer: Depl
 
 
 def _refuse_samples(config: Mapping[str, Any]) -> None:
-    """Raise `Unprepared` where the stack is still that of the sample file."""
+    """Raise `Unprepared` if the stack still has placeholders of the sample configuration."""
     found = [
-        f"{name}: {sample} is the sample's; set your own with pulumi config set, or in the stack's file."
+        f"{name}: {sample} is a placeholder; set your own with pulumi config set, or in the stack's file."
         for name, value in config.items()
         for sample in _SAMPLES
         if sample in str(value)
@@ -112,26 +112,24 @@ def _refuse_samples(config: Mapping[str, Any]) -> None:
 
 
 def _ask(option: str, question: str, default: str, check: Callable[[str], str]) -> str:
-    """Return the answer. Raises `Unprepared` for one that cannot be used, and where nobody is there."""
+    """Return the answer. Raises `Unprepared` for an invalid one, and without a terminal."""
     if not sys.stdin.isatty():
-        raise Unprepared(f"{question}: nobody is there to answer. Give {option}.")
+        raise Unprepared(f"{question}: cannot ask without a terminal. Use {option}.")
     try:
         return check(input(f"deploy   | {question} [{default}]: ").strip() or default)
     except EOFError as error:
-        raise Unprepared(f"\n{question}: there was no answer. Give {option}.") from error
+        raise Unprepared(f"\n{question}: there was no answer. Use {option}.") from error
     except argparse.ArgumentTypeError as error:
         raise Unprepared(f"{option}: {error}.") from error
 
 
 def _try_out(outputs: dict[str, Any], smoke: Path) -> None:
     if "openUrl" not in outputs and not os.environ.get("SMOKE_TOKEN"):
-        _say(f"NO JOB WAS TRIED: people sign in elsewhere. Try SMOKE_TOKEN=... ./scripts/smoke {outputs['siteUrl']}")
+        _say(f"NO JOB WAS RUN: users sign in elsewhere. Run SMOKE_TOKEN=... ./scripts/smoke {outputs['siteUrl']}")
         return
     _say("runs a real job on the stack")
     if subprocess.run([str(smoke), outputs.get("openUrl", outputs["siteUrl"])], check=False).returncode != 0:
-        raise StackFailed(
-            "The stack is up, but a job did not run through it: see above, and docs/how-to/troubleshoot-azure.md."
-        )
+        raise StackFailed("The stack is up, but a job on it failed: see above, and docs/how-to/troubleshoot-azure.md.")
 
 
 def _show_links(outputs: dict[str, Any]) -> None:
@@ -145,7 +143,7 @@ def _show_links(outputs: dict[str, Any]) -> None:
         if link:
             print(f"  {name:<8} {link}")
     if "openUrl" in outputs:
-        print("\n  Whoever has one of the first two links gets in.")
+        print("\n  The first two links grant access: share them with care.")
 
 
 def _say(line: str) -> None:

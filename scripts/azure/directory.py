@@ -1,4 +1,4 @@
-"""The directory (Entra): applications, the principals that stand for them, groups."""
+"""The directory (Entra): applications, their principals, groups."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from scripts.azure.cli import AzureCli, AzureError
 from scripts.azure.github import ISSUER
 
 _AUDIENCE: Final = "api://AzureADTokenExchange"
-#: Of one application, says the directory.
+#: Entra's limit per application.
 _MAX_CREDENTIALS: Final = 20
 GRAPH: Final = "https://graph.microsoft.com/v1.0"
 
 
 def is_known(id_: str) -> bool:
-    """Tell whether the directory gave this id: a dry run makes one up for what it has not made."""
+    """Return whether this is an id of the directory: a dry run uses placeholders for objects that do not exist."""
     return not id_.startswith("<")
 
 
 def ensure_application(azure: AzureCli, name: str) -> tuple[str, str]:
-    """Return client id and the principal's object id of the application with that name, made where it is missing."""
+    """Return client id and the principal's object id of the application with that name; create it if missing."""
     app = _called(name, azure.ask("ad", "app", "list", "--display-name", name))
     if app is None:
         create = ("ad", "app", "create", "--display-name", name, "--sign-in-audience", "AzureADMyOrg")
         app = azure.do(f"register the application {name}", *create)
     client_id = app["appId"] if app else f"<client id of {name}>"
     found = azure.ask("ad", "sp", "list", "--filter", f"appId eq '{client_id}'") if app else []
-    made = found[0] if found else azure.do(f"give {name} a principal", "ad", "sp", "create", "--id", client_id)
+    made = found[0] if found else azure.do(f"create a principal for {name}", "ad", "sp", "create", "--id", client_id)
     return client_id, made["id"] if made else f"<object id of {name}>"
 
 
@@ -58,27 +58,29 @@ def ensure_federation(azure: AzureCli, client_id: str, *, issuer: str, subjects:
         if former is None:
             azure.do(f"trust {subject}", *command, "create", *credential)
         else:
-            what = f"trust {subject} instead of {_told(former)}"
+            what = f"trust {subject} instead of {_describe_credential(former)}"
             azure.do(what, *command, "update", "--federated-credential-id", name, *credential)
     ours = {*missing, *(name for subject, name in trusted.items() if subject in subjects.values())}
     for name in by_name.keys() - ours:
-        print(f"azure    | NOTE: {client_id} also trusts {_told(by_name[name])}. If nothing signs in so any more:")
+        print(
+            f"azure    | NOTE: {client_id} also trusts {_describe_credential(by_name[name])}. If it is no longer used:"
+        )
         remove = ("az", *command, "delete", "--id", client_id, "--federated-credential-id", name)
         print(f"         |   {shlex.join(remove)}", flush=True)
 
 
-def _told(credential: Mapping[str, Any]) -> str:
+def _describe_credential(credential: Mapping[str, Any]) -> str:
     subject = credential.get("subject") or credential.get("claimsMatchingExpression")
     issuer = "" if credential["issuer"] == ISSUER else f" of {credential['issuer']}"
     return f"{subject}{issuer}"
 
 
 def ensure_group(azure: AzureCli, name: str, members: dict[str, str]) -> str:
-    """Return the object id of the group, with these members (object id by name) added to those it has."""
+    """Return the object id of the group, after adding these members (object id by name)."""
     group = _called(name, azure.ask("ad", "group", "list", "--display-name", name))
     if group is None:
         create = ("ad", "group", "create", "--display-name", name, "--mail-nickname", name)
-        group = azure.do(f"make the group {name}", *create)
+        group = azure.do(f"create the group {name}", *create)
     group_id: str = group["id"] if group else f"<object id of {name}>"
     for member, object_id in members.items():
         is_in = (
@@ -93,5 +95,5 @@ def ensure_group(azure: AzureCli, name: str, members: dict[str, str]) -> str:
 
 
 def _called(name: str, found: list[dict[str, Any]]) -> dict[str, Any] | None:
-    """Return the one with exactly that name: the directory also finds longer ones that start with it."""
+    """Return the one with exactly that name: the directory also returns longer ones that start with it."""
     return next((one for one in found if one["displayName"] == name), None)

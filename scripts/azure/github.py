@@ -1,4 +1,4 @@
-"""GitHub: who a repository is in the tokens that its jobs sign in with."""
+"""GitHub: the subjects of a repository in the tokens that its jobs sign in with."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-#: The issuer of all tokens on github.com, but for enterprises that have chosen one of their own below it.
+#: The issuer of all tokens on github.com, except for enterprises that have their own below it.
 ISSUER: Final = "https://token.actions.githubusercontent.com"
 #: Stands for the name of the environment in a subject.
 ENVIRONMENT: Final = "{environment}"
@@ -18,20 +18,20 @@ _REPOSITORY: Final = re.compile(
     r"(?P<owner>[A-Za-z0-9_-]+)(?:@(?P<owner_id>[1-9]\d*))?/(?P<name>[A-Za-z0-9_.-]+)(?:@(?P<id>[1-9]\d*))?"
 )
 _REMEDY: Final = (
-    "Install gh and run `gh auth login`, or give the ids yourself: --repository OWNER@OWNER_ID/NAME@ID, as the subject "
-    "in the error of a failed sign-in has them, and https://api.github.com/repos/OWNER/NAME as owner.id and id."
+    "Install gh and run `gh auth login`, or give the ids yourself: --repository OWNER@OWNER_ID/NAME@ID, as in "
+    "the error of a failed sign-in, or at https://api.github.com/repos/OWNER/NAME as owner.id and id."
 )
-#: What the tokens of a job say of its repository, by the names that a customised subject has for it.
+#: The claims about the repository in a job's token, by their names in a customised subject.
 _KNOWN_KEYS: Final = ("repo", "repository", "repository_id", "repository_owner", "repository_owner_id", "context")
 
 
 class GitHubError(Exception):
-    """It cannot be found out how a repository's jobs sign in; the message has the reason and the remedy."""
+    """The subjects of a repository cannot be determined; the message has the reason and the remedy."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Repository:
-    """A repository by its names, which may change hands, and where they are known by its ids, which never do."""
+    """A repository by its names, which may be reassigned, and, if known, by its ids, which are permanent."""
 
     owner: str
     name: str
@@ -40,7 +40,7 @@ class Repository:
 
     @classmethod
     def parse(cls, text: str) -> Repository | None:
-        """Read `OWNER/NAME` or `OWNER@OWNER_ID/NAME@ID`. None for anything else."""
+        """Parse `OWNER/NAME` or `OWNER@OWNER_ID/NAME@ID`. None for anything else."""
         found = _REPOSITORY.fullmatch(text)
         if found is None or (found["owner_id"] is None) != (found["id"] is None):
             return None
@@ -58,7 +58,7 @@ class Repository:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subjects:
-    """The subjects of a repository's tokens, by a word for their kind; `{environment}` stands for the environment."""
+    """The subjects of a repository's tokens, by kind; `{environment}` stands for the environment."""
 
     patterns: Mapping[str, str]
 
@@ -71,7 +71,7 @@ class Subjects:
 
 
 def find_subjects(repository: Repository) -> Subjects:
-    """Return how GitHub may name the repository in tokens: by names alone, and by names with ids.
+    """Return the subjects that GitHub may use for the repository: by names alone, and by names with ids.
 
     It has gone over to the ids for what was created, renamed or transferred since 15 July 2026, and for whoever asked
     for it. Where the ids are not given they are asked for. Raises `GitHubError`.
@@ -80,20 +80,20 @@ def find_subjects(repository: Repository) -> Subjects:
         return _by_default(repository, None)
     known = _ask(f"repos/{repository.by_name}")
     if known is None:
-        raise GitHubError(f"GitHub knows no repository {repository.by_name}, or you may not see it. {_REMEDY}")
+        raise GitHubError(f"GitHub has no repository {repository.by_name}, or you have no access to it. {_REMEDY}")
     repository = Repository(
         owner=known["owner"]["login"], name=known["name"], owner_id=known["owner"]["id"], id=known["id"]
     )
     template = _ask(f"repos/{repository.by_name}/actions/oidc/customization/sub") or {"use_default": True}
     if template["use_default"]:
         return _by_default(repository, template.get("sub_claim_prefix"))
-    # without keys of its own it has taken over those of its organization
+    # without its own keys it uses those of its organization
     keys = template.get("include_claim_keys") or _keys_of_organization(repository)
     return _by_template(repository, keys)
 
 
 def _by_default(repository: Repository, prefix: str | None) -> Subjects:
-    """Return both kinds. GitHub's own word for the one in use counts as well, whatever it may be."""
+    """Return both kinds, and the one that GitHub reports as in use, if it differs."""
     patterns = {"": f"repo:{repository.by_name}", "immutable": f"repo:{repository.by_id}"}
     if prefix and prefix not in patterns.values():
         patterns["current"] = prefix
@@ -101,18 +101,18 @@ def _by_default(repository: Repository, prefix: str | None) -> Subjects:
 
 
 def _by_template(repository: Repository, keys: Sequence[str]) -> Subjects:
-    """Return the subjects that these keys make. Raises `GitHubError` for keys whose values only a run has."""
+    """Return the subjects of these keys. Raises `GitHubError` for keys whose values depend on the run."""
     unknown = [key for key in keys if key not in (*_KNOWN_KEYS, "environment")]
     if unknown or not {"context", "environment"}.intersection(keys):
         why = (
             f"has {', '.join(unknown)} in it"
             if unknown
-            else "does not name the environment, which tells who may deploy"
+            else "does not contain the environment, which decides what may deploy"
         )
         raise GitHubError(
             f"The subject of {repository.by_name} is customised ({', '.join(keys)}) and {why}. Take the subject from "
-            "the log of a job of the environment prod, where the sign-in prints it, and give it as --subject with "
-            f"{ENVIRONMENT} in the place of prod; or let GitHub go back to its own form: gh api --method PUT "
+            "the log of a job of the environment prod, where the sign-in prints it, and pass it as --subject with "
+            f"{ENVIRONMENT} in place of prod; or reset GitHub to its default form: gh api --method PUT "
             f"repos/{repository.by_name}/actions/oidc/customization/sub -F use_default=true"
         )
     patterns = {
@@ -144,9 +144,9 @@ def _keys_of_organization(repository: Repository) -> Sequence[str]:
 
 
 def _ask(path: str) -> Any:
-    """Return what the API answers, or None where it knows no such thing. Raises `GitHubError`."""
+    """Return the response of the API, or None if it is 404. Raises `GitHubError`."""
     if shutil.which("gh") is None:
-        raise GitHubError(f"There is no gh on PATH to ask GitHub for the ids of the repository. {_REMEDY}")
+        raise GitHubError(f"gh, which looks up the ids of the repository, is not on PATH. {_REMEDY}")
     ran = subprocess.run(
         ["gh", "api", path], stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", check=False
     )
@@ -158,4 +158,4 @@ def _ask(path: str) -> Any:
     try:
         return json.loads(ran.stdout)
     except ValueError as error:
-        raise GitHubError(f"gh api {path} answered what is no JSON: {ran.stdout[:200]!r}. {_REMEDY}") from error
+        raise GitHubError(f"gh api {path} returned invalid JSON: {ran.stdout[:200]!r}. {_REMEDY}") from error

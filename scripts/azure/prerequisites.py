@@ -1,4 +1,4 @@
-"""What a deployment needs on this machine and of the subscription, told all at once."""
+"""The prerequisites of a deployment on this machine and in the subscription, reported all at once."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from scripts.azure.cli import AzureCli, AzureError
 
 
 class Unprepared(Exception):
-    """Something is missing; the message has one line for each thing, with how to get it."""
+    """Prerequisites are missing; the message has one line for each, with the remedy."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deployer:
-    """Who is signed in, and where."""
+    """The signed-in account and its subscription."""
 
     name: str
     object_id: str
@@ -27,7 +27,7 @@ class Deployer:
 
 
 def find_deployer() -> Deployer:
-    """Check programs and sign-in, and return who deploys. Raises `Unprepared`."""
+    """Check programs and sign-in, and return the deployer. Raises `Unprepared`."""
     problems = [*_pulumi_problems()]
     account: Any = None
     me: Any = None
@@ -50,14 +50,12 @@ def check_region(location: str) -> None:
     """Raise `Unprepared` unless the region offers the plan that the function app runs on."""
     offered = {one["name"] for one in AzureCli().ask("functionapp", "list-flexconsumption-locations")}
     if location not in offered:
-        raise Unprepared(
-            f"Region: {location!r} has no Flex Consumption plan. Take one of {', '.join(sorted(offered))}."
-        )
+        raise Unprepared(f"Region: {location!r} has no Flex Consumption plan. Use one of {', '.join(sorted(offered))}.")
 
 
 def _pulumi_problems() -> list[str]:
     if shutil.which("pulumi") is None:
-        return ["Pulumi: there is no pulumi on PATH. Install it: https://www.pulumi.com/docs/iac/download-install/"]
+        return ["Pulumi: pulumi is not on PATH. Install it: https://www.pulumi.com/docs/iac/download-install/"]
     said = subprocess.run(["pulumi", "version"], capture_output=True, text=True, check=False).stdout
     found = re.match(r"v(\d+)\.(\d+)", said)
     if found is None or (int(found[1]), int(found[2])) < OLDEST_PULUMI:

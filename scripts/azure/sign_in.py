@@ -1,4 +1,4 @@
-"""The two registrations that people sign in with: the API, which tokens are made for, and the page that asks for them.
+"""The two app registrations for sign-in: the API, the audience of tokens, and the page, which requests them.
 
 They are two, so that an ID token, which any page gets and which only says who signed in, is not one for the API.
 """
@@ -17,10 +17,10 @@ from scripts.azure.directory import GRAPH, is_known
 SCOPE: Final = "access_as_user"
 _ROLES: Final = {
     "user": "Starts jobs and sees their own",
-    "viewer": "Sees the jobs of all",
-    "admin": "Sees, cancels and repeats the jobs of all",
+    "viewer": "Sees the jobs of all users",
+    "admin": "Sees, cancels and retries the jobs of all users",
 }
-#: Microsoft Graph, and its ids of openid, profile and offline_access: so that an admin can consent for everybody.
+#: Microsoft Graph, and its ids of openid, profile and offline_access: so that an admin can consent for all users.
 _DIRECTORY: Final = "00000003-0000-0000-c000-000000000000"
 _WHO_ONE_IS: Final = (
     "37f7f235-527c-4136-accd-4a02d197296e",
@@ -31,7 +31,7 @@ _WHO_ONE_IS: Final = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Api:
-    """The API's registration: what the page asks for, what makes somebody a user, and all that is registered."""
+    """The API's registration: the scope's id, the id of the role `user`, and the whole registration."""
 
     client_id: str
     scope_id: str
@@ -42,7 +42,7 @@ class Api:
 def ensure_api(azure: AzureCli, client_id: str) -> Api:
     """Let the application be an API with one scope, three roles and tokens of version 2.
 
-    Scopes and roles that are there already stay as they are: the directory changes none that is in use.
+    Existing scopes and roles are kept: the directory does not change those in use.
     """
     app = _registration(azure, client_id)
     api = app.get("api") or {}
@@ -55,7 +55,7 @@ def ensure_api(azure: AzureCli, client_id: str) -> Api:
         # version 2, since the older form has another issuer and another audience
         "api": {**api, "requestedAccessTokenVersion": 2, "oauth2PermissionScopes": scopes},
         "appRoles": roles,
-        # tells a token of the pipeline, which has no scope, from an ID token
+        # distinguishes a token of the pipeline, which has no scope, from an ID token
         "optionalClaims": {**claims, "accessToken": _with(claims.get("accessToken"), "name", [is_app])},
     }
     _patch(azure, "describe the API to the directory", client_id, app, body)
@@ -63,7 +63,7 @@ def ensure_api(azure: AzureCli, client_id: str) -> Api:
         client_id=client_id,
         scope_id=next(scope["id"] for scope in scopes if scope["value"] == SCOPE),
         user_role_id=next(role["id"] for role in roles if role["value"] == "user"),
-        registration={**app, **body},  # the directory may tell a while what it was before
+        registration={**app, **body},  # the directory may return the former version for a while
     )
 
 
@@ -79,16 +79,16 @@ def ensure_page(azure: AzureCli, client_id: str, *, site: str, api: Api) -> None
         "spa": {**spa, "redirectUris": _united(spa.get("redirectUris"), [f"{site}/"])},
         "requiredResourceAccess": access,
     }
-    _patch(azure, f"let people sign in on {site}", client_id, app, body)
+    _patch(azure, f"let users sign in on {site}", client_id, app, body)
 
 
 def ensure_trust(azure: AzureCli, api: Api, *, page: str) -> None:
-    """Spare people the question whether the page may use the API. Comes after the scope, which it refers to."""
+    """Authorize the page to use the API without consent of each user. Requires the scope to exist."""
     described = api.registration["api"]
     trusted = described.get("preAuthorizedApplications") or []
     trusted = _extended(trusted, "appId", page, "delegatedPermissionIds", [api.scope_id])
     body = {"api": {**described, "preAuthorizedApplications": trusted}}
-    _patch(azure, "let the page use the API without a question", api.client_id, api.registration, body)
+    _patch(azure, "let the page use the API without asking for consent", api.client_id, api.registration, body)
 
 
 def ensure_user_role(azure: AzureCli, api: Api, *, application: str, principal: str) -> None:
@@ -114,7 +114,7 @@ def _patch(azure: AzureCli, what: str, client_id: str, app: Mapping[str, Any], b
 
 
 def _with(there: list[dict[str, Any]] | None, key: str, wanted: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return what is there, and what is wanted and not there, told apart by `key`."""
+    """Return the existing entries and the missing wanted ones, identified by `key`."""
     known = there or []
     return [*known, *(one for one in wanted if one[key] not in {other[key] for other in known})]
 
@@ -125,7 +125,7 @@ def _united(there: list[Any] | None, wanted: Iterable[Any]) -> list[Any]:
 
 
 def _extended(there: list[dict[str, Any]], key: str, owner: str, name: str, wanted: list[Any]) -> list[dict[str, Any]]:
-    """Return what is there, in which the entry whose `key` is `owner` also has the wanted things in its list `name`."""
+    """Return the existing entries; the one whose `key` is `owner` also has the wanted items in its list `name`."""
     entry: dict[str, Any] = next((one for one in there if one[key] == owner), {key: owner, name: []})
     extended = {**entry, name: _united(entry[name], wanted)}
     return [extended if one is entry else one for one in (there if entry in there else [*there, entry])]

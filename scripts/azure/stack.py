@@ -13,7 +13,7 @@ from typing import Any
 
 
 class StackFailed(Exception):
-    """Pulumi did not do what it was asked. What it had to say is on the terminal already, or in the message."""
+    """A pulumi command failed. Its output is on the terminal already, or in the message."""
 
 
 class DeployedStack:
@@ -22,26 +22,26 @@ class DeployedStack:
     Parameters
     ----------
     local_state
-        Where the state goes while nobody is logged in to another place.
+        Where the state is kept unless `pulumi login` has chosen another place.
     """
 
     def __init__(self, name: str, *, root: Path, local_state: Path) -> None:
         self.name = name
         self._root = root
-        # with the program's own interpreter first on the path, which is the one that Pulumi takes
+        # with the current interpreter first on PATH, which Pulumi uses
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
         self._environment = {**os.environ, "PATH": path, "PULUMI_SKIP_UPDATE_CHECK": "true"}
         if not self._is_logged_in():
             self._environment |= _keep_state_in(local_state)
 
     def select(self) -> None:
-        """Make this the current stack, and make the stack where it is missing."""
+        """Select this stack, and create it if it does not exist."""
         self._run("stack", "select", self.name, "--create", "--non-interactive")
 
     def config(self) -> dict[str, Any]:
-        """Return what is configured, by key; secret values are left out."""
-        told = json.loads(self._run("config", "--json", "--stack", self.name) or "{}")
-        return {key: one.get("objectValue", one.get("value")) for key, one in told.items()}
+        """Return the configuration by key, without secret values."""
+        values = json.loads(self._run("config", "--json", "--stack", self.name) or "{}")
+        return {key: one.get("objectValue", one.get("value")) for key, one in values.items()}
 
     def configure(self, values: Mapping[str, str], lists: Mapping[str, list[str]]) -> None:
         for key, value in values.items():
@@ -51,7 +51,7 @@ class DeployedStack:
                 self._run("config", "set", "--path", f"{key}[{number}]", item, "--stack", self.name)
 
     def up(self, *, confirmed: bool) -> None:
-        """Show what would change, ask unless that is settled, and do it. Raises `StackFailed`."""
+        """Show the preview, ask for confirmation if needed, and run `pulumi up`. Raises `StackFailed`."""
         flags = ["--yes", "--non-interactive"] if confirmed else []
         command = ["pulumi", "up", "--stack", self.name, *flags]
         if _wait_for(subprocess.Popen(command, cwd=self._root, env=self._environment)) != 0:
@@ -87,16 +87,16 @@ class DeployedStack:
 
 
 def _wait_for(process: subprocess.Popen[bytes]) -> int:
-    """Return its exit code, whatever comes: an `up` that is killed leaves a locked state that lacks what it made."""
+    """Return its exit code, and ignore Ctrl-C: a killed `up` leaves a locked state without the new resources."""
     while True:
         try:
             return process.wait()
         except KeyboardInterrupt:
-            continue  # it has heard Ctrl-C too, and ends what it has begun
+            continue  # pulumi received Ctrl-C too, and completes what it has begun
 
 
 def _keep_state_in(folder: Path) -> dict[str, str]:
-    """Return what makes Pulumi keep state in that folder, with a passphrase that lies beside it."""
+    """Return the environment that makes Pulumi keep its state in that folder, with a passphrase beside it."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     passphrase = folder / "passphrase"
     if not passphrase.exists():

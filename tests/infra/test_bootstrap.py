@@ -233,17 +233,17 @@ def test_what_it_prints_for_the_stack_is_valid_configuration(prepared: Prepared)
 @pytest.mark.parametrize(
     ("option", "value", "says"),
     [
-        ("--stack", "Prod", "at most 40 of a-z"),
-        ("--location", "West Europe", "give a short name, as westeurope"),
-        ("--repository", "jobs", "write OWNER/NAME"),
-        ("--repository", "ann@71/jobs", "write OWNER/NAME"),
-        ("--repository", "ann/jobs@4217", "write OWNER/NAME"),
-        ("--repository", "ann@x/jobs@4217", "write OWNER/NAME"),
-        ("--repository", "https://github.com/ann/jobs", "write OWNER/NAME"),
-        ("--subject", "repo:ann/jobs:environment:prod", "with {environment} once"),
-        ("--subject", "repo:ann/*:environment:{environment}", "with {environment} once"),
-        ("--issuer", "https://token.actions.githubusercontent.com/", "without a slash at its end"),
-        ("--issuer", "http://token.example", "an address with https"),
+        ("--stack", "Prod", "stack name"),
+        ("--location", "West Europe", "region"),
+        ("--repository", "jobs", "OWNER/NAME"),
+        ("--repository", "ann@71/jobs", "OWNER/NAME"),
+        ("--repository", "ann/jobs@4217", "OWNER/NAME"),
+        ("--repository", "ann@x/jobs@4217", "OWNER/NAME"),
+        ("--repository", "https://github.com/ann/jobs", "OWNER/NAME"),
+        ("--subject", "repo:ann/jobs:environment:prod", "{environment}"),
+        ("--subject", "repo:ann/*:environment:{environment}", "{environment}"),
+        ("--issuer", "https://token.actions.githubusercontent.com/", "issuer"),
+        ("--issuer", "http://token.example", "https"),
     ],
 )
 def test_an_option_that_cannot_be_is_refused_before_anything_is_asked(
@@ -262,8 +262,8 @@ def test_an_option_that_cannot_be_is_refused_before_anything_is_asked(
     ("said", "remedy"),
     [
         ("ERROR: Please run\n 'az login' to setup account.", "Run `az login`."),
-        ("ERROR: /me request is only valid with delegated authentication flow.", "Sign in as a person"),
-        ("ERROR: Insufficient privileges to complete\nthe operation.", "Ask somebody who may register applications"),
+        ("ERROR: /me request is only valid with delegated authentication flow.", "`az login`"),
+        ("ERROR: Insufficient privileges to complete\nthe operation.", "register applications"),
         ("ERROR: (AuthorizationFailed) The client\ndoes not have authorization", "the role Owner"),
     ],
 )
@@ -283,4 +283,4 @@ def test_without_the_azure_cli_it_says_what_is_missing(
 ) -> None:
     monkeypatch.setenv("PATH", "/nonexistent")
     assert bootstrap.main(ARGUMENTS) == 1
-    assert "no az on PATH" in capsys.readouterr().err
+    assert "az is not on PATH" in capsys.readouterr().err

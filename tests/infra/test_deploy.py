@@ -115,8 +115,8 @@ def test_all_that_is_missing_is_told_at_once(
     monkeypatch.setenv("PATH", "/nonexistent")
     assert machine.deploy(*ANSWERS) == 1
     told = capsys.readouterr().err
-    assert "no pulumi on PATH" in told
-    assert "no az on PATH" in told
+    assert "pulumi is not on PATH" in told
+    assert "az is not on PATH" in told
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,7 @@ def test_all_that_is_missing_is_told_at_once(
     [
         ({"version": "v3.269.9"}, ANSWERS, "Install v3.270 or newer"),
         ({}, [*ANSWERS[2:], "--location", "atlantis"], "'atlantis' has no Flex Consumption plan"),
-        ({}, ["--yes", "--location", "westeurope"], "Give --deployer-ip"),
+        ({}, ["--yes", "--location", "westeurope"], "--deployer-ip"),
         ({"up": 255}, ANSWERS, "Running it again is safe"),
     ],
 )
@@ -147,7 +147,7 @@ def test_a_stack_with_an_identity_provider_is_tried_with_a_token_and_says_so_wit
     machine.change(by_invite=False)
     monkeypatch.delenv("SMOKE_TOKEN", raising=False)
     assert machine.deploy(*ANSWERS) == 0
-    assert "NO JOB WAS TRIED" in capsys.readouterr().out
+    assert "NO JOB WAS RUN" in capsys.readouterr().out
     monkeypatch.setenv("SMOKE_TOKEN", "t")
     assert machine.deploy("--yes") == 0
     assert (machine.folder / "smoked").read_text().strip() == OUTPUTS["siteUrl"]
@@ -157,19 +157,19 @@ def test_a_stack_that_runs_no_job_is_no_success(machine: Machine, capsys: pytest
     machine.smoke_ends_with(1)
     assert machine.deploy(*ANSWERS) == 1
     told = capsys.readouterr()
-    assert "a job did not run through it" in told.err
+    assert "troubleshoot-azure.md" in told.err
     assert OUTPUTS["openUrl"] not in told.out
 
 
 @pytest.mark.parametrize(
     ("option", "value", "says"),
     [
-        ("--stack", "Bad Name", "at most 40 of a-z"),
-        ("--stack", "x" * 41, "at most 40 of a-z"),
-        ("--location", "West Europe", "give a short name, as westeurope"),
-        ("--email", "ops", "is no mail address"),
-        ("--deployer-ip", "192.168.1.5", "that the internet could see you with"),
-        ("--deployer-ip", "home", "that the internet could see you with"),
+        ("--stack", "Bad Name", "stack name"),
+        ("--stack", "x" * 41, "stack name"),
+        ("--location", "West Europe", "region"),
+        ("--email", "ops", "mail address"),
+        ("--deployer-ip", "192.168.1.5", "public IPv4 address"),
+        ("--deployer-ip", "home", "public IPv4 address"),
     ],
 )
 def test_an_option_that_cannot_be_is_refused_before_anything_is_asked(
@@ -189,8 +189,8 @@ def test_a_stack_that_is_still_the_sample_is_not_deployed(machine: Machine, caps
     machine.change(config=sample)
     assert machine.deploy(*ANSWERS[:2], "--deployer-ip", "-", "--stack", "prod", "--yes") == 1
     *_, issuer, emails = capsys.readouterr().err.splitlines()
-    assert issuer.startswith("deploy   | queued-jobs:oidcIssuer: login.example.com is the sample's; set your own")
-    assert emails.startswith("deploy   | queued-jobs:alertEmails: ops@example.com is the sample's; set your own")
+    assert issuer.startswith("deploy   | queued-jobs:oidcIssuer: login.example.com ")
+    assert emails.startswith("deploy   | queued-jobs:alertEmails: ops@example.com ")
     assert machine.kept["config"] == sample
     assert not any(command[0] == "up" for command in machine.kept["log"])
 

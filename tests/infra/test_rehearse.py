@@ -42,7 +42,7 @@ def test_a_second_preview_shows_no_change(lines: list[str]) -> None:
 
 
 def test_one_more_kind_is_two_queues_and_the_package(lines: list[str]) -> None:
-    for beginning in ("one more kind of job: preview", "the same, the site refuses twice: up"):
+    for beginning in ("one more kind of job: preview", "the same, the site rejects it twice: up"):
         assert "2 create" in line_of(lines, beginning)
         assert line_of(lines, beginning).endswith("1 update")
 
@@ -54,8 +54,8 @@ def test_new_code_is_the_package_alone_also_after_a_failed_deployment(lines: lis
 
 
 def test_an_up_that_was_killed_is_followed_by_one_that_ends(lines: list[str]) -> None:
-    after = lines[lines.index("up was killed while it made the database server") :]
-    assert any(line.startswith("adopt what Azure had begun: import") for line in after)
+    after = lines[lines.index("up was killed while it created the database server") :]
+    assert any(line.startswith("import what Azure had begun: import") for line in after)
     assert any(line.startswith("take down: destroy") for line in after)
 
 

@@ -66,15 +66,15 @@ def test_every_kind_is_in_the_sdk_and_made_of_inputs_that_it_has() -> None:
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"sku": {"name": "Standard_LRSX"}}, "sku.name is 'Standard_LRSX', and none of"),
+        ({"sku": {"name": "Standard_LRSX"}}, "sku.name is 'Standard_LRSX'"),
         ({"sku": {}}, "sku.name is required"),
-        ({"sku": "Standard_LRS"}, "sku is 'Standard_LRS' and no object"),
+        ({"sku": "Standard_LRS"}, "sku is 'Standard_LRS', not an object"),
         ({"kind": None}, "kind is required"),
         ({"allow_blob_public_access": False}, "allow_blob_public_access is unknown"),
-        ({"allowSharedKeyAccess": "no"}, "allowSharedKeyAccess is 'no' and no bool"),
-        ({"networkRuleSet": {"defaultAction": "Allow", "ipRules": {}}}, "networkRuleSet.ipRules is {} and no list"),
-        ({"accountName": "No_Such-Name"}, "Azure takes 3-24 small letters and digits"),
-        ({"tags": {"a": 1}}, "tags.a is 1.0 and no str"),
+        ({"allowSharedKeyAccess": "no"}, "allowSharedKeyAccess is 'no', not a bool"),
+        ({"networkRuleSet": {"defaultAction": "Allow", "ipRules": {}}}, "networkRuleSet.ipRules is {}, not a list"),
+        ({"accountName": "No_Such-Name"}, "3-24 small letters and digits"),
+        ({"tags": {"a": 1}}, "tags.a is 1.0, not a str"),
     ],
 )
 def test_bad_inputs_fail_the_check(cloud: Cloud, change: dict[str, Any], reason: str) -> None:
@@ -88,7 +88,7 @@ def test_good_and_unknown_inputs_pass_the_check(cloud: Cloud) -> None:
 
 
 def test_a_kind_that_is_not_known_is_refused(cloud: Cloud) -> None:
-    assert "does not know azure-native:keyvault:Vault" in failures(cloud, "keyvault:Vault", {})
+    assert "azure-native:keyvault:Vault" in failures(cloud, "keyvault:Vault", {})
 
 
 def test_a_name_is_made_up_and_kept(cloud: Cloud) -> None:
@@ -201,7 +201,7 @@ def test_what_is_gone_has_no_id(cloud: Cloud) -> None:
 
 def test_keys_are_not_handed_out(cloud: Cloud) -> None:
     answer = Provider(cloud).Invoke(provider_pb2.InvokeRequest(tok="azure-native:storage:listStorageAccountKeys"), None)
-    assert "does not answer" in answer.failures[0].reason
+    assert "listStorageAccountKeys" in answer.failures[0].reason
     assert kind_of("azure-native:storage:Blob") is None  # which the real provider writes with the account's key
 
 

@@ -59,21 +59,21 @@ async def test_a_site_with_a_part_missing_is_not_tried(stack: Stack) -> None:
 
 async def test_a_site_that_is_not_there_is_told() -> None:
     (port,) = ports.choose_ports(1)
-    with pytest.raises(StackNotReady, match=r"ConnectError.*See that this is the right address"):
+    with pytest.raises(StackNotReady, match=r"ConnectError.*Check the URL"):
         await try_out(f"http://127.0.0.1:{port}/", invite="i", healthy_within=timedelta())
 
 
 @pytest.mark.parametrize(
     ("url", "reason"),
     [
-        ("127.0.0.1:7071", "is no address of a site"),
-        ("https://[", "is no address"),
-        ("https://app.example:99999/#invite=SECRET", "is no address"),
-        ("https://ann:SECRET@app.example/#invite=i", "has a user's name or password in it"),
-        ("https:///#invite=i", "is no address of a site"),
-        ("http://app.example/#invite=i", "would get what signs in unencrypted: give it with https"),
-        ("https://app.example/", "give an invite link, or a bearer token in SMOKE_TOKEN"),
-        ("https://app.example/#invite=", "give an invite link, or a bearer token in SMOKE_TOKEN"),
+        ("127.0.0.1:7071", "is not a valid site URL"),
+        ("https://[", "is not a valid URL"),
+        ("https://app.example:99999/#invite=SECRET", "is not a valid URL"),
+        ("https://ann:SECRET@app.example/#invite=i", "user name or password"),
+        ("https:///#invite=i", "is not a valid site URL"),
+        ("http://app.example/#invite=i", "https"),
+        ("https://app.example/", "SMOKE_TOKEN"),
+        ("https://app.example/#invite=", "SMOKE_TOKEN"),
     ],
 )
 def test_what_cannot_be_tried_is_refused(
@@ -97,5 +97,5 @@ def test_what_is_no_token_is_refused_and_not_shown(
         smoke.main(["https://app.example/"])
     assert ended.value.code == 2
     told = capsys.readouterr().err
-    assert "SMOKE_TOKEN holds what no token has" in told.splitlines()[-1]
+    assert "SMOKE_TOKEN" in told.splitlines()[-1]
     assert token not in told

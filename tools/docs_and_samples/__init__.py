@@ -1,3 +1,3 @@
-"""Makers of documentation, screenshots, sample jobs and vendored files."""
+"""Generators of documentation, screenshots, sample jobs and vendored files."""
 
 from __future__ import annotations

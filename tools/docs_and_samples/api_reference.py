@@ -32,7 +32,7 @@ _HEAD = """# The library's public names
 What is not listed here is private and may change. Written from the docstrings by
 `python -m tools.docs_and_samples.api_reference`, so change it there.
 """
-#: What is public beside the names of `queued_jobs` itself, by the module to import it from.
+#: The public names besides those of `queued_jobs` itself, by the module to import them from.
 _PUBLIC = {
     "queued_jobs.batch": ("Batch", "FollowUp"),
     "queued_jobs.blocking": (),
@@ -63,7 +63,7 @@ _MADE_BY_THE_LIBRARY = {
     *("Batch", "BlockingBatch", "BlockingHandle", "BlockingJobs"),
     *("JobContext", "JobFailed", "JobHandle", "JobRunner", "JobTracker", "Sweeper"),
 }
-#: What implements one of these has its methods, which are told of there.
+#: Implementations of these have their methods, which are documented there.
 _PROTOCOLS = (Notifier, Repository, Queues)
 _SECTION = re.compile(r"\n(Parameters|Attributes|Raises|Returns)\n-+\n")
 
@@ -113,7 +113,7 @@ def _class(name: str, cls: type[Any]) -> Iterator[str]:
 
 
 def _constant(name: str) -> str:
-    """Tell of a value or a type alias, by the `#:` comment before it."""
+    """Describe a value or a type alias with the `#:` comment before it."""
     for path in sorted(Path(queued_jobs.__file__).parent.glob("*.py")):
         found = re.search(rf"((?:^#:.*\n)+){name}(?:: \S+)? = ", path.read_text(), re.MULTILINE)
         if found is not None:
@@ -122,12 +122,12 @@ def _constant(name: str) -> str:
 
 
 def _is_row(cls: type[Any]) -> bool:
-    """Whether it is a record that the library makes, and applications read."""
+    """Return whether it is a record that the library creates, and applications read."""
     return dataclasses.is_dataclass(cls) and "from_row" in vars(cls)
 
 
 def _fields(cls: type[Any]) -> Iterator[str]:
-    """Tell of the class's own annotated attributes, by the `#:` comments before them."""
+    """Describe the class's own annotated attributes with the `#:` comments before them."""
     source = textwrap.dedent(inspect.getsource(cls))
     lines = source.splitlines()
     untold: list[str] = []
@@ -146,7 +146,7 @@ def _fields(cls: type[Any]) -> Iterator[str]:
             yield _item(f"- {field}: {' '.join(comment)}")
         elif _is_row(cls):
             untold.append(f"`{name}`")
-        elif not dataclasses.is_dataclass(cls):  # those of a dataclass stand in its signature
+        elif not dataclasses.is_dataclass(cls):  # those of a dataclass are in its signature
             yield _item(f"- {field}")
     if untold:
         yield _item(f"- and {', '.join(untold)}")

@@ -14,10 +14,10 @@ from typing import Final
 ROOT: Final = Path(__file__).resolve().parents[2]
 PAGE: Final = ROOT / "docs" / "why" / "architecture.md"
 _BLOCK: Final = re.compile(r"```mermaid\n.*?```", re.DOTALL)
-#: From which folder modules are imported, and those of the repository's own.
+#: The import roots, and the top-level names of this repository.
 _PATHS: Final = ("", "functions/")
 _FOLDERS: Final = ("scripts", "tools", "infra", "functions", "queued_jobs")
-#: The boxes and what is written in them. A file belongs to the longest one that its path begins with.
+#: The boxes and their labels. A file belongs to the box with the longest matching path.
 BOXES: Final = {
     "scripts/": "scripts/<br>commands",
     "tools/": "tools/<br>emulators, local stack,<br>rehearsal, screenshots",
@@ -37,7 +37,7 @@ BOXES: Final = {
     "queued_jobs/dashboard/": "queued_jobs/dashboard/<br>search, statistics",
     "queued_jobs/push/": "queued_jobs/push/<br>SignalR, webhook",
 }
-#: What no import shows: the client talks to the API by HTTP, and the library runs the statements of its SQL files.
+#: Connections without imports: the client calls the API over HTTP, and the library runs the SQL files.
 _BY_OTHER_MEANS: Final = (
     'web["web/<br>the client"] -. HTTP .-> {api}',
     '{library} -. runs .-> sql["queued_jobs/sql/"]',

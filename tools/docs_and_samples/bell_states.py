@@ -1,4 +1,4 @@
-"""Brings the bell into each of its states, for tests that look at them and for pictures.
+"""Brings the bell into each of its states, for visual tests and screenshots.
 
 The page must be signed in as somebody who has no jobs yet.
 """
@@ -14,7 +14,7 @@ from playwright.sync_api import Locator, Page, expect
 from tools.docs_and_samples.staged_jobs import ZIP_RESULT, Stage
 
 _PATIENCE = 180_000.0
-#: More than it takes to lay out a page of rows, a screenful each time.
+#: More than needed to lay out a page of rows, one screen at a time.
 _MAX_SCROLLS = 20
 _LONG = "quarterly-report-of-all-regions_" * 3
 _CSV_RESULT = {
@@ -34,7 +34,7 @@ _CSV_RESULT = {
 
 
 def show(page: Page, state: str, stage: Stage, user_id: str) -> None:
-    """Bring the page into one of `STATES` and wait until it is there."""
+    """Bring the page into one of `STATES` and wait until it is reached."""
     STATES[state](page, stage, user_id)
     expect(page.locator("job-bell .bell")).to_be_visible()
 
@@ -105,7 +105,7 @@ def _every_status(page: Page, stage: Stage, user_id: str) -> None:
 
 
 def _ended(page: Page, stage: Stage, user_id: str) -> None:
-    """The other half of every status: what each kind of ended job shows."""
+    """The lower half of the list, with the views of each kind of ended job."""
     _every_status(page, stage, user_id)
     scroll_to(page.get_by_text("The result has expired"))
     scroll_to(page.get_by_text("Zip of tax archive"))
@@ -121,7 +121,7 @@ def _paged(page: Page, stage: Stage, user_id: str) -> None:
 
 
 def _not_done(page: Page, stage: Stage, user_id: str) -> None:
-    """What the API refuses is said where it was asked for."""
+    """Errors of the API are shown next to the action."""
     _every_status(page, stage, user_id)
     page.route("**/api/jobs/**", lambda route: route.abort())
     for name in ("Retry", "Download", "Cancel", "Clear finished"):
@@ -196,5 +196,5 @@ STATES: dict[str, Callable[[Page, Stage, str], None]] = {
     "live-updates-off": _live_updates_off,
     "sign-in-again": _sign_in_again,
 }
-#: What the browser's console tells of in these states.
+#: Expected messages in the browser's console in these states.
 NOISE = r"ERR_FAILED|status of 401|Failed to (start|complete)|Error from HTTP"

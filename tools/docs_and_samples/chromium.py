@@ -1,4 +1,4 @@
-"""The browser that the tests drive: the machine's own, or one that is installed now."""
+"""The browser of the tests: an installed one, or one that is installed now."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def _found() -> Path | None:
     chosen = os.environ.get("CHROMIUM")
     if chosen:
         if not os.access(chosen, os.X_OK):
-            raise Missing(f"CHROMIUM is {chosen}, which is no program: {REMEDY}")
+            raise Missing(f"CHROMIUM is {chosen}, which is not an executable file: {REMEDY}")
         return Path(chosen)
     for name in _NAMES:
         path = shutil.which(name)

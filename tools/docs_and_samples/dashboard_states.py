@@ -1,4 +1,4 @@
-"""Brings the dashboard into each of its states, for tests that look at them and for pictures.
+"""Brings the dashboard into each of its states, for visual tests and screenshots.
 
 The page must be signed in as an admin, with some sample jobs in the database (`tools.docs_and_samples.generate_jobs`).
 """
@@ -12,12 +12,12 @@ from playwright.sync_api import Page, expect
 
 
 def show(page: Page, state: str) -> None:
-    """Bring the page into one of `STATES` and wait until it is there."""
+    """Bring the page into one of `STATES` and wait until it is reached."""
     STATES[state](page)
 
 
 def open_view(page: Page, query: str = "") -> None:
-    """Open the dashboard at an address; the session of this tab stays."""
+    """Open the dashboard at a URL, and keep the session of this tab."""
     page.goto(urljoin(page.url, f"/dashboard.html{query}"))
     expect(page.get_by_role("heading", name="Dashboard")).to_be_visible()
 
@@ -29,7 +29,7 @@ def _list(page: Page) -> None:
 
 def _filtered(page: Page) -> None:
     open_view(page, "?status=failed&status=aborted&attemptsOver=2&status=unknown")
-    expect(page.get_by_text("Left out of the filters")).to_be_visible()
+    expect(page.get_by_text("Ignored filters")).to_be_visible()
     expect(page.locator("table.jobs tbody tr").first).to_be_visible()
 
 

@@ -1,4 +1,4 @@
-"""Fills a database with many realistic jobs, for people to look at and for tests of speed.
+"""Fills a database with many realistic jobs, for demonstrations and performance tests.
 
 Run `python -m tools.docs_and_samples.generate_jobs postgresql://...` for a million jobs of the last 30 days. It brings
 the schema up to date, adds jobs and their attempts by COPY, and counts them as the sweeper would. Take a database of
@@ -25,7 +25,7 @@ from queued_jobs.urls import is_conninfo
 from tools.docs_and_samples.sample_jobs import ATTEMPT_COLUMNS, JOB_COLUMNS, JobGenerator
 
 CHUNK = 20_000
-_MOST_DAYS = 3_650
+_MAX_DAYS = 3_650
 
 _INDEXES = """
 select indexname, indexdef from pg_indexes
@@ -34,16 +34,16 @@ where schemaname = 'queued_jobs' and tablename in ('job', 'attempt') and indexna
 
 
 async def add_jobs(url: str, count: int, *, days: float, seed: int = 1) -> None:
-    """Add jobs to a migrated database, all or none; its sweeper will count them. Locks everybody else out meanwhile."""
+    """Add jobs to a migrated database, all or none; its sweeper will count them. Locks the tables meanwhile."""
     jobs = iter(JobGenerator(count, until=datetime.now(UTC), days=days, seed=seed))
     async with await AsyncConnection.connect(url, autocommit=True) as conn:
         async with conn.transaction():
             indexes = await (await conn.execute(_INDEXES)).fetchall()
-            for name, _ in indexes:  # to make them in the end takes a third of the time
+            for name, _ in indexes:  # creating them at the end takes a third of the time
                 await conn.execute(sql.SQL("drop index {}").format(sql.Identifier("queued_jobs", name)))
             chunk = list(islice(jobs, CHUNK))
             while chunk:
-                # the next ones are made while Postgres works
+                # generate the next ones while Postgres works
                 _, chunk = await asyncio.gather(
                     _copy(conn, chunk), asyncio.to_thread(lambda: list(islice(jobs, CHUNK)))
                 )
@@ -87,7 +87,7 @@ async def _generate(url: str, count: int, days: float, seed: int) -> None:
 
 def _count(text: str) -> int:
     if not text.isdecimal() or int(text) == 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of jobs: give 1 or more")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a valid number of jobs: use 1 or more")
     return int(text)
 
 
@@ -96,8 +96,10 @@ def _days(text: str) -> float:
         days = float(text)
     except ValueError:
         days = 0
-    if not 0 < days <= _MOST_DAYS:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of days: give more than 0, and {_MOST_DAYS} at most")
+    if not 0 < days <= _MAX_DAYS:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a valid number of days: use more than 0, and at most {_MAX_DAYS}"
+        )
     return days
 
 
@@ -109,12 +111,14 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
     if not is_conninfo(arguments.url):
-        parser.error("the url is no address of a Postgres: write postgresql://user:password@host:port/database")
+        parser.error(
+            "the url is not a valid Postgres connection string: use postgresql://user:password@host:port/database"
+        )
     started = time.monotonic()
     try:
         asyncio.run(_generate(arguments.url, arguments.jobs, arguments.days, arguments.seed))
     except psycopg.OperationalError as error:
-        sys.exit(f"no connection to Postgres: {' '.join(str(error).split())} See that the url names it, and it runs.")
+        sys.exit(f"no connection to Postgres: {' '.join(str(error).split())} Check the url, and that the server runs.")
     print(f"{arguments.jobs:,} jobs in {time.monotonic() - started:.0f} s")
 
 

@@ -27,7 +27,7 @@ ATTEMPT_COLUMNS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kind:
-    """How often jobs of a kind come, how long they run, and which share of them fails at first."""
+    """The frequency, duration and failure rate of the jobs of a kind."""
 
     name: str
     share: float
@@ -47,7 +47,7 @@ KINDS = (
     Kind(name="data-export", share=0.45, run_seconds=90, failing=0.04, queues=("data-export",)),
     Kind(name="ledger-close", share=0.05, run_seconds=600, failing=0.2, queues=("ledger-close",)),
 )
-#: The more frequent come first.
+#: Most frequent first.
 ERRORS = (
     ("FileNotFoundError", "The blob 'uploads/{n}/part-{m}.bin' is not there."),
     ("ConnectionResetError", "[Errno 104] Connection reset by peer"),
@@ -64,7 +64,7 @@ ERRORS = (
 
 @dataclass(slots=True, kw_only=True)
 class Life:
-    """What became of a job, with its attempts as lines."""
+    """The outcome of a job, with its attempts as lines."""
 
     due: datetime
     status: str = "pending"

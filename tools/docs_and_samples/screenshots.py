@@ -1,4 +1,4 @@
-"""The command scripts/screenshots: real pictures of the bell and the dashboard, from a system of its own."""
+"""The command scripts/screenshots: takes screenshots of the bell and the dashboard, from a system of its own."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ LARGEST = 300_000
 
 _HEIGHT = 800
 _PATIENCE = 180_000.0
-#: More would make the animation larger than anybody wants to load.
+#: More would make the animation too large to load.
 _MOST_FRAMES = 9
 #: The part of the page in which the bell and its open panel are.
 _BELL: FloatRect = {"x": 700, "y": 0, "width": 480, "height": 640}
@@ -43,7 +43,7 @@ _JOB: FloatRect = {"x": 728, "y": 0, "width": 440, "height": 260}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Camera:
-    """A browser before a running system."""
+    """A browser with a running system."""
 
     browser: Browser
     stack: Stack
@@ -51,7 +51,7 @@ class Camera:
 
     @contextmanager
     def page(self, scheme: str, *, admin: bool = False) -> Iterator[Page]:
-        """Open the page as somebody new, signed in."""
+        """Open the page as a new user, signed in."""
         light = "dark" if scheme == "dark" else "light"
         viewport = {"width": WIDTHS[0], "height": _HEIGHT}
         context: BrowserContext = self.browser.new_context(color_scheme=light, viewport=viewport)  # type: ignore[arg-type]
@@ -66,7 +66,7 @@ class Camera:
         bell_states.show(page, state, self.stage, session["user"]["id"])
 
     def documentation(self) -> None:
-        """Take what the README and the docs show."""
+        """Take the screenshots of the README and the docs."""
         DOCS.mkdir(parents=True, exist_ok=True)
         for scheme in SCHEMES:
             with self.page(scheme) as page:
@@ -81,7 +81,7 @@ class Camera:
                     page.screenshot(path=DOCS / f"dashboard-{state}-{scheme}.png")
 
     def running_job(self, page: Page) -> bytes:
-        """Start a real job and watch the bell until it has ended: an animation."""
+        """Start a job and record the bell until it has ended, as an animation."""
         dice = random.Random(1)  # noqa: S311 (content that cannot be zipped well)
         page.locator("input[type=file]").set_input_files(
             [
@@ -106,7 +106,7 @@ class Camera:
         return animated(timed)
 
     def everything(self) -> None:
-        """Take each state at each width in light and dark, for a person to look at one by one."""
+        """Take each state at each width in light and dark, for manual review."""
         ALL.mkdir(parents=True, exist_ok=True)
         for scheme in SCHEMES:
             for state in bell_states.STATES:

@@ -1,4 +1,4 @@
-"""Jobs in whichever state one wants to look at, put straight into the database of a local run and told to its hub.
+"""Jobs in any state, inserted into the database of a local run and pushed through its hub.
 
 No worker touches them: they hold a lease of a day, or wait for a message that is not sent.
 """
@@ -43,7 +43,7 @@ ZIP_RESULT = {
 
 
 class Stage:
-    """Puts jobs there and changes them; each change has a new version and is pushed to the job's owner."""
+    """Inserts and changes jobs; each change has a new version and is pushed to the job's owner."""
 
     def __init__(self, settings: Mapping[str, str]) -> None:
         self._database_url = settings["DATABASE_URL"]
@@ -57,7 +57,7 @@ class Stage:
         self._registry = JobRegistry.from_package(jobs)
 
     def connect(self) -> None:
-        """Connect anew, after the database was away."""
+        """Reconnect after the database was unavailable."""
         self._connection.close()
         self._connection = self._connected()
 
@@ -78,7 +78,7 @@ class Stage:
         return self.put_many(user_id, 1, status, **columns)[0]
 
     def put_many(self, user_id: str, count: int, status: str = "pending", **columns: Any) -> list[UUID]:
-        """Store many alike, a second apart, the last one newest; only one alone is pushed."""
+        """Store several similar jobs, a second apart, the last one newest; only a single one is pushed."""
         now = datetime.now(UTC)
         rows = []
         for number in range(count):
@@ -118,11 +118,11 @@ class Stage:
         self.push(self.view(key), self._row(key)["user_id"])
 
     def view(self, key: UUID) -> dict[str, Any]:
-        """Return the job as pushes and lists hold it."""
+        """Return the job as in pushes and lists."""
         return JobView.of(QueuedJob.from_row(self._row(key)), self._registry).to_json()
 
     def push(self, view: Mapping[str, Any], user_id: str) -> None:
-        """Push this to a user, whether it is true or not."""
+        """Push any job to a user, without storing it."""
         url = f"{self._hub.endpoint}/api/hubs/jobs/users/{quote(user_id, safe='')}/:send"
         token = jwt.encode({"aud": url, "exp": int(time.time()) + 60}, self._hub.access_key, algorithm="HS256")
         headers = {"Authorization": f"Bearer {token}"}
@@ -132,7 +132,7 @@ class Stage:
     def _row(self, key: UUID) -> dict[str, Any]:
         row = self._connection.execute("select * from queued_jobs.job where id = %s", [key]).fetchone()
         if row is None:
-            raise LookupError(f"There is no job {key}.")
+            raise LookupError(f"Job {key} does not exist.")
         return row
 
 

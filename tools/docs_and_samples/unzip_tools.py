@@ -1,4 +1,4 @@
-"""The programs that people unzip with: the machine's own, or Debian's packages that are installed now."""
+"""Common unzip programs: installed ones, or Debian packages that are installed now."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import os
 import shutil
 import subprocess
 
-#: Program and the Debian package that brings it.
+#: Programs by their Debian package.
 TOOLS = {"unzip": "unzip", "bsdtar": "libarchive-tools", "7z": "p7zip-full"}
 
 
 def find_or_install() -> list[str]:
-    """Return the programs of `TOOLS` that are there, after an install of those that are not, as root on Debian."""
+    """Return the installed programs of `TOOLS`, after installing missing ones if we are root on Debian."""
     missing = [package for program, package in TOOLS.items() if shutil.which(program) is None]
     if missing and os.geteuid() == 0 and shutil.which("apt-get"):
         environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}

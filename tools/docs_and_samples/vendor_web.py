@@ -1,7 +1,7 @@
 """Copies the browser builds of the packages that the page uses from npm into web/vendor, or checks the copies there.
 
 python -m tools.docs_and_samples.vendor_web            # after a new version in web/package.json and its lock file
-python -m tools.docs_and_samples.vendor_web --check    # needs no network: do the copies equal what the manifest says?
+python -m tools.docs_and_samples.vendor_web --check    # compares the copies with the manifest, without a network
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ MANIFEST = VENDOR / "manifest.json"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Package:
-    """A package, the file of it that the browser loads, and who names that file."""
+    """A package, its file that the browser loads, and the files that refer to it."""
 
     name: str
     build: str
@@ -52,13 +52,13 @@ PACKAGES = (
 
 
 class VendorError(Exception):
-    """The vendored copies and what was asked for do not fit. The message says how to mend it."""
+    """The vendored copies do not match package.json or the manifest. The message has the remedy."""
 
 
 def main() -> None:
-    """Vendor or check; exit 1 with one line when something does not fit."""
+    """Vendor or check; exit with code 1 and one line if something does not match."""
     parser = argparse.ArgumentParser(
-        prog="python -m tools.docs_and_samples.vendor_web", description="Vendor what the page loads from npm."
+        prog="python -m tools.docs_and_samples.vendor_web", description="Vendor the page's packages from npm."
     )
     parser.add_argument(
         "--check", action="store_true", help="only compare the copies with their manifest and the lock file"
@@ -70,7 +70,7 @@ def main() -> None:
 
 
 def check() -> str:
-    """Return a line for each package that is vendored. Raises VendorError when copy, manifest and lock file differ."""
+    """Return a line per vendored package. Raises VendorError if copy, manifest and lock file differ."""
     manifest = {entry["name"]: entry for entry in json.loads(MANIFEST.read_text())}
     if manifest.keys() != {package.name for package in PACKAGES}:
         raise VendorError(
@@ -93,7 +93,7 @@ def _checked(package: Package, entry: dict[str, str]) -> str:
             f"web/vendor/{entry['file']} has sha256 {found}, its manifest says {entry['sha256']}: "
             "the copy was edited; run python -m tools.docs_and_samples.vendor_web to get it again"
         )
-    return f"{package.name} {entry['version']}: web/vendor/{entry['file']} is the file of the manifest"
+    return f"{package.name} {entry['version']}: web/vendor/{entry['file']} matches the manifest"
 
 
 def vendor() -> str:

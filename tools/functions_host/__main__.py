@@ -23,10 +23,12 @@ def main() -> None:
     options = _parser().parse_args()
     configure_logging()
     if options.unsafe_bind != LOOPBACK:
-        log.warning("bound to %s: whoever reaches this machine reaches the app and /admin", options.unsafe_bind)
+        log.warning(
+            "bound to %s: any client that can reach this machine can reach the app and /admin", options.unsafe_bind
+        )
     drain = timedelta(seconds=options.drain_seconds)
     host = Host(options.app_dir, port=options.port, address=options.unsafe_bind, drain=drain)
-    runner = asyncio.Runner()  # not closed in the end, which would wait for the threads that the app has started
+    runner = asyncio.Runner()  # not closed at the end, which would wait for threads of the app
     try:
         runner.run(_run(host))
     except (KeyboardInterrupt, SystemExit) as error:
@@ -46,7 +48,7 @@ async def _run(host: Host) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tools.functions_host", description=__doc__)
     parser.add_argument("app_dir", type=Path, metavar="APP_DIR", help="the folder of host.json and function_app.py")
-    parser.add_argument("--port", type=int, required=True, help="where to listen; 0 takes a free port")
+    parser.add_argument("--port", type=int, required=True, help="the port to listen on; 0 chooses a free one")
     parser.add_argument(
         "--drain-seconds",
         type=float,
@@ -58,7 +60,7 @@ def _parser() -> argparse.ArgumentParser:
         "--unsafe-bind",
         default=LOOPBACK,
         metavar="ADDRESS",
-        help="listen on another address than %(default)s, open to whoever can reach it",
+        help="listen on another address than %(default)s, without protection from clients that can reach it",
     )
     return parser
 

@@ -1,10 +1,10 @@
-"""What can be wrong with an app before it runs, and what can go wrong in one invocation."""
+"""The errors of an app before it runs, and of one invocation."""
 
 from __future__ import annotations
 
 
 class HostError(Exception):
-    """The app cannot be started; the text names the thing, the reason and the remedy."""
+    """The app cannot be started; the text says what is wrong, why, and what to do."""
 
 
 class SettingsError(HostError):
@@ -20,14 +20,14 @@ class WorkerRefused(HostError):
 
 
 class FunctionLoadError(HostError):
-    """A function breaks a rule that the host checks of what the worker has indexed."""
+    """An indexed function violates a rule of the host."""
 
     def __init__(self, function_name: str, reason: str) -> None:
         super().__init__(f"cannot load the {function_name!r} function: {reason}")
 
 
 class WorkerEnded(HostError):
-    """A function has ended the worker, as `sys.exit()` in a body does."""
+    """A function has ended the worker, as `sys.exit()` does."""
 
 
 class InvocationError(Exception):

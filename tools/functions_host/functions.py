@@ -1,4 +1,4 @@
-"""The functions of an app as the host sees them: what the worker has indexed, checked for what this host has."""
+"""The functions of an app: indexed by the worker, and checked for features that this host supports."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Function:
 
 
 def read_functions(metadata: Iterable[RpcFunctionMetadata]) -> list[Function]:
-    """Return the functions that are not disabled; raises FunctionLoadError for what this host does not have."""
+    """Return the functions that are not disabled; raises FunctionLoadError for unsupported features."""
     functions = [_read(function) for function in metadata]
     return [function for function in functions if not _is_disabled(function.name)]
 
@@ -55,8 +55,8 @@ def _read(function: RpcFunctionMetadata) -> Function:
     if function.retry_options is not None:
         raise FunctionLoadError(
             name,
-            "it has a retry policy, which queue triggers do not support and this host refuses for all: remove @retry, "
-            "the library retries by itself",
+            "it has a retry policy, which queue triggers do not support and this host rejects: remove @retry, "
+            "the library retries itself",
         )
     trigger = next(binding for binding in bindings if binding["type"].lower().endswith("trigger"))
     if trigger["type"] not in _TRIGGERS:

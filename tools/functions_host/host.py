@@ -1,4 +1,4 @@
-"""The host as a whole: starts the listeners and the HTTP server of one app, and drains them when it is told to stop."""
+"""The host: starts the listeners and the HTTP server of one app, and drains them on a signal."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Host:
         worker = Worker()
         indexed = await worker.start(self._app_dir)
         if not indexed:
-            raise HostError(f"the worker finds no functions in {self._app_dir}: write some into its function_app.py")
+            raise HostError(f"the worker found no functions in {self._app_dir}: add some to its function_app.py")
         functions = read_functions(indexed)
         storage = QueueStorage(base64_messages=settings.queues.base64)
         invoker = Invoker(worker, timeout=settings.function_timeout, write_output=storage.write_output)
@@ -83,17 +83,17 @@ class Host:
         ended = asyncio.create_task(self._end(invoker.worker_ended))
         await self._first_of(asyncio.create_task(server.ready.wait()), serving, *work)
         names = ", ".join(function.name for function in functions) or "none"
-        print(f"{worker.name} runs the functions; this host around it is an emulator", flush=True)
+        print(f"{worker.name} runs the functions, in an emulator of the host", flush=True)
         print(f"host ready on http://{self._address}:{listening.getsockname()[1]}, functions: {names}", flush=True)
         await self._first_of(ended, serving, *work)
         log.info("stopping: no new work, %g s for the running invocations", self._drain.total_seconds())
         server.should_exit = True
         await self._drained({*work, _named("invocations", invoker.wait_until_idle())}, invoker)
-        # answers are on their way by now; a client that never finishes its request is not waited for
+        # responses are being sent; do not wait for a client that never completes its request
         await asyncio.wait({serving, _named("storage clients", storage.close())}, timeout=_FLUSH.total_seconds())
         log.info("stopped")
         if invoker.worker_ended.is_set():
-            raise WorkerEnded("a function has ended the worker, which Azure would start again: this host ends with it")
+            raise WorkerEnded("a function has ended the worker, which Azure would restart: this host ends too")
 
     async def _end(self, worker_ended: asyncio.Event) -> None:
         """Wait for the end: a signal, or a function that has ended the worker."""
@@ -102,11 +102,13 @@ class Host:
         self._stopping.set()
 
     async def _first_of(self, expected: asyncio.Task[Any], *work: asyncio.Task[None]) -> None:
-        """Wait for the expected task; raises HostError where work that ends only on a stop has ended before."""
+        """Wait for the expected task; raises HostError if a task that should run until the stop has ended."""
         await asyncio.wait({expected, *work}, return_when=asyncio.FIRST_COMPLETED)
         for task in work:
             if task.done() and (task.exception() or not self._stopping.is_set()):
-                raise HostError(f"{task.get_name()} ended by itself, which is a bug in the host") from task.exception()
+                raise HostError(
+                    f"{task.get_name()} ended unexpectedly, which is a bug in the host"
+                ) from task.exception()
 
     async def _drained(self, work: set[asyncio.Task[None]], invoker: Invoker) -> None:
         _, pending = await asyncio.wait(work, timeout=self._drain.total_seconds())
@@ -115,12 +117,12 @@ class Host:
             await asyncio.wait(pending, timeout=CANCEL_GRACE.total_seconds())
         for task in work:
             if not task.done():
-                log.warning("%s: not ended, left behind", task.get_name())
+                log.warning("%s: still running, abandoned", task.get_name())
             elif error := task.exception():
                 log.error("%s: failed while it was stopped", task.get_name(), exc_info=error)
 
     def _listen(self) -> socket.socket:
-        # asyncio turns Nagle's algorithm off only where the protocol is named; with it an answer takes 40 ms longer
+        # asyncio disables Nagle's algorithm only if the protocol is named; with it a response takes 40 ms longer
         listening = socket.socket(proto=socket.IPPROTO_TCP)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -141,7 +143,7 @@ class Host:
 
     def _on_signal(self, number: signal.Signals) -> None:
         if self._stopping.is_set():
-            log.warning("second signal: ending at once")
+            log.warning("second signal: ending immediately")
             leave(128 + number)
         self._stopping.set()
 
@@ -161,7 +163,7 @@ class _Server(uvicorn.Server):
 
 
 def leave(code: int) -> NoReturn:
-    """End the process now, whatever threads still run: the interpreter's own exit would wait for all of them."""
+    """End the process now: the interpreter's normal exit would wait for all threads."""
     logging.shutdown()
     sys.stdout.flush()
     os._exit(code)

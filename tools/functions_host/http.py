@@ -28,7 +28,7 @@ from tools.functions_host.trigger_data import from_message, from_request, from_t
 
 log = logging.getLogger("host.http")
 
-#: When this app setting is there, it is the key of all functions that are not anonymous, and of /admin.
+#: If this app setting exists, it is the key of all functions that are not anonymous, and of /admin.
 KEY_SETTING = "FUNCTIONS_HOST_KEY"
 HOME_PAGE_SETTING = "AzureWebJobsDisableHomepage"
 BODY_LIMIT_SETTING = "FUNCTIONS_REQUEST_BODY_SIZE_LIMIT"
@@ -38,7 +38,7 @@ _LAST_PORT = 65_535
 
 
 class HttpFrontEnd:
-    """Answers requests by calling HTTP functions; raises HostError at once where a route cannot be registered."""
+    """Answers requests by calling HTTP functions; raises HostError immediately if a route cannot be registered."""
 
     def __init__(self, functions: Iterable[Function], *, route_prefix: str, invoker: Invoker) -> None:
         self._functions = {function.name.lower(): function for function in functions}
@@ -54,12 +54,12 @@ class HttpFrontEnd:
         self._shadowed: set[str] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request; each runs in a task of its own, so a slow client holds nobody up."""
+        """Answer one request; each runs in its own task, so a slow client delays no other one."""
         request = Request(scope, receive)
         try:
             response = await self._respond(request)
         except ClientDisconnect:
-            log.info("the client of %s %s went away before its request was complete", request.method, scope["path"])
+            log.info("the client of %s %s disconnected before its request was complete", request.method, scope["path"])
             return
         await response(scope, receive, send)
 
@@ -84,7 +84,7 @@ class HttpFrontEnd:
                 detail=f"{request.method} {path}",
                 trace_parent=request.headers.get("traceparent"),
             )
-        except InvocationError:  # logged there; the caller learns no more than that
+        except InvocationError:  # logged there; the caller gets no details
             return Response(status_code=500)
         return make_response(result, is_head=request.method == "HEAD")
 
@@ -96,7 +96,7 @@ class HttpFrontEnd:
         return None, {}
 
     def _has_key(self, request: Request) -> bool:
-        if self._key is None:  # as Core Tools do unless told to check
+        if self._key is None:  # like Core Tools by default
             return True
         given = request.headers.get("x-functions-key")
         if given is None:
@@ -109,7 +109,7 @@ class HttpFrontEnd:
         return Response("The local functions host runs; no function answers here.\n", media_type="text/plain")
 
     async def _read_body(self, request: Request) -> bytes | None:
-        """The whole body, or None where it exceeds the limit."""
+        """The whole body, or None if it exceeds the limit."""
         parts: list[bytes] = []
         size = 0
         async for part in request.stream():
@@ -150,7 +150,7 @@ class HttpFrontEnd:
         function = self._functions.get(name)
         if function is None or function.trigger_type == HTTP_TRIGGER:
             return Response(status_code=404)
-        # a page of another origin can send a form or plain text without asking, JSON it cannot
+        # a page of another origin can send a form or plain text without a preflight request, but not JSON
         if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
             return Response(status_code=415)
         body = await self._read_body(request)
@@ -183,12 +183,12 @@ class HttpFrontEnd:
 def _body_limit() -> int:
     text = os.environ.get(BODY_LIMIT_SETTING, str(DEFAULT_BODY_LIMIT))
     if not text.isdecimal():
-        raise SettingsError(f"the app setting {BODY_LIMIT_SETTING} is {text!r}: give a number of bytes")
+        raise SettingsError(f"the app setting {BODY_LIMIT_SETTING} is {text!r}: use a number of bytes")
     return int(text)
 
 
 def _is_well_formed(request: Request) -> bool:
-    """Tell whether host and path can be a URL; the real host's server refuses what cannot."""
+    """Return whether host and path form a valid URL; the real host's server rejects others."""
     try:
         path = unquote_to_bytes(request.scope["raw_path"]).decode()
     except UnicodeDecodeError:

@@ -1,4 +1,4 @@
-"""One invocation as the host sees it: its id and its log, the function timeout, cancellation, and its outputs."""
+"""One invocation: its id and log, the function timeout, cancellation, and its outputs."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ from tools.functions_host.worker import Worker
 
 log = logging.getLogger("host.invoke")
 
-#: Writes one value to an output binding; raises where it cannot be sent.
+#: Writes one value to an output binding; raises if it cannot be sent.
 OutputWriter = Callable[[Mapping[str, Any], TypedData], Awaitable[None]]
-#: How long a cancelled body may clean up before its invocation is given up.
+#: How long a cancelled body may clean up before its invocation is abandoned.
 CANCEL_GRACE = timedelta(seconds=2)
 
 
@@ -46,7 +46,7 @@ class Invoker:
     async def invoke(
         self, function: Function, data: TriggerData, *, detail: str = "", trace_parent: str | None = None
     ) -> TypedData | None:
-        """Run the function once and return its value; `detail` says in the log what triggered it.
+        """Run the function once and return its value; `detail` describes the trigger in the log.
 
         Every failure is logged here and raised as InvocationError: what the worker reports, an output that cannot be
         written, a cancellation, the function timeout. A body that ends by a BaseException which is no Exception gets no
@@ -85,7 +85,7 @@ class Invoker:
             invocation_id_cv.reset(token)
 
     def cancel_running(self) -> int:
-        """Cancel every running invocation and say how many; a body on a thread cannot be stopped, only given up."""
+        """Cancel all running invocations and return their number; a thread cannot be stopped, only abandoned."""
         for task in self._running:
             task.cancel()
         return len(self._running)
@@ -138,8 +138,8 @@ class Invoker:
             if isinstance(error, Exception) or (task is not None and task.cancelling()):
                 raise
             log.error(
-                "'Functions.%s' ended by %r, of which the worker tells nobody: as in Azure it goes on running for the "
-                "host, until its timeout (functionTimeout is %s)",
+                "'Functions.%s' raised %r, which the worker does not report: as in Azure the host considers it running "
+                "until its timeout (functionTimeout is %s)",
                 function.name,
                 error,
                 self._timeout or "unlimited",

@@ -32,13 +32,13 @@ class LineFormatter(logging.Formatter):
         super().__init__("%(asctime)s %(level)s %(name)s %(invocation)s%(message)s", datefmt="%H:%M:%S")
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 (the name is logging's)
-        """Render the first line; what steers terminals is escaped, so that nobody can forge a line or colour one."""
+        """Render the first line; control characters are escaped, so that lines cannot be forged or coloured."""
         record.level = record.levelname.lower()
         record.message = _CONTROL.sub(_escaped, record.message)
         return super().formatMessage(record)
 
     def format(self, record: logging.LogRecord) -> str:
-        """Render the record, with the worker's traceback where it has one."""
+        """Render the record, with the worker's traceback if there is one."""
         stack_trace = getattr(record, "stack_trace", "")
         return "\n".join([super().format(record), *([_indented(stack_trace)] if stack_trace else [])])
 

@@ -36,7 +36,7 @@ class ParameterBinding:
     data: TypedData
 
     def WhichOneof(self, group: str) -> str:  # noqa: N802 (protobuf's name)
-        """Return that the value is in the message itself, and not in shared memory."""
+        """Return where the value is: always in the message itself, not in shared memory."""
         return "data"
 
 
@@ -57,7 +57,7 @@ class RpcHttp:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Nullable[Value]:
-    """A value that may be left out: instead of this there is None then."""
+    """An optional value: None if it is missing."""
 
     value: Value
 
@@ -101,7 +101,7 @@ class RpcTraceContext:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryContext:
-    """How often a retry policy has repeated an invocation: never, since this host has none."""
+    """The retries of an invocation by a retry policy: none, since this host does not support them."""
 
     retry_count: int = 0
     max_retry_count: int = 0
@@ -121,7 +121,7 @@ class InvocationRequest:
 
 
 class InvocationResponse(SimpleNamespace):
-    """How a run has ended; values only where it succeeded."""
+    """The outcome of a run; values only if it succeeded."""
 
     result: StatusResult
     return_value: TypedData | None = None
@@ -129,7 +129,7 @@ class InvocationResponse(SimpleNamespace):
 
 
 class StatusResult(SimpleNamespace):
-    """How a request to the worker has ended: `exception` is None where it succeeded."""
+    """The outcome of a request to the worker: `exception` is None if it succeeded."""
 
     Failure, Success, Cancelled = 0, 1, 2
 
@@ -137,21 +137,21 @@ class StatusResult(SimpleNamespace):
 
 
 class RpcException(SimpleNamespace):
-    """What went wrong in the worker; the message begins with the name of the exception's class."""
+    """An error in the worker; the message begins with the name of the exception's class."""
 
     message: str
     stack_trace: str
 
 
 class WorkerInitResponse(SimpleNamespace):
-    """Whether the worker has indexed the app, and what it can do."""
+    """Whether the worker has indexed the app, and its capabilities."""
 
     capabilities: Mapping[str, str]
     result: StatusResult
 
 
 class FunctionEnvironmentReloadResponse(SimpleNamespace):
-    """Whether the worker has become that of an app."""
+    """Whether the worker has been specialized for an app."""
 
     result: StatusResult
 
@@ -172,7 +172,7 @@ class RpcFunctionMetadata(SimpleNamespace):
 
 
 class BindingInfo(SimpleNamespace):
-    """What all bindings have, for a worker that is told of its functions; this host reads the raw bindings instead."""
+    """The common parts of all bindings, for a worker that does not index; this host reads the raw bindings instead."""
 
     undefined, out, inout = 0, 1, 2
 

@@ -27,7 +27,7 @@ LEASE = timedelta(minutes=10)
 LONGEST_DELAY_IN_OUTAGE = timedelta(seconds=2)
 POISON_SUFFIX = "-poison"
 LONGEST_QUEUE_NAME = 63
-# pop receipt mismatch, message or queue gone, queue being deleted: the message is not ours any more
+# pop receipt mismatch, message or queue deleted, queue being deleted: the message is no longer ours
 _NOT_OURS = (400, 404, 409)
 
 
@@ -64,7 +64,11 @@ class MessageLease:
                 )
             except AzureError as error:
                 if getattr(error, "status_code", None) in _NOT_OURS:
-                    log.warning("message %s is lost to this host (%s) while it runs", self._message_id, describe(error))
+                    log.warning(
+                        "the lease of message %s was lost (%s) while its function runs",
+                        self._message_id,
+                        describe(error),
+                    )
                     return
                 self._connection.went_away(error)
                 interval = max(interval / 2, self._duration / 10)  # of ten minutes: 2.5, 1.25, 1, 1 ..
@@ -137,7 +141,7 @@ class QueueListener:
         except ResourceNotFoundError:
             self._connection.answered()
             if not self._is_missing:
-                log.warning("queue %s does not exist; the host does not create it, but looks for it again", self.name)
+                log.warning("queue %s does not exist; the host does not create it, but checks again", self.name)
             self._is_missing = True
             return []
         except AzureError as error:
@@ -170,7 +174,7 @@ class QueueListener:
         try:
             body = self._storage.decode(message.content or "")
         except ValueError as error:
-            # the real host makes the same move without a word
+            # the real host does the same without logging it
             log.error("queue %s: message %s never reaches its function: %s", self.name, message.id, error)
             await self._settle(message, self._move_to_poison(message, message.pop_receipt))
             return
@@ -221,7 +225,7 @@ class QueueListener:
             await step
         except AzureError as error:
             if getattr(error, "status_code", None) in _NOT_OURS:
-                log.info("queue %s: message %s was taken over by somebody else", self.name, message.id)
+                log.info("queue %s: message %s was received by another host", self.name, message.id)
                 return
             self._connection.went_away(error)
-            log.warning("queue %s: message %s comes back when its lease ends: not settled", self.name, message.id)
+            log.warning("queue %s: message %s was not settled and reappears when its lease ends", self.name, message.id)

@@ -1,4 +1,4 @@
-"""The answer to a request, made of what the worker returned for it as the real host makes it."""
+"""The response to a request, built from the worker's return value like in the real host."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _FRAMING_HEADERS = ("content-length", "transfer-encoding", "connection")
 
 
 def make_response(result: TypedData | None, *, is_head: bool) -> Response:
-    """Return the response; a text alone is plain text, and nothing at all is a 204."""
+    """Return the response; a string is plain text, and None is a 204."""
     if result is None:
         return Response(status_code=204)
     if result.http is None:
@@ -33,7 +33,7 @@ def _from_http(http: RpcHttp, *, is_head: bool) -> Response:
 
 
 def _set_cookie(response: Response, cookie: RpcHttpCookie) -> None:
-    """Add a cookie; its value is escaped, which the real host does too, with ASP.NET."""
+    """Add a cookie; its value is escaped, as in the real host by ASP.NET."""
     response.set_cookie(
         cookie.name,
         quote(cookie.value, safe=""),

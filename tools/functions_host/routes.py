@@ -25,7 +25,7 @@ _LITERAL, _CONSTRAINED, _FREE, _CATCH_ALL = range(4)
 
 
 def is_reserved(path: str) -> bool:
-    """Whether the host keeps this request path for itself: /admin, /runtime and all below, in any case."""
+    """Return whether the host reserves this request path: /admin, /runtime and all below, in any case."""
     return _RESERVED.match(path) is not None
 
 
@@ -40,7 +40,7 @@ class Route:
     is_anonymous: bool
 
     def match(self, method: str, path: str) -> dict[str, str] | None:
-        """The route parameters, the absent optional ones left out; None where path or method does not match.
+        """The route parameters, without absent optional ones; None if path or method does not match.
 
         Another method than the declared is no match, so it ends as 404 and not as 405, as in the real host.
         """
@@ -51,7 +51,7 @@ class Route:
 
 
 def make_route(function: Function, prefix: str) -> Route:
-    """Read the function's template below the route prefix; raises FunctionLoadError for what the host would refuse."""
+    """Read the function's template below the route prefix; raises FunctionLoadError if it is not valid."""
     template = str(function.trigger.get("route", function.name))
     if prefix and template.startswith("/"):
         raise FunctionLoadError(
@@ -85,7 +85,7 @@ def make_route(function: Function, prefix: str) -> Route:
     try:
         compiled = re.compile(pattern, re.DOTALL)
     except re.error as error:
-        raise FunctionLoadError(function.name, f"the parameters of route {template!r} are wrong: {error}") from None
+        raise FunctionLoadError(function.name, f"the parameters of route {template!r} are not valid: {error}") from None
     return Route(
         function=function,
         methods=frozenset(method.upper() for method in methods) if methods else ALL_METHODS,

@@ -62,7 +62,7 @@ def parse_time_span(text: str) -> timedelta:
     """Read `[days.]hh:mm:ss[.fraction]`; anything else raises ValueError."""
     match = _TIME_SPAN.fullmatch(text)
     if match is None:
-        raise ValueError(f"{text!r} is not a time span: write [days.]hh:mm:ss, for example 00:00:30 or 1.00:00:00")
+        raise ValueError(f"{text!r} is not a time span: use [days.]hh:mm:ss, for example 00:00:30 or 1.00:00:00")
     days, hours, minutes, seconds = match.groups()
     return timedelta(days=int(days or 0), hours=int(hours), minutes=int(minutes), seconds=float(seconds))
 
@@ -92,7 +92,7 @@ def load_host_settings(app_dir: Path, environment: Mapping[str, str] = os.enviro
 
 
 def apply_local_settings(app_dir: Path, environment: MutableMapping[str, str] = os.environ) -> None:
-    """Copy Values of APP_DIR/local.settings.json, if there is one, into the environment; what is set there wins."""
+    """Copy Values of APP_DIR/local.settings.json, if there is one, to the environment; existing variables win."""
     path = app_dir / "local.settings.json"
     if not path.exists():
         return
@@ -109,7 +109,7 @@ def apply_local_settings(app_dir: Path, environment: MutableMapping[str, str] = 
 
 
 def resolve_placeholders(text: str, environment: Mapping[str, str] = os.environ) -> str:
-    """Replace each `%NAME%` by the app setting NAME; raises SettingsError where there is none."""
+    """Replace each `%NAME%` by the app setting NAME; raises SettingsError if it does not exist."""
 
     def value(match: re.Match[str]) -> str:
         if match[1] not in environment:

@@ -22,12 +22,12 @@ log = logging.getLogger("host.storage")
 
 DEFAULT_CONNECTION = "AzureWebJobsStorage"
 _WHITESPACE = str.maketrans("", "", " \t\r\n")
-# the listeners try again by themselves, so a request that hangs or fails must come back soon
+# the listeners retry, so a request that hangs or fails must return soon
 _CLIENT_OPTIONS: dict[str, Any] = {"connection_timeout": 5, "read_timeout": 5, "retry_total": 0}
 
 
 class StorageConnection:
-    """One named connection: its client, and whether its service was there at the last request."""
+    """One named connection: its client, and whether its service was available at the last request."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -37,7 +37,7 @@ class StorageConnection:
 
     @property
     def is_away(self) -> bool:
-        """Whether the last request failed for want of the service."""
+        """Whether the service was unavailable at the last request."""
         return self._away_since is not None
 
     def queue(self, name: str) -> QueueClient:
@@ -48,12 +48,12 @@ class StorageConnection:
         """Note a failed request; the first of an outage is logged."""
         if self._away_since is None:
             self._away_since = time.monotonic()
-            log.warning("queue storage %s cannot be used, trying on: %s", self.name, describe(error))
+            log.warning("queue storage %s is unavailable, retrying: %s", self.name, describe(error))
 
     def answered(self) -> None:
         """Note a request that got through; the first after an outage is logged."""
         if self._away_since is not None:
-            log.info("queue storage %s is back after %.1f s", self.name, time.monotonic() - self._away_since)
+            log.info("queue storage %s is available again after %.1f s", self.name, time.monotonic() - self._away_since)
             self._away_since = None
 
     async def close(self) -> None:
@@ -66,8 +66,10 @@ class StorageConnection:
         if text := os.environ.get(self.name):
             try:
                 return QueueServiceClient.from_connection_string(text, **_CLIENT_OPTIONS)
-            except ValueError as error:  # its text may hold the key, the SDK's message does not
-                raise SettingsError(f"the app setting {self.name} is no storage connection string: {error}") from None
+            except ValueError as error:  # the setting may contain the key, the SDK's message does not
+                raise SettingsError(
+                    f"the app setting {self.name} is not a valid storage connection string: {error}"
+                ) from None
         settings = {
             key: os.environ.get(f"{self.name}__{key}") for key in ("queueServiceUri", "serviceUri", "accountName")
         }
@@ -94,14 +96,14 @@ class QueueStorage:
         self._connections: dict[str, StorageConnection] = {}
 
     def connection(self, name: str | None) -> StorageConnection:
-        """The connection of that name, AzureWebJobsStorage where there is none; raises SettingsError if not set."""
+        """The connection of that name, by default AzureWebJobsStorage; raises SettingsError if it is not set."""
         name = name or DEFAULT_CONNECTION
         if name not in self._connections:
             self._connections[name] = StorageConnection(name)
         return self._connections[name]
 
     def decode(self, text: str) -> bytes:
-        """The body of a stored message; raises ValueError where it is not base64 but should be."""
+        """The body of a stored message; raises ValueError if it is not base64 but should be."""
         if not self._base64_messages:
             return text.encode()
         try:
@@ -123,7 +125,7 @@ class QueueStorage:
 
 
 def _bodies(value: TypedData) -> list[bytes]:
-    """The messages of one output: of a JSON array each item is one, a string as it is and all else as JSON."""
+    """The messages of one output: one per item of a JSON array; strings unchanged, all else as JSON."""
     if value.bytes is not None:
         return [value.bytes]
     if value.json is None:
@@ -141,7 +143,7 @@ async def send_creating(queue: QueueClient, text: str) -> None:
         try:
             await queue.create_queue()
         except ResourceExistsError:
-            log.info("queue %s was created by somebody else at the same time", queue.queue_name)
+            log.info("queue %s was created concurrently", queue.queue_name)
         await queue.send_message(text)
 
 

@@ -16,12 +16,12 @@ from tools.functions_host.waiting import is_set_within
 
 log = logging.getLogger("host.timers")
 
-# the clock of asyncio stands still while a laptop sleeps, the one on the wall does not
+# asyncio's clock stops while a laptop sleeps, the system clock does not
 _LONGEST_SLEEP = timedelta(seconds=30)
 
 
 class TimerListener:
-    """Calls one timer function at each occurrence of its schedule; a run that takes longer skips what it misses."""
+    """Calls one timer function at each occurrence of its schedule; a longer run skips occurrences."""
 
     def __init__(self, function: Function, *, invoker: Invoker) -> None:
         self.name = function.name
@@ -31,7 +31,7 @@ class TimerListener:
         try:
             self._schedule = Ncrontab(expression)
         except ValueError as error:
-            raise FunctionLoadError(function.name, f"its schedule is wrong: {error}") from None
+            raise FunctionLoadError(function.name, f"its schedule is not valid: {error}") from None
         self._last: datetime | None = None
 
     async def run(self, stopping: asyncio.Event) -> None:

@@ -1,4 +1,4 @@
-"""What a trigger hands to the worker: a message, an occurrence or a request in the form that the real host gives it."""
+"""The input of a trigger for the worker: a message, an occurrence or a request in the real host's format."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from starlette.requests import Request
 from tools.functions_host.functions import Function
 from tools.functions_host.protos import RpcHttp, TypedData
 
-# only the platform may set these; without its authentication in front they can only be forged
+# only the platform may set these; without its authentication they are always forged
 _PLATFORM_HEADERS = ("x-ms-client-principal", "x-ms-token-")
 _NEVER = "0001-01-01T00:00:00+00:00"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TriggerData:
-    """The value of a trigger, and what the worker learns beside it."""
+    """The value of a trigger, and its metadata."""
 
     value: TypedData
     metadata: Mapping[str, TypedData] = field(default_factory=dict)
@@ -63,14 +63,14 @@ def from_request(request: Request, *, route: Mapping[str, str], body: bytes) -> 
 
 
 def _json(value: Any) -> TypedData:
-    """Write a value as the host's serializer does; a time is a string in ISO format."""
+    """Serialize a value like the host; a time is a string in ISO format."""
     if value is None:
         return TypedData()
     return TypedData(json=json.dumps(value.isoformat() if isinstance(value, datetime) else value))
 
 
 def _url(request: Request) -> str:
-    """The URL as it was asked for: the path stays percent-encoded, azure-functions decodes it once."""
+    """The URL as it was requested: the path stays percent-encoded, azure-functions decodes it once."""
     host, port = request.scope["server"]
     authority = request.headers.get("host") or f"{host}:{port}"
     query = request.scope["query_string"].decode("latin-1")
@@ -79,7 +79,7 @@ def _url(request: Request) -> str:
 
 
 def _joined(pairs: Iterable[tuple[str, str]], drop: tuple[str, ...] = ()) -> dict[str, str]:
-    """One value per name, as functions see it: repeated ones are joined by commas."""
+    """One value per name, as passed to functions: repeated ones are joined by commas."""
     values: dict[str, str] = {}
     for name, value in pairs:
         if not (drop and name.startswith(drop)):

@@ -1,4 +1,4 @@
-"""How long the loops of the host wait: until an event, and between two polls of a queue."""
+"""The delays of the host's loops: until an event, and between two polls of a queue."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class PollingDelay:
         self._exponent = 0
 
     def next(self, *, found_message: bool) -> timedelta:
-        """The next delay; `found_message` says whether a message came since the last one, which starts it anew."""
+        """The next delay; `found_message` (a message was received since the last one) restarts the backoff."""
         if found_message:
             self._current = MINIMUM_POLLING_INTERVAL
             self._exponent = 1

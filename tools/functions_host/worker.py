@@ -17,14 +17,14 @@ from azure_functions_runtime.version import VERSION
 from tools.functions_host import protos
 from tools.functions_host.errors import HostError, WorkerRefused
 
-#: What the worker says it can do where the app streams HTTP through a server of its own.
+#: The worker's capability if the app streams HTTP through its own server.
 _STREAMING = "HttpUri"
 
 
 class Worker:
-    """The one worker of this process: the library keeps what it knows of an app in its modules."""
+    """The worker of this process; there can be only one, since the library keeps its state in its modules."""
 
-    #: Whose it is, and which.
+    #: Vendor, name and version.
     name = f"Microsoft's Python worker azure-functions-runtime {VERSION}"
 
     async def start(self, app_dir: Path) -> Sequence[protos.RpcFunctionMetadata]:
@@ -34,19 +34,21 @@ class Worker:
         through, as it ends a worker in Azure.
         """
         if str(app_dir) not in sys.path:
-            sys.path.append(str(app_dir))  # behind all packages, where Azure has it
+            sys.path.append(str(app_dir))  # after all packages, as in Azure
         library.start_threadpool_executor()
         request = SimpleNamespace(capabilities={}, function_app_directory=str(app_dir))
         response = await library.worker_init_request(to_worker(worker_init_request=request))
         if (error := cast(protos.WorkerInitResponse, response).result.exception) is not None:
             raise WorkerRefused(error.message, error.stack_trace)
         if _STREAMING in response.capabilities:
-            raise HostError("the app streams HTTP (azurefunctions-extensions-http-fastapi), which this host cannot do")
+            raise HostError(
+                "the app streams HTTP (azurefunctions-extensions-http-fastapi), which this host does not support"
+            )
         answer = await library.functions_metadata_request(to_worker())
         return cast(protos.FunctionMetadataResponse, answer).function_metadata_results or ()
 
     async def invoke(self, request: protos.InvocationRequest) -> protos.InvocationResponse:
-        """Run a function. What is an Exception is told in the response; another BaseException is raised, and in Azure
+        """Run a function. An Exception is reported in the response; any other BaseException is raised, and in Azure
         there is no response then.
         """
         response = await library.invocation_request(to_worker(invocation_request=request))
@@ -54,5 +56,5 @@ class Worker:
 
 
 def to_worker(**messages: object) -> SimpleNamespace:
-    """Put a message, by its kind, into the envelope in which Microsoft's gRPC proxy hands it to the library."""
+    """Wrap a message in the envelope that Microsoft's gRPC proxy passes to the library."""
     return SimpleNamespace(request=SimpleNamespace(**messages), properties={"host": "127.0.0.1", "protos": protos})

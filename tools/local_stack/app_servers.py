@@ -1,4 +1,4 @@
-"""The local run's own servers: the stand-in for Azure SignalR Service and the host of the function app."""
+"""Our own servers of the local run: the SignalR emulator and the host of the function app."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Settings = Callable[[], Mapping[str, str]]
 
 
 class HubServer(Server):
-    """The stand-in for Azure SignalR Service."""
+    """The emulator of Azure SignalR Service."""
 
     def __init__(self, key: str, *, emit: Emit = discard) -> None:
         super().__init__("signalr", ports_needed=1, emit=emit)
@@ -78,7 +78,7 @@ class FuncServer(HostServer):
         if func is None:
             raise Missing(
                 "--host func needs the program func of Azure Functions Core Tools 4, which is not on PATH: install it "
-                "as Microsoft describes, or leave --host out to use the host that comes with this repository"
+                "as Microsoft describes, or omit --host to use this repository's emulator"
             )
         self._func = func
 
@@ -100,7 +100,7 @@ class FuncServer(HostServer):
 
 
 def python_command(module: str, *arguments: str, settings: Mapping[str, str] | None = None) -> Command:
-    """Say how to run a module of this repository with the interpreter that runs us, with settings on top of ours."""
+    """Return the command that runs a module of this repository with this interpreter and additional settings."""
     return Command(
         arguments=[sys.executable, "-m", module, *arguments],
         environment=_with_loopback_unproxied(os.environ) | {"PYTHONUNBUFFERED": "1"} | dict(settings or {}),
@@ -110,7 +110,7 @@ def python_command(module: str, *arguments: str, settings: Mapping[str, str] | N
 
 
 def answers(port: int, path: str) -> bool:
-    """Tell whether a server on that port answers the path with 200."""
+    """Return whether a server on that port answers the path with 200."""
     if not ports.is_listening(port):
         return False
     connection = http.client.HTTPConnection(ports.LOOPBACK, port, timeout=5)
@@ -124,20 +124,22 @@ def answers(port: int, path: str) -> bool:
 
 
 def _with_loopback_unproxied(environment: Mapping[str, str]) -> dict[str, str]:
-    """Keep programs from asking a proxy of the user's for the servers on this machine."""
+    """Exempt the servers on this machine from the user's proxy."""
     exempt = environment.get("no_proxy") or environment.get("NO_PROXY")
     value = ",".join([*([exempt] if exempt else []), ports.LOOPBACK, "localhost"])
     return {**environment, "no_proxy": value, "NO_PROXY": value}
 
 
 def _write_local_settings(settings: Mapping[str, str]) -> None:
-    """Put the settings where Core Tools read them; values of the user's own stay."""
+    """Write the settings to the file that Core Tools read; the user's own values are kept."""
     path = FUNCTIONS / "local.settings.json"
     own: dict[str, str] = {}
     if path.exists():
         try:
             own = json.loads(path.read_text())["Values"]
         except (ValueError, KeyError, TypeError) as error:
-            raise LocalRunError(f"{path} is not what Core Tools expect ({error!r}): mend it or delete it") from error
+            raise LocalRunError(
+                f"{path} is not a valid settings file of Core Tools ({error!r}): fix it or delete it"
+            ) from error
     values = own | {"FUNCTIONS_WORKER_RUNTIME": "python", "AzureWebJobsDisableHomepage": "true"} | dict(settings)
     write_private(path, json.dumps({"IsEncrypted": False, "Values": values}, indent=2) + "\n")

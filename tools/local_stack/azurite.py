@@ -14,7 +14,7 @@ from tools.local_stack.server import Server
 
 SCRIPT = Path(__file__).parent / "node_modules" / "azurite" / "dist" / "src" / "azurite.js"
 ACCOUNT_NAME = "devstoreaccount1"
-# Public and the same in every Azurite: it protects nothing.
+# Public and the same in every Azurite: not a secret.
 ACCOUNT_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
 
 
@@ -53,14 +53,14 @@ class AzuriteServer(Server):
         return Command(
             arguments=[
                 *(find_node(), str(SCRIPT), "--silent", "--disableTelemetry", "--disableProductStyleUrl"),
-                "--skipApiVersionCheck",  # the SDKs speak a newer version than it knows
+                "--skipApiVersionCheck",  # the SDKs use a newer version than it supports
                 *("--blobHost", ports.LOOPBACK, "--queueHost", ports.LOOPBACK, "--tableHost", ports.LOOPBACK),
                 *("--blobPort", blob, "--queuePort", queue, "--tablePort", table),
                 *(["--inMemoryPersistence"] if self._folder is None else ["-l", str(self._folder)]),
             ],
             environment=os.environ,
             folder=SCRIPT.parent,
-            death_signal=signal.SIGTERM,  # it has the newest changes in memory only
+            death_signal=signal.SIGTERM,  # it keeps the newest changes in memory only
         )
 
     def _is_ready(self) -> bool:

@@ -1,4 +1,4 @@
-"""The user's browser, where there is one."""
+"""The user's browser, if there is one."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import webbrowser
 
 
 def open_page(url: str) -> None:
-    """Open the page in a window; nothing on a machine without a screen. Returns at once."""
+    """Open the page in a window, without waiting; do nothing on a machine without a screen."""
     has_screen = sys.platform == "darwin" or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
     if not has_screen or os.environ.get("CI"):
         return
@@ -17,6 +17,6 @@ def open_page(url: str) -> None:
         browser = webbrowser.get()
     except webbrowser.Error:
         return
-    if type(browser) is webbrowser.GenericBrowser:  # one for the terminal: it would take the place of our output
+    if type(browser) is webbrowser.GenericBrowser:  # a terminal browser would replace our output
         return
     threading.Thread(target=browser.open, args=(url,), name="browser", daemon=True).start()

@@ -1,4 +1,4 @@
-"""What a person at the terminal reads: lines of output with the name of the part that they come from."""
+"""The output on the terminal: lines with the name of the part that printed them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ COLOURS = {"dev": "1", "host": "36", "postgres": "34", "azurite": "35", "signalr
 
 
 class Console:
-    """Prints whole lines, from any thread. Colours the names where the output is a terminal and NO_COLOR is unset."""
+    """Prints whole lines, from any thread. Colours the names if the output is a terminal and NO_COLOR is unset."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -23,7 +23,7 @@ class Console:
         label = f"{name:<{WIDTH_OF_NAMES}}"
         if self._coloured:
             label = f"\033[{COLOURS.get(name, '0')}m{label}\033[0m"
-        # Who reads our output may stop reading: the servers go on.
+        # The reader of our output may stop reading: keep the servers running.
         with self._lock, contextlib.suppress(BrokenPipeError):
             print(f"{label}| {line}", flush=True)
 

@@ -49,9 +49,9 @@ def main(arguments: Sequence[str] | None = None, state_folder: Path = STATE_FOLD
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="scripts/dev",
-        description="Run the whole system on this machine: Postgres, Azurite, a stand-in for Azure SignalR Service, "
-        "and the function app with its page. Ctrl-C stops it. Data stays in .local/ until --reset.",
-        epilog="DATABASE_URL uses a Postgres server of yours instead of the embedded one; PG_BIN names the folder of "
+        description="Run the whole system on this machine: Postgres, Azurite, an emulator of Azure SignalR "
+        "Service, and the function app with its page. Ctrl-C stops it. Data stays in .local/ until --reset.",
+        epilog="DATABASE_URL selects your own Postgres server instead of the embedded one; PG_BIN names the folder of "
         "other Postgres programs.",
     )
     parser.add_argument("--once", action="store_true", help="run one job through a fresh system, check it, and stop")
@@ -63,7 +63,7 @@ def _parser() -> argparse.ArgumentParser:
         "--host",
         choices=("local", "func"),
         default="local",
-        help="what runs the function app: this repository's emulator of the host around Microsoft's worker (default), "
+        help="the host of the function app: this repository's emulator around Microsoft's worker (default), "
         "or func of Azure Functions Core Tools",
     )
     return parser
@@ -71,25 +71,27 @@ def _parser() -> argparse.ArgumentParser:
 
 def _port(text: str) -> int:
     if not text.isdecimal() or not 1 <= int(text) <= 65535:
-        raise argparse.ArgumentTypeError(f"{text!r} is no port: give a number from 1 to 65535")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a valid port: use a number from 1 to 65535")
     return int(text)
 
 
 def _refuse_with_once(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
     if options.reset or options.port or options.ready_file or options.no_browser:
-        parser.error("--once has its own data and ports: of the other options it takes only --host")
+        parser.error("--once has its own data and ports: it can only be combined with --host")
 
 
 def _run(options: argparse.Namespace, state: State, console: Console) -> None:
     database_url = os.environ.get("DATABASE_URL") or None
     if database_url and not is_conninfo(database_url):
         raise LocalRunError(
-            "DATABASE_URL is no address of a Postgres: write postgresql://user:password@host:port/database, "
-            "or unset it for the embedded one"
+            "DATABASE_URL is not a valid Postgres connection string: use "
+            "postgresql://user:password@host:port/database, or unset it for the embedded server"
         )
     ready_file: Path | None = options.ready_file
     if ready_file and not ready_file.parent.is_dir():
-        raise LocalRunError(f"--ready-file {ready_file}: there is no folder {ready_file.parent}")
+        raise LocalRunError(
+            f"--ready-file {ready_file}: the folder {ready_file.parent} does not exist: create it or choose another"
+        )
     with state.lock():
         if options.reset:
             _reset(state, database_url, console)
@@ -132,20 +134,20 @@ def _serve(stack: Stack, stop: Event, ready_file: Path | None, console: Console,
 
 def _reset(state: State, database_url: str | None, console: Console) -> None:
     if database_url is None:
-        PostgresServer(state.postgres, durable=True).delete_data()  # may lie outside of the state folder
+        PostgresServer(state.postgres, durable=True).delete_data()  # may be outside of the state folder
     state.clear()
-    kept = "" if database_url is None else "; the database that DATABASE_URL names stays as it is"
+    kept = "" if database_url is None else "; the database of DATABASE_URL is not changed"
     console.say(f"deleted the data in {state.folder}{kept}")
 
 
 def _page_port(wanted: int | None, console: Console) -> int | None:
     if wanted is not None:
         if not ports.is_free(wanted):
-            raise LocalRunError(f"port {wanted} cannot be used: another program has it, or it needs more rights")
+            raise LocalRunError(f"port {wanted} cannot be used: another program uses it, or it needs more permissions")
         return wanted
     if ports.is_free(USUAL_PORT):
         return USUAL_PORT
-    console.say(f"port {USUAL_PORT} is taken by another program: the page gets another one")
+    console.say(f"port {USUAL_PORT} is used by another program: the page gets another one")
     return None
 
 

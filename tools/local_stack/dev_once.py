@@ -1,4 +1,4 @@
-"""The run scripts/dev --once: a fresh system, one job through all of it, a report, and nothing left behind."""
+"""The run scripts/dev --once: starts a new system, runs one job on it, reports, and leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tools.local_stack.supervisor import LOOK_EVERY
 
 
 def run_once(console: Console, *, core_tools: bool) -> int:
-    """Run the job on free ports in a temporary folder and return the exit code: 0 = everything was as promised."""
+    """Run the job on free ports in a temporary folder and return the exit code: 0 = everything was as expected."""
     outcome: Outcome | None = None
     watch = Stopwatch()
     with temporary_folder() as folder:
@@ -45,7 +45,7 @@ def run_once(console: Console, *, core_tools: bool) -> int:
 
 
 async def _run_watched(stack: Stack, stop: Event) -> Outcome:
-    """Run the job; raise what ends the run sooner: a server that ended, a signal."""
+    """Run the job; raise if a server or a signal ends the run early."""
     job = asyncio.create_task(run_one_job(stack.page_url, stack.invite))
     while not job.done():
         await asyncio.wait({job}, timeout=LOOK_EVERY.total_seconds())
@@ -57,7 +57,7 @@ async def _run_watched(stack: Stack, stop: Event) -> Outcome:
             job.cancel()
             raise
     outcome = job.result()
-    check_updates(outcome.updates)  # there is one worker here, so the hub tells of its steps in their order
+    check_updates(outcome.updates)  # there is one worker, so the pushes arrive in order
     return outcome
 
 

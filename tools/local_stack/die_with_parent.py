@@ -1,4 +1,4 @@
-"""Turns itself into another program that may not outlive the process that started it (Linux; elsewhere just runs it).
+"""Replaces itself by a program that ends with the process that started it (on Linux; elsewhere it just runs it).
 
     python -I -S die_with_parent.py PARENT_PID DEATH_SIGNAL ACCOUNT PROGRAM [ARGUMENT ...]
 
@@ -24,11 +24,11 @@ def main() -> None:
         os.setgid(gid)
         os.setuid(uid)
     if sys.platform == "linux":
-        # After the change of account, which clears the setting.
+        # After changing the account, which resets the setting.
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, death_signal)
         if os.getppid() != parent:
             sys.exit("the process that started this one has ended")
-    # A shell without job control has it ignored in what it starts in the background, and programs take that over.
+    # A shell without job control ignores it in background processes, and programs inherit that.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:
         os.execv(program[0], program)  # noqa: S606 - becoming another program is the purpose

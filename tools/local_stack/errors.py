@@ -1,10 +1,10 @@
-"""What can stop the local run; each message is for the person at the terminal: the thing, the reason, the remedy."""
+"""The errors of the local run; each message says what is wrong, why, and what to do."""
 
 from __future__ import annotations
 
 
 class LocalRunError(Exception):
-    """The local run cannot start or cannot go on."""
+    """The local run cannot start or continue."""
 
 
 class Missing(LocalRunError):
@@ -16,11 +16,11 @@ class StateInUse(LocalRunError):
 
 
 class ServerFailed(LocalRunError):
-    """A server could not be started, or ended by itself. The message holds its last lines of output."""
+    """A server could not be started, or ended unexpectedly. The message has its last lines of output."""
 
 
 class Interrupted(Exception):
-    """Somebody asked for the end while something was waited for."""
+    """The run was interrupted while it waited for something."""
 
     def __init__(self) -> None:
         super().__init__("interrupted before the end")

@@ -63,7 +63,7 @@ class HubListener:
 
 
 def is_loopback(url: str) -> bool:
-    """Tell whether the server of this URL is on this machine, where no proxy can reach it."""
+    """Return whether the server of this URL is on this machine, where no proxy can reach it."""
     return urlsplit(url).hostname in LOOPBACK
 
 

@@ -1,4 +1,4 @@
-"""Where Node.js is: the one installed from PyPI beside us, else the one on PATH."""
+"""The path of Node.js: the one installed from PyPI, otherwise the one on PATH."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ RANGE_OF_OUTGOING_CONNECTIONS = Path("/proc/sys/net/ipv4/ip_local_port_range")
 
 
 def is_free(port: int) -> bool:
-    """Tell whether a server could listen on the port now."""
+    """Return whether a server could listen on the port now."""
     with socket.socket() as candidate:
         # As servers do: a port whose last connections are still in TIME_WAIT counts as free.
         candidate.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -24,16 +24,16 @@ def is_free(port: int) -> bool:
 
 
 def is_listening(port: int) -> bool:
-    """Tell whether something accepts connections on the port."""
+    """Return whether something accepts connections on the port."""
     with socket.socket() as client:
         client.settimeout(1)
         if client.connect_ex((LOOPBACK, port)) != 0:
             return False
-        return bool(client.getsockname() != client.getpeername())  # a socket may connect to itself while nobody listens
+        return bool(client.getsockname() != client.getpeername())  # a socket may connect to itself if nothing listens
 
 
 def choose_ports(count: int) -> list[int]:
-    """Choose that many different free ports.
+    """Choose `count` different free ports.
 
     They lie below the range that the system gives to outgoing connections: a server that is stopped and started
     again on its port must not find that somebody's connection took it meanwhile.

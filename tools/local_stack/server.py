@@ -37,12 +37,12 @@ class Server(ABC):
 
     @property
     def exit_code(self) -> int | None:
-        """The exit code of a server that ended without having been told to."""
+        """The exit code of a server that ended unexpectedly."""
         return self._process.exit_code if self._process else None
 
     @property
     def last_lines(self) -> list[str]:
-        """The newest lines of output of the run that is under way."""
+        """The newest lines of output of the current run."""
         return list(self._process.last_lines) if self._process else []
 
     def start(self) -> None:
@@ -51,11 +51,11 @@ class Server(ABC):
         self.wait_until_ready()
 
     def spawn(self) -> None:
-        """Start it without waiting."""
+        """Start it, without waiting."""
         self._launch(self._command())
 
     def wait_until_ready(self, stop: Event | None = None) -> None:
-        """Wait until a started server serves.
+        """Wait until a started server is ready.
 
         Raises ServerFailed, with nothing left running, and Interrupted, with the server running, when `stop` is set.
         """
@@ -70,24 +70,24 @@ class Server(ABC):
         self._attempts = 1
 
     def stop(self) -> None:
-        """Stop it in an orderly way; nothing when it does not run."""
+        """Stop it gracefully; do nothing if it does not run."""
         if (process := self._process) is not None:
             process.stop()
             self._process = None
 
     def kill(self) -> None:
-        """End it without giving it a chance to tidy up (SIGKILL); nothing when it does not run."""
+        """Kill it without a graceful shutdown (SIGKILL); do nothing if it does not run."""
         if (process := self._process) is not None:
             process.kill()
             self._process = None
 
     @abstractmethod
     def _command(self) -> Command:
-        """Say what to run, with the ports of `self.ports`."""
+        """Return the command, with the ports of `self.ports`."""
 
     @abstractmethod
     def _is_ready(self) -> bool:
-        """Tell whether the running process serves."""
+        """Return whether the running process is ready."""
 
     def _launch(self, command: Command) -> ChildProcess:
         if self._process is not None:
@@ -116,5 +116,5 @@ class Server(ABC):
 
 
 def describe_lines(lines: list[str]) -> str:
-    """Lay out a server's last lines of output for an error message."""
+    """Format a server's last lines of output for an error message."""
     return "\n".join(f"    {line}" for line in lines) or "    (it printed nothing)"

@@ -1,4 +1,4 @@
-"""Ctrl-C and its relatives, turned into an event."""
+"""SIGINT, SIGTERM and SIGHUP as an event."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def stop_on_signals(impatient: Callable[[], None]) -> Iterator[threading.Event]:
     # The event is set from a thread: a handler runs inside the main thread, which may hold the event's own lock.
     thread = threading.Thread(target=relay, name="signals", daemon=True)
     thread.start()
-    # nohup has the end of the terminal ignored: that stays.
+    # nohup ignores the end of the terminal: keep that.
     numbers = [n for n in SIGNALS if n != signal.SIGHUP or signal.getsignal(n) is not signal.SIG_IGN]
     old_handlers = {number: signal.signal(number, lambda *_: None) for number in numbers}
     old_descriptor = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)

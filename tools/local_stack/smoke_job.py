@@ -1,4 +1,4 @@
-"""One zip job through the running system: upload, start, follow by the hub, download, compare."""
+"""Runs one zip job on a running system: upload, start, follow through the hub, download, compare."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ EXPECTED_STATUSES = ["pending", "running", "succeeded"]
 
 
 class JobFailed(Exception):
-    """The system did not do what it promises; the message says what."""
+    """The system did not behave as expected; the message says how."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What was seen. `seconds` has the time of each step; `updates` are the job's states as the hub told them."""
+    """The observations. `seconds` has the time of each step; `updates` are the job's states in the pushes."""
 
     files: int
     bytes_in: int
@@ -37,31 +37,30 @@ class Outcome:
     seconds: dict[str, float]
 
     def describe(self) -> list[str]:
-        """Lines for a person: what the hub told, and what came back."""
+        """Return lines for a report: the pushes, and the result."""
         updates = ", ".join(f"{update['status']} (version {update['version']})" for update in self.updates)
         return [
-            f"the hub told: {updates}",
-            f"{self.files} files of {self.bytes_in:,} bytes came back byte by byte "
-            f"in a zip of {self.zip_bytes:,} bytes",
+            f"the hub pushed: {updates}",
+            f"{self.files} files of {self.bytes_in:,} bytes came back unchanged in a zip of {self.zip_bytes:,} bytes",
         ]
 
 
 class Stopwatch:
-    """Measures steps that follow each other."""
+    """Measures consecutive steps."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
         self._since = time.monotonic()
 
     def lap(self, step: str) -> None:
-        """Book the time since the last call on this step."""
+        """Record the time since the last call for this step."""
         now = time.monotonic()
         self.seconds[step] = now - self._since
         self._since = now
 
 
 def sample_files() -> dict[str, bytes]:
-    """Make files of about 3 MB in all, the same each time: text, noise, a name beyond ASCII, one byte, nothing."""
+    """Return files of about 3 MB in total, always the same: text, noise, a non-ASCII name, one byte, none."""
     noise = random.Random(2)  # noqa: S311 - sample data
     return {
         "report.txt": b"".join(b"%06d the quick brown fox jumps over the lazy dog\n" % line for line in range(20_000)),
@@ -74,7 +73,7 @@ def sample_files() -> dict[str, bytes]:
 
 
 async def run_one_job(page_url: str, invite: str = "", *, token: str = "", within: timedelta = JOB_WITHIN) -> Outcome:
-    """Run the job, signed in by an invite secret or with a bearer token, and check what comes back.
+    """Run the job, signed in with an invite secret or a bearer token, and check the result.
 
     In which order the hub told of it is left to `check_updates`: several workers may push at once. Raises JobFailed,
     HubClosed, httpx.HTTPError or OSError.
@@ -118,28 +117,28 @@ def _authorities() -> ssl.SSLContext:
 
 
 def check_end(updates: list[dict[str, Any]]) -> None:
-    """Raise JobFailed unless the job's end, as the hub told it, is a good one."""
+    """Raise JobFailed unless the job succeeded, according to the pushes."""
     if updates[-1]["status"] != "succeeded":
         raise JobFailed(f"the job ended {updates[-1]['status']}; its error: {updates[-1]['error']}")
 
 
 def check_updates(updates: list[dict[str, Any]]) -> None:
-    """Raise JobFailed unless the hub told the whole story, in order."""
+    """Raise JobFailed unless all states were pushed, in order."""
     statuses = [status for status, _ in itertools.groupby(update["status"] for update in updates)]
     versions = [update["version"] for update in updates]
     if statuses != EXPECTED_STATUSES:
         errors = [update["error"] for update in updates if update["error"]]
-        raise JobFailed(f"the hub told the statuses {statuses}, not {EXPECTED_STATUSES}; errors: {errors}")
+        raise JobFailed(f"the hub pushed the statuses {statuses}, not {EXPECTED_STATUSES}; errors: {errors}")
     if versions != sorted(set(versions)):
-        raise JobFailed(f"the versions that the hub told do not rise: {versions}")
+        raise JobFailed(f"the versions of the pushes do not rise: {versions}")
 
 
 def check_archive(archive: bytes, inputs: dict[str, bytes]) -> None:
-    """Raise JobFailed unless the zip holds exactly the inputs."""
+    """Raise JobFailed unless the zip contains exactly the inputs."""
     with zipfile.ZipFile(io.BytesIO(archive)) as opened:
         names = opened.namelist()
         if sorted(names) != sorted(inputs):
-            raise JobFailed(f"the zip holds {sorted(names)}, not {sorted(inputs)}")
+            raise JobFailed(f"the zip contains {sorted(names)}, not {sorted(inputs)}")
         for name, content in inputs.items():
             if opened.read(name) != content:
                 raise JobFailed(f"the file {name} in the zip differs from the one uploaded")
@@ -167,7 +166,7 @@ async def _follow(listener: HubListener, job_id: str, within: timedelta) -> list
                         break
     except TimeoutError:
         told = [(update["status"], update["version"]) for update in updates]
-        raise JobFailed(f"the job did not end within {within.total_seconds():g} s; the hub told {told}") from None
+        raise JobFailed(f"the job did not end within {within.total_seconds():g} s; the hub pushed {told}") from None
     return updates
 
 

@@ -1,4 +1,4 @@
-"""The whole system on this machine: Postgres, Azurite, the SignalR stand-in, the functions host."""
+"""The whole system on this machine: Postgres, Azurite, the SignalR emulator, the functions host."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ class Stack:
         }
 
     def settings_without_secrets(self) -> dict[str, str]:
-        """The settings that tools need to look into the running system: its addresses, with their local passwords."""
+        """The settings that tools need to inspect the running system: its addresses, with their local passwords."""
         storage = self.azurite.connection_string
         return {
             "AUTH_MODE": "invite",
@@ -102,14 +102,14 @@ class Stack:
         }
 
     def start(self, stop: Event | None = None) -> None:
-        """Start all parts and wait until the system takes jobs.
+        """Start all parts and wait until the system accepts jobs.
 
         Raises ServerFailed, or Interrupted when `stop` is set meanwhile; what runs by then is left to `stop()`.
         """
         stop = stop or Event()
         started = time.monotonic()
         before_host = [server for server in (self.azurite, self.hub, self.postgres) if server is not None]
-        for server in before_host:  # Postgres last: its first start takes a while before it is a process
+        for server in before_host:  # Postgres last: its first start prepares a cluster first
             server.spawn()
         for server in before_host:
             server.wait_until_ready(stop)
@@ -134,7 +134,7 @@ class Stack:
             self.postgres.delete_data()
 
     def describe(self) -> dict[str, object]:
-        """Where everything is, for programs: addresses, ports, process ids, settings."""
+        """Return addresses, ports, process ids and settings, for other programs."""
         blob, queue, table = self.azurite.ports
         pids = {server.name: server.pid for server in self.servers}
         return {

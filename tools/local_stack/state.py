@@ -1,4 +1,4 @@
-"""The folder that the local run keeps its data, its secrets and its lock in."""
+"""The folder with the data, the secrets and the lock of the local run."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from pathlib import Path
 
 from tools.local_stack.errors import LocalRunError, StateInUse
 
-#: A file system in memory, on Linux.
+#: An in-memory file system, on Linux.
 IN_MEMORY = Path("/dev") / "shm"
-#: Bytes that must be free there: what a few servers at once can take in a long run.
+#: Bytes that must be free there: the most that a few concurrent servers use in a long run.
 MIN_ROOM = 2 * 1024**3
 
 
@@ -32,7 +32,7 @@ class Secrets:
 
 
 def memory_folder(folder: Path) -> Path | None:
-    """Return the folder if it is one that we may write to and has room; None means the usual place on a disk.
+    """Return the folder if it is writable and has room; None means the usual temporary folder on a disk.
 
     On a disk most of what a new database of a test costs is the disk's file system: hundreds of files come and go.
     """
@@ -45,17 +45,17 @@ def memory_folder(folder: Path) -> Path | None:
 
 @contextlib.contextmanager
 def temporary_folder() -> Iterator[Path]:
-    """Make a folder for data that is thrown away, in memory where there is room; it is deleted at the end."""
+    """Create a temporary folder, in memory if there is room; it is deleted at the end."""
     with tempfile.TemporaryDirectory(
         prefix="queued-jobs-", ignore_cleanup_errors=True, dir=memory_folder(IN_MEMORY)
     ) as name:
         folder = Path(name)
-        folder.chmod(0o711)  # the account that Postgres runs as must get through
+        folder.chmod(0o711)  # the account of Postgres must be able to enter it
         yield folder
 
 
 class State:
-    """One state folder, made where it is missing: files in it that hold secrets are readable by their owner only."""
+    """One state folder, created if missing; its files with secrets are readable by their owner only."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -72,7 +72,7 @@ class State:
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
-        """Hold the folder for this process, until the block or the process ends. Raises StateInUse."""
+        """Lock the folder for this process, until the block or the process ends. Raises StateInUse."""
         path = self.folder / "lock"
         with path.open("a+") as file:
             try:
@@ -100,7 +100,7 @@ class State:
                 entry.unlink()
 
     def secrets(self) -> Secrets:
-        """Return the folder's secrets, made at the first call. Raises LocalRunError for a damaged file."""
+        """Return the folder's secrets, created at the first call. Raises LocalRunError for a damaged file."""
         path = self.folder / "secrets.json"
         if not path.exists():
             made = Secrets(
@@ -117,7 +117,7 @@ class State:
 
 
 def write_private(path: Path, text: str) -> None:
-    """Put the text in place at once, whole, readable by the owner only."""
+    """Write the text atomically, readable by the owner only."""
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)  # mode 0600
     try:
         with os.fdopen(descriptor, "w") as file:

@@ -1,4 +1,4 @@
-"""Keeps servers together: all run, or none."""
+"""Supervises servers: all run, or none."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ LOOK_EVERY = timedelta(milliseconds=100)
 
 
 class Supervisor:
-    """Takes the servers in the order in which they are started; they are stopped in the opposite order."""
+    """Stops the servers in the reverse order of their start."""
 
     def __init__(self, servers: Sequence[Server]) -> None:
         self._servers = servers
 
     def raise_if_one_ended(self) -> None:
-        """Raise ServerFailed for the first server that ended without having been told to."""
+        """Raise ServerFailed for the first server that ended unexpectedly."""
         for server in self._servers:
             if server.exit_code is not None:
                 raise ServerFailed(
@@ -28,16 +28,16 @@ class Supervisor:
                 )
 
     def watch(self, stop: Event) -> None:
-        """Return when `stop` is set. Raises ServerFailed as soon as a server ended by itself."""
+        """Return when `stop` is set. Raises ServerFailed as soon as a server ends unexpectedly."""
         while not stop.wait(LOOK_EVERY.total_seconds()):
             self.raise_if_one_ended()
 
     def stop(self) -> None:
-        """Stop what runs."""
+        """Stop all running servers."""
         for server in reversed(self._servers):
             server.stop()
 
     def kill(self) -> None:
-        """End what runs by force."""
+        """Kill all running servers."""
         for server in reversed(self._servers):
             server.kill()

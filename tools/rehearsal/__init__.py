@@ -1,1 +1,1 @@
-"""The whole life of a stack on this machine: Pulumi's real engine, and a stand-in for the cloud."""
+"""The life cycle of a stack on this machine: Pulumi's real engine, and an emulator of the cloud."""

@@ -1,4 +1,4 @@
-"""The command scripts/rehearse: a whole life of the stack on this machine, and what happened in it."""
+"""The command scripts/rehearse: runs and reports the life cycle of the stack on this machine."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from tools.rehearsal.stage import Say, Stage, Unexpected
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Rehearse and return 0; 1 when something was not as it should be, 2 when there is no engine."""
+    """Rehearse and return 0; 1 if something was not as expected, 2 if there is no engine."""
     argparse.ArgumentParser(
         prog="scripts/rehearse",
-        description="Make, change, damage and take down the stack of this checkout with Pulumi's real engine, on this "
+        description="Create, change, damage and destroy the stack of this checkout with Pulumi's real engine, on this "
         "machine: no cloud account, no cost. Uses a copy, with the configuration of Pulumi.dev.yaml.",
     ).parse_args(arguments)
     try:
@@ -27,10 +27,10 @@ def main(arguments: Sequence[str]) -> int:
         _say(str(error))
         return 2
     except KeyboardInterrupt:
-        _say("interrupted; nothing is left")
+        _say("interrupted; nothing was left behind")
         return 130
     except (LocalRunError, Unexpected) as error:
-        _say(f"not as it should be: {error}")
+        _say(f"not as expected: {error}")
         return 1
     return 0
 
@@ -43,7 +43,7 @@ def rehearse(say: Say) -> None:
     for act in (live_through, survive_interruption):
         with Stage(engine, say) as stage:
             act(stage)
-    say(f"all as it should be, after {time.monotonic() - started:.0f} s")
+    say(f"everything as expected, after {time.monotonic() - started:.0f} s")
 
 
 def _say(line: str) -> None:

@@ -1,4 +1,4 @@
-"""A real Postgres that looks like Azure's: tokens for passwords, and roles of Entra principals."""
+"""A real Postgres that behaves like Azure's: tokens as passwords, and roles of Entra principals."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class EntraPostgres:
         self.make_database()
 
     def make_database(self) -> None:
-        """Make the application's database anew, empty, and forget its roles."""
+        """Recreate the application's database, empty, and drop its roles."""
         with self._superuser("postgres") as conn:
             conn.execute(sql.SQL("drop database if exists {} with (force)").format(sql.Identifier(DATABASE)))
             labelled = conn.execute("select objoid::regrole::text from pg_shseclabel").fetchall()
@@ -52,7 +52,7 @@ class EntraPostgres:
             conn.execute(sql.SQL("create database {} owner azure_pg_admin").format(sql.Identifier(DATABASE)))
 
     def url_of_superuser(self, database: str) -> str:
-        """Return an address past the rights of everybody, to look at what a deployment did."""
+        """Return a superuser connection string, to inspect the result of a deployment."""
         return self._server.url_of(database)
 
     def close(self) -> None:
@@ -88,7 +88,7 @@ def _pass_on(source: socket.socket, target: socket.socket) -> None:
         while data := source.recv(65536):
             target.sendall(data)
     except OSError:
-        pass  # one side went away: so does the other
+        pass  # one side was closed: close the other
     finally:
         _close(source, target)
 
@@ -104,7 +104,7 @@ def _pass_on_statements(client: socket.socket, server: socket.socket) -> None:
                     content = _LABEL.sub(_instead_of_label, content)
                 server.sendall(kind + struct.pack("!I", len(content) + 4) + content)
     except (OSError, struct.error):
-        pass  # one side went away: so does the other
+        pass  # one side was closed: close the other
     finally:
         _close(client, server)
 

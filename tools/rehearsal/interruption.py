@@ -1,4 +1,4 @@
-"""An `up` that is killed in the middle: what Azure had begun is there, and the state does not know it."""
+"""An `up` that is killed midway: resources exist in Azure that the state does not contain."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 from tools.rehearsal.lifecycle import check_secrets
 from tools.rehearsal.stage import Stage, expect
 
-#: Signs people in at an identity provider: a stack without any secret.
+#: Signs users in at an identity provider: a stack without any secret.
 OIDC = {
     "authMode": "oidc",
     "oidcIssuer": "https://login.example.com/",
@@ -19,12 +19,12 @@ _LONGER_THAN_ANYBODY_WAITS = 3600.0
 
 
 def survive_interruption(stage: Stage) -> None:
-    """Kill the first `up` while the database server is made, go on, and take all down. Raises `Unexpected`."""
+    """Kill the first `up` while it creates the database server, recover, and destroy all. Raises `Unexpected`."""
     stage.configure(OIDC)
     stage.cloud.set_faults(delays={"postgres": _LONGER_THAN_ANYBODY_WAITS})
     stage.pulumi.up_until_killed(when=lambda: any("/flexibleServers/" in id_ for id_ in stage.cloud.resources()))
     stage.cloud.set_faults(delays={})
-    stage.say("up was killed while it made the database server")
+    stage.say("up was killed while it created the database server")
     stage.pulumi.unlock()
     _go_on(stage)
     check_secrets(stage)
@@ -34,13 +34,13 @@ def survive_interruption(stage: Stage) -> None:
 
 
 def _go_on(stage: Stage) -> None:
-    cleared = stage.show("forget what was begun", stage.pulumi.refresh("--clear-pending-creates"))
+    cleared = stage.show("clear pending creates", stage.pulumi.refresh("--clear-pending-creates"))
     expect(cleared.code == 0, "refresh failed", cleared)
     refused = stage.show("go on", stage.pulumi.up("--continue-on-error"))
     existing = {urn: match[1] for urn, message in refused.errors if (match := _EXISTS.search(message))}
-    expect(any("/flexibleServers/" in id_ for id_ in existing.values()), "Azure made the server twice", refused)
-    adopted = stage.show("adopt what Azure had begun", stage.pulumi.adopt(existing))
+    expect(any("/flexibleServers/" in id_ for id_ in existing.values()), "Azure created the server twice", refused)
+    adopted = stage.show("import what Azure had begun", stage.pulumi.adopt(existing))
     expect(adopted.code == 0, "the resources could not be adopted", adopted)
     finished = stage.show("go on", stage.pulumi.up())
     expect(finished.code == 0, "up failed after it was killed once", finished)
-    expect(set(finished.changes.values()) == {"create"}, f"up changed what was there: {dict(finished.changes)}")
+    expect(set(finished.changes.values()) == {"create"}, f"up changed existing resources: {dict(finished.changes)}")

@@ -1,4 +1,4 @@
-"""Runs Python programs for the engine, where Pulumi's own language host is not installed.
+"""Runs Python programs for the engine, if Pulumi's own language host is not installed.
 
 That one is a Go module which registries do not carry. It does little: it lists the plugins that the installed packages
 ask for, and starts Pulumi's own `pulumi-language-python-exec`, which lies beside the engine.
@@ -21,7 +21,7 @@ from pulumi.runtime.proto import language_pb2, language_pb2_grpc, plugin_pb2
 from tools.rehearsal.plugin import serve
 
 EXECUTOR = "pulumi-language-python-exec"
-ENDED_AFTER_MESSAGE = 32  # how the executor says that the user has seen the reason already
+ENDED_AFTER_MESSAGE = 32  # the executor's exit code if it has printed the reason already
 
 
 class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
@@ -65,7 +65,7 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
         return Empty()
 
     def end_program(self) -> None:
-        """End the program that is running, if any."""
+        """Terminate the running program, if any."""
         if self._program is not None and self._program.poll() is None:
             self._program.terminate()
 

@@ -1,4 +1,4 @@
-"""The life of a stack: made, looked at, changed, damaged, mended, taken down, and each time only what was to change."""
+"""The life cycle of a stack: create, inspect, change, damage, repair, destroy, each with the expected changes."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from tools.rehearsal.scm_site import FAILED, ROLE_LAG, Answer
 from tools.rehearsal.secrets_check import find_secrets
 from tools.rehearsal.stage import Stage, expect, expect_changes
 
-#: With sign-in by invite link these settings hold the links' secrets; with an identity provider there are none.
+#: With sign-in by invite link these settings contain the links' secrets; with an identity provider there are none.
 LINK_SETTINGS = ("INVITE_SECRET", "ADMIN_INVITE_SECRET", "SESSION_SECRET")
 _NOT_IN_AZURE = 3  # the package, the schema, the links: resources of Pulumi alone
 
 
 def live_through(stage: Stage) -> None:
-    """Go through all of it. Raises `Unexpected`."""
+    """Run all steps. Raises `Unexpected`."""
     _make(stage)
     _check_database(stage)
     check_secrets(stage, allowed=LINK_SETTINGS)
@@ -36,7 +36,7 @@ def live_through(stage: Stage) -> None:
 
 
 def check_secrets(stage: Stage, *, allowed: tuple[str, ...] = ()) -> None:
-    """Look through the state, the outputs, and all that was sent to Azure."""
+    """Check the state, the outputs, and all requests to Azure for secrets."""
     resources = stage.cloud.resources()
     documents = {
         "state": json.loads(stage.pulumi.export()),
@@ -52,7 +52,7 @@ def check_secrets(stage: Stage, *, allowed: tuple[str, ...] = ()) -> None:
         if "applicationinsights:Component::" in resource["urn"]
         and resource["inputs"].get("disableLocalAuth") is not True
     ]
-    expect(not open_to_keys, f"the instrumentation key opens {open_to_keys}")
+    expect(not open_to_keys, f"the instrumentation key grants access to {open_to_keys}")
 
 
 def _make(stage: Stage) -> None:
@@ -63,7 +63,8 @@ def _make(stage: Stage) -> None:
     made = stage.show("make", stage.pulumi.up())
     expect_changes(made, dict(planned.changes), "up after its preview")
     expect(
-        len(stage.cloud.resources()) == len(made.changes) - _NOT_IN_AZURE, "Azure has other resources than the state"
+        len(stage.cloud.resources()) == len(made.changes) - _NOT_IN_AZURE,
+        "the resources in Azure differ from the state",
     )
     expect(len(stage.scm.deployments) == 1, "the code was not published once")
     expect("function_app.py" in stage.scm.deployments[0].files, "the package has no function_app.py")
@@ -92,19 +93,19 @@ def _check_database(stage: Stage) -> None:
 
 
 def _add_kind(stage: Stage) -> None:
-    """One more file is two queues and a package; the site needs three attempts for that."""
+    """A new file adds two queues and a package; the site needs three attempts for that."""
     queue = stage.project.add_kind()
     changes = {f"queue-{queue}": "create", f"queue-{queue}-poison": "create", "code": "update"}
     planned = stage.show("one more kind of job", stage.pulumi.preview())
     expect_changes(planned, changes, "one more kind of job")
     stage.scm.answers.extend([Answer(status=403), Answer(status=400, body=ROLE_LAG)])
-    done = stage.show("the same, the site refuses twice", stage.pulumi.up())
+    done = stage.show("the same, the site rejects it twice", stage.pulumi.up())
     expect_changes(done, changes, "one more kind of job")
-    expect(not stage.scm.answers, "the SCM site was not asked again")
+    expect(not stage.scm.answers, "publishing was not retried")
 
 
 def _change_code(stage: Stage) -> None:
-    """A deployment that fails keeps the old state, so that the next `up` tries again."""
+    """A failed deployment keeps the old state, so that the next `up` repeats it."""
     stage.project.change_code()
     planned = stage.show("new code", stage.pulumi.preview())
     expect_changes(planned, {"code": "update"}, "new code")
@@ -115,11 +116,11 @@ def _change_code(stage: Stage) -> None:
     stage.scm.late_answers = 2
     again = stage.show("again, the older code answers for a while", stage.pulumi.up())
     expect_changes(again, {"code": "update"}, "up after a failed deployment")
-    expect(not stage.scm.late_answers, "up took an answer of the older code for one of the new code")
+    expect(not stage.scm.late_answers, "up took a response of the older code for one of the new code")
 
 
 def _lose_queue(stage: Stage) -> None:
-    """What somebody deletes in the portal is noticed by refresh and made anew by `up`."""
+    """Refresh notices a resource that was deleted in the portal, and `up` creates it again."""
     unchanged = stage.show("refresh", stage.pulumi.refresh("--expect-no-changes"))
     expect_changes(unchanged, {}, "refresh")
     id_ = next(each for each in stage.cloud.resources() if each.endswith("-poison"))
@@ -127,12 +128,12 @@ def _lose_queue(stage: Stage) -> None:
     stage.cloud.forget(id_)
     noticed = stage.show("a queue was deleted in the portal", stage.pulumi.refresh())
     expect_changes(noticed, {name: "delete"}, "refresh after a deletion")
-    mended = stage.show("mend", stage.pulumi.up())
-    expect_changes(mended, {name: "create"}, "up after a deletion")
+    repaired = stage.show("mend", stage.pulumi.up())
+    expect_changes(repaired, {name: "create"}, "up after a deletion")
 
 
 def _preview_production(stage: Stage) -> None:
-    """Production has endpoints of Azure only, so what can be tried of it here is its preview."""
+    """Production has endpoints of Azure only, so only its preview is rehearsed."""
     stage.pulumi.make_stack("prod")
     for private in ("false", "true"):
         planned = stage.show(

@@ -1,4 +1,4 @@
-"""What the engine asks of every plugin: to print its port, and to end when it is told to or when the engine is gone."""
+"""The engine's contract for plugins: print the port, and end on request or with the engine."""
 
 from __future__ import annotations
 
@@ -27,4 +27,4 @@ def serve(register: Callable[[Any], None], *, at_end: Callable[[], None] = lambd
         pass
     server.stop(grace=None)
     at_end()
-    os._exit(0)  # without waiting for what is still under way: nobody is there to hear of it
+    os._exit(0)  # without waiting for running calls: their caller is gone

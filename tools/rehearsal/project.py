@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 _FILES = ("Pulumi.yaml", "Pulumi.dev.yaml", "Pulumi.prod.yaml", "pyproject.toml")
 _FOLDERS = ("infra", "functions", "queued_jobs", "web", "scripts", "tools", "locks")
 _LEFT_OUT = ("__pycache__", "node_modules", "local.settings.json", ".local")
-_NEW_KIND = '''"""A kind of job that a rehearsal adds."""
+_NEW_KIND = '''"""A kind of job added by a rehearsal."""
 
 from __future__ import annotations
 
@@ -57,15 +57,15 @@ class Project:
             shutil.copy(ROOT / name, folder / name)
         for name in _FOLDERS:
             shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns(*_LEFT_OUT))
-        # not with what opens the secrets of the real stack's state
+        # without the settings that decrypt the secrets of the real stack's state
         self._file.write_text(yaml.safe_dump({"config": self._config()}))
 
     @property
     def database_admin(self) -> str:
-        """Who deploys, as the configuration of the stack has it. Raises `NoStack` where it has nobody."""
+        """The deployer in the stack's configuration. Raises `NoStack` if there is none."""
         name = self._config().get(key("databaseAdminName"))
         if not name:
-            raise NoStack(f"Pulumi.dev.yaml has no {key('databaseAdminName')}: set it, the sample's will do here")
+            raise NoStack(f"Pulumi.dev.yaml has no {key('databaseAdminName')}: set it, the sample value suffices here")
         return str(name)
 
     def configure(self, *, scm_url: str, postgres_port: int, settings: dict[str, Any]) -> None:
@@ -102,7 +102,7 @@ class Project:
             document: Any = yaml.safe_load(self._file.read_text())
         except yaml.YAMLError as error:
             reason = " ".join(str(error).split())
-            raise NoStack(f"Pulumi.dev.yaml is no YAML: {reason}. Mend it, or restore it with git") from error
+            raise NoStack(f"Pulumi.dev.yaml is not valid YAML: {reason}. Fix it, or restore it with git") from error
         if not isinstance(document, dict) or not isinstance(document.get("config"), dict):
             raise NoStack("Pulumi.dev.yaml has no `config:` with keys below it: restore it with git")
         return document

@@ -1,4 +1,4 @@
-"""Runs the engine on a copy of the project, and reads from its events what it did."""
+"""Runs the engine on a copy of the project, and reads the changes from its events."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from tools.rehearsal.pulumi_engine import Engine
 PROVIDER = Path(__file__).resolve().parent / "plugins" / "provider"
 PASSPHRASE = "rehearsal"  # noqa: S105 (of a state that is deleted at the end)
 LONGEST = timedelta(minutes=20)
-#: What would lead a rehearsal to somebody's real cloud or state.
+#: Variables that would lead a rehearsal to a real cloud or state.
 _NOT_HANDED_ON = ("PULUMI_", "AZURE_", "ARM_", "ACTIONS_", "PG", "PYTHONPATH", "VIRTUAL_ENV", "IDENTITY_", "MSI_")
 
 
 class EngineFailed(LocalRunError):
-    """The engine did not do a thing that is not rehearsed but needed; the message has what it said."""
+    """A command of the engine that is a prerequisite failed; the message has its output."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,12 +54,12 @@ class Outcome:
 
     @property
     def text(self) -> str:
-        """All that it said about what went wrong."""
+        """All its error messages."""
         return "\n".join(message for _, message in self.errors) or self.output
 
 
 class Pulumi:
-    """The engine with a state of its own in `scratch`, and the stand-ins for plugins."""
+    """The engine with its own state in `scratch`, and our plugins."""
 
     def __init__(self, engine: Engine, *, project: Path, scratch: Path, environment: Mapping[str, str]) -> None:
         self._engine = engine
@@ -87,7 +87,7 @@ class Pulumi:
         }
 
     def make_stack(self, name: str) -> None:
-        """Make a stack; the first one is used by all that follows unless it says otherwise."""
+        """Create a stack; the first one is the default of the other methods."""
         self._text("stack", "init", name, *(["--no-select"] if self._has_stack else []))
         self._has_stack = True
 
@@ -104,7 +104,7 @@ class Pulumi:
         return self._run("destroy", "--yes", "--skip-preview")
 
     def up_until_killed(self, *, when: Callable[[], bool]) -> None:
-        """Start `up` and end it at once, with all its processes, as soon as `when` is true."""
+        """Start `up` and kill it with all its processes as soon as `when` is true."""
         process = self._start("up", "--yes", "--skip-preview")
         deadline = time.monotonic() + LONGEST.total_seconds()
         try:
@@ -119,11 +119,11 @@ class Pulumi:
             process.communicate()
 
     def unlock(self) -> None:
-        """Take the state back from a run that was killed."""
+        """Unlock the state after a killed run."""
         self._text("cancel", "--yes")
 
     def adopt(self, existing: Mapping[str, str]) -> Outcome:
-        """Take resources by their ids into the state, by URN: Azure made them for a run that could not note it."""
+        """Import resources by id into the state, by URN: Azure created them for a run that could not record them."""
         resources = [
             {"type": urn.split("::")[2].split("$")[-1], "name": urn.split("::")[-1], "id": id_}
             for urn, id_ in existing.items()
@@ -134,7 +134,7 @@ class Pulumi:
         return self._run("import", "--file", str(file), *options)
 
     def export(self) -> str:
-        """Return the state as it is kept, secrets encrypted."""
+        """Return the stored state, with encrypted secrets."""
         return self._text("stack", "export")
 
     def outputs(self) -> dict[str, Any]:

@@ -23,9 +23,9 @@ MODULE = FOLDER / "engine"
 LANGUAGE_HOST = FOLDER / "plugins" / "language"
 PROGRAM = "github.com/pulumi/pulumi/pkg/v3/cmd/pulumi"
 SDK = "github.com/pulumi/pulumi/sdk/v3"
-#: Beside the engine, from the same release: what starts Python programs, and what runs dynamic resources.
+#: Beside the engine, from the same release: the starter of Python programs, and the runner of dynamic resources.
 HELPERS = ("python/cmd/pulumi-language-python-exec", "python/dist/pulumi-resource-pulumi-python")
-OLDEST_GO = (1, 21)  # older ones cannot fetch the tool chain that the engine asks for
+OLDEST_GO = (1, 21)  # older ones cannot download the toolchain that the engine requires
 _USUAL_GO = Path("/usr/local/go/bin/go")
 
 Say = Callable[[str], None]
@@ -57,13 +57,13 @@ def find_or_build(say: Say, environment: Mapping[str, str] = os.environ) -> Engi
 
 
 def find(say: Say, environment: Mapping[str, str] = os.environ) -> Engine | None:
-    """Return the engine that is on PATH or was built before; None where it would have to be built."""
+    """Return the engine that is on PATH or was built before; None if it would have to be built."""
     installed = shutil.which("pulumi", path=environment.get("PATH"))
     if installed is not None:
         version = _version(Path(installed))
         if _numbers(version) >= OLDEST_PULUMI:
             return Engine(program=Path(installed), version=version, path=(Path(installed).parent, LANGUAGE_HOST))
-        say(f"passes over {installed}: it is {version}, and {'.'.join(map(str, OLDEST_PULUMI))} is needed")
+        say(f"ignores {installed}: it is {version}, and {'.'.join(map(str, OLDEST_PULUMI))} is needed")
     folder = cache_folder(environment)
     return _built(folder) if (folder / "pulumi").exists() else None
 
@@ -96,7 +96,7 @@ def _build(folder: Path, say: Say, environment: Mapping[str, str]) -> None:
         for helper in HELPERS:
             shutil.copy(sdk / helper, part / Path(helper).name)
             (part / Path(helper).name).chmod(0o755)
-        # in a folder of its own that is renamed at the end: an interrupted build leaves nothing
+        # in a temporary folder that is renamed at the end: an interrupted build leaves nothing
         finished = part.with_name(f"{folder.name}.part")
         shutil.rmtree(finished, ignore_errors=True)
         shutil.copytree(part, finished)
@@ -144,7 +144,7 @@ def _find_go(environment: Mapping[str, str]) -> Path:
 def _release() -> str:
     match = re.search(r"^\s*github\.com/pulumi/pulumi/pkg/v3 (v\S+)", (MODULE / "go.mod").read_text(), re.MULTILINE)
     if match is None:
-        raise EngineMissing(f"{MODULE / 'go.mod'} names no release of the engine: restore it")
+        raise EngineMissing(f"{MODULE / 'go.mod'} does not name a release of the engine: restore it")
     return match[1]
 
 
@@ -167,7 +167,7 @@ def _only_one(folder: Path, say: Say) -> Iterator[None]:
     except OSError as error:
         raise EngineMissing(
             f"The engine is kept in {folder.parent}, which cannot be written ({error.strerror}): "
-            "set XDG_CACHE_HOME to a folder of yours."
+            "set XDG_CACHE_HOME to a writable folder."
         ) from error
     with lock_file as lock:
         try:

@@ -1,4 +1,4 @@
-"""A stand-in for an app's SCM site and for the app behind it: takes the documented protocol and nothing else."""
+"""An emulator of an app's SCM site and of the app behind it: accepts only the documented protocol."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ROLE_LAG = '{"Message": "BlobUploadFailedException: storage answered 403 (Author
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What the next publication gets: a refusal (`status`), or a deployment that ends like this."""
+    """The response to the next publication: a rejection (`status`), or a deployment with this outcome."""
 
     status: int = 202
     body: str = ""
@@ -32,7 +32,7 @@ class Answer:
 
 @dataclass(slots=True, kw_only=True)
 class Deployment:
-    """One publication that the site took."""
+    """One publication that the site accepted."""
 
     id: str
     size: int
@@ -51,7 +51,7 @@ class ScmSite:
         self.violations: list[str] = []
         self.answers: deque[Answer] = deque()
         self.refused = 0
-        #: How often the code before the newest still answers.
+        #: How many requests the previous code still answers.
         self.late_answers = 0
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"site": self}))
         self._server.daemon_threads = True
@@ -62,7 +62,7 @@ class ScmSite:
         return f"http://127.0.0.1:{self._server.server_address[1]}"
 
     def running(self) -> Deployment | None:
-        """Return whose code answers now, None while there is none."""
+        """Return the version that answers now, None if there is none."""
         live = [deployment for deployment in self.deployments if deployment.status == SUCCESS]
         if self.late_answers and len(live) > 1:
             self.late_answers -= 1
@@ -106,7 +106,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif not self._is_deployer():
             self._answer(401, "")
         elif path == "/api/deployments":
-            # the oldest first, which is not what one would like
+            # the oldest first, which is the inconvenient order
             self._answer(200, [{"id": each.id, "status": each.status} for each in self.site.deployments])
         else:
             self._answer_about_deployment(path)
@@ -154,7 +154,7 @@ class _Handler(BaseHTTPRequestHandler):
             return f"the parameters are {url.query}"
         if self.headers.get("Content-Type") != "application/zip" or self.headers.get("If-Match") != "*":
             return "Content-Type must be application/zip, and If-Match *"
-        return "" if zipfile.is_zipfile(io.BytesIO(content)) else "the body is no zip"
+        return "" if zipfile.is_zipfile(io.BytesIO(content)) else "the body is not a zip"
 
     def _answer(self, status: int, body: Any, *, retry_after: int | None = None) -> None:
         text = (body if isinstance(body, str) else json.dumps(body)).encode()

@@ -1,4 +1,4 @@
-"""Looks for keys, passwords and connection strings where nothing of the kind may be."""
+"""Searches documents that must not contain secrets for keys, passwords and connection strings."""
 
 from __future__ import annotations
 
@@ -6,21 +6,21 @@ import re
 from collections.abc import Collection, Iterator
 from typing import Any
 
-_ENCRYPTED = "4dabf18193072939515e22adb298388d"  # how the engine marks a value that it keeps encrypted
+_ENCRYPTED = "4dabf18193072939515e22adb298388d"  # the engine's mark for an encrypted value
 _NAMES = re.compile(r"(?i)(password|passwd|secret|(access|account|shared|primary|secondary|master)_?key|sas_?token)$")
 _VALUES = re.compile(
     r"(?i)(account|access|sharedaccess)key=|sharedaccesssignature|[?&]sig=|password=|-----BEGIN [A-Z ]*PRIVATE KEY"
     r"|(?<![\w-])eyJ[\w-]{10,}\.[\w-]{10,}\.|postgres(ql)?://[^\s/@:]+:[^\s/@]+@|[A-Za-z0-9+/]{86}=="
 )
 _CONNECTION = re.compile(r"(?i)connection_?string$")
-#: The one connection string there is. Its key opens nothing where local authentication is off.
+#: The only connection string. Its key grants nothing if local authentication is off.
 _TELEMETRY = re.compile(
     r"InstrumentationKey=[0-9a-f-]{36}(;(IngestionEndpoint|LiveEndpoint)=https://[^;]+|;ApplicationId=[0-9a-f-]{36})*;?"
 )
 
 
 def find_secrets(document: Any, *, known: Collection[str] = (), allowed: Collection[str] = ()) -> list[str]:
-    """Return where in the document something looks like a secret, without the secret.
+    """Return the paths of possible secrets in the document, without the secrets.
 
     `known` are secrets that are searched for as they are; `allowed` are names of settings which may hold one.
     """

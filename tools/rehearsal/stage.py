@@ -1,4 +1,4 @@
-"""Where a rehearsal happens: a copy of the project, the engine, and this machine in place of Azure."""
+"""The environment of a rehearsal: a copy of the project, the engine, and this machine in place of Azure."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ Say = Callable[[str], None]
 
 
 class Unexpected(Exception):
-    """The stack did not do what it should; the message says what, and what was seen instead."""
+    """The stack did not behave as expected; the message has the expected and the actual behaviour."""
 
 
 class Stage:
-    """A context manager. Everything is in one folder, which goes at the end, unless something was unexpected."""
+    """A context manager. Everything is in one folder, which is deleted at the end, except after `Unexpected`."""
 
     def __init__(self, engine: Engine, say: Say) -> None:
         self._engine = engine
@@ -64,7 +64,7 @@ class Stage:
         self._keep_scratch = kind is Unexpected
         self._stack.close()
         if self._keep_scratch:
-            self.say(f"left everything in {self.scratch}")
+            self.say(f"kept everything in {self.scratch}")
 
     def _remove_scratch(self) -> None:
         if not self._keep_scratch:
@@ -75,20 +75,20 @@ class Stage:
         self.project.configure(scm_url=self.scm.url, postgres_port=self.database.port, settings=settings)
 
     def show(self, title: str, outcome: Outcome) -> Outcome:
-        """Tell what a run of the engine did, and return it."""
+        """Report what a run of the engine did, and return it."""
         counts = ", ".join(f"{number} {operation}" for operation, number in sorted(outcome.counts.items()))
         ending = "" if outcome.code == 0 else f"; ended with exit code {outcome.code}"
         self.say(f"{title}: {outcome.command} {outcome.seconds:.1f} s, {counts or 'nothing'}{ending}")
         return outcome
 
     def rows(self, query: str, database: str = DATABASE) -> list[tuple[Any, ...]]:
-        """Ask the database past everybody's rights."""
+        """Query the database as a superuser."""
         with psycopg.connect(self.database.url_of_superuser(database)) as conn:
             return conn.execute(query.encode()).fetchall()
 
 
 def expect(truth: bool, message: str, outcome: Outcome | None = None) -> None:
-    """Raise `Unexpected` with what the engine said, unless it is true."""
+    """Raise `Unexpected` with the engine's output, unless it is true."""
     if not truth:
         said = f"\n{outcome.text[-4000:]}" if outcome is not None else ""
         raise Unexpected(f"{message}{said}")

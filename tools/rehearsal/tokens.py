@@ -1,4 +1,4 @@
-"""A stand-in for the endpoint that gives an Azure machine its tokens; azure-identity finds it by two variables."""
+"""An emulator of the token endpoint of an Azure machine; azure-identity finds it by two variables."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LIFETIME = 3600  # seconds
 
 
 class TokenEndpoint:
-    """Gives one token for each audience. Serves from its construction on until `close`."""
+    """Returns one token per audience. Serves from its construction until `close`."""
 
     def __init__(self) -> None:
         self.header = secrets.token_hex(16)
@@ -25,7 +25,7 @@ class TokenEndpoint:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What the one who asks needs: the same variables that a web app in Azure has."""
+        """The environment of its clients: the same variables that a web app in Azure has."""
         url = f"http://127.0.0.1:{self._server.server_address[1]}/token"
         return {"IDENTITY_ENDPOINT": url, "IDENTITY_HEADER": self.header}
 
@@ -36,7 +36,7 @@ class TokenEndpoint:
         return secrets.compare_digest(token, self.token_for(audience))
 
     def given(self) -> list[str]:
-        """Return all tokens, so that somebody can look where they went."""
+        """Return all tokens, so that tests can search for them."""
         return list(self._tokens.values())
 
     def close(self) -> None:

@@ -1,8 +1,8 @@
-"""A local stand-in for Azure SignalR Service in serverless mode: real clients connect, the REST API pushes to them."""
+"""A local emulator of Azure SignalR Service in serverless mode: clients connect, the REST API pushes to them."""
 
 from __future__ import annotations
 
 from typing import Final
 
-#: Names the access key: everybody on the machine may read a command line, and an environment only its owner.
+#: The variable with the access key: all users of the machine can read a command line, but not an environment.
 ACCESS_KEY: Final = "SIGNALR_ACCESS_KEY"

@@ -14,7 +14,7 @@ from tools.signalr_emulator.entra import EntraTokens
 from tools.signalr_emulator.server import SignalRServer
 from tools.signalr_emulator.tokens import PUBLIC_KEY, AccessKey
 
-SHORTEST_KEY = 32  # bytes; HS256 wants a key as long as its hash
+SHORTEST_KEY = 32  # bytes; HS256 requires a key as long as its hash
 
 
 def main() -> None:
@@ -25,7 +25,7 @@ def main() -> None:
         "--entra-key",
         type=Path,
         metavar="FILE",
-        help="take tokens of identities, checked with this public key (PEM), and none that the access key signed",
+        help="accept tokens of identities, verified with this public key (PEM), and none signed with the access key",
     )
     parser.add_argument("--keepalive", type=_seconds, default=Timings().keepalive, metavar="SECONDS")
     options = parser.parse_args()

@@ -1,4 +1,4 @@
-"""The stand-in as an ASGI application."""
+"""The emulator as an ASGI application."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tools.signalr_emulator.tokens import AccessKey, RestCallers
 
 
 def create_app(*, callers: RestCallers, key: AccessKey, hubs: Hubs, timings: Timings) -> Starlette:
-    """Put the endpoints together around these hubs."""
+    """Create the application for these hubs."""
     faults = Faults()
     pushes = Pushes(hubs, faults)
     routes = [

@@ -23,7 +23,7 @@ CLIENT_PATHS = ("/client/", "/client")
 
 
 class ClientEndpoint:
-    """What browsers talk to. Every request carries the token that the app's own negotiate answer handed out."""
+    """The endpoints for browsers. Every request carries the token from the app's own negotiate response."""
 
     def __init__(self, *, key: AccessKey, hubs: Hubs, faults: Faults, timings: Timings) -> None:
         self._key = key
@@ -56,7 +56,7 @@ class ClientEndpoint:
         )
 
     async def web_socket(self, socket: WebSocket) -> None:
-        """Serve one WebSocket until either side ends it; refused before it is accepted when the token is not good."""
+        """Serve one WebSocket until either side ends it; rejected before it is accepted if the token is not valid."""
         connection = self._find(socket)
         connection.attach(Transport.WEB_SOCKETS, address_of(socket))
         try:

@@ -1,4 +1,4 @@
-"""One client's connection: what it has agreed on, what it may do, and when it ends. Knows no transport's details."""
+"""One client's connection: its handshake, its permissions, and its end. Independent of transports."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ class Timings:
     keepalive: timedelta = timedelta(seconds=15)
     client_timeout: timedelta = timedelta(seconds=30)
     handshake: timedelta = timedelta(seconds=15)
-    poll: timedelta = timedelta(seconds=90)  # shorter than the 100 s after which the client gives a poll up
+    poll: timedelta = timedelta(seconds=90)  # shorter than the client's timeout of 100 s
     goodbye: timedelta = timedelta(seconds=5)  # for a closed connection's last frames to be fetched
-    check: timedelta = timedelta(seconds=1)  # as often as the service looks for expired connections
+    check: timedelta = timedelta(seconds=1)  # as often as the service checks for expired connections
 
 
 def address_of(request: HTTPConnection) -> Address | None:
@@ -49,7 +49,7 @@ class Transport(StrEnum):
 
 
 class Stage(Enum):
-    """A connection's life, in this order."""
+    """A connection's states, in this order."""
 
     NEGOTIATED = 1
     HANDSHAKE = 2
@@ -62,7 +62,7 @@ class Connection:
 
     def __init__(self, *, hub: str, identity: ClientIdentity, abort_socket: AbortSocket) -> None:
         self.id = secrets.token_urlsafe(16)
-        self.token = secrets.token_urlsafe(16)  # unlike the id it is known to the client alone
+        self.token = secrets.token_urlsafe(16)  # unlike the id it is known to the client only
         self.hub = hub
         self.user = identity.user
         self.groups: set[str] = set()
@@ -86,7 +86,7 @@ class Connection:
         self._enter(Stage.HANDSHAKE)
 
     def receive(self, text: str) -> None:
-        """Take what the client sent. A client that breaks the protocol, or that invokes, is disconnected."""
+        """Process data of the client. A client that violates the protocol, or that invokes, is disconnected."""
         self.heard()
         try:
             for record in self._reader.feed(text):
@@ -98,11 +98,11 @@ class Connection:
                 self.close(f"Connection closed with an error. {error}")
 
     def heard(self) -> None:
-        """Note a sign of life of the client."""
+        """Record activity of the client."""
         self._last_heard = time.monotonic()
 
     def polls_with(self, poll: asyncio.Future[Any], peer: Address | None) -> None:
-        """Note the long poll that is under way; an earlier one is cancelled."""
+        """Register the current long poll; an earlier one is cancelled."""
         if self._poll is not None:
             self._poll.cancel()
         self._poll = poll
@@ -116,7 +116,7 @@ class Connection:
             self.abort()
 
     def close(self, error: str | None = None, *, allow_reconnect: bool = False) -> None:
-        """End the connection in order: what waits is still sent, then the close record."""
+        """Close the connection gracefully: waiting frames are sent, then the close record."""
         if self.stage is Stage.CLOSED:
             return
         if self.stage is Stage.READY:
@@ -131,7 +131,7 @@ class Connection:
             self._abort_socket(self.peer)
 
     def tend(self, timings: Timings) -> bool:
-        """Do what is due by the clock; False when nothing is left of the connection that could be served."""
+        """Handle timeouts; return False if the connection is over."""
         age = timedelta(seconds=time.monotonic() - self._stage_since)
         match self.stage:
             case Stage.NEGOTIATED:

@@ -1,4 +1,4 @@
-"""Endpoints that only the stand-in has: break things on purpose, and look inside. They need no token."""
+"""Endpoints of the emulator for tests: inject faults, and inspect the state. They need no token."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class ControlEndpoint:
         ]
 
     async def drop(self, request: Request) -> Response:
-        """Cut all connections, or those of ?user=, without a word, as a broken network does."""
+        """Cut all connections, or those of ?user=, without a close frame, as a broken network does."""
         options = _options(request, "user")
         dropped = [
             connection
@@ -65,7 +65,7 @@ class ControlEndpoint:
         return self._state()
 
     async def refuse(self, request: Request) -> Response:
-        """Answer REST and negotiate with ?status=503 (default) or 429; what is connected stays so."""
+        """Answer REST and negotiate with ?status=503 (default) or 429; connections are kept."""
         options = _options(request, "status", "count")
         status = options.get("status", str(REFUSALS[0].value))
         if status not in {str(refusal.value) for refusal in REFUSALS}:
@@ -75,7 +75,7 @@ class ControlEndpoint:
         return self._state()
 
     async def reset(self, request: Request) -> Response:
-        """All modes off, what was held back is delivered, the log empty. Connections and groups stay."""
+        """Turn all modes off, deliver what was held back, and clear the log. Connections and groups are kept."""
         _options(request)
         self._pushes.reset()
         return self._state()
@@ -86,7 +86,7 @@ class ControlEndpoint:
         return JSONResponse({"pushes": self._pushes.log()})
 
     async def connections(self, request: Request) -> Response:
-        """Who is connected, oldest first."""
+        """The connections, oldest first."""
         _options(request)
         return JSONResponse({"connections": [self._describe(each) for each in self._hubs.connections()]})
 
@@ -112,7 +112,7 @@ class ControlEndpoint:
 
 
 def _options(request: Request, *known: str) -> dict[str, str]:
-    """The query. Refuses what it does not know: a misspelt ?user= must not drop everybody."""
+    """The query. Rejects unknown options: a misspelt ?user= must not drop all connections."""
     if "origin" in request.headers:
         raise Refused(HTTPStatus.FORBIDDEN, "Control endpoints are for programs: a web page may not call them.")
     unknown = sorted(set(request.query_params) - set(known))

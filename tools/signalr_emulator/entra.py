@@ -1,4 +1,4 @@
-"""Callers of REST that come as an identity: bearer tokens of Microsoft Entra instead of the access key."""
+"""REST callers with an identity: bearer tokens of Microsoft Entra instead of the access key."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ AUDIENCE = "https://signalr.azure.com"
 
 
 class EntraTokens:
-    """Checks signature, audience and times; which roles an identity has is known in Azure alone.
+    """Checks signature, audience and times; the roles of an identity are known in Azure only.
 
     With it the access key opens nothing any more, as with local authentication switched off.
     """

@@ -1,4 +1,4 @@
-"""How the stand-in says no: one exception, and the answer that the service's description gives it."""
+"""The errors of the emulator: one exception, and its documented response."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from starlette.responses import JSONResponse, Response
 
 
 class Refused(Exception):
-    """A request that is answered with an error. `reason` goes to the caller word for word: no token may be in it."""
+    """A request that is answered with an error. `reason` is sent to the caller: it must not contain tokens."""
 
     def __init__(self, status: HTTPStatus, reason: str) -> None:
         super().__init__(reason)

@@ -1,4 +1,4 @@
-"""What the stand-in does wrong on purpose, so that tests and rehearsals can see how others take it."""
+"""Injected faults of the emulator, for tests and rehearsals."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tools.signalr_emulator.hubs import Receiver
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Push:
-    """One accepted call of a client method, before anybody has received it."""
+    """One accepted call of a client method, before it is delivered."""
 
     hub: str
     receiver: Receiver
@@ -23,7 +23,7 @@ class Push:
 
 
 class Mode:
-    """A fault that is off, on until it is stopped, or on for the next so many occasions."""
+    """A fault that is off, on until it is stopped, or on for the next N occasions."""
 
     def __init__(self) -> None:
         self._left = 0.0
@@ -37,7 +37,7 @@ class Mode:
         self._left = 0.0
 
     def strikes(self) -> bool:
-        """Tell whether this occasion is hit, and count it."""
+        """Return whether the fault applies to this occasion, and count it."""
         if self._left <= 0:
             return False
         self._left -= 1
@@ -62,7 +62,7 @@ class Faults:
         self._held_back: dict[tuple[str, Receiver], Push] = {}
 
     def apply(self, push: Push) -> list[Push]:
-        """What to deliver now, in this order, in place of the push.
+        """Return the pushes to deliver now instead of this one, in order.
 
         Reorder holds a push back until the next one to the same receiver has gone first.
         """
@@ -79,7 +79,7 @@ class Faults:
         return [copy for each in now for copy in self._copies(each)]
 
     def reset(self) -> Iterable[Push]:
-        """Turn everything off; returns what was held back and is to be delivered at last."""
+        """Turn everything off; return the pushes that were held back."""
         for mode in self._modes().values():
             mode.stop()
         held_back = list(self._held_back.values())

@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 
 class ReceiverKind(StrEnum):
-    """Whom a call of the REST API is about."""
+    """The kinds of receivers of a REST call."""
 
     ALL = "all"
     USER = "user"
@@ -38,7 +38,7 @@ class Receiver:
 
 
 def checked_hub_name(name: str) -> str:
-    """The hub's name as it is compared: hubs ignore case. Raises Refused (400)."""
+    """Return the normalized name of a hub: hubs ignore case. Raises Refused (400)."""
     if not HUB_NAME.fullmatch(name):
         raise Refused(
             HTTPStatus.BAD_REQUEST,
@@ -57,20 +57,20 @@ class Hubs:
         self._memberships: dict[tuple[str, str], dict[str, float]] = {}
 
     def negotiate(self, hub: str, identity: ClientIdentity) -> Connection:
-        """Prepare a connection; it is forgotten when the client does not come in the time of a handshake."""
+        """Prepare a connection; it is removed if the client does not connect within the handshake timeout."""
         connection = Connection(hub=hub, identity=identity, abort_socket=self._abort_socket)
         self._connections[connection.token] = connection
         return connection
 
     def find(self, token: str, hub: str, identity: ClientIdentity) -> Connection:
-        """The connection that this client negotiated. Raises Refused (404), also for somebody else's."""
+        """The connection that this client negotiated. Raises Refused (404), also for one of another user."""
         connection = self._connections.get(token)
         if connection is None or (connection.hub, connection.user) != (hub, identity.user):
             raise Refused(HTTPStatus.NOT_FOUND, "No Connection with that ID")
         return connection
 
     def remove(self, connection: Connection) -> None:
-        """Forget a connection. Once is enough, twice does no harm."""
+        """Remove a connection. Idempotent."""
         self._connections.pop(connection.token, None)
 
     def connections(self) -> list[Connection]:
@@ -113,7 +113,7 @@ class Hubs:
             connection.groups.clear()
 
     def is_member(self, hub: str, member: Receiver, group: str) -> bool:
-        """Tell whether a user, or a connection on its own account, is in the group."""
+        """Return whether a user, or a connection itself, is in the group."""
         if member.kind is ReceiverKind.USER and group in self._groups_of_user(hub, member.name):
             return True
         return any(group in connection.groups for connection in self.select(hub, member))
@@ -123,7 +123,7 @@ class Hubs:
         return connection.groups | self._groups_of_user(connection.hub, connection.user)
 
     async def watch(self) -> None:
-        """For ever: disconnect what is silent or expired, and forget what is gone."""
+        """Run forever: close silent and expired connections, and remove closed ones."""
         while True:
             await asyncio.sleep(self._timings.check.total_seconds())
             for connection in list(self._connections.values()):
@@ -131,7 +131,7 @@ class Hubs:
                     if not connection.tend(self._timings):
                         self.remove(connection)
                 except Exception:
-                    logger.exception("cannot look after connection %s", connection.id)
+                    logger.exception("checking connection %s failed", connection.id)
 
     def _is_one_of(self, receiver: Receiver, connection: Connection) -> bool:
         match receiver.kind:

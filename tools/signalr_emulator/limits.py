@@ -1,4 +1,4 @@
-"""Sizes that the service takes: 16 KB of headers, and as much body as the caller says."""
+"""Size limits: 16 KB of headers, and a body limit set by the caller."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from tools.signalr_emulator.protocol import LONGEST_MESSAGE
 
 
 class LongPolling:
-    """The transport for networks that let no WebSocket through. `find` checks the token and finds the connection."""
+    """The transport for networks that block WebSockets. `find` checks the token and returns the connection."""
 
     def __init__(self, *, hubs: Hubs, timings: Timings, find: Callable[[HTTPConnection], Connection]) -> None:
         self._hubs = hubs
@@ -52,7 +52,7 @@ class LongPolling:
             frames.cancel()
             client_has_gone.cancel()
         await asyncio.gather(frames, client_has_gone, return_exceptions=True)
-        if frames.cancelled():  # the client has gone, or polls anew
+        if frames.cancelled():  # the client has disconnected, or polls again
             return Response(status_code=HTTPStatus.NO_CONTENT)
         text = frames.result()
         if text is None:
@@ -61,7 +61,7 @@ class LongPolling:
         return Response(text, media_type="text/plain", headers={"Cache-Control": "no-store"})
 
     async def receive(self, request: Request) -> Response:
-        """Take frames of the client."""
+        """Process frames of the client."""
         connection = self._find(request)
         self._check_transport(connection)
         connection.receive((await body_up_to(LONGEST_MESSAGE, request)).decode("utf-8", "replace"))

@@ -1,4 +1,4 @@
-"""What waits to be sent to one client."""
+"""The frames waiting to be sent to one client."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Outbox:
         return True
 
     def finish(self, *, discard: bool = False) -> None:
-        """Take no more frames; those that wait are still handed out unless `discard`."""
+        """Accept no more frames; waiting ones are still returned unless `discard`."""
         self._finished = True
         if discard:
             self._empty()

@@ -1,4 +1,4 @@
-"""The paths of the REST API, as a table, and what a request to one of them asks for."""
+"""The paths of the REST API, as a table, and the parser of requests."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LONGEST_GROUP_NAME = 1024
 
 
 class Action(Enum):
-    """What a call does."""
+    """The operations."""
 
     SEND = auto()
     CLOSE = auto()
@@ -67,7 +67,7 @@ V1 = (
     Row("PUT", "hubs/{hub}/groups/{group}/connections/{connection}", Action.JOIN, OK),
     Row("DELETE", "hubs/{hub}/groups/{group}/connections/{connection}", Action.LEAVE, OK),
 )
-# The same for 2022-06-01, but for the making of tokens; later versions keep these.
+# The same for 2022-06-01, except for creating tokens; later versions keep these.
 VERSIONED = (
     Row("POST", "hubs/{hub}/:send", Action.SEND, ACCEPTED),
     Row("POST", "hubs/{hub}/users/{user}/:send", Action.SEND, ACCEPTED),
@@ -93,7 +93,7 @@ MEMBERSHIP = (Action.JOIN, Action.LEAVE, Action.IS_MEMBER)
 
 
 def parse(method: str, raw_path: str) -> Call:
-    """Understand a request by its path as it was sent. Raises Refused: 404, 405, or 400 for a bad name."""
+    """Parse a request by its raw path. Raises Refused: 404, 405, or 400 for a bad name."""
     versioned = not raw_path.startswith("/api/v1/")
     rows, prefix = (VERSIONED, "/api/") if versioned else (V1, "/api/v1/")
     segments = raw_path.rstrip("/").removeprefix(prefix).split("/")
@@ -104,7 +104,7 @@ def parse(method: str, raw_path: str) -> Call:
         if method in row.methods.split():
             return _call(row, names, versioned=versioned)
     allowed = ", ".join(sorted({row.methods for row, _ in matches}))
-    raise Refused(HTTPStatus.METHOD_NOT_ALLOWED, f"This path takes {allowed}.")
+    raise Refused(HTTPStatus.METHOD_NOT_ALLOWED, f"Allowed methods for this path: {allowed}.")
 
 
 def _match(pattern: str, segments: list[str]) -> dict[str, str] | None:

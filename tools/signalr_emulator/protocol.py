@@ -11,7 +11,7 @@ LONGEST_MESSAGE = 32 * 1024  # the limit of ASP.NET Core for what a client sends
 
 
 class MessageType(IntEnum):
-    """The record types that the stand-in sends or has to tell apart."""
+    """The record types that the emulator sends or distinguishes."""
 
     INVOCATION = 1
     PING = 6
@@ -39,7 +39,7 @@ def invocation(target: str, arguments: list[Any]) -> str:
 
 
 def closing(error: str | None, *, allow_reconnect: bool) -> str:
-    """The record that ends a connection; without `allow_reconnect` the client stays away for good."""
+    """The record that ends a connection; without `allow_reconnect` the client does not reconnect."""
     record: dict[str, Any] = {"type": MessageType.CLOSE}
     if error:
         record["error"] = error
@@ -58,7 +58,7 @@ def check_handshake(record: dict[str, Any]) -> None:
 
 
 class RecordReader:
-    """Cuts incoming text into records, wherever the transport cut it."""
+    """Splits incoming text into records, wherever the transport split it."""
 
     def __init__(self) -> None:
         self._rest = ""

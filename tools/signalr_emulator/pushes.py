@@ -1,4 +1,4 @@
-"""The way of a push from the REST API to the clients, and the record of what was pushed."""
+"""The delivery of pushes from the REST API to the clients, and their log."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Logged:
 
 
 class Pushes:
-    """Delivers pushes, through the faults, to whoever is connected now; with nobody there a push is lost."""
+    """Delivers pushes, through the faults, to the current connections; without any, a push is lost."""
 
     def __init__(self, hubs: Hubs, faults: Faults) -> None:
         self._hubs = hubs
@@ -41,7 +41,7 @@ class Pushes:
         self._log: deque[Logged] = deque(maxlen=REMEMBERED)
 
     def send(self, push: Push) -> None:
-        """Accept a push. Never waits for a client; the log has it whether or not a fault swallows it."""
+        """Accept a push. Never waits for a client; it is logged even if a fault discards it."""
         self._log.append(Logged(datetime.now(UTC), push))
         for each in self._faults.apply(push):
             self._deliver(each)

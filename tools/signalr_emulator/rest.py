@@ -21,13 +21,13 @@ from tools.signalr_emulator.tokens import AccessKey, RestCallers, raw_path
 
 LARGEST_BODY = 1024 * 1024
 API_VERSIONS = ("2022-06-01", "2022-11-01", "2024-12-01")
-WITHOUT_TOKENS = "2022-06-01"  # the version before the service made tokens for clients
+WITHOUT_TOKENS = "2022-06-01"  # the version before the service created tokens for clients
 DEFAULT_TOKEN_MINUTES = 5
-MOST_TOKEN_MINUTES = 24 * 60
+MAX_TOKEN_MINUTES = 24 * 60
 
 
 class RestEndpoint:
-    """Answers without waiting for any client: a send is accepted whether or not anybody listens."""
+    """Answers without waiting for clients: a send is accepted even if there are none."""
 
     def __init__(self, *, callers: RestCallers, key: AccessKey, hubs: Hubs, pushes: Pushes, faults: Faults) -> None:
         self._callers = callers
@@ -46,7 +46,7 @@ class RestEndpoint:
         ]
 
     async def health(self, _request: Request) -> Response:
-        """200 without a token, unless refused on purpose."""
+        """200 without a token, unless a fault is on."""
         self._refuse_on_purpose()
         return Response()
 
@@ -94,9 +94,9 @@ def _check_query(call: Call, request: Request) -> None:
     if call.versioned and request.query_params.get("api-version") not in API_VERSIONS:
         raise Refused(HTTPStatus.BAD_REQUEST, f"The query needs api-version, one of {', '.join(API_VERSIONS)}.")
     if call.action is Action.GENERATE_TOKEN and request.query_params["api-version"] == WITHOUT_TOKENS:
-        raise Refused(HTTPStatus.BAD_REQUEST, f"The api-version {WITHOUT_TOKENS} makes no tokens yet.")
+        raise Refused(HTTPStatus.BAD_REQUEST, f"The api-version {WITHOUT_TOKENS} does not create tokens yet.")
     if "application" in request.query_params:
-        raise Refused(HTTPStatus.BAD_REQUEST, "The stand-in has no applications: name the hub alone.")
+        raise Refused(HTTPStatus.BAD_REQUEST, "The emulator has no applications: use the hub's name only.")
 
 
 def _lifetime(request: Request) -> timedelta | None:
@@ -110,8 +110,8 @@ def _lifetime(request: Request) -> timedelta | None:
 
 def _token_life(request: Request) -> timedelta:
     minutes = request.query_params.get("minutesToExpire", str(DEFAULT_TOKEN_MINUTES))
-    if not minutes.isdecimal() or not 1 <= int(minutes) <= MOST_TOKEN_MINUTES:
-        raise Refused(HTTPStatus.BAD_REQUEST, f"minutesToExpire must be from 1 to {MOST_TOKEN_MINUTES}.")
+    if not minutes.isdecimal() or not 1 <= int(minutes) <= MAX_TOKEN_MINUTES:
+        raise Refused(HTTPStatus.BAD_REQUEST, f"minutesToExpire must be from 1 to {MAX_TOKEN_MINUTES}.")
     return timedelta(minutes=int(minutes))
 
 
@@ -138,4 +138,4 @@ def _parse_json(body: bytes) -> Any:
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON")
+    raise ValueError(f"{name} is not valid JSON")

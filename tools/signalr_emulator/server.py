@@ -1,4 +1,4 @@
-"""The stand-in as a server: uvicorn, with the power to cut a client's socket and to stop at once."""
+"""The emulator as a server: uvicorn, which can cut a client's socket and stop immediately."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from tools.signalr_emulator.hubs import Hubs
 from tools.signalr_emulator.tokens import AccessKey, RestCallers
 
 LOOPBACK = "127.0.0.1"
-GRACE_AT_SHUTDOWN = 0.4  # seconds for clients to take their close frames
-LARGEST_REQUEST_HEAD = 64 * 1024  # the application itself answers from 16 KB on, in words
+GRACE_AT_SHUTDOWN = 0.4  # seconds for clients to receive their close frames
+LARGEST_REQUEST_HEAD = 64 * 1024  # above 16 KB the application itself answers, with a message
 
 
 class SignalRServer(uvicorn.Server):
-    """Serves one stand-in on loopback. It prints one line, its address, when it is ready."""
+    """Serves one emulator on loopback. It prints one line, its address, when it is ready."""
 
     def __init__(self, *, port: int, callers: RestCallers, key: AccessKey, timings: Timings) -> None:
         self._hubs = Hubs(timings=timings, abort_socket=self._abort_socket)
@@ -34,21 +34,21 @@ class SignalRServer(uvicorn.Server):
                 ws_per_message_deflate=False,
                 ws_ping_interval=None,  # the hub protocol has pings of its own
                 lifespan="on",
-                log_level="warning",  # more would log URLs, which carry access tokens
+                log_level="warning",  # lower levels would log URLs, which contain access tokens
                 access_log=False,
-                timeout_keep_alive=75,  # callers keep connections: none should break under a push
+                timeout_keep_alive=75,  # callers keep connections: none should be closed during a push
                 timeout_graceful_shutdown=1,
             )
         )
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen, then say where."""
+        """Listen, then print the address."""
         await super().startup(sockets)
         port = self.servers[0].sockets[0].getsockname()[1]
-        print(f"SignalR stand-in listens on http://{LOOPBACK}:{port}", flush=True)
+        print(f"SignalR emulator listens on http://{LOOPBACK}:{port}", flush=True)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Tell WebSockets 1012 and end all polls, then cut those that do not take it."""
+        """Close WebSockets with 1012 and end all polls, then cut the remaining ones."""
         for connection in self._hubs.connections():
             if connection.transport is Transport.LONG_POLLING:
                 connection.outbox.finish()

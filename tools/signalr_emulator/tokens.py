@@ -1,4 +1,4 @@
-"""Bearer tokens of the service: who may call REST, and which user a client is."""
+"""Bearer tokens of the service: authorization of REST callers, and identity of clients."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from starlette.requests import HTTPConnection
 
 from tools.signalr_emulator.errors import Refused
 
-# The key that Microsoft's own emulator documents for everybody: it protects nothing.
+# The public key of Microsoft's own emulator: not a secret.
 PUBLIC_KEY = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789ABCDEFGH"
 LONGEST_CLIENT_TOKEN = 4096
 USER_CLAIMS = ("asrs.s.uid", "nameid", "sub")  # the .NET SDK's, the documented one, and JWT's own
@@ -26,14 +26,14 @@ PORT = re.compile(r"^(\w+://[^/]+?):\d+(?=/)")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClientIdentity:
-    """What a client's token says: its user (None = anonymous), and when to close its connection (unix seconds)."""
+    """The claims of a client's token: its user (None = anonymous), and when to close its connection (unix seconds)."""
 
     user: str | None
     closes_at: int | None
 
 
 class RestCallers(Protocol):
-    """Says who may call REST."""
+    """Decides which callers may use REST."""
 
     def check_rest(self, request: HTTPConnection) -> None:
         """Raises Refused (401) unless the request carries a valid token."""
@@ -59,7 +59,7 @@ class AccessKey:
         return identity_of(self._claims(token, client_audiences(_origin(request), hub)))
 
     def client_token(self, request: HTTPConnection, *, hub: str, user: str | None, life: timedelta) -> str:
-        """Make a token with which a client may connect to the hub, until its life is over."""
+        """Create a token with which a client may connect to the hub, until it expires."""
         now = int(time.time())
         claims = {"aud": client_audiences(_origin(request), hub)[0], "iat": now, "exp": now + int(life.total_seconds())}
         return jwt.encode({**claims, **({"nameid": user} if user else {})}, self._key, "HS256")
@@ -78,7 +78,7 @@ class AccessKey:
 
 
 def raw_path(request: HTTPConnection) -> str:
-    """The path as it was sent, with its percent signs: an escaped slash belongs to a name."""
+    """The raw path, percent-encoded: an escaped slash belongs to a name."""
     raw: bytes = request.scope["raw_path"]
     return raw.decode("ascii")
 

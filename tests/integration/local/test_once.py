@@ -38,7 +38,7 @@ def test_the_command_works_through_a_link_from_any_folder(quiet_folder: Path) ->
     for step in ("install", "start", "upload", "job", "download", "stop"):
         assert f"{step} " in lines[-2]
     assert "pending (version 1)" in finished.stdout
-    assert "6 files of 3,003,579 bytes came back byte by byte" in finished.stdout
+    assert "6 files of 3,003,579 bytes came back" in finished.stdout
 
 
 def test_a_broken_promise_ends_with_the_reason_and_the_last_lines_of_each_part(

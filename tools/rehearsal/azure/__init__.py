@@ -1,1 +1,1 @@
-"""A stand-in for Azure behind the real engine: a provider plugin, and a cloud that is a file."""
+"""An emulator of Azure behind the real engine: a provider plugin, and a cloud that is a file."""

@@ -19,7 +19,7 @@ from pulumi import _types as sdk_types
 
 from tools.rehearsal.azure.wire import is_unknown
 
-#: Two lists of choices have such a name in Azure, and the SDK offers one of them for both.
+#: Two enums have such a name in Azure, and the SDK offers one of them for both.
 _MIXED_UP = frozenset({"monitor.ConditionOperator", "dbforpostgresql.PrincipalType"})
 _importing = threading.Lock()
 _PLAIN: dict[type, tuple[type, ...]] = {str: (str,), bool: (bool,), int: (int, float), float: (int, float)}
@@ -30,7 +30,7 @@ def resource_class(token: str) -> type | None:
     """Return the SDK's class of `azure-native:module:Class`, or None."""
     _, module, name = token.split(":")
     try:
-        # one at a time: of two threads that import modules which need each other, one is given a half-made module
+        # one at a time: two threads that import modules with a circular import can get an incomplete module
         with _importing:
             found = getattr(importlib.import_module(f"pulumi_azure_native.{module}"), name, None)
     except ModuleNotFoundError:
@@ -50,7 +50,7 @@ def _arguments_class(token: str) -> type:
 
 
 def accepts(token: str, name: str) -> bool:
-    """Tell whether the resource has that input."""
+    """Return whether the resource has that input."""
     return name in sdk_types.input_type_py_to_pulumi_names(_arguments_class(token)).values()
 
 
@@ -61,7 +61,7 @@ def output_names(token: str) -> list[str]:
 
 
 def problems(token: str, inputs: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield (path, reason) of everything that the SDK's types do not allow. What is not known yet is right."""
+    """Yield (path, reason) for everything that the SDK's types do not allow. Unknown values are allowed."""
     yield from _object_problems(_arguments_class(token), inputs, "")
 
 
@@ -95,7 +95,7 @@ def _value_problems(hint: Any, value: Any, path: str) -> Iterator[tuple[str, str
     if enums:
         allowed = [member.value for each in enums for member in each]
         if value not in allowed:
-            yield path, f"is {value!r}, and none of {', '.join(map(str, allowed))}"
+            yield path, f"is {value!r}, not one of {', '.join(map(str, allowed))}"
         return
     found = [list(_choice_problems(choice, value, path)) for choice in choices]
     if found:
@@ -103,7 +103,7 @@ def _value_problems(hint: Any, value: Any, path: str) -> Iterator[tuple[str, str
 
 
 def _choices(hint: Any) -> Iterator[Any]:
-    """Take apart what the SDK wraps around a type: None, outputs, things to wait for."""
+    """Unwrap a type of the SDK: None, outputs, awaitables."""
     origin = typing.get_origin(hint)
     if origin in (typing.Union, types.UnionType):
         for each in typing.get_args(hint):
@@ -119,19 +119,19 @@ def _choice_problems(choice: Any, value: Any, path: str) -> Iterator[tuple[str, 
             for index, each in enumerate(value):
                 yield from _value_problems(parameters[0], each, f"{path}[{index}]")
         else:
-            yield path, f"is {value!r} and no list"
+            yield path, f"is {value!r}, not a list"
     elif origin is collections.abc.Mapping:
         if isinstance(value, dict):
             for key, each in value.items():
                 yield from _value_problems(parameters[1], each, f"{path}.{key}")
         else:
-            yield path, f"is {value!r} and no object"
+            yield path, f"is {value!r}, not an object"
     elif isinstance(choice, type) and sdk_types.is_input_type(choice):
         if isinstance(value, dict):
             yield from _object_problems(choice, value, f"{path}.")
         else:
-            yield path, f"is {value!r} and no object"
+            yield path, f"is {value!r}, not an object"
     elif choice in _PLAIN:
         fits = isinstance(value, _PLAIN[choice]) and (choice is bool or not isinstance(value, bool))
         if not fits or (choice is int and value != int(value)):
-            yield path, f"is {value!r} and no {choice.__name__}"
+            yield path, f"is {value!r}, not a {choice.__name__}"

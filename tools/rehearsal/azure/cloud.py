@@ -1,4 +1,4 @@
-"""The cloud as a file: what exists, and the rules that only Azure itself enforces."""
+"""The cloud as a file: the existing resources, and the rules that only Azure itself enforces."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 from tools.rehearsal.azure.kinds import SUBSCRIPTION, Kind
 from tools.rehearsal.azure.wire import Properties
 
-#: How long the stand-in takes for a change, so that what must not overlap has the chance to.
+#: How long a change takes, so that changes that must not overlap could do so.
 OPERATION_SECONDS = 0.05
 POSTGRES_SECONDS = 0.3
 _POSTGRES = re.compile(r"(.*/Microsoft\.DBforPostgreSQL/flexibleServers/[^/]+)(/.*)?")
@@ -22,11 +22,11 @@ _CONTAINER = re.compile(r"https://([a-z0-9]+)\.blob\.core\.windows\.net/([a-z0-9
 
 
 class Refused(Exception):
-    """Azure would not do it; the message begins with Azure's own code."""
+    """Azure would reject it; the message begins with Azure's own code."""
 
 
 class Cloud:
-    """The folder holds `cloud.json` (what exists), `calls.jsonl` (what was asked, in order) and `faults.json`.
+    """The folder contains `cloud.json` (resources), `calls.jsonl` (requests, in order) and `faults.json`.
 
     A change is in the file before it is finished: Azure, too, goes on when the one who asked is gone.
     """
@@ -43,20 +43,20 @@ class Cloud:
         return found
 
     def calls(self) -> list[dict[str, Any]]:
-        """Return every change that was asked for, in the order of their ends."""
+        """Return all requested changes, in the order of their completion."""
         path = self._folder / "calls.jsonl"
         return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
     def forget(self, id_: str) -> None:
-        """Delete a resource behind everybody's back."""
+        """Delete a resource outside of Pulumi."""
         self._change(remove=[id_])
 
     def set_faults(self, *, delays: dict[str, float]) -> None:
-        """Let the creation of resources with these logical names take that many seconds."""
+        """Make the creation of resources with these logical names take the given seconds."""
         (self._folder / "faults.json").write_text(json.dumps({"delays": delays}))
 
     def create(self, urn: str, kind: Kind, id_: str, inputs: Properties) -> Properties:
-        """Create it and return what Azure answers. Raises `Refused`."""
+        """Create it and return Azure's response. Raises `Refused`."""
         with self._recorded("create", urn, id_):
             existing = self.resources()
             if id_ in existing and not kind.always_there:
@@ -66,7 +66,7 @@ class Cloud:
             return self._put(urn, kind, id_, inputs, "create")
 
     def update(self, urn: str, kind: Kind, id_: str, inputs: Properties) -> Properties:
-        """Change it and return what Azure answers. Raises `Refused`."""
+        """Change it and return Azure's response. Raises `Refused`."""
         with self._recorded("update", urn, id_):
             existing = self.resources()
             if id_ not in existing:
@@ -75,7 +75,7 @@ class Cloud:
             return self._put(urn, kind, id_, inputs, "update")
 
     def delete(self, urn: str, id_: str) -> None:
-        """Delete it with all that is in it; nothing where it is gone already. Raises `Refused`."""
+        """Delete it with its children; do nothing if it does not exist. Raises `Refused`."""
         with self._recorded("delete", urn, id_), self._not_busy(id_):
             existing = self.resources()
             own = _within(existing, id_)
@@ -94,7 +94,7 @@ class Cloud:
                 "type": kind.type,
                 "provisioningState": "Succeeded",
             }
-            # with what was sent: some of it is never answered
+            # with the inputs: some of them are not in the response
             self._change(put={id_: {"urn": urn, "inputs": inputs, "answer": answer}})
             if operation == "create":
                 time.sleep(self._delay(urn))
@@ -102,7 +102,7 @@ class Cloud:
 
     @contextmanager
     def _not_busy(self, id_: str) -> Iterator[None]:
-        """A database server takes one change at a time, of itself or of a part."""
+        """A database server accepts one change at a time, of itself or of a child."""
         match = _POSTGRES.fullmatch(id_)
         if match is None:
             time.sleep(OPERATION_SECONDS)
@@ -161,7 +161,7 @@ def _check_parent(existing: dict[str, Any], id_: str) -> None:
 
 
 def _check_references(existing: dict[str, Any], inputs: Any) -> None:
-    """Refuse what speaks of resources that do not exist: Azure looks them up."""
+    """Reject references to resources that do not exist: Azure looks them up."""
     for text in _texts(inputs):
         if text.startswith(f"/subscriptions/{SUBSCRIPTION}/resourceGroups/"):
             parts = text.split("/")

@@ -1,4 +1,4 @@
-"""The kinds of resources that the stand-in knows: where they live, how they may be called, what Azure adds to them."""
+"""The supported types of resources: their paths, the rules for their names, and the properties that Azure adds."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def _site(inputs: Properties, _id: str) -> Properties:
         "defaultHostName": f"{name}.azurewebsites.net",
         "enabledHostNames": [f"{name}.azurewebsites.net", f"{name}.scm.azurewebsites.net"],
         "state": "Running",
-        "siteConfig": site,  # Azure never answers with the settings
+        "siteConfig": site,  # Azure's responses never contain the settings
         # a list goes in, a map comes out
         "identity": {
             **identity,
@@ -187,5 +187,5 @@ KINDS: dict[str, Kind] = {
 
 
 def kind_of(token: str) -> Kind | None:
-    """Return the kind of `azure-native:module:Class`, or None where the stand-in does not know it."""
+    """Return the kind of `azure-native:module:Class`, or None if it is not supported."""
     return KINDS.get(token.removeprefix("azure-native:"))

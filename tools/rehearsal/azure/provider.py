@@ -1,4 +1,4 @@
-"""The plugin that the engine takes for azure-native: it checks inputs, and keeps its resources in a file."""
+"""The plugin that replaces azure-native: it checks inputs, and keeps its resources in a file."""
 
 from __future__ import annotations
 
@@ -68,14 +68,14 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
     def Invoke(self, request: Any, _context: Any) -> Any:  # noqa: N802
         if request.tok == "azure-native:authorization:getClientConfig":
             return provider_pb2.InvokeResponse(**{"return": encode(_CLIENT)})
-        reason = f"The stand-in does not answer {request.tok}: a keyless stack asks Azure for nothing but who deploys."
+        reason = f"The emulator does not support {request.tok}: a keyless stack only asks Azure who deploys."
         return provider_pb2.InvokeResponse(failures=[provider_pb2.CheckFailure(reason=reason)])
 
     def Check(self, request: Any, _context: Any) -> Any:  # noqa: N802
         token, news, olds = _token(request.urn), decode(request.news), decode(request.olds)
         kind = kind_of(token)
         if kind is None or arguments.resource_class(token) is None:
-            reason = f"The stand-in does not know {token}: add it to tools/rehearsal/azure/kinds.py."
+            reason = f"The emulator does not support {token}: add it to tools/rehearsal/azure/kinds.py."
             return provider_pb2.CheckResponse(failures=[provider_pb2.CheckFailure(reason=reason)])
         self._fill_in(token, kind, request.urn, news, olds)
         failures = [
@@ -95,7 +95,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
             changes=provider_pb2.DiffResponse.DIFF_SOME if changed else provider_pb2.DiffResponse.DIFF_NONE,
             diffs=changed,
             replaces=replacing,
-            # a name that is given is taken until the old one is gone
+            # a fixed name is in use until the old resource is deleted
             deleteBeforeReplace=bool(replacing),
             hasDetailedDiff=True,
             detailedDiff={
@@ -131,7 +131,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
     def Read(self, request: Any, _context: Any) -> Any:  # noqa: N802
         found = self._cloud.resources().get(request.id)
         if found is None:
-            return provider_pb2.ReadResponse()  # without an id: it is gone
+            return provider_pb2.ReadResponse()  # without an id: it does not exist
         answer, inputs = _outputs(request.urn, found["answer"]), found["inputs"]
         return provider_pb2.ReadResponse(id=request.id, properties=encode(answer), inputs=encode(inputs))
 
@@ -143,7 +143,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         return Empty()
 
     def _fill_in(self, token: str, kind: Kind, urn: str, news: Properties, olds: Properties) -> None:
-        """Add what the real provider adds: a name, and the configured place."""
+        """Add what the real provider adds: a name, and the configured location."""
         own = kind.names[-1]
         if news.get(own) is None and own not in ("scope", "resourceGroupName"):
             news[own] = olds.get(own) or _automatic_name(token, urn)
@@ -178,17 +178,17 @@ def _name_problems(kind: Kind, inputs: Properties) -> list[tuple[str, str]]:
     if kind.rule is None or value is None or is_unknown(value):
         return []
     pattern, words = kind.rule
-    return [] if re.fullmatch(pattern, str(value)) else [(name, f"is {value!r}, and Azure takes {words}")]
+    return [] if re.fullmatch(pattern, str(value)) else [(name, f"is {value!r}, but must be {words}")]
 
 
 def _outputs(urn: str, answer: Properties) -> Properties:
-    """Return of the answer what the SDK knows."""
+    """Return the part of the response that the SDK declares."""
     names = set(arguments.output_names(_token(urn)))
     return {name: value for name, value in answer.items() if name in names and value is not None}
 
 
 def _preview(urn: str, kind: Kind, inputs: Properties) -> Properties:
-    """Return the outputs before the resource exists: its inputs, and marks where only Azure knows."""
+    """Return the outputs before the resource exists: its inputs, and marks for values that only Azure knows."""
     unknown = dict.fromkeys(arguments.output_names(_token(urn)), UNKNOWN)
     known = {name: value for name, value in inputs.items() if name in unknown}
     name = inputs.get(kind.names[-1])
@@ -198,7 +198,7 @@ def _preview(urn: str, kind: Kind, inputs: Properties) -> Properties:
 
 
 def _of_another_shape(inputs: Properties) -> Properties:
-    """Return marks in place of what is asked for as a list and answered as a map."""
+    """Return marks for inputs that are lists and whose outputs are maps."""
     return {"identity": UNKNOWN} if "userAssignedIdentities" in (inputs.get("identity") or {}) else {}
 
 

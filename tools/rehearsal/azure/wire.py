@@ -1,4 +1,4 @@
-"""What travels between engine and provider: plain values, and values that are not known before the deployment."""
+"""The values between engine and provider: plain ones, and those that are unknown before the deployment."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ Properties = dict[str, Any]
 
 
 def decode(struct: Any) -> Properties:
-    """Return what the engine sent."""
+    """Decode a value from the engine."""
     properties: Properties = json_format.MessageToDict(struct)
     return properties
 
 
 def encode(properties: Properties) -> Any:
-    """Return what the engine takes."""
+    """Encode a value for the engine."""
     return json_format.ParseDict(properties, struct_pb2.Struct())
 
 
@@ -37,7 +37,7 @@ def is_unknown(value: Any) -> bool:
 
 
 def has_unknown(value: Any) -> bool:
-    """Tell whether something in it is not known yet."""
+    """Return whether it contains an unknown value."""
     if isinstance(value, dict):
         return any(has_unknown(each) for each in value.values())
     if isinstance(value, list):

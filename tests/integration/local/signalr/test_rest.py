@@ -165,4 +165,4 @@ def test_nothing_is_logged_and_no_token_at_all(stand_in: StandIn) -> None:
     token = sign(stand_in.endpoint + BROADCAST)
     assert stand_in.call("POST", BROADCAST, token=token, json=MESSAGE).status_code == 202
     stand_in.http.get(f"{stand_in.endpoint}/client/?hub=jobs&access_token={token}")
-    assert stand_in.output == [f"SignalR stand-in listens on {stand_in.endpoint}"]
+    assert stand_in.output == [f"SignalR emulator listens on {stand_in.endpoint}"]

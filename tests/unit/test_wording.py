@@ -1,0 +1,104 @@
+"""The tree is written in plain, idiomatic technical English: phrases that must not occur, with the better wording."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+#: Not ours, generated, or history: applied migrations must never change.
+EXCLUDED = re.compile(
+    r"^(web/vendor/|locks/|CHANGELOG\.md$|LICENSE$|queued_jobs/sql/migrations/|tests/unit/test_wording\.py$)"
+    r"|(package-lock\.json|go\.(mod|sum)|times\.json)$"
+)
+#: Rooms whose wording is still to be revised.
+PENDING = re.compile(r"^(queued_jobs|functions|infra)/|^docs/reference/api\.md$|^tests/")
+
+#: What must not occur (case-sensitive), and what to write instead.
+BETTER: dict[str, str] = {
+    # messages and sentences
+    r"stopped without a word": "The worker stopped responding during attempt 2.",
+    r"is no address of a Postgres": "is not a valid Postgres connection string",
+    r"is no number (from|of)": "must be a whole number from 1 to 999999, not '0'; omit it to use 10",
+    r"\bleave it out for\b": "omit it to use",
+    r"lets nobody in": "this stack requires sign-in",
+    r"\bMend\b|\bmend(s|ed|ing)?\b": "fix, repair",
+    r"see that \./scripts/dev starts": "Fix the file and check that ./scripts/dev starts.",
+    r"So many jobs wait|no more are taken": "The backlog is full: no new jobs are accepted.",
+    r"of whomever|\bwhomever\b": "of any user",
+    r"do not allow a start": "Invalid settings, the app cannot start:",
+    r"From here on": "Waits of at least this long are logged as warnings.",
+    r"worth a word": "is logged",
+    r"Report a hole|known holes?\b": "Report a vulnerability; check for known vulnerabilities",
+    r"knock at": "any workload in Azure can reach the database port",
+    r"\bas nobody but\b": "Return the hub URL and a token bound to the caller's user id.",
+    # names
+    r"\bat_once\b": "max_concurrent",
+    r"\ba_day\b": "per_day",
+    r"\b_?MOST_[A-Z]+": "MAX_...",
+    r"\b_AWAY\b": "_UNAVAILABLE",
+    r"\b_NEVER_AGAIN\b": "_PERMANENT",
+    r"\bdef (described|dumped|masked|storable|rendered|told)\(": "verbs: describe_error, dump_result, mask_secrets, ...",
+    r"\bdef (viewing|administering)\(": "require_viewer, require_admin",
+    r"\b(parts|when|address|files|own-globals)\.js\b": "widgets, time-format, url-state, download, isolate-globals",
+    # the commonest patterns
+    r"\bTell whether\b": "Return whether",
+    r"\bis no (address|base64|CSV|email|hub|id|IP|IPv4|issuer|job|JSON|key|list|mail|moment|name|number|object|port|"
+    r"program|region|repository|size|text|time|token|UUID|URL|valid|word|zip|YAML)\b": "is not a valid ...",
+    r"\bcannot be (a|an) (stack's name|subject|name)\b": "is not a valid ...",
+    r"without a word": "silently, without logging it",
+    r"\banew\b|\bafresh\b": "again",
+    r"\b[Ss]tand-ins?\b": "emulator",
+    r"\b[Bb]y hand\b": "manually",
+    r"\b[Ww]hoever\b": "users, callers, the owner, an admin, other tasks",
+    r"\b([Ee]verybody|[Nn]obody|[Ss]omebody|[Aa]nybody)\b": "users, callers, the owner, an admin, other tasks",
+    r"\bso many\b": "at most this many, N",
+    r"\bof (one's|ones) own\b": "its own, your own",
+    r"\bin the place of\b": "in place of",
+    r"\bin vain\b": "without success",
+    r"\bnobody is there\b": "there is no terminal",
+    r"\bword for word\b": "exactly, verbatim",
+    r"\bto the letter\b": "exactly",
+    r"\bgoes? on with\b": "continue with",
+    r"\bhow far it is\b": "progress",
+    r"\b(is|are|was|were) (asked|told) for\b": "is requested",
+    r"\bminted\b": "created",
+}
+
+
+@cache
+def texts() -> dict[str, str]:
+    """The tracked text files by path, without those that are excluded."""
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    found = {}
+    for name in filter(None, listed.split("\0")):
+        path = ROOT / name
+        if EXCLUDED.search(name) or PENDING.search(name) or path.is_symlink() or not path.is_file():
+            continue
+        try:
+            found[name] = path.read_text()
+        except UnicodeDecodeError:
+            continue  # an image
+    return found
+
+
+@pytest.mark.parametrize("phrase", BETTER)
+def test_phrase_does_not_occur(phrase: str) -> None:
+    pattern = re.compile(phrase)
+    found = [
+        f"{name}:{number}: {line.strip()[:120]}"
+        for name, text in texts().items()
+        if pattern.search(text)
+        for number, line in enumerate(text.splitlines(), start=1)
+        if pattern.search(line)
+    ]
+    assert not found, f"write instead: {BETTER[phrase]}\n" + "\n".join(found)
+
+
+def test_files_are_read() -> None:
+    assert {"README.md", "scripts/install.py", "web/js/strings.en.js"} <= texts().keys()
