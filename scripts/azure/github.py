@@ -73,8 +73,8 @@ class Subjects:
 def find_subjects(repository: Repository) -> Subjects:
     """Return the subjects that GitHub may use for the repository: by names alone, and by names with ids.
 
-    It has gone over to the ids for what was created, renamed or transferred since 15 July 2026, and for whoever asked
-    for it. Where the ids are not given they are asked for. Raises `GitHubError`.
+    It uses the ids for repositories that were created, renamed or transferred since 15 July 2026, or switched over.
+    Looks up ids that are not given. Raises `GitHubError`.
     """
     if repository.id is not None:
         return _by_default(repository, None)

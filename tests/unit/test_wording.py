@@ -43,9 +43,9 @@ BETTER: dict[str, str] = {
     r"\b_?MOST_[A-Z]+": "MAX_...",
     r"\b_AWAY\b": "_UNAVAILABLE",
     r"\b_NEVER_AGAIN\b": "_PERMANENT",
-    r"\bdef (described|dumped|masked|storable|rendered|told)\(": "verbs: describe_error, dump_result, mask_secrets, ...",
+    r"\bdef (described|dumped|masked|storable|rendered|told)\(": "describe_error, dump_result, mask_secrets, ...",
     r"\bdef (viewing|administering)\(": "require_viewer, require_admin",
-    r"\b(parts|when|address|files|own-globals)\.js\b": "widgets, time-format, url-state, download, isolate-globals",
+    r"(?<!-)\b(parts|when|address|files|own-globals)\.js\b": "widgets, time-format, url-state, download, ...",
     # the commonest patterns
     r"\bTell whether\b": "Return whether",
     r"\bis no (address|base64|CSV|email|hub|id|IP|IPv4|issuer|job|JSON|key|list|mail|moment|name|number|object|port|"
@@ -56,7 +56,7 @@ BETTER: dict[str, str] = {
     r"\b[Ss]tand-ins?\b": "emulator",
     r"\b[Bb]y hand\b": "manually",
     r"\b[Ww]hoever\b": "users, callers, the owner, an admin, other tasks",
-    r"\b([Ee]verybody|[Nn]obody|[Ss]omebody|[Aa]nybody)\b": "users, callers, the owner, an admin, other tasks",
+    r"\b([Ee]verybody|[Ss]omebody|[Aa]nybody|Nobody|nobody(?![\":]))\b": "users, the owner, an admin, other tasks",
     r"\bso many\b": "at most this many, N",
     r"\bof (one's|ones) own\b": "its own, your own",
     r"\bin the place of\b": "in place of",

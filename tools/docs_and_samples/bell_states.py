@@ -1,6 +1,6 @@
 """Brings the bell into each of its states, for visual tests and screenshots.
 
-The page must be signed in as somebody who has no jobs yet.
+The page must be signed in as a user without jobs.
 """
 
 from __future__ import annotations

@@ -34,7 +34,7 @@ def _filtered(page: Page) -> None:
 
 
 def _no_match(page: Page) -> None:
-    open_view(page, "?user=nobody")
+    open_view(page, "?user=none")
     expect(page.get_by_text("No job matches these filters")).to_be_visible()
 
 

@@ -52,7 +52,7 @@ ERRORS = (
     ("FileNotFoundError", "The blob 'uploads/{n}/part-{m}.bin' is not there."),
     ("ConnectionResetError", "[Errno 104] Connection reset by peer"),
     ("TimeoutError", "No answer from 10.0.{m}.{n} within 30.0 seconds"),
-    ("ValidationError", 'line {n}: column "amount" holds "{m},00 EUR", which is no number'),
+    ("ValidationError", 'line {n}: column "amount" holds "{m},00 EUR", which is not a number'),
     ("PermissionError", "User {n} may not read folder {id}"),
     ("HTTPStatusError", "Server error '503 Service Unavailable' for url 'https://files.example/{id}'"),
     ("IntegrityError", 'duplicate key value violates unique constraint "invoice_number" (number)=({n})'),
@@ -92,7 +92,7 @@ class JobGenerator:
         self._count = count
         self._until = until
         self._start = until - timedelta(days=days)
-        self._dice = random.Random(seed)  # noqa: S311 (nobody has to be kept from guessing)
+        self._dice = random.Random(seed)  # noqa: S311 (sample data, not secrets)
         self._users = [f"https://issuer.example|user-{number:06d}" for number in range(max(10, count // 250))]
         # as everywhere, few users have most of the jobs
         self._user_weights = list(accumulate(1 / (rank + 5) for rank in range(len(self._users))))

@@ -35,7 +35,7 @@ LARGEST = 300_000
 _HEIGHT = 800
 _PATIENCE = 180_000.0
 #: More would make the animation too large to load.
-_MOST_FRAMES = 9
+_MAX_FRAMES = 9
 #: The part of the page in which the bell and its open panel are.
 _BELL: FloatRect = {"x": 700, "y": 0, "width": 480, "height": 640}
 _JOB: FloatRect = {"x": 728, "y": 0, "width": 440, "height": 260}
@@ -99,7 +99,7 @@ class Camera:
             frames.append((page.screenshot(clip=_JOB), time.monotonic()))
             page.wait_for_timeout(250)
         page.wait_for_timeout(500)
-        step = max(1, -(-len(frames) // _MOST_FRAMES))
+        step = max(1, -(-len(frames) // _MAX_FRAMES))
         frames = [*frames[::step], (page.screenshot(clip=_JOB), time.monotonic())]
         ends = [*(taken for _, taken in frames[1:]), frames[-1][1] + 4]
         timed = [(picture, timedelta(seconds=end - taken)) for (picture, taken), end in zip(frames, ends, strict=True)]

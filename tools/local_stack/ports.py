@@ -35,8 +35,8 @@ def is_listening(port: int) -> bool:
 def choose_ports(count: int) -> list[int]:
     """Choose `count` different free ports.
 
-    They lie below the range that the system gives to outgoing connections: a server that is stopped and started
-    again on its port must not find that somebody's connection took it meanwhile.
+    They are below the range of outgoing connections: a server that is stopped and started again on its port must not
+    find it in use by a connection.
     """
     candidates = random.sample(range(LOWEST, _first_outgoing_port()), k=count + 500)
     chosen = []

@@ -128,7 +128,7 @@ def _lose_queue(stage: Stage) -> None:
     stage.cloud.forget(id_)
     noticed = stage.show("a queue was deleted in the portal", stage.pulumi.refresh())
     expect_changes(noticed, {name: "delete"}, "refresh after a deletion")
-    repaired = stage.show("mend", stage.pulumi.up())
+    repaired = stage.show("repair", stage.pulumi.up())
     expect_changes(repaired, {name: "create"}, "up after a deletion")
 
 

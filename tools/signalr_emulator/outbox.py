@@ -7,8 +7,8 @@ import contextlib
 from collections import deque
 from datetime import timedelta
 
-MOST_FRAMES = 1000
-MOST_CHARACTERS = 8 * 1024 * 1024
+MAX_FRAMES = 1000
+MAX_CHARACTERS = 8 * 1024 * 1024
 
 
 class Outbox:
@@ -22,7 +22,7 @@ class Outbox:
 
     def put(self, frame: str) -> bool:
         """Add a frame without waiting; False, and the frame is dropped, when the outbox is full or finished."""
-        full = len(self._frames) >= MOST_FRAMES or self._characters + len(frame) > MOST_CHARACTERS
+        full = len(self._frames) >= MAX_FRAMES or self._characters + len(frame) > MAX_CHARACTERS
         if full or self._finished:
             return False
         self._frames.append(frame)

@@ -1,7 +1,7 @@
 /** The HTTP API, as functions: bearer token, time limit, ETag, problem+json. */
 
 const WITHIN = 15_000;
-const MOST_IDS = 500;
+const MAX_IDS = 500;
 /** How many jobs a page of the list has. */
 export const PAGE = 50;
 
@@ -42,8 +42,8 @@ export function createApi({ base, getToken, onRefused }) {
   const job = (id) => `/jobs/${encodeURIComponent(id)}`;
 
   async function inParts(ids, path, body) {
-    for (let from = 0; from < ids.length; from += MOST_IDS) {
-      await call('POST', path, { body: { ...body, ids: ids.slice(from, from + MOST_IDS) } });
+    for (let from = 0; from < ids.length; from += MAX_IDS) {
+      await call('POST', path, { body: { ...body, ids: ids.slice(from, from + MAX_IDS) } });
     }
   }
 

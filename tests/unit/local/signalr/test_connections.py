@@ -10,7 +10,7 @@ import pytest
 
 from tools.signalr_emulator.connections import Address, Connection, Stage, Timings, Transport
 from tools.signalr_emulator.errors import Refused
-from tools.signalr_emulator.outbox import MOST_FRAMES
+from tools.signalr_emulator.outbox import MAX_FRAMES
 from tools.signalr_emulator.tokens import ClientIdentity
 
 HANDSHAKE = '{"protocol":"json","version":1}\x1e'
@@ -97,7 +97,7 @@ async def test_a_client_that_says_goodbye_gets_no_close_record() -> None:
 
 def test_a_client_too_far_behind_is_cut_off() -> None:
     case = Case()
-    for _ in range(MOST_FRAMES + 1):
+    for _ in range(MAX_FRAMES + 1):
         case.connection.push("x")
     assert case.aborted == [PEER]
     assert case.connection.stage is Stage.CLOSED

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 
-from tools.signalr_emulator.outbox import MOST_CHARACTERS, MOST_FRAMES, Outbox
+from tools.signalr_emulator.outbox import MAX_CHARACTERS, MAX_FRAMES, Outbox
 
 LONG, SHORT = timedelta(seconds=5), timedelta(milliseconds=10)
 
@@ -60,8 +60,8 @@ async def test_a_discarded_outbox_ends_at_once() -> None:
 
 async def test_it_is_bounded_by_frames_and_by_size() -> None:
     by_count, by_size = Outbox(), Outbox()
-    assert [by_count.put("x") for _ in range(MOST_FRAMES + 1)] == [True] * MOST_FRAMES + [False]
-    half = "x" * (MOST_CHARACTERS // 2)
+    assert [by_count.put("x") for _ in range(MAX_FRAMES + 1)] == [True] * MAX_FRAMES + [False]
+    half = "x" * (MAX_CHARACTERS // 2)
     assert [by_size.put(half) for _ in range(3)] == [True, True, False]
-    assert len(await by_size.take(LONG) or "") == MOST_CHARACTERS
+    assert len(await by_size.take(LONG) or "") == MAX_CHARACTERS
     assert by_size.put(half), "taking makes room"
