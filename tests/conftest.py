@@ -81,7 +81,7 @@ def azurite() -> Iterator[AzuriteServer]:
 
 @pytest.fixture(scope="session")
 def hub() -> Iterator[ControlledHub]:
-    """The stand-in for Azure SignalR Service: `connection_string`, `endpoint`, `stop()`, `start()`, `control(path)`."""
+    """The emulator of Azure SignalR Service: `connection_string`, `endpoint`, `stop()`, `start()`, `control(path)`."""
     server = ControlledHub(secrets.token_urlsafe(48))
     server.start()
     yield server

@@ -16,7 +16,7 @@ from queued_jobs.errors import InvalidRequest
 from queued_jobs.model import JobError, JobKey, JobStatus, QueuedJob
 from queued_jobs.schema import TABLES, Tables
 
-#: No index knows queue and text: so many of the newest jobs that match the other filters are looked into for one page.
+#: Queue and text have no index: at most this many of the newest jobs that match the other filters are read per page.
 #: Each may be a read from the disk.
 EXAMINED: Final = 5_000
 #: Counting goes no further.

@@ -1,4 +1,4 @@
-"""Jobs with one concurrency key: so many at once as may, the oldest first, and none is forgotten."""
+"""Jobs with one concurrency key: as many as allowed run concurrently, the oldest first, and none is forgotten."""
 
 from __future__ import annotations
 

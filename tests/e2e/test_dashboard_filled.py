@@ -84,7 +84,7 @@ def test_each_state_is_open_to_everybody_and_nothing_is_cut_off(filled: Stack, v
 
 
 class Changes(threading.Thread):
-    """Changes jobs, so many a second, and nudges admins once for each, as a worker would that is not alone."""
+    """Changes jobs, at a given rate, and nudges admins once for each, like one of several workers."""
 
     def __init__(self, stack: Stack, keys: list[str], rate: float) -> None:
         super().__init__(daemon=True)
@@ -153,7 +153,7 @@ def test_fifty_changes_a_second_leave_the_page_usable(filled: Stack, visitor: Vi
 
 
 def wait_for_changes(page: Page, workers: Sequence[Changes], count: int) -> None:
-    """Let so many more changes be made: ten seconds' worth takes a busy machine longer, which eases nothing."""
+    """Wait for `count` more changes: ten seconds' worth takes a busy machine longer, which eases nothing."""
     wanted = sum(worker.made for worker in workers) + count
     wait_on(page, lambda: sum(worker.made for worker in workers) >= wanted, f"{count} changes")
 

@@ -128,7 +128,7 @@ def test_copies_of_each_message_while_the_database_is_away(
     finally:
         stack.postgres.start()
     wait_until(lambda: ann.status("GET", "/api/health") == 200, "the app has its database again")
-    # some were tried in vain on the poison queue too, and come back after ten minutes: these take their place
+    # some were tried without success on the poison queue too, and come back after ten minutes: these take their place
     put(stack, POISON, jobs, copies=7)
     with psycopg.connect(stack.settings()["DATABASE_URL"], autocommit=True) as again:
         wait_until(lambda: looked_at(again, jobs) >= 7 * JOBS, "all of them were looked at")

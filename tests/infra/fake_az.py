@@ -149,7 +149,7 @@ class Azure:
         known.append(wanted)
 
     def login(self, options: Options) -> Any:
-        """Exchange the token of another issuer: the trust must match to the letter."""
+        """Exchange the token of another issuer: the trust must match exactly."""
         payload = options["--federated-token"].split(".")[1]
         claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
         known = self.cloud["federations"].get(options["--username"], [])

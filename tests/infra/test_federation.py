@@ -194,7 +194,7 @@ def test_after_a_rename_the_new_names_count_and_the_former_ones_no_more(
 
 
 def test_what_others_have_added_is_used_and_told_and_stays(cloud: Cloud, capsys: pytest.CaptureFixture[str]) -> None:
-    """By hand, as the error of a failed sign-in suggests; from an earlier version; of something else."""
+    """Created manually, as the error of a failed sign-in suggests; from an earlier version; of something else."""
     cloud.trust("ann@71/jobs@4217")
     state = cloud.state
     by_hand = state["federations"][cloud.clients["prod"]]

@@ -78,4 +78,4 @@ def test_a_broken_job_file_is_named_in_one_line(
     told = asked.stderr.splitlines()[-1]  # Pulumi shows no more of a RunError
     assert told.startswith(f"pulumi.errors.RunError: {new_file}, line {line}: ")
     assert says in told
-    assert "Mend the file" in told
+    assert "./scripts/dev" in told

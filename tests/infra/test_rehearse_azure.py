@@ -1,4 +1,4 @@
-"""The stand-in of Azure refuses what Azure would refuse: a rehearsal that cannot fail would show nothing."""
+"""The emulator of Azure rejects what Azure would reject: a rehearsal that cannot fail would show nothing."""
 
 from __future__ import annotations
 

@@ -170,7 +170,7 @@ CODE_MUTANTS: dict[str, CodeMutant] = {
         "self._next = 1",
         test_children.test_equal_ones_that_start_together_are_as_many_as_were_asked_for,
     ),
-    "a repeated attempt starts its children anew": CodeMutant(
+    "a repeated attempt starts its children again": CodeMutant(
         "children:Children.queue",
         "child:{self._parent.id}:",
         "child:{self._parent.id}:{self._parent.attempt}:",

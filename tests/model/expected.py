@@ -57,7 +57,7 @@ class ExpectedJob:
     status: JobStatus = JobStatus.PENDING
     version: int = 0
     attempt: int = 0
-    #: Attempts that were released, or made before the last retry by hand.
+    #: Attempts that were released, or made before the last manual retry.
     uncounted: int = 0
     lost_count: int = 0
     gen: int = 1
@@ -113,7 +113,7 @@ class ExpectedJob:
         return self.status is JobStatus.RUNNING and self.at("deadline_at", now) < now
 
     def is_silent(self, now: datetime) -> bool:
-        """Tell whether its message went out so long ago that it must be lost."""
+        """Return whether its message went out so long ago that it must be lost."""
         sent_at = self.at("next_send_at", now)
         awake_at = max(sent_at, self.at("available_at", now))
         patience = STALE * 2 ** min(self.resends, 6)

@@ -28,7 +28,7 @@ _NONSENSE = (psycopg.ProgrammingError, StoreRefused, NameError, AttributeError, 
 
 
 class NotAMutant(Exception):
-    """The text is not there, or what takes its place is no valid code."""
+    """The text is not there, or its replacement is not valid code."""
 
 
 @contextmanager

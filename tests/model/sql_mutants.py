@@ -85,7 +85,7 @@ SQL_MUTANTS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "release": {
         "counts as an attempt": ("max_attempts = max_attempts + 1, ", ""),
-        "is forgotten by a retry by hand": ("uncounted = uncounted + 1, ", ""),
+        "is forgotten by a manual retry": ("uncounted = uncounted + 1, ", ""),
         "brings the number of the attempt back": (
             "uncounted = uncounted + 1, max_attempts = max_attempts + 1",
             "attempt = attempt - 1",

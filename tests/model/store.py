@@ -76,7 +76,7 @@ class DirectDatabase(Database):
             cursor = connection.execute(self.mutants.get(name) or statement(name), params)
         except psycopg.DataError as exc:
             raise StoreRefused(f"Postgres refused a value: {exc}") from exc
-        # not `cursor.description`, which is put together anew each time it is asked for
+        # not `cursor.description`, which is built again each time it is read
         rows = cursor.fetchall() if cursor.pgresult is not None and cursor.pgresult.nfields else []
         if name in self.unheard:
             self.unheard.remove(name)

@@ -134,7 +134,7 @@ class World:
         self.break_things()
 
     def _something_happened(self) -> bool:
-        """Tell whether a statement ran, or should have; most of the time goes into snapshots."""
+        """Return whether a statement ran, or should have; most of the time goes into snapshots."""
         expected = self._foreseen or any(job.times or job.steps for job in self.jobs.values())
         return self.store.database.used or bool(expected)
 

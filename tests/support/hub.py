@@ -1,4 +1,4 @@
-"""The SignalR stand-in as tests hold it: with the endpoints that break things on purpose."""
+"""The SignalR emulator in tests, with its endpoints that inject faults."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ class ControlledHub(HubServer):
     """`control("drop?user=ada")` drops connections, `control("log", method="GET")` reads what was pushed, and so on."""
 
     def control(self, path: str, *, method: str = "POST") -> Any:
-        """Call /_control/<path> of the running stand-in and return the JSON it answers. Raises OSError on a refusal."""
+        """Call /_control/<path> of the running emulator and return the JSON it answers. Raises OSError on a refusal."""
         return control(self, path, method=method)
 
 
 def control(hub: HubServer, path: str, *, method: str = "POST") -> Any:
-    """Call /_control/<path> of a running stand-in and return the JSON it answers. Raises OSError on a refusal."""
+    """Call /_control/<path> of a running emulator and return the JSON it answers. Raises OSError on a refusal."""
     connection = http.client.HTTPConnection(ports.LOOPBACK, hub.ports[0], timeout=PATIENCE_SECONDS)
     try:
         connection.request(method, f"/_control/{path}")

@@ -28,7 +28,7 @@ async def eventually(condition: Callable[[], Awaitable[bool]], what: str, *, sec
 
 
 def is_alive(pid: int) -> bool:
-    """Tell whether the process runs; one that has ended but was not yet collected by its parent does not."""
+    """Return whether the process runs; one that has ended but was not yet collected by its parent does not."""
     try:
         os.kill(pid, 0)
         with open(f"/proc/{pid}/stat") as status:

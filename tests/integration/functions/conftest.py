@@ -1,4 +1,4 @@
-"""The HTTP API over real Postgres and real Azurite; the hub is the stand-in."""
+"""The HTTP API over real Postgres and real Azurite; the hub is the emulator."""
 
 from __future__ import annotations
 

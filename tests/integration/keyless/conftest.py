@@ -39,7 +39,7 @@ class KeylessAzurite(AzuriteServer):
 
 
 class KeylessHub(ControlledHub):
-    """The stand-in for Azure SignalR Service with its access key switched off."""
+    """The emulator of Azure SignalR Service with its access key switched off."""
 
     def __init__(self, public_key: Path) -> None:
         super().__init__("the-service-signs-tokens-of-clients-with-it-alone")

@@ -222,7 +222,7 @@ class Traffic:
             await sweeper.run_once()
 
     async def go_on(self, jobs: int) -> None:
-        """Return when so many more jobs have run."""
+        """Return when that number of further jobs have run."""
         until = len(self.jobs) + jobs
         while len(self.jobs) < until:
             await asyncio.sleep(0)

@@ -22,7 +22,7 @@ from tests.integration.queued_jobs.conftest import Ask, Demo, Shop
 
 JOBS = 60
 SLOTS = 8
-#: Far longer than a test may take: who waits for one of these waits in vain.
+#: Far longer than a test may take: a wait for one of these never succeeds.
 NEVER = 3600.0
 
 Answer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]

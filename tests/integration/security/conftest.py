@@ -128,7 +128,7 @@ def site(request: pytest.FixtureRequest) -> Site:
 
 
 def is_problem(answer: httpx.Response, *statuses: int) -> bool:
-    """Tell whether this is a problem document with one of these statuses, which says nothing about the inside."""
+    """Return whether this is a problem document with one of these statuses, which says nothing about the inside."""
     assert answer.headers.get("content-type") == "application/problem+json", (answer.status_code, answer.text[:300])
     problem = answer.json()
     assert problem.keys() >= {"type", "title", "status", "detail", "instance", "requestId"}

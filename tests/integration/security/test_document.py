@@ -18,7 +18,7 @@ CHECKS = (
     "negative_data_rejection",
     "ignored_auth",
 )
-#: The time for requests, so that a slow machine sends fewer of them. By hand: minutes, and thousands.
+#: The time for requests, so that a slow machine sends fewer of them. In manual runs: minutes, and thousands.
 SECONDS = 30
 
 

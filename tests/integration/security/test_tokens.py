@@ -125,7 +125,9 @@ def test_a4_keys_that_the_token_brings_along(
             )
             for name, header in headers.items()
         }
-        tokens["kid is no text"] = unsigned({"alg": "RS256", "typ": "JWT", "kid": ["first"]}, issuer.claims(), b"x")
+        tokens["kid is not a string"] = unsigned(
+            {"alg": "RS256", "typ": "JWT", "kid": ["first"]}, issuer.claims(), b"x"
+        )
         tokens["no kid"] = jwt.encode(issuer.claims(), evil, algorithm="RS256")
         tokens["another type"] = issuer.token(header={"typ": "dpop+jwt"})
         tokens["another algorithm"] = jwt.encode(
@@ -145,7 +147,7 @@ def test_a5_a6_claims(signed: Site, invited: Site, issuer: Issuer, attacks: Atta
         "not yet": issuer.token(nbf=now + 3600),
         "made in the future": issuer.token(iat=now + 3600),
         "without an end": issuer.token(exp=None),
-        "an end that is no number": issuer.token(exp="x"),
+        "an end that is not a number": issuer.token(exp="x"),
         "without a beginning": issuer.token(iat=None),
         "of nobody": issuer.token(sub=None),
         "of an empty name": issuer.token(sub=""),

@@ -15,7 +15,7 @@ from tests.model.network import FATES
 from tests.model.world import USERS, World
 
 #: Few jobs with long lives meet more than many with short ones.
-MOST_JOBS = 5
+MAX_JOBS = 5
 DELAYS = (timedelta(), timedelta(), timedelta(seconds=30), timedelta(minutes=20), timedelta(hours=2), -timedelta(1))
 KEYS: Sequence[str | None] = (None, None, "a", "b")
 UNIQUE: Sequence[str | None] = (None, "u")
@@ -65,7 +65,7 @@ def in_the_way(world: World, user: str, idempotency_key: str | None, unique_key:
 async def enqueue(world: World, fate: str, marks: bool, hub_away: bool, **options: Any) -> None:
     user, keys = options["user"], (options["idempotency_key"], options["unique_key"])
     other = in_the_way(world, user, *keys)
-    if other is None and len(world.jobs) >= MOST_JOBS:
+    if other is None and len(world.jobs) >= MAX_JOBS:
         return
     world.break_things(fate=fate, marks=marks, hub_away=hub_away)
     if other is not None and keys[0] is not None and (other.user, other.idempotency_key) == (user, keys[0]):
@@ -91,7 +91,7 @@ async def enqueue(world: World, fate: str, marks: bool, hub_away: bool, **option
 async def enqueue_in_a_transaction(world: World, ends: str, **chosen: Any) -> None:
     """A producer's own transaction; without a send after it, the sweeper has to do that."""
     options = chosen | {"n": 1, "limit": 3, "idempotency_key": None}
-    if in_the_way(world, options["user"], None, options["unique_key"]) or len(world.jobs) >= MOST_JOBS:
+    if in_the_way(world, options["user"], None, options["unique_key"]) or len(world.jobs) >= MAX_JOBS:
         return
     caller = world.store.caller
     with caller.transaction(force_rollback=ends == "rolled back"):
@@ -111,7 +111,7 @@ async def enqueue_in_a_transaction(world: World, ends: str, **chosen: Any) -> No
 async def enqueue_without_hearing_the_answer(world: World, **chosen: Any) -> None:
     """The commit went through and its reply did not: the same key again finds the job."""
     options = chosen | {"n": 1, "delay": timedelta(), "idempotency_key": "unheard", "unique_key": None}
-    if in_the_way(world, options["user"], "unheard", None) or len(world.jobs) >= MOST_JOBS:
+    if in_the_way(world, options["user"], "unheard", None) or len(world.jobs) >= MAX_JOBS:
         return
     world.store.database.unheard.add("enqueue")
     await refuses(StoreUnavailable, start(world, **options))

@@ -1,4 +1,4 @@
-"""A job kind whose body each test brings along, over stand-ins."""
+"""A job kind whose body each test provides, over fakes."""
 
 from __future__ import annotations
 

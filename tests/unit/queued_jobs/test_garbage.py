@@ -1,4 +1,4 @@
-"""What lies on a queue and is no job message, and what the host gave up on."""
+"""Messages that are not job messages, and messages that the host has poisoned."""
 
 from __future__ import annotations
 

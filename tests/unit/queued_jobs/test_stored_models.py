@@ -58,7 +58,7 @@ def is_same(one: BaseModel, other: BaseModel, sample: Sample) -> bool:
     if type(one) is not type(other):
         return False
     fields = one.__dict__ == other.__dict__ and one.__pydantic_extra__ == other.__pydantic_extra__
-    # a lock equals itself alone, and what is no number nothing at all
+    # a lock equals itself alone, and NaN nothing at all
     return one == other or (sample.is_unique and fields) or ("nan" in repr(one) and repr(one) == repr(other))
 
 

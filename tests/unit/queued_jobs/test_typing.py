@@ -1,4 +1,4 @@
-"""What a type checker knows of a job, without a word more than its declaration."""
+"""What a type checker knows about a job from its declaration alone."""
 
 from __future__ import annotations
 

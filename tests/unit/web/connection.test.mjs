@@ -88,7 +88,7 @@ describe('a connection', () => {
     await settled();
     mock.timers.tick(15_000);
     hubs.at(-1).close();
-    assert.equal(connection.tries, 1, 'a connection that held starts afresh');
+    assert.equal(connection.tries, 1, 'a connection that held starts again');
   });
 
   it('does not wait when told to hurry', async () => {

@@ -32,7 +32,7 @@ describe('versions', () => {
     assert.equal(store.get('a').status, 'pending');
   });
 
-  it('ignores what is no job', () => {
+  it('ignores what is not a job', () => {
     const store = new JobStore();
     for (const value of [undefined, null, {}, { id: 'a' }, { id: 'a', version: '7' }, { id: 'a', version: 7 }]) {
       assert.equal(store.apply(value).changed, false);

@@ -21,7 +21,7 @@ SCRIPTS = ["js/sign-in/session.js", "js/job-bell.js", "js/demo-page/app.js"]
 _BELL = ["js/job-bell.js", "js/feed/signalr.js"]
 _DASHBOARD_SHEETS = [path.name for path in SHEETS if path.name.startswith("dashboard")]
 ENTRIES: dict[str, tuple[list[str], list[str], list[str]]] = {
-    "<job-bell> on a page of one's own": (_BELL, ["tokens.css", "bell.css", "job-row.css"], []),
+    "<job-bell> on another page": (_BELL, ["tokens.css", "bell.css", "job-row.css"], []),
     "index.html with its bell": (
         [*_BELL, "js/demo-page/app.js"],
         ["tokens.css", "bell.css", "job-row.css", "app.css"],

@@ -123,7 +123,7 @@ describe('a page that renders again and again', () => {
     assert.deepEqual([feed.state, hubs.length], ['live', 2]);
   });
 
-  it('hears of a new function that fails, and goes on with the next', async () => {
+  it('hears of a new function that fails, and continues with the next', async () => {
     await signedIn(jwt('ann'));
     await live();
     await setAgain(20, () => assert.fail('not now'));

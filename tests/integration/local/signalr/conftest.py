@@ -1,4 +1,4 @@
-"""One stand-in for all tests that leave it running, and real clients for each test."""
+"""One emulator for all tests that leave it running, and real clients for each test."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def shared_stand_in() -> Iterator[StandIn]:
 
 @pytest.fixture
 def stand_in(shared_stand_in: StandIn) -> StandIn:
-    """A stand-in without clients, faults and log."""
+    """An emulator without clients, faults and log."""
     shared_stand_in.control("drop")
     shared_stand_in.control("reset")
     return shared_stand_in
@@ -25,7 +25,7 @@ def stand_in(shared_stand_in: StandIn) -> StandIn:
 
 @pytest.fixture(scope="session")
 def app(shared_stand_in: StandIn) -> Iterator[AppServer]:
-    """The app of the shared stand-in."""
+    """The app of the shared emulator."""
     server = AppServer(shared_stand_in)
     yield server
     server.close()

@@ -1,4 +1,4 @@
-"""What the tests of the stand-in are made of: the stand-in as a process, an app server, and real clients."""
+"""The parts of the emulator's tests: the emulator as a process, an app server, and real clients."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def sign(audience: str, claims: Claims | None = None, *, lifetime: float = 600, 
 
 
 class StandIn(ControlledHub):
-    """The stand-in as a process, always on the same port, and its REST API."""
+    """The emulator as a process, always on the same port, and its REST API."""
 
     def __init__(self, *options: str) -> None:
         self.output: list[str] = []
@@ -199,7 +199,7 @@ class HubClients:
 
 @contextmanager
 def running(*options: str) -> Iterator[StandIn]:
-    """A stand-in of one's own."""
+    """An emulator for one test."""
     stand_in = StandIn(*options)
     try:
         stand_in.start()

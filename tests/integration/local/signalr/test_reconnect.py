@@ -1,4 +1,4 @@
-"""What clients live through: restarts of the stand-in, and the end of their sign-in."""
+"""Reconnecting clients: restarts of the emulator, and the end of their sign-in."""
 
 from __future__ import annotations
 

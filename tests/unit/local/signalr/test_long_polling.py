@@ -23,7 +23,7 @@ CLIENT_URL = "http://hub/client/?hub=jobs"
 
 
 class PollingClient:
-    """A client by hand, ready to poll."""
+    """A minimal client, ready to poll."""
 
     def __init__(self, app: Starlette, connection: Connection) -> None:
         self.app = app
