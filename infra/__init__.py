@@ -1,3 +1,3 @@
-"""The Pulumi program: everything that the application needs in Azure, and its code."""
+"""The Pulumi program: the application's resources in Azure, and its code."""
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
-"""What `pulumi up` stands up, from top to bottom.
+"""The resources that `pulumi up` creates, from top to bottom.
 
     people --> function app --> database      the truth
                   |   ^    `--> hub           news for browsers
                   v   |
                 storage: queues (wake-ups) and blobs (files)
 
-No part knows a key of another: each lets the app's identity in. `infra/profiles.py` has the sizes.
+No part has a key of another: each grants access to the app's identity. `infra/profiles.py` has the sizes.
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ from infra.workbook import create_workbook
 deployment = begin_deployment()
 settings = deployment.settings
 
-# Who the application is, and where its logs go to.
+# The application's identity, and its logs.
 identity = create_identity(deployment)
 monitoring = create_monitoring(deployment)
 
-# Storage: two queues for each kind of job in functions/jobs/, and the containers of the files.
+# Storage: a queue and a poison queue for each kind of job in functions/jobs/, and the blob containers.
 account = create_account(deployment)
 stored = [*create_containers(deployment, account), *create_queues(deployment, account, registered_queues())]
 
-# The hub, and the database; privately, the database has an address in our own network only.
+# The hub, and the database; in a private network, the database has a private address only.
 hub = create_hub(deployment)
 network = create_network(deployment) if settings.private_network else None
 database = create_database(deployment)
@@ -49,13 +49,13 @@ reachable = (
     create_database_endpoint(deployment, network, database.server, after=database.ready) if network else database.ready
 )
 
-# The deployer makes tables and the app's own role, which may change rows and nothing else.
+# The deployer creates the tables and the app's role, which may only read and write rows.
 schema = apply_schema(deployment, database, identity, after=reachable)
 
-# All that the app may do is granted before the app is there.
+# All roles are granted before the app is created.
 grants = grant_roles(deployment, identity, account=account, hub=hub, telemetry=monitoring.component)
 
-# The app, then its code: the same code again publishes nothing.
+# The app, then its code: unchanged code is not published again.
 links = None if settings.oidc else InviteLinks("invite-links")
 environment = app_settings(
     deployment, identity, account=account, database=database, hub=hub, telemetry=monitoring.component, links=links
@@ -63,7 +63,7 @@ environment = app_settings(
 app = create_app(deployment, identity, environment, private=network, after=[*grants, *stored, schema])
 code = publish_code(deployment, app)
 
-# Who hears of trouble and of money, and what nobody deletes by accident.
+# Alerts and budget, and locks against accidental deletion.
 operators = create_action_group(deployment)
 create_alerts(deployment, operators, monitoring=monitoring, server=database.server, hub=hub)
 create_budget(deployment, operators)
@@ -73,12 +73,12 @@ create_locks(deployment, {"storage": account, "database": database.server}, afte
 
 if settings.database_admin.object_id == NOBODY and settings.rehearsal is None:
     pulumi.log.warn(
-        "databaseAdminObjectId is that of the sample, so Azure will refuse it when the database has been made: set the "
-        "object id of who deploys, or let ./scripts/deploy do it."
+        "databaseAdminObjectId is still the sample's, so Azure will refuse it after creating the database: set the "
+        "object id of the deployer, or let ./scripts/deploy do it."
     )
 if settings.profile.protected and not settings.private_network:
     pulumi.log.warn(
-        "privateNetwork is false: whatever runs in Azure may knock at the database's port, where only Entra tokens are "
-        "accepted. docs/reference/infrastructure.md says what true needs."
+        "privateNetwork is false: any workload in Azure can reach the database port, where only Entra tokens are "
+        "accepted. docs/reference/infrastructure.md describes the requirements of true."
     )
 export_outputs(deployment, app, database, code, links)

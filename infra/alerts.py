@@ -1,4 +1,4 @@
-"""The alerts: what must not go unseen, as queries on what the application and its host log."""
+"""The alerts: queries on the logs of the application and its host."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from pulumi_azure_native import dbforpostgresql, monitor, signalrservice
 from infra.deployment import Deployment
 from infra.monitoring import Monitoring
 
-# What queued_jobs logs when an attempt ended, and when the sweeper rescued a job.
+# Log lines of queued_jobs for an ended attempt and for a rescued job.
 _ENDED: Final = r'Message matches regex @"^job \S+ \(\S+\) attempt \d+( was rescued)?: '
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogAlert:
-    """A query over the last `minutes`; rows found are trouble, or none found where `absence` is True."""
+    """A query over the last `minutes`; fires if it finds rows or, with `absence`, if it finds none."""
 
     name: str
     title: str
@@ -32,8 +32,8 @@ LOG_ALERTS: Final = (
     LogAlert(
         name="aborted",
         title="A job was aborted or poisoned",
-        description="Its worker died again and again, or the host gave up on its message. See the job's page.",
-        # the poison trigger runs for each message that the host gave up on
+        description="It lost its worker repeatedly, or its message was poisoned. See the job's page.",
+        # the poison trigger runs for each poisoned message
         query=f"""union
   (AppTraces | where {_ENDED}aborted$"),
   (AppRequests | where Name endswith "_poison")""",
@@ -43,7 +43,7 @@ LOG_ALERTS: Final = (
     LogAlert(
         name="failures",
         title="More than a quarter of the jobs fail",
-        description="Of at least eight that ended. The dashboard groups the failures by their cause.",
+        description="Of at least eight ended jobs. The dashboard groups the failures by error.",
         query=f"""AppTraces
 | where {_ENDED}(succeeded|failed|aborted|cancelled)$"
 | summarize Ended = count(), Failed = countif(Message matches regex @": (failed|aborted)$")
@@ -54,7 +54,7 @@ LOG_ALERTS: Final = (
     LogAlert(
         name="waiting",
         title="Jobs wait too long",
-        description="The oldest has waited for five minutes since it was due: too few workers, or none that start.",
+        description="The oldest job has been due for five minutes: too few workers, or workers do not start.",
         query=r'AppTraces | where Message matches regex @"^queue \S+: its oldest job has waited for \d+ s"',
         severity=2,
         minutes=15,
@@ -62,7 +62,7 @@ LOG_ALERTS: Final = (
     LogAlert(
         name="sweeper",
         title="The sweeper does not run",
-        description="Nothing rescues jobs of lost workers, and delayed jobs stay where they are.",
+        description="Jobs of lost workers are not rescued, and delayed jobs are not sent.",
         query='AppRequests | where Name == "sweep" and Success == true',
         severity=1,
         minutes=15,
@@ -71,7 +71,7 @@ LOG_ALERTS: Final = (
     LogAlert(
         name="server-errors",
         title="The API answers with errors",
-        description="At least five answers of 500 or more: see the exceptions of the same time.",
+        description="At least five responses with status 500 or above: see the exceptions of the same time.",
         query="""AppRequests
 | where toint(ResultCode) >= 500
 | summarize Errors = count()
@@ -90,7 +90,7 @@ def create_alerts(
     server: dbforpostgresql.Server,
     hub: signalrservice.SignalR,
 ) -> None:
-    """Make all alerts; each mails the operators, and says when it is over."""
+    """Create all alerts; each notifies the operators by mail, also when it is resolved."""
     for alert in LOG_ALERTS:
         _log_alert(deployment, operators, monitoring, alert)
     connections = deployment.settings.profile.most_connections * 8 // 10
@@ -145,7 +145,7 @@ def _log_alert(deployment: Deployment, operators: monitor.ActionGroup, monitorin
         ),
         actions=monitor.ActionsArgs(action_groups=[operators.id]),
         auto_mitigate=True,
-        # a new workspace has no tables until the app has sent something
+        # a new workspace has no tables until the app has sent data
         skip_query_validation=True,
         tags=deployment.tags,
     )

@@ -1,4 +1,4 @@
-"""What the function app reads from its environment: addresses and names, no key."""
+"""The environment of the function app: addresses and names, no keys."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from infra.database import NAME, Database
 from infra.deployment import Deployment
 from infra.invite_links import InviteLinks
 
-#: The local run sweeps more often; in Azure each run is paid for.
+#: The local stack sweeps more often; in Azure each run is billed.
 _EVERY_MINUTE = "0 * * * * *"
 
 Settings = Mapping[str, pulumi.Input[str]]
@@ -32,7 +32,7 @@ def app_settings(
     return {
         "ENVIRONMENT": deployment.settings.profile.name,
         "SWEEP_SCHEDULE": _EVERY_MINUTE,
-        # the host takes 100 MiB otherwise; files go to the blobs directly
+        # the host's default is 100 MiB; files are uploaded to the blob service directly
         "FUNCTIONS_REQUEST_BODY_SIZE_LIMIT": str(1024 * 1024),
         "AZURE_CLIENT_ID": identity.client_id,
         **_by_identity(identity, "AzureWebJobsStorage", {"accountName": account.name}),
@@ -43,7 +43,7 @@ def app_settings(
         "PGUSER": identity.name,
         "PGSSLMODE": "verify-full",
         "SIGNALR_ENDPOINT": hub.host_name.apply(lambda host: f"https://{host}"),
-        # where telemetry goes to; without the identity of the next line it is refused there
+        # the destination of telemetry, which requires the identity of the next line
         "APPLICATIONINSIGHTS_CONNECTION_STRING": telemetry.connection_string,
         "APPLICATIONINSIGHTS_AUTHENTICATION_STRING": identity.client_id.apply(
             lambda client: f"ClientId={client};Authorization=AAD"
@@ -56,7 +56,7 @@ def app_settings(
 def _by_identity(
     identity: managedidentity.UserAssignedIdentity, connection: str, where: Mapping[str, pulumi.Input[str]]
 ) -> Settings:
-    """Return the parts of a connection that the Functions host opens as this identity."""
+    """Return the settings of a connection that the Functions host opens with this identity."""
     parts = {**where, "credential": "managedidentity", "clientId": identity.client_id}
     return {f"{connection}__{part}": value for part, value in parts.items()}
 
@@ -75,7 +75,7 @@ def _sign_in(deployment: Deployment, links: InviteLinks | None) -> Settings:
         }
         return {name: value for name, value in settings.items() if value}
     if links is None:
-        raise ValueError("Without oidc there are invite links.")
+        raise ValueError("A stack without oidc needs invite links.")
     return {
         "AUTH_MODE": "invite",
         "INVITE_SECRET": links.invite,

@@ -1,4 +1,4 @@
-"""Who deploys: the credential with which `pulumi up` itself talks to the app's SCM site and to Postgres."""
+"""The deployer's credential, with which `pulumi up` accesses the app's SCM site and Postgres."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ POSTGRES_SCOPE = "https://ossrdbms-aad.database.windows.net/.default"
 
 
 class NotSignedIn(Exception):
-    """Nobody that Azure knows runs this; the message has the reason and the remedy."""
+    """The deployer has no Azure identity; the message has the reason and the remedy."""
 
 
 def deployer_token(scope: str) -> str:
@@ -26,15 +26,16 @@ def deployer_token(scope: str) -> str:
     except AzureError as error:
         reason = next(iter(str(error).splitlines()), "no reason given")
         raise NotSignedIn(
-            f"Azure gives the deployer no token for {scope}: {reason.rstrip('.')}. "
+            f"Azure did not issue a token for {scope}: {reason.rstrip('.')}. "
             "Run `az login` and repeat; in a pipeline sign in with the federated identity."
         ) from error
 
 
 def deployer_credential(environment: Mapping[str, str]) -> TokenCredential:
-    """Return the pipeline's own identity in GitHub Actions, else whatever `az login` and its kin left behind.
+    """Return the pipeline's identity in GitHub Actions, otherwise the developer's sign-in, such as by `az login`.
 
-    A workflow's assertion lives for minutes and a database server takes longer, so each token asks for a new one.
+    A workflow's assertion expires within minutes and creating a database server takes longer, so each token requests
+    a new one.
     """
     from azure.identity import ClientAssertionCredential, DefaultAzureCredential
 
@@ -57,16 +58,16 @@ def _workflow_assertion(environment: Mapping[str, str]) -> str:
     bearer = environment.get("ACTIONS_ID_TOKEN_REQUEST_TOKEN") or "none"
     try:
         answer = httpx.get(
-            # joined by hand: httpx would put its parameters in place of those in the address
+            # appended manually: httpx would replace the URL's own parameters
             f"{environment['ACTIONS_ID_TOKEN_REQUEST_URL']}&audience=api://AzureADTokenExchange",
             headers={"Authorization": f"Bearer {bearer}"},
             timeout=30,
         )
     except httpx.HTTPError as error:
-        raise NotSignedIn(f"GitHub does not answer who the workflow is ({error}): run the workflow again.") from error
+        raise NotSignedIn(f"GitHub did not issue the workflow's identity ({error}): run the workflow again.") from error
     if answer.status_code != httpx.codes.OK:
         raise NotSignedIn(
-            f"GitHub gives the workflow no identity (status {answer.status_code}): "
+            f"GitHub did not issue the workflow's identity (status {answer.status_code}): "
             "the job needs `permissions: id-token: write`."
         )
     assertion: str = answer.json()["value"]

@@ -1,7 +1,7 @@
-"""The database: Azure Database for PostgreSQL, without passwords, with its changes in one line.
+"""The database: Azure Database for PostgreSQL, without passwords, changed sequentially.
 
-The server does one thing at a time and answers "ServerIsBusy" to the second, so each of its parts waits for the one
-before it.
+The server processes one change at a time and answers "ServerIsBusy" to a second, so each part waits for the previous
+one.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _PORT: Final = 5432
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Database:
-    """The server, and the last change to it: what comes after that finds a server at rest."""
+    """The server, and the last change to it, which later changes have to wait for."""
 
     server: dbforpostgresql.Server
     ready: pulumi.Resource
@@ -35,7 +35,7 @@ class Database:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
-    """Where the deployer reaches the database: in Azure, or the one of a rehearsal."""
+    """The address at which the deployer reaches the database: in Azure, or in a rehearsal."""
 
     host: pulumi.Input[str]
     port: int
@@ -43,7 +43,7 @@ class Endpoint:
 
 
 def create_database(deployment: Deployment) -> Database:
-    """Make the server, the database in it, who may reach it, and the one principal who may change its schema."""
+    """Create the server, its database, its firewall rules, and the one principal that may change the schema."""
     settings = deployment.settings
     group = deployment.group.name
     server = _create_server(deployment)
@@ -86,7 +86,7 @@ def apply_schema(
     *,
     after: pulumi.Resource,
 ) -> DatabaseSetup:
-    """Apply role, migrations and grants, as the deployer, once the database can be reached (`after`)."""
+    """Apply role, migrations and grants as the deployer, after `after`, which makes the database reachable."""
     endpoint = _deployer_endpoint(deployment, database)
     return DatabaseSetup(
         "schema",
@@ -103,7 +103,7 @@ def apply_schema(
 
 
 def _deployer_endpoint(deployment: Deployment, database: Database) -> Endpoint:
-    """Return where roles, migrations and grants are applied."""
+    """Return the endpoint for roles, migrations and grants."""
     rehearsal = deployment.settings.rehearsal
     if rehearsal is not None:
         return Endpoint(host=rehearsal.postgres_host, port=rehearsal.postgres_port, sslmode=rehearsal.postgres_sslmode)
@@ -111,7 +111,7 @@ def _deployer_endpoint(deployment: Deployment, database: Database) -> Endpoint:
 
 
 def _migrations_digest() -> str:
-    """Return a digest of all migrations: another one means that there is something to apply."""
+    """Return a digest of all migrations: a new one means that there are migrations to apply."""
     digest = hashlib.sha256()
     for _, name, text in migrations():
         digest.update(name.encode() + b"\0" + text + b"\0")
@@ -137,14 +137,14 @@ def _create_server(deployment: Deployment) -> dbforpostgresql.Server:
         network=dbforpostgresql.NetworkArgs(
             public_network_access="Disabled" if settings.private_network else "Enabled"
         ),
-        # passwords are on unless they are switched off
+        # passwords are enabled by default
         auth_config=dbforpostgresql.AuthConfigArgs(
             active_directory_auth="Enabled",
             password_auth="Disabled",  # noqa: S106 (the word says that there is none)
             tenant_id=deployment.tenant_id,
         ),
         tags=deployment.tags,
-        # Azure picks a zone, and moves it at a failover
+        # Azure chooses a zone, and changes it at a failover
         opts=pulumi.ResourceOptions.merge(
             deployment.guarded(), pulumi.ResourceOptions(ignore_changes=["availabilityZone"])
         ),
@@ -155,7 +155,7 @@ def _let_in(deployment: Deployment) -> dict[str, str]:
     settings = deployment.settings
     if settings.private_network:
         return {}
-    # Azure's way to say "whatever runs in Azure": instances of the app have no addresses of their own
+    # Azure's notation for "any workload in Azure": instances of the app have no fixed addresses
     rules = {"azure": "0.0.0.0"}  # noqa: S104 (an address of a rule, nothing listens)
     if settings.deployer_ip is not None:
         rules["deployer"] = settings.deployer_ip

@@ -1,4 +1,4 @@
-"""What is inside the database, as a resource: the application's role, the schema, and what that role may do with it."""
+"""The content of the database as a resource: the application's role, the schema, and the role's privileges."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-#: A new server, its firewall and its administrator take minutes until they let the deployer in.
+#: A new server, its firewall and its administrator take minutes until the deployer can connect.
 REACHABLE_WITHIN = timedelta(minutes=5)
 PAUSE = timedelta(seconds=10)
 _WHAT_COUNTS = ("host", "port", "database", "role", "role_object_id", "migrations_digest")
@@ -27,11 +27,11 @@ class DatabaseSetupFailed(Exception):
 
 
 class DatabaseSetup(Resource):
-    """A role for the application's identity, the newest schema, and the right to read and write rows, nothing more.
+    """A role for the application's identity, the newest schema, and privileges to read and write rows only.
 
-    Works as the Entra administrator `admin`, from wherever `pulumi up` runs. Runs again when there are new migrations,
-    another server, or another identity behind the role's name; each step does nothing where there is nothing to do, so
-    what was interrupted is repeated by the next `pulumi up`. Deleting it does nothing: all goes with the server.
+    Runs as the Entra administrator `admin`, wherever `pulumi up` runs. It runs again for new migrations, a new server,
+    or a new identity behind the role's name; all steps are idempotent, so the next `pulumi up` repeats an interrupted
+    run. Deleting it does nothing: its content is deleted with the server.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class DatabaseSetup(Resource):
 
 
 class _DatabaseProvider(ResourceProvider):
-    """Pickled by Pulumi, so what it calls imports its libraries itself."""
+    """Pickled by Pulumi, so the called functions import their libraries themselves."""
 
     def create(self, props: dict[str, Any]) -> CreateResult:
         set_up(props)
@@ -77,7 +77,7 @@ class _DatabaseProvider(ResourceProvider):
 
 
 def set_up(props: dict[str, Any], *, within: timedelta = REACHABLE_WITHIN, pause: timedelta = PAUSE) -> None:
-    """Make the role, migrate, and grant. Raises `DatabaseSetupFailed`, or what a broken migration raises."""
+    """Create the role, migrate, and grant. Raises `DatabaseSetupFailed`, or the error of a broken migration."""
     import psycopg
 
     from queued_jobs.schema import migrate
@@ -91,8 +91,8 @@ def set_up(props: dict[str, Any], *, within: timedelta = REACHABLE_WITHIN, pause
             _grant(conn, database, role)
     except psycopg.errors.InsufficientPrivilege as error:
         raise DatabaseSetupFailed(
-            f"{props['admin']} may not do this in the database {database} on {props['host']}: {error} "
-            "Deploy as the administrator that made the schema, or make that administrator a group that both are in."
+            f"{props['admin']} lacks privileges in the database {database} on {props['host']}: {error} "
+            "Deploy as the administrator that created the schema, or use a group with both as the administrator."
         ) from error
     logger.warning("database %s: role %s is ready, %s", database, role, ", ".join(applied) or "no new migration")
 
@@ -138,23 +138,20 @@ def _connect(
 def _unreachable(props: dict[str, Any], reason: str) -> str:
     if "authentication failed" in reason or "password" in reason:
         remedy = (
-            "Set databaseAdminName to the exact name of who deploys (or of a group that it is in), and "
+            "Set databaseAdminName to the exact name of the deployer (or of its group), and "
             "databaseAdminObjectId to the object id of the same"
         )
     elif "pg_hba.conf" in reason or "timeout" in reason:
-        remedy = (
-            "Set deployerIp to the address that the internet sees you with; "
-            "a private network takes a runner inside of it"
-        )
+        remedy = "Set deployerIp to your public IP address; a private network requires a runner inside of it"
     elif "certificate" in reason or "SSL" in reason:
         remedy = (
-            "It is another one that answers in the server's place, such as a proxy that opens TLS, so it got no token: "
+            "Something else answers in the server's place, such as a proxy that terminates TLS, so no token was sent: "
             "deploy from a network without it"
         )
     else:
-        remedy = "See that the server runs and that nothing between here and there blocks its port"
+        remedy = "Check that the server runs and that no firewall blocks its port"
     return (
-        f"Postgres on {props['host']}:{int(props['port'])} does not let {props['admin']} in: {reason}. "
+        f"Postgres on {props['host']}:{int(props['port'])} rejects {props['admin']}: {reason}. "
         f"{remedy}, then run `pulumi up` again."
     )
 
@@ -170,7 +167,7 @@ def _ensure_role(conn: psycopg.Connection[tuple[Any, ...]], role: str, object_id
     if found is None:
         conn.execute("select pgaadauth_create_principal_with_oid(%s, %s, 'service', false, false)", (role, object_id))
     elif f"oid={object_id}" not in str(found[0]).split(","):
-        # An identity that was made anew has the old one's name and another object id; its rights stay with the name.
+        # A re-created identity has the same name and a new object id; the privileges belong to the name.
         conn.execute(
             sql.SQL('security label for "pgaadauth" on role {} is {}').format(
                 sql.Identifier(role), sql.Literal(f"aadauth,oid={object_id},type=service")
@@ -179,7 +176,7 @@ def _ensure_role(conn: psycopg.Connection[tuple[Any, ...]], role: str, object_id
 
 
 def _grant(conn: psycopg.Connection[tuple[Any, ...]], database: str, role: str) -> None:
-    """Let the role read and write rows: it can neither change the schema nor what is recorded about it."""
+    """Let the role read and write rows, but change neither the schema nor the record of migrations."""
     from psycopg import sql
 
     statements = (

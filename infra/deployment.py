@@ -1,4 +1,4 @@
-"""What every part of the program needs to know about the deployment that it is a part of."""
+"""The context of a deployment, shared by all parts of the program."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from infra.settings import StackSettings
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deployment:
-    """One stack in one subscription, and the resource group that holds all of it."""
+    """A stack in a subscription, and its resource group."""
 
     settings: StackSettings
     names: Names
@@ -25,7 +25,7 @@ class Deployment:
 
     @property
     def origins(self) -> list[str]:
-        """The origins whose pages may talk to API, hub and blobs: the app's own, and those of the configuration."""
+        """The origins whose pages may use API, hub and blobs: the app's own, and those of the configuration."""
         return [self.names.site, *self.settings.allowed_origins]
 
     def guarded(self, *after: pulumi.Resource) -> pulumi.ResourceOptions:
@@ -34,7 +34,7 @@ class Deployment:
 
 
 def begin_deployment() -> Deployment:
-    """Read the configuration and make the resource group. Raises `ConfigError` before anything else happens."""
+    """Read the configuration and create the resource group. Raises `ConfigError` before creating anything."""
     settings = StackSettings.from_config(pulumi.Config(), pulumi.Config("azure-native"), stack=pulumi.get_stack())
     client = get_client_config()
     names = Names(project=pulumi.get_project(), stack=pulumi.get_stack(), subscription_id=client.subscription_id)

@@ -1,4 +1,4 @@
-"""The function app, on the Flex Consumption plan: page, HTTP API, workers and sweeper."""
+"""The function app on the Flex Consumption plan: page, HTTP API, workers and sweeper."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from infra.network import PrivateNetwork
 from infra.publish.bundle import PYTHON_VERSION
 from infra.storage import APP_PACKAGE
 
-#: Requests that one instance answers at a time; the API is asynchronous.
+#: Concurrent requests per instance; the API is asynchronous.
 _REQUESTS_PER_INSTANCE = 16
 
 
@@ -25,14 +25,14 @@ def create_app(
     private: PrivateNetwork | None,
     after: Sequence[pulumi.Resource],
 ) -> web.WebApp:
-    """Make the app without its code, once all that it needs at its start is there (`after`)."""
+    """Create the app without its code, after all resources that it needs at startup (`after`)."""
     group = deployment.group.name
     plan = web.AppServicePlan(
         "plan",
         resource_group_name=group,
         name=deployment.names.of("plan"),
         kind="functionapp",
-        reserved=True,  # is Azure's word for Linux
+        reserved=True,  # means Linux
         sku=web.SkuDescriptionArgs(name="FC1", tier="FlexConsumption"),
         tags=deployment.tags,
     )
@@ -51,7 +51,7 @@ def create_app(
         ),
         virtual_network_subnet_id=private.app_subnet_id if private is not None else None,
         function_app_config=_flex(deployment, identity),
-        # a mapping: SiteConfigArgs adds a .NET version, which this plan refuses
+        # a mapping, since SiteConfigArgs adds a .NET version, which this plan rejects
         site_config=web.SiteConfigArgsDict(
             min_tls_version="1.2",
             scm_min_tls_version="1.2",
@@ -92,7 +92,7 @@ def _flex(deployment: Deployment, identity: managedidentity.UserAssignedIdentity
 
 
 def _refuse_passwords(deployment: Deployment, app: web.WebApp) -> None:
-    """Switch off publishing by user name and password, one after the other since both change the app."""
+    """Disable publishing with user name and password, sequentially since both change the app."""
     no_ftp = web.WebAppFtpAllowed("no-ftp", resource_group_name=deployment.group.name, name=app.name, allow=False)
     web.WebAppScmAllowed(
         "no-publishing-password",

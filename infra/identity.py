@@ -1,4 +1,4 @@
-"""The one identity of the application, and what it may do: there is no key and no password anywhere."""
+"""The application's identity and its roles: there are no keys and no passwords."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from infra.deployment import Deployment
 
 
 def create_identity(deployment: Deployment) -> managedidentity.UserAssignedIdentity:
-    """Make the identity. It stands apart from the app, so that all it may do is granted before the app starts."""
+    """Create the identity. It is independent of the app, so that its roles are granted before the app starts."""
     return managedidentity.UserAssignedIdentity(
         "identity",
         resource_group_name=deployment.group.name,
@@ -29,7 +29,7 @@ def grant_roles(
     hub: signalrservice.SignalR,
     telemetry: applicationinsights.Component,
 ) -> list[pulumi.Resource]:
-    """Grant the application what it needs of storage, hub and telemetry, each on that one resource."""
+    """Grant the application its roles on storage, hub and telemetry, each on that resource only."""
     grants = {
         "blobs": (account.id, roles.BLOB_DATA_OWNER),
         "queues": (account.id, roles.QUEUE_DATA_CONTRIBUTOR),
@@ -58,6 +58,6 @@ def _grant(
         role_assignment_name=assignment,
         role_definition_id=f"{definitions}/{role}",
         principal_id=identity.principal_id,
-        # without it Azure asks the directory, which does not know a new identity for a while
+        # else Azure queries the directory, where a new identity appears with a delay
         principal_type="ServicePrincipal",
     )

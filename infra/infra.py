@@ -1,6 +1,6 @@
-"""Lets Pulumi find this folder as the package `infra`, and the library and the scripts beside it.
+"""Lets Pulumi import this folder as the package `infra`, and the library next to it.
 
-Pulumi starts the program, and the process of its dynamic resources, inside this folder: there `import infra` finds this
+Pulumi starts the program, and the process of its dynamic resources, in this folder: there `import infra` finds this
 file. Everywhere else it finds the package.
 """
 

@@ -1,6 +1,6 @@
-"""The secrets of the invite links: made once by a stack that signs people in by invite, and marked as secret.
+"""The secrets of the invite links: generated once by a stack with invite links, and marked as secret.
 
-They are the only secrets there are, and `authMode: oidc` has none. To replace them, so that all links and sessions end:
+They are a stack's only secrets; `authMode: oidc` has none. To replace them, which ends all links and sessions:
 `pulumi up --replace '**invite-links'`.
 """
 
@@ -16,17 +16,17 @@ _SECRETS: Final = ("invite", "admin_invite", "session")
 
 class _InviteLinksProvider(ResourceProvider):
     def create(self, props: dict[str, Any]) -> CreateResult:
-        import secrets  # here, since the provider travels to another process
+        import secrets  # imported here, since the provider is sent to another process
 
         made = {name: secrets.token_urlsafe(32) for name in ("invite", "admin_invite", "session")}
         return CreateResult(id_="invite-links", outs={**props, **made})
 
     def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> DiffResult:
-        return DiffResult(changes=False)  # or each change of this class would end all sessions
+        return DiffResult(changes=False)  # otherwise each change of this class would end all sessions
 
 
 class InviteLinks(Resource):
-    """Three random secrets of 256 bits: for guests' links, for the admins' link, for signing sessions."""
+    """Three random secrets of 256 bits: for the guests' link, for the admins' link, for signing sessions."""
 
     invite: pulumi.Output[str]
     admin_invite: pulumi.Output[str]

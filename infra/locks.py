@@ -1,4 +1,4 @@
-"""Locks of Azure on what holds data: they stop also who deletes by hand."""
+"""Azure locks on resources with data: they also prevent manual deletion."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from infra.deployment import Deployment
 
 
 def create_locks(deployment: Deployment, resources: dict[str, pulumi.CustomResource], after: pulumi.Resource) -> None:
-    """Lock these against deletion. A lock also keeps all parts of a resource, such as single queues.
+    """Lock these against deletion. A lock also protects all parts of a resource, such as single queues.
 
     `after` is the last change to any of them.
     """

@@ -1,4 +1,4 @@
-"""Telemetry: where logs and requests go to, and who hears of trouble."""
+"""Telemetry: logs, requests, and notifications of the operators."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from infra.deployment import Deployment
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Monitoring:
-    """The workspace with all logs, and Application Insights, which the app sends to as its identity."""
+    """The workspace with all logs, and Application Insights, which the app sends to with its identity."""
 
     workspace: operationalinsights.Workspace
     component: applicationinsights.Component
 
 
 def create_monitoring(deployment: Deployment) -> Monitoring:
-    """Make both. Sending by instrumentation key alone is refused."""
+    """Create both. Sending with only an instrumentation key is rejected."""
     profile = deployment.settings.profile
     limit = profile.log_gigabytes_per_day
     workspace = operationalinsights.Workspace(
@@ -47,7 +47,7 @@ def create_monitoring(deployment: Deployment) -> Monitoring:
 
 
 def create_action_group(deployment: Deployment) -> monitor.ActionGroup:
-    """Make the list of people who are told."""
+    """Create the group of operators who are notified."""
     return monitor.ActionGroup(
         "operators",
         resource_group_name=deployment.group.name,
@@ -66,7 +66,7 @@ def create_action_group(deployment: Deployment) -> monitor.ActionGroup:
 
 
 def create_budget(deployment: Deployment, operators: monitor.ActionGroup) -> None:
-    """Warn at 80% of the budget, and when the month is likely to exceed it."""
+    """Warn at 80% of the budget, and when the forecast of the month exceeds it."""
     budget = deployment.settings.budget
     if budget is None:
         return

@@ -1,4 +1,4 @@
-"""The names of the resources: the same for one stack of one subscription, also after its state was lost."""
+"""The names of the resources: constant for a stack in a subscription, even after a loss of its state."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Names:
-    """Names that follow from project, stack and subscription alone. Those that all of Azure shares carry `suffix`."""
+    """Names derived from project, stack and subscription only. Globally unique ones end with `suffix`."""
 
     project: str
     stack: str
@@ -30,7 +30,7 @@ class Names:
 
     @property
     def function_app(self) -> str:
-        # the host knows an app by the first 32 characters of its name, so what tells stacks apart comes early
+        # the host identifies an app by the first 32 characters of its name, so the distinctive part comes first
         return f"func-{self.suffix}-{self._plain}"[:60].rstrip("-")
 
     @property
@@ -40,11 +40,11 @@ class Names:
 
     @property
     def scm_site(self) -> str:
-        """Where code is published to."""
+        """The origin to which code is published."""
         return f"https://{self.function_app}.scm.azurewebsites.net"
 
     def of(self, prefix: str) -> str:
-        """Return the name of a resource with that prefix, of at most 60 characters."""
+        """Return the name of a resource with this prefix, of at most 60 characters."""
         return f"{prefix}-{self._plain[: 60 - len(prefix) - len(self.suffix) - 2].rstrip('-')}-{self.suffix}"
 
     @property

@@ -1,4 +1,4 @@
-"""The private network (optional): the app reaches the database inside it, and nobody else reaches the database."""
+"""The private network (optional), through which only the app reaches the database."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class PrivateNetwork:
 
 
 def create_network(deployment: Deployment) -> PrivateNetwork:
-    """Make the network. The subnets are part of it, since Azure refuses two changes to one network at a time."""
+    """Create the network. The subnets are part of it, since Azure rejects concurrent changes to a network."""
     virtual_network = network.VirtualNetwork(
         "network",
         resource_group_name=deployment.group.name,
@@ -56,7 +56,7 @@ def create_database_endpoint(
     server: dbforpostgresql.Server,
     after: pulumi.Resource,
 ) -> pulumi.Resource:
-    """Give the server an address in the network, under its usual name. `after` is the last change to the server."""
+    """Add a private address for the server, under its usual name. `after` is the last change to the server."""
     group = deployment.group.name
     zone = privatedns.PrivateZone(
         "database-zone", resource_group_name=group, private_zone_name=_POSTGRES_ZONE, location="Global"

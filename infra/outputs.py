@@ -1,4 +1,4 @@
-"""What a stack tells about itself: addresses and names. The invite links are marked as secret."""
+"""The outputs of a stack: addresses and names. The invite links are marked as secret."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from infra.publish.resource import PublishedPackage
 def export_outputs(
     deployment: Deployment, app: web.WebApp, database: Database, code: PublishedPackage, links: InviteLinks | None
 ) -> None:
-    """Export what people and scripts ask a stack for."""
+    """Export the outputs for users and scripts."""
     names = deployment.names
     portal = f"https://portal.azure.com/#@{deployment.tenant_id}/resource/subscriptions/{deployment.subscription_id}"
     outputs: dict[str, pulumi.Input[str]] = {
@@ -27,7 +27,7 @@ def export_outputs(
         "deploymentId": code.deployment_id,
     }
     if links is not None:
-        # behind the # they reach the page and no server's log
+        # in the fragment, so that they reach the page but no server log
         outputs["openUrl"] = pulumi.Output.format("{}/#invite={}", names.site, links.invite)
         outputs["adminUrl"] = pulumi.Output.format("{}/#invite={}", names.site, links.admin_invite)
     for name, value in outputs.items():

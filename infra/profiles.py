@@ -1,4 +1,4 @@
-"""What the two profiles buy: change sizes here."""
+"""The sizes of the two profiles: change them here."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ class Profile:
     Attributes
     ----------
     always_ready
-        Instances for HTTP that never sleep. They cost money day and night, and spare the first visitor the cold start.
+        Instances for HTTP that are always running. They cost money permanently, and avoid cold starts.
     most_instances
-        Of the function app, for each trigger. Each one opens a few connections to the database.
+        Maximum instances of the function app per trigger. Each opens a few connections to the database.
     most_connections
-        What the database's size allows users, after Azure's own share.
+        Maximum connections of the database's size, without those reserved by Azure.
     keep_backups, keep_files, keep_logs
-        How long; the backups are what a restore can go back to.
+        Retention times; a restore can go back as far as the backups.
     log_gigabytes_per_day
-        Where logging stops for the day, so that a loop cannot cost a fortune; None for no limit.
+        Daily cap on logs, so that a loop cannot cause high costs; None for no cap.
     protected
-        Nothing with data in it can be deleted, by Pulumi or by hand, until `deleteProtection` is false.
+        Resources with data cannot be deleted, by Pulumi or manually, unless `deleteProtection` is false.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""The Pulumi project: its name, which is also the namespace of its configuration, and what it needs of Pulumi."""
+"""The Pulumi project: its name, which is also the namespace of its configuration, and its Pulumi version."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _NAME: Final = re.compile(r"""^name:\s*(?P<quote>["']?)(?P<name>[A-Za-z0-9_.-]+)
 
 
 def name_in(text: str) -> str | None:
-    """Return the name in the text of a Pulumi.yaml, None where there is none; without a package for YAML."""
+    """Return the name in the text of a Pulumi.yaml, or None; needs no YAML package."""
     found = _NAME.search(text)
     return found["name"] if found else None
 
@@ -28,7 +28,7 @@ def _own_name() -> str:
 
 
 PROJECT: Final = _own_name()
-#: As pyproject.toml asks for of the SDK: an engine that is older than it may not know what it asks for.
+#: Minimum version of the engine: that of the SDK in pyproject.toml, which may use newer features.
 OLDEST_PULUMI: Final = (3, 270)
 
 

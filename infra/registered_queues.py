@@ -1,4 +1,4 @@
-"""The queues that the function app's kinds of jobs ask for: a file in functions/jobs/ is all that a new one takes."""
+"""The queues of the function app's kinds of jobs: a new file in functions/jobs/ adds its queues."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _FUNCTIONS = Path(__file__).resolve().parent.parent / "functions"
 def registered_queues() -> tuple[str, ...]:
     """Return the names of all queues, each followed by its poison queue.
 
-    Raises `pulumi.RunError` that names the job file, and the line of it, which cannot be used.
+    Raises `pulumi.RunError` with the file and line of an invalid kind.
     """
     if str(_FUNCTIONS) not in sys.path:
-        # first, since this folder has modules with the same names
+        # first on the path, since this folder has modules with the same names
         sys.path.insert(0, str(_FUNCTIONS))
     try:
         import jobs
@@ -28,7 +28,7 @@ def registered_queues() -> tuple[str, ...]:
     except Exception as error:  # a job file may raise anything while it is imported
         reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
         raise pulumi.RunError(
-            f"{_place(error)}: {reason.rstrip('.')}. Mend the file, and see that ./scripts/dev starts with it."
+            f"{_place(error)}: {reason.rstrip('.')}. Fix the file and check that ./scripts/dev starts."
         ) from error
     return tuple(name for queue in registry.queues for name in (queue, f"{queue}-poison"))
 

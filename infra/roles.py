@@ -1,4 +1,4 @@
-"""The roles that the application is granted; whoever deploys may grant these and no others."""
+"""The roles of the application; the deployer may grant only these."""
 
 from __future__ import annotations
 

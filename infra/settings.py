@@ -1,4 +1,4 @@
-"""The configuration of a stack, read once and checked before anything is created."""
+"""The configuration of a stack, checked before any resource is created."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from queued_jobs.validation import SettingProblem, SettingsModel, matches, probl
 
 _GUID: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
-#: Of Pulumi itself and of the providers that the program uses.
+#: Namespaces of Pulumi itself and of the providers that the program uses.
 _OTHER_NAMESPACES: Final = ("azure-native", "pulumi", "random")
-#: As in Pulumi.yaml, for programs that run without it. All other keys may be empty.
+#: Defaults as in Pulumi.yaml, for programs that run without it. All other keys may be empty.
 _DEFAULTS: Final = {
     "profile": "dev",
     "authMode": "invite",
@@ -75,7 +75,7 @@ def _is_https(text: str) -> bool:
 
 
 def _list_of(why_not: Callable[[str], str | None], code: str, what: str, remedy: str) -> BeforeValidator:
-    """Read a JSON list of texts; one message names what is wrong with each of them."""
+    """Parse a JSON list of strings; one message has the problem of each of them."""
 
     def read(text: str) -> tuple[str, ...]:
         try:
@@ -98,7 +98,7 @@ _Flag = Annotated[Literal["true", "false"], BeforeValidator(str.lower)]
 
 
 class OidcSettings(SettingsModel, alias_generator=lambda name: to_camel(f"oidc_{name}")):
-    """People sign in at an identity provider."""
+    """Users sign in at an identity provider."""
 
     issuer: Annotated[
         str,
@@ -122,7 +122,7 @@ class OidcSettings(SettingsModel, alias_generator=lambda name: to_camel(f"oidc_{
 
 
 class DatabaseAdmin(SettingsModel, alias_generator=lambda name: to_camel(f"database_admin_{name}")):
-    """The Entra principal that applies migrations: a group (so that several can), a user or a service principal."""
+    """The Entra principal that applies migrations: a group (for several deployers), a user or a service principal."""
 
     name: str
     object_id: Annotated[
@@ -132,14 +132,14 @@ class DatabaseAdmin(SettingsModel, alias_generator=lambda name: to_camel(f"datab
 
 
 class Budget(SettingsModel, alias_generator=to_camel):
-    """A warning about costs: it stops nothing.
+    """A warning about costs, which does not stop resources.
 
     Attributes
     ----------
     monthly_budget
         In the currency of the subscription.
     budget_start
-        The first day of a month; Azure wants the month in which the budget is made.
+        The first day of a month; Azure requires the month in which the budget is created.
     """
 
     monthly_budget: int
@@ -154,7 +154,7 @@ class Budget(SettingsModel, alias_generator=to_camel):
 
 
 class Rehearsal(SettingsModel, alias_generator=to_camel):
-    """Endpoints on this machine that take the place of those in Azure."""
+    """Local endpoints that replace those in Azure."""
 
     scm_url: str
     postgres_host: str
@@ -208,7 +208,7 @@ class _Keys(SettingsModel, alias_generator=to_camel):
         ),
     ]
     private_network: _Flag = "false"
-    high_availability: _Flag  # checked where the profile does not use it, too: the profile may change
+    high_availability: _Flag  # checked even if the profile does not use it: the profile may change
     delete_protection: _Flag
     workbook: _Flag = "false"
     deployer_ip: Annotated[
@@ -226,7 +226,7 @@ class _Keys(SettingsModel, alias_generator=to_camel):
         _list_of(
             why_no_origin,
             "not_origins",
-            "exact https origins, so pages of strangers could call the API",
+            "exact https origins, so foreign pages could call the API",
             'set a list of exact origins, as ["https://intranet.example.com"]',
         ),
     ] = ()
@@ -237,8 +237,8 @@ class _Keys(SettingsModel, alias_generator=to_camel):
         ),
         require(
             _is_positive,
-            "nobody_would_hear",
-            "nobody would hear of a bill in profile prod; set an amount",
+            "no_budget",
+            "profile prod requires a budget, to warn about costs; set an amount",
             when=_is_production,
         ),
     ]
@@ -247,8 +247,8 @@ class _Keys(SettingsModel, alias_generator=to_camel):
         _list_of(why_no_email, "not_emails", "mail addresses", 'set a list, as ["ops@example.com"]'),
         require(
             bool,
-            "nobody_would_hear",
-            "nobody would hear of an alert or of the budget; add at least one mail address",
+            "no_recipient",
+            "alerts and budget warnings need a recipient; add at least one mail address",
             when=_wants_alerts,
         ),
     ]
@@ -265,7 +265,7 @@ class _Keys(SettingsModel, alias_generator=to_camel):
 
 
 class _Config(BaseModel):
-    """Each part takes the whole configuration and reads what it knows."""
+    """Each part reads its own keys from the whole configuration."""
 
     keys: _Keys
     database_admin: DatabaseAdmin
@@ -275,7 +275,7 @@ class _Config(BaseModel):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StackSettings:
-    """What the operator chose. `oidc` is None where people come by invite link."""
+    """The settings of a stack. `oidc` is None for a stack with invite links."""
 
     profile: Profile
     location: str
@@ -336,7 +336,7 @@ def config_keys() -> set[str]:
 
 
 def _unknown_keys(config: pulumi.Config) -> Iterable[SettingProblem]:
-    """Find keys that change nothing, such as those with a typing error or of another project."""
+    """Find keys without effect, such as misspelt ones or those of another project."""
     prefix, known = f"{config.name}:", config_keys()
     everything = {*CONFIG.get(), *get_config_env()}
     for key in sorted(everything):

@@ -1,4 +1,4 @@
-"""The hub: Azure SignalR Service in serverless mode, which carries news to browsers and takes none from them."""
+"""The hub: Azure SignalR Service in serverless mode, which pushes changes to browsers only."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from infra.deployment import Deployment
 
 
 def create_hub(deployment: Deployment) -> signalrservice.SignalR:
-    """Make the hub. Its access keys are off, and only pages of known origins may connect."""
+    """Create the hub. Access keys are disabled, and only pages of known origins may connect."""
     profile = deployment.settings.profile
     return signalrservice.SignalR(
         "hub",
@@ -19,7 +19,7 @@ def create_hub(deployment: Deployment) -> signalrservice.SignalR:
         features=[signalrservice.SignalRFeatureArgs(flag="ServiceMode", value="Serverless")],
         disable_local_auth=True,
         disable_aad_auth=False,
-        # left out, it would be every origin
+        # the default is every origin
         cors=signalrservice.SignalRCorsSettingsArgs(allowed_origins=deployment.origins),
         serverless=signalrservice.ServerlessSettingsArgs(connection_timeout_in_seconds=30),
         tls=signalrservice.SignalRTlsSettingsArgs(client_cert_enabled=False),

@@ -1,4 +1,4 @@
-"""The storage account: queues that wake jobs, blobs that users upload and jobs make, the function app's code."""
+"""The storage account: queues of jobs, blobs of users and jobs, the function app's code."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from infra.deployment import Deployment
 
 UPLOADS: Final = "uploads"
 RESULTS: Final = "results"
-#: Where the platform keeps the published code. It must be there before the app is.
+#: Container of the published code. The platform needs it before the app is created.
 APP_PACKAGE: Final = "app-package"
 
 _UNDELETE_FOR: Final = 7  # days
 
 
 def create_account(deployment: Deployment) -> storage.StorageAccount:
-    """Make the account. Its keys are off, so only principals with a role get in."""
+    """Create the account. Access keys are disabled, so only principals with a role have access."""
     return storage.StorageAccount(
         "storage",
         resource_group_name=deployment.group.name,
@@ -40,7 +40,7 @@ def create_account(deployment: Deployment) -> storage.StorageAccount:
 
 
 def create_containers(deployment: Deployment, account: storage.StorageAccount) -> list[pulumi.Resource]:
-    """Make the containers, and let what is in them expire."""
+    """Create the containers, and the rules by which their blobs expire."""
     service = storage.BlobServiceProperties(
         "blobs",
         resource_group_name=deployment.group.name,
@@ -48,7 +48,7 @@ def create_containers(deployment: Deployment, account: storage.StorageAccount) -
         blob_services_name="default",
         delete_retention_policy=storage.DeleteRetentionPolicyArgs(enabled=True, days=_UNDELETE_FOR),
         container_delete_retention_policy=storage.DeleteRetentionPolicyArgs(enabled=True, days=_UNDELETE_FOR),
-        # the page sends its uploads straight to the blobs, by links for one blob each
+        # the page uploads directly to the blob service, with one link per blob
         cors=storage.CorsRulesArgs(
             cors_rules=[
                 storage.CorsRuleArgs(
@@ -88,7 +88,7 @@ def create_containers(deployment: Deployment, account: storage.StorageAccount) -
 def create_queues(
     deployment: Deployment, account: storage.StorageAccount, queues: Iterable[str]
 ) -> list[pulumi.Resource]:
-    """Make the queues. Messages are wake-ups that the database can send again, so none of them is protected."""
+    """Create the queues. Messages are wake-ups that the sweeper can send again, so they are not protected."""
     return [
         storage.Queue(
             f"queue-{name}", resource_group_name=deployment.group.name, account_name=account.name, queue_name=name

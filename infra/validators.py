@@ -1,4 +1,4 @@
-"""What texts of a configuration have to look like: for the program, and for the scripts that write one."""
+"""Checks of configuration values, for the program and for the scripts that write a configuration."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Final
 
 from queued_jobs.urls import is_port
 
-#: In the sample stacks, in the place of somebody's object id.
+#: Placeholder for an object id in the sample stacks.
 NOBODY: Final = "00000000-0000-0000-0000-000000000000"
 
 _MAX_STACK_NAME: Final = 40
@@ -16,7 +16,7 @@ _STACK_NAME: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _REGION: Final = re.compile(r"[a-z0-9]+")
 _LABEL: Final = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _HOST: Final = re.compile(rf"(?=.{{1,253}}$){_LABEL}(?:\.{_LABEL})*")
-#: Addresses that nobody on the internet has; in rules of a firewall the first stands for all of Azure.
+#: Addresses that are not public; in firewall rules the first means all of Azure.
 _INSIDE: Final = tuple(
     ipaddress.IPv4Network(network)
     for network in (
@@ -32,15 +32,15 @@ _INSIDE: Final = tuple(
 
 
 def is_stack_name(text: str) -> bool:
-    """Tell whether names of resources can be made of it that no other stack of the project has.
+    """Return whether it leads to names of resources that are unique in the project.
 
-    All but a-z, 0-9 and dashes is lost in them, so `Dev` and `dev` would have one resource group.
+    Names keep only a-z, 0-9 and dashes, so `Dev` and `dev` would share a resource group.
     """
     return len(text) <= _MAX_STACK_NAME and _STACK_NAME.fullmatch(text) is not None
 
 
 def is_region(text: str) -> bool:
-    """Tell whether it is the short name of a region, as westeurope."""
+    """Return whether it is the short name of a region, such as westeurope."""
     return _REGION.fullmatch(text) is not None
 
 
@@ -49,19 +49,19 @@ def is_email(text: str) -> bool:
 
 
 def why_no_email(text: str) -> str | None:
-    """Return what keeps it from being a mail address."""
+    """Return why it is not a valid mail address, or None if it is."""
     if any(character.isspace() for character in text):
-        return "has a blank in it"
+        return "contains white space"
     user, at, host = text.rpartition("@")
     if not at or "@" in user:
-        return "has not exactly one @"
+        return "does not have exactly one @"
     if not user:
         return "has nothing before the @"
     return None if "." in host and _HOST.fullmatch(host.lower()) else "has no domain after the @"
 
 
 def why_no_origin(text: str) -> str | None:
-    """Return what keeps it from being an origin of the web exactly as browsers write it, by https."""
+    """Return why it is not a valid https origin exactly as browsers send it, or None if it is."""
     scheme, _, rest = text.partition("://")
     if "*" in text:
         return "has a wildcard"
@@ -71,7 +71,7 @@ def why_no_origin(text: str) -> str | None:
         return f"has more than a host and a port: {found[0]!r}"
     host, colon, port = rest.partition(":")
     if host != host.lower():
-        return "has capitals, which browsers send as small letters"
+        return "has upper-case letters, which browsers send in lower case"
     if not _HOST.fullmatch(host):
         return "has no host name"
     if colon and not is_port(port):
@@ -80,7 +80,7 @@ def why_no_origin(text: str) -> str | None:
 
 
 def is_public_ipv4(text: str) -> bool:
-    """Tell whether it is an IPv4 address by which the internet can know somebody."""
+    """Return whether it is a public IPv4 address."""
     try:
         address = ipaddress.IPv4Address(text)
     except ValueError:

@@ -1,4 +1,4 @@
-"""The workbook: one page in the Azure portal with what an operator looks at first."""
+"""The workbook: an overview page for operators in the Azure portal."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _CHARTS: Final = (
         "timechart",
     ),
     (
-        "What the sweeper had to mend",
+        "What the sweeper recovered",
         r"""AppTraces
 | parse kind=regex Message with "^SweepReport\\(rescued=" Rescued:long ", resent=" Resent:long ", sent=" Sent:long ","
 | where isnotnull(Rescued)
@@ -45,7 +45,7 @@ _CHARTS: Final = (
 
 
 def create_workbook(deployment: Deployment, monitoring: Monitoring) -> None:
-    """Make the workbook. Azure names workbooks by GUIDs."""
+    """Create the workbook. Azure names workbooks by GUIDs."""
     applicationinsights.Workbook(
         "workbook",
         resource_group_name=deployment.group.name,

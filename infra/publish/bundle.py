@@ -1,4 +1,4 @@
-"""The deployment package: one zip with the function app and all that it imports, the same bytes for the same input."""
+"""The deployment package: a reproducible zip with the function app and its dependencies."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-#: What the function app runs on. The app's runtime, the packages and their shared objects all follow from these two.
+#: The function app's platform, which determines its runtime, the packages and their shared objects.
 PYTHON_VERSION: Final = "3.13"
 PLATFORM: Final = "x86_64-manylinux_2_28"
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 DEFAULT_OUTPUT: Final = ROOT / ".local" / "package" / "app.zip"
-#: Where the worker looks for packages, below the folder of host.json.
+#: Folder of the worker's packages, below the folder of host.json.
 SITE_PACKAGES: Final = ".python_packages/lib/site-packages"
-#: Where the app finds the name of its own code.
+#: File with the version of the app's code.
 VERSION_FILE: Final = "code_version.txt"
 
 _LOCK = ROOT / "locks" / "functions.txt"
 _NOT_FOR_AZURE = ("__pycache__", "local.settings*.json", "*.py[co]", ".*", "*.pem", "*.key", "*.pfx", "*.p12", "*.md")
 _SERVED = (".html", ".js", ".css", ".svg", ".txt")
-#: How a package came to be here: it differs from one machine to another, and nothing reads it at run time.
+#: Records of the installation: they differ between machines, and are not read at run time.
 _INSTALLERS_NOTES = ("RECORD", "INSTALLER", "REQUESTED", "direct_url.json", "uv_*.json")
-_TIMESTAMP = (1980, 1, 1, 0, 0, 0)  # the first that a zip can hold
+_TIMESTAMP = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip can store
 _MODE = 0o100644
 
 
@@ -45,9 +45,9 @@ class PackageError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bundle:
-    """A finished package. `sha256` is of the zip as a file, `version` of what it was made of; both in hexadecimal.
+    """A built package. `sha256` is the digest of the zip file, `version` that of its inputs; both in hexadecimal.
 
-    The zip holds its version, so that an app can tell which code it runs. It cannot hold its own digest.
+    The zip contains its version, so that an app can report its code. It cannot contain its own digest.
     """
 
     path: Path
@@ -56,25 +56,25 @@ class Bundle:
 
 
 def build(output: Path, *, python_version: str = PYTHON_VERSION) -> Bundle:
-    """Write the package to `output`, or leave the one that is there where nothing has changed since.
+    """Write the package to `output`, or keep the existing one if nothing has changed.
 
-    The same sources and the same lock give the same bytes, wherever and whenever they are built; only another zlib may
-    compress them otherwise, which costs one needless deployment. Packages come from the package registry, or from uv's
-    cache. What was interrupted leaves no half package. Raises `PackageError`.
+    The build is reproducible: the same sources and lock lead to the same bytes on any machine, except that another zlib
+    may compress differently, which causes one needless deployment. Packages come from the package registry, or from
+    uv's cache. An interrupted build leaves no partial package. Raises `PackageError`.
     """
     if output.suffix != ".zip":
-        raise PackageError(f"{output} is no name of a package: give one that ends in .zip.")
+        raise PackageError(f"{output} is not a valid package name: use one that ends in .zip.")
     try:
         return _build(output, python_version)
     except OSError as error:
         raise PackageError(
-            f"{error.filename or output}: {error.strerror}: restore what is missing of the checkout, "
-            "or have the package written to another place."
+            f"{error.filename or output}: {error.strerror}: restore missing files of the checkout, "
+            "or write the package to another path."
         ) from error
 
 
 def _build(output: Path, python_version: str) -> Bundle:
-    own = {name: path.read_bytes() for name, path in _own_files()}  # once, since somebody may be editing them
+    own = {name: path.read_bytes() for name, path in _own_files()}  # read once, since the files may be edited meanwhile
     inputs = _digest_of_inputs(own, python_version)
     stamp = output.with_suffix(".json")
     finished = _finished(output, stamp, inputs)
@@ -93,7 +93,7 @@ def _build(output: Path, python_version: str) -> Bundle:
 
 
 def _own_files() -> Iterator[tuple[str, Path]]:
-    """Yield the sources by their names in the zip: `functions/` is its root."""
+    """Yield the sources with their names in the zip, whose root is `functions/`."""
     for path in _files(ROOT / "functions"):
         yield path.relative_to(ROOT / "functions").as_posix(), path
     for path in _files(ROOT / "queued_jobs"):
@@ -117,7 +117,7 @@ def _installed_files(packages: Path) -> Iterator[tuple[str, Path]]:
     for path in packages.rglob("*"):
         relative = path.relative_to(packages)
         if path.is_dir() or relative.parts[0] in ("bin", ".lock") or "__pycache__" in relative.parts:
-            continue  # programs there start with the path of this machine's Python
+            continue  # scripts there contain the path of this machine's Python
         if relative.parts[0].endswith(".dist-info") and any(path.match(pattern) for pattern in _INSTALLERS_NOTES):
             continue
         yield f"{SITE_PACKAGES}/{relative.as_posix()}", path
@@ -132,7 +132,7 @@ def _digest_of_inputs(own: dict[str, bytes], python_version: str) -> str:
 
 
 def _finished(output: Path, stamp: Path, inputs: str) -> Bundle | None:
-    """Return what is there already, unless it was made from other inputs or is damaged."""
+    """Return the existing package, unless it was built from other inputs or is damaged."""
     try:
         made = json.loads(stamp.read_text())
         sha256 = hashlib.sha256(output.read_bytes()).hexdigest()
@@ -143,7 +143,7 @@ def _finished(output: Path, stamp: Path, inputs: str) -> Bundle | None:
 
 
 def _install(packages: Path, python_version: str) -> None:
-    """Install the locked packages for the target: uv evaluates their conditions for it, and not for this machine."""
+    """Install the locked packages for the target: uv evaluates environment markers for it, not for this machine."""
     target = ["--python-version", python_version, "--python-platform", PLATFORM, "--only-binary", ":all:"]
     command = [_uv(), "pip", "install", "--python", sys.executable, "--target", str(packages), *target]
     environment = {**_system_certificates(), **os.environ, "UV_PYTHON_DOWNLOADS": "never"}
@@ -157,14 +157,14 @@ def _install(packages: Path, python_version: str) -> None:
     )
     if finished.returncode != 0:
         raise PackageError(
-            f"The packages of locks/{_LOCK.name} cannot be had for Python {python_version} on {PLATFORM}. "
+            f"The packages of locks/{_LOCK.name} cannot be installed for Python {python_version} on {PLATFORM}. "
             f"uv said:\n{finished.stderr.strip()}\n"
-            "See that the package registry can be reached, or renew the lock with scripts/lock."
+            "Check that the package registry can be reached, or renew the lock with scripts/lock."
         )
 
 
 def _system_certificates() -> dict[str, str]:
-    """Let uv trust whom this machine trusts, where it has a list of these; an index may stand behind a proxy."""
+    """Let uv trust this machine's certificate authorities, since an index may be behind a proxy."""
     places = ssl.get_default_verify_paths()
     listed = any(os.path.exists(place or "") for place in (places.cafile, places.capath))
     return {"UV_SYSTEM_CERTS": "true"} if listed else {}
@@ -173,7 +173,7 @@ def _system_certificates() -> dict[str, str]:
 def _uv() -> str:
     found = shutil.which("uv", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}")
     if found is None:
-        raise PackageError("The package is built with uv, which is not here: run pip install uv, then repeat.")
+        raise PackageError("The package is built with uv, which is not installed: run pip install uv, then repeat.")
     return found
 
 
@@ -181,13 +181,13 @@ def _write_zip(target: Path, own: dict[str, bytes], packages: dict[str, Path]) -
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as archive:
         for name in sorted([*own, *packages]):
             entry = zipfile.ZipInfo(name, _TIMESTAMP)
-            entry.create_system = 3  # Unix, whatever this is, so that the mode counts
+            entry.create_system = 3  # always Unix, so that the file mode is used
             entry.external_attr = _MODE << 16
             archive.writestr(entry, own[name] if name in own else packages[name].read_bytes(), zipfile.ZIP_DEFLATED)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Build the package and say what it is; exit code 1 with the reason where that cannot be done."""
+    """Build the package and print its properties. Returns 1, and prints the reason, if it cannot be built."""
     parser = argparse.ArgumentParser(prog="scripts/package", description=__doc__)
     parser.add_argument("output", nargs="?", type=Path, default=DEFAULT_OUTPUT, help="where to (default: %(default)s)")
     options = parser.parse_args(arguments)

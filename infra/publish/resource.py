@@ -1,4 +1,4 @@
-"""The application's code as a resource: a new digest is published, and the app is asked until that code answers."""
+"""The application's code as a resource: publishes a new digest, and waits until the app runs that code."""
 
 from __future__ import annotations
 
@@ -18,33 +18,33 @@ from infra.credentials import SCM_SCOPE, deployer_token
 from infra.publish.bundle import DEFAULT_OUTPUT, PackageError, build
 from infra.publish.scm_site import POLL, PublishFailed, ScmSite, brief, pause_after
 
-if TYPE_CHECKING:  # not where Pulumi runs the provider: it takes seconds to import
+if TYPE_CHECKING:  # not in Pulumi's provider process: it takes seconds to import
     from pulumi_azure_native import web
 
     from infra.deployment import Deployment
 
 logger = logging.getLogger(__name__)
 
-#: Instances with the older code answer until the platform has replaced them.
+#: Instances with the old code answer until the platform has replaced them.
 RUNS_WITHIN = timedelta(minutes=10)
 
-_WHAT_COUNTS = ("digest", "app_id", "scm_url")  # the zip's place on this machine does not
+_WHAT_COUNTS = ("digest", "app_id", "scm_url")  # without the zip's path on this machine
 
 
 class PackageChanged(Exception):
-    """The zip is not the one that the program spoke of."""
+    """The zip is not the one that the program has built."""
 
 
 class PublishedPackage(Resource):
-    """The zip at `zip_path`, running in the app that `scm_url` belongs to: `health_url` answers with its `version`.
+    """The zip at `zip_path`, running in the app of `scm_url`: `health_url` answers with its `version`.
 
-    Publishes again when the digest, the app or the SCM site changes. Deleting it does nothing: the code goes with the
-    app. A publication that was interrupted is repeated by the next `pulumi up`.
+    Publishes again when the digest, the app or the SCM site changes. Deleting it does nothing: the code is deleted with
+    the app. The next `pulumi up` repeats an interrupted publication.
 
     Attributes
     ----------
     deployment_id
-        What the SCM site calls the publication; its log is at `{scm_url}/api/deployments/{deployment_id}/log`.
+        The SCM site's id of the publication; its log is at `{scm_url}/api/deployments/{deployment_id}/log`.
     """
 
     deployment_id: pulumi.Output[str]
@@ -74,11 +74,11 @@ class PublishedPackage(Resource):
 
 
 def publish_code(deployment: Deployment, app: web.WebApp) -> PublishedPackage:
-    """Publish the code as it is in this checkout, and wait until the app answers with it."""
+    """Publish the code of this checkout, and wait until the app runs it."""
     try:
         bundle = build(DEFAULT_OUTPUT)
     except PackageError as error:
-        raise pulumi.RunError(f"The code cannot be packed: {error}") from error
+        raise pulumi.RunError(f"The code cannot be packaged: {error}") from error
     rehearsal = deployment.settings.rehearsal
     scm = rehearsal.scm_url if rehearsal else deployment.names.scm_site
     site = rehearsal.scm_url if rehearsal else deployment.names.site
@@ -110,13 +110,12 @@ class _PackageProvider(ResourceProvider):
 def _publish(props: dict[str, Any]) -> str:
     path = Path(props["zip_path"])
     if not path.exists():
-        raise PackageChanged(f"{path} is gone: something deleted it meanwhile. Run `pulumi up` again.")
+        raise PackageChanged(f"{path} was deleted meanwhile. Run `pulumi up` again.")
     content = path.read_bytes()
     found = hashlib.sha256(content).hexdigest()
     if found != props["digest"]:
         raise PackageChanged(
-            f"{path} has the digest {found} and not {props['digest']}: something rebuilt it meanwhile. "
-            "Run `pulumi up` again."
+            f"{path} has the digest {found}, not {props['digest']}: it was rebuilt meanwhile. Run `pulumi up` again."
         )
     with ScmSite(props["scm_url"], token=lambda: deployer_token(SCM_SCOPE)) as site:
         deployment_id = site.publish(content)
@@ -132,7 +131,7 @@ def wait_until_it_runs(
     sleep: Callable[[float], None] = time.sleep,
     clock: Callable[[], float] = time.monotonic,
 ) -> None:
-    """Ask the app's health until it is well and tells this version. Raises `PublishFailed` after `RUNS_WITHIN`."""
+    """Poll the app's health until it is ok with this version. Raises `PublishFailed` after `RUNS_WITHIN`."""
     deadline = clock() + RUNS_WITHIN.total_seconds()
     with httpx.Client(timeout=60, transport=transport) as client:
         while True:
@@ -145,11 +144,11 @@ def wait_until_it_runs(
                 found = _version_of(last)
                 if found == version:
                     return
-                state = f"answers with other code ({found or 'of no version'})"
+                state = f"still runs other code ({found or 'without a version'})"
                 remedy = "Restart the app in the portal"
             else:
-                state = f"is not well: {brief(last)}"
-                remedy = "Look at the app's log stream and mend the cause"
+                state = f"is not healthy: {brief(last)}"
+                remedy = "Check the app's log stream and fix the cause"
             if clock() > deadline:
                 minutes = RUNS_WITHIN.total_seconds() / 60
                 raise PublishFailed(

@@ -1,4 +1,4 @@
-"""The SCM site of a function app: takes a zip, deploys it in the background, and tells how that went."""
+"""Client of a function app's SCM site, which deploys a zip in the background and reports the outcome."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ import httpx
 
 logger = logging.getLogger(__name__)
 
-#: A role that was just granted takes minutes to reach the site; so does the site of a new app.
+#: A new role takes minutes to take effect; so does the site of a new app.
 ATTEMPTS = 20
 PAUSE = timedelta(seconds=15)
 POLL = timedelta(seconds=3)
-#: The list of deployments may lack the new one for a while.
+#: The new deployment appears in the list with a delay.
 APPEARS_WITHIN = timedelta(minutes=2)
 FINISHES_WITHIN = timedelta(minutes=20)
 _MAX_PAUSE = timedelta(minutes=1)
@@ -27,17 +27,17 @@ _ROLE_LAG = "BlobUploadFailedException"  # in a 400: the site may not write to t
 _REMEDIES = {
     401: "The deployer's token is not for this tenant: sign in to the tenant of the subscription.",
     403: "The deployer needs the role Contributor (or Website Contributor) on the app; a new one takes minutes.",
-    409: "Another deployment does not end: look at it in the portal, then repeat.",
-    413: "The zip is too big for the app.",
+    409: "Another deployment does not end: check it in the portal, then repeat.",
+    413: "The zip is too large for the app.",
 }
 
 
 class PublishFailed(Exception):
-    """The app does not run the new code; the message has the site's own words and the remedy."""
+    """The app does not run the new code; the message has the site's reason and the remedy."""
 
 
 class Status(IntEnum):
-    """Of a deployment. The answer's HTTP status says nothing about it."""
+    """Status of a deployment. The HTTP status of the response does not reflect it."""
 
     UNKNOWN = -1
     PENDING = 0
@@ -50,7 +50,7 @@ class Status(IntEnum):
 
 
 class ScmSite:
-    """A context manager; asks `token` before each request, since a deployment can outlast a token."""
+    """A context manager; calls `token` before each request, since a deployment can outlast a token."""
 
     def __init__(
         self,
@@ -76,7 +76,7 @@ class ScmSite:
     def publish(self, content: bytes) -> str:
         """Deploy the zip, wait for the end, and return the deployment's id. Raises `PublishFailed`.
 
-        Repeats what Azure refuses for a while only: an unready site, a role on its way, another deployment.
+        Retries temporary errors: a site that is not ready, a role without effect yet, another deployment.
         """
         for attempt in range(1, ATTEMPTS + 1):
             older = {deployment["id"] for deployment in self._deployments()}
@@ -92,7 +92,7 @@ class ScmSite:
         raise PublishFailed(f"{self._url} was busy with other deployments all the time. {_REMEDIES[409]}")
 
     def _accepted(self, method: str, path: str, content: bytes | None = None) -> httpx.Response:
-        """Send until the site takes it. Raises `PublishFailed` after the last attempt, or for what stays wrong."""
+        """Send until the site accepts. Raises `PublishFailed` after the last attempt, or for a permanent error."""
         last: httpx.Response | httpx.TransportError | None = None
         for attempt in range(1, ATTEMPTS + 1):
             if last is not None:
@@ -110,7 +110,9 @@ class ScmSite:
             if not _may_pass(last):
                 break
         remedy = _REMEDIES.get(last.status_code, "") if isinstance(last, httpx.Response) else ""
-        remedy = remedy or "Run `pulumi up` again; if it stays, look at the app's deployment center in the portal."
+        remedy = (
+            remedy or "Run `pulumi up` again; if that does not help, check the app's deployment center in the portal."
+        )
         raise PublishFailed(f"{method} {self._url}{path} was not accepted: {brief(last)}. {remedy}")
 
     def _send(self, method: str, path: str, content: bytes | None) -> httpx.Response:
@@ -137,7 +139,7 @@ class ScmSite:
                     return str(deployment["id"])
             if self._clock() > deadline:
                 raise PublishFailed(
-                    f"{self._url} took the zip, but no deployment appeared within "
+                    f"{self._url} accepted the zip, but no deployment appeared within "
                     f"{APPEARS_WITHIN.total_seconds():.0f} s. Run `pulumi up` again."
                 )
             self._sleep(POLL.total_seconds())
@@ -152,17 +154,17 @@ class ScmSite:
                 minutes = FINISHES_WITHIN.total_seconds() / 60
                 raise PublishFailed(
                     f"Deployment {deployment_id} at {self._url} is still {status.name.lower()} after {minutes:.0f} "
-                    "minutes. Look at it in the portal, then run `pulumi up` again."
+                    "minutes. Check it in the portal, then run `pulumi up` again."
                 )
             self._sleep(POLL.total_seconds())
 
     def _fail(self, deployment_id: str, status: Status) -> NoReturn:
-        words = "it gave no log"
+        words = "it has no log"
         with contextlib.suppress(PublishFailed):
             words = self._accepted("GET", f"/api/deployments/{deployment_id}/log").text.strip()[:2000] or words
         raise PublishFailed(
             f"Deployment {deployment_id} at {self._url} ended as {status.name.lower().replace('_', ' ')}: {words}\n"
-            "The app runs what it ran before. Mend the cause and run `pulumi up` again."
+            "The app still runs the previous code. Fix the cause and run `pulumi up` again."
         )
 
 
@@ -173,7 +175,7 @@ def _may_pass(answer: httpx.Response) -> bool:
 
 
 def pause_after(answer: httpx.Response | httpx.TransportError, default: timedelta) -> float:
-    """Return how long to wait: what the answer asks for, within reason."""
+    """Return the seconds to wait: what the response requests, within limits."""
     asked = answer.headers.get("Retry-After", "") if isinstance(answer, httpx.Response) else ""
     return min(float(asked) if asked.isdecimal() else default.total_seconds(), _MAX_PAUSE.total_seconds())
 

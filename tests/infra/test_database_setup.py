@@ -133,7 +133,7 @@ def test_it_repeats_what_was_interrupted(server: EntraPostgres, props: dict[str,
     ("change", "words"),
     [
         ({"admin": "somebody else"}, "Set databaseAdminName to the exact name"),
-        ({"port": 1.0}, "See that the server runs"),
+        ({"port": 1.0}, "the server runs"),
     ],
 )
 def test_who_is_not_let_in_is_told_why(props: dict[str, Any], change: dict[str, Any], words: str) -> None:
@@ -221,7 +221,7 @@ def test_another_administrator_may_not_change_the_schema(server: EntraPostgres, 
     with psycopg.connect(server.url_of_superuser(DATABASE), autocommit=True) as conn:
         conn.execute("alter schema queued_jobs owner to postgres")
         conn.execute("alter table queued_jobs.migration owner to postgres")
-    with pytest.raises(DatabaseSetupFailed, match="make that administrator a group"):
+    with pytest.raises(DatabaseSetupFailed, match="a group"):
         set_up(props)
 
 
