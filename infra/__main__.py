@@ -27,7 +27,7 @@ from infra.publish.resource import publish_code
 from infra.registered_queues import registered_queues
 from infra.signalr import create_hub
 from infra.storage import create_account, create_containers, create_queues
-from infra.validators import NOBODY
+from infra.validators import PLACEHOLDER_OBJECT_ID
 from infra.workbook import create_workbook
 
 deployment = begin_deployment()
@@ -71,7 +71,7 @@ if settings.workbook:
     create_workbook(deployment, monitoring)
 create_locks(deployment, {"storage": account, "database": database.server}, after=schema)
 
-if settings.database_admin.object_id == NOBODY and settings.rehearsal is None:
+if settings.database_admin.object_id == PLACEHOLDER_OBJECT_ID and settings.rehearsal is None:
     pulumi.log.warn(
         "databaseAdminObjectId is still the sample's, so Azure will refuse it after creating the database: set the "
         "object id of the deployer, or let ./scripts/deploy do it."

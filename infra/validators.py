@@ -9,7 +9,7 @@ from typing import Final
 from queued_jobs.urls import is_port
 
 #: Placeholder for an object id in the sample stacks.
-NOBODY: Final = "00000000-0000-0000-0000-000000000000"
+PLACEHOLDER_OBJECT_ID: Final = "00000000-0000-0000-0000-000000000000"
 
 _MAX_STACK_NAME: Final = 40
 _STACK_NAME: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from infra.project import key
-from infra.validators import NOBODY
+from infra.validators import PLACEHOLDER_OBJECT_ID
 from scripts.azure.arguments import NONE, email, public_ipv4, region, stack_name
 from scripts.azure.cli import AzureError
 from scripts.azure.prerequisites import Deployer, Unprepared, check_region, find_deployer
@@ -68,7 +68,7 @@ def _parser() -> argparse.ArgumentParser:
 def _configure(stack: DeployedStack, options: argparse.Namespace, deployer: Deployer) -> None:
     """Ask for missing settings and store them in the stack."""
     known = stack.config()
-    is_new = known.get(key("databaseAdminObjectId"), NOBODY) == NOBODY
+    is_new = known.get(key("databaseAdminObjectId"), PLACEHOLDER_OBJECT_ID) == PLACEHOLDER_OBJECT_ID
     values: dict[str, str] = {}
     lists: dict[str, list[str]] = {}
     location = options.location or (not is_new and known.get("azure-native:location")) or ""

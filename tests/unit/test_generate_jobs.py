@@ -8,7 +8,7 @@ import pytest
 
 from tools.docs_and_samples.generate_jobs import main
 
-NOBODY = "postgresql://ann:SECRET@127.0.0.1:1/d"
+UNREACHABLE = "postgresql://ann:SECRET@127.0.0.1:1/d"
 
 
 @pytest.mark.parametrize(
@@ -16,9 +16,9 @@ NOBODY = "postgresql://ann:SECRET@127.0.0.1:1/d"
     [
         (["junk"], "postgresql://"),
         (["postgresql://ann:SECRET@["], "the url "),
-        ([NOBODY, "--jobs", "-1"], "'-1'"),
-        ([NOBODY, "--days", "nan"], "'nan'"),
-        ([NOBODY], "no connection to Postgres: "),
+        ([UNREACHABLE, "--jobs", "-1"], "'-1'"),
+        ([UNREACHABLE, "--days", "nan"], "'nan'"),
+        ([UNREACHABLE], "no connection to Postgres: "),
     ],
 )
 def test_what_is_wrong_is_refused_in_a_line_without_the_password(
