@@ -32,7 +32,7 @@ def line_of(lines: list[str], beginning: str) -> str:
 
 
 def test_it_goes_to_the_end_and_leaves_nothing(lines: list[str]) -> None:
-    assert lines[-1].startswith("all as it should be")
+    assert lines[-1].startswith("everything as expected")
 
 
 def test_a_second_preview_shows_no_change(lines: list[str]) -> None:
