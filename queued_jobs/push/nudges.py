@@ -1,4 +1,4 @@
-"""Hints to admins that jobs changed: few and short, however many changes there are."""
+"""Rate-limited hints to admins that jobs changed."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from datetime import timedelta
 
 from queued_jobs.outbox import LAST_CALL, PAUSE, log_failure
 
-#: The least time between two nudges of one process.
+#: Minimum time between two hints of one process.
 EVERY = timedelta(seconds=1)
-#: Ids in one nudge. Beyond that a reader reads its page again anyway.
+#: Maximum ids in one hint. With more, readers reload their page anyway.
 MAX_IDS = 100
 
 
 class Nudges:
-    """Gathers ids and sends them at most once a second, the first at once, off the caller's path.
+    """Collects ids and sends them in the background, at most once a second, the first one immediately.
 
-    What is gathered when the process dies is lost; admins' pages also read again by themselves.
+    A crash loses pending ids; admins' pages also reload by themselves.
     """
 
     def __init__(self, send: Callable[[list[str]], Awaitable[None]], *, every: timedelta = EVERY) -> None:
@@ -35,7 +35,7 @@ class Nudges:
             self._task = asyncio.create_task(self._send_all())
 
     async def close(self) -> None:
-        """Send what is left, as far as that takes no longer than a few seconds."""
+        """Send pending ids, for a few seconds at most."""
         self._closing.set()
         if self._task is not None:
             _, late = await asyncio.wait({self._task}, timeout=LAST_CALL.total_seconds())
@@ -57,5 +57,5 @@ class Nudges:
             self._away = False
         except Exception as exc:  # noqa: BLE001 (a hint that is lost changes nothing)
             if not self._away:
-                log_failure(exc, "nudges about changed jobs do not get through for now")
+                log_failure(exc, "hints about changed jobs fail for now")
             self._away = True
