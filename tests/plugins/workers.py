@@ -11,7 +11,8 @@ import pytest
 from tests.plugins.times import expected_times
 from tools.rehearsal.pulumi_engine import find
 
-#: Tests wait for servers and browsers, yet one worker more than there are processors keeps these busy.
+#: Tests wait for servers and browsers half of their time.
+WORKERS_PER_PROCESSOR = 2
 #: More than this many need too much memory.
 MAX_WORKERS = 10
 #: That many files are run sooner than workers have started.
@@ -26,7 +27,7 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     asked = [argument.partition("::") for argument in config.args]
     if len(asked) <= FEW and all(node or Path(path).is_file() for path, _, node in asked):
         return 0
-    return min((os.cpu_count() or 1) + 1, MAX_WORKERS)
+    return min((os.cpu_count() or 1) * WORKERS_PER_PROCESSOR, MAX_WORKERS)
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -66,7 +66,7 @@ async def test_a_redrive_moves_what_was_poisoned_back_as_it_was(queues: StorageQ
 async def test_a_redrive_without_a_main_queue_loses_nothing(queues: StorageQueues, name: str) -> None:
     await queues[f"{name}-poison"].send_message("x")
     await queues[name].delete_queue()
-    with pytest.raises(SendFailed, match=f"{name} only 0 messages"):
+    with pytest.raises(SendFailed, match=f"Only 0 messages .* {name} "):
         await queues.redrive(name)
     assert await queues.depths(name) == [QueueDepth(queue=name, messages=0, poison=1)]
 
