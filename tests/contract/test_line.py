@@ -80,7 +80,7 @@ class TestWaiting:
         done = await jobs.repository.succeed(running, None)
         assert done is not None
         assert [job.id for job in await jobs.repository.wake_next(done)] == [second.id]
-        assert await owed(jobs) == [], "whoever woke it has it for a while"
+        assert await owed(jobs) == [], "the caller that woke it holds it for a while"
         assert await jobs.claim(second) is not None
         assert await jobs.claim(third) is None
 
@@ -178,7 +178,7 @@ class TestWaiting:
 
 
 class TestLinesThatNobodyWakes:
-    """Whoever gave up a place died before it woke the next one, or the store was away: the sweeper looks after them."""
+    """A worker freed a slot and died before it woke the next job, or had no store to ask: the sweeper wakes it."""
 
     async def test_the_oldest_is_woken_once(self, jobs: Helpers) -> None:
         first, second, third = await in_line(jobs, 3)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from playwright.sync_api import Page, Playwright, Request, expect
+from playwright.sync_api import Page, Playwright, expect
 
 from tests.e2e.conftest import Noise, launch
 from tests.support.bell import Bell, wait_on
@@ -17,30 +17,6 @@ from tools.docs_and_samples.staged_jobs import Stage
 from tools.local_stack.stack import Stack
 
 Visitor = Callable[..., Page]
-
-HUB_AWAY = r"ERR_CONNECTION_REFUSED|WebSocket|Failed to (start|complete)|Error from HTTP|disconnected with error"
-DROPPED = r"Connection disconnected|WebSocket closed|WebSocket connection to|Error from HTTP"
-SERVER_AWAY = r"ERR_CONNECTION_REFUSED|status of 50[03]"
-
-#: What a page of a browser that hides it gets to know.
-HIDE = """(hidden) => {
-    Object.defineProperty(document, 'hidden', { value: hidden, configurable: true });
-    document.dispatchEvent(new Event('visibilitychange'));
-}"""
-
-
-@pytest.fixture(autouse=True)
-def quiet_hub(stack: Stack) -> Iterator[None]:
-    """No fault of one test strikes the next."""
-    yield
-    control(stack.hub, "reset")
-
-
-def negotiations(page: Page) -> list[Request]:
-    """Every request for a place on the hub, from here on."""
-    requests: list[Request] = []
-    page.on("request", lambda request: requests.append(request) if "/api/negotiate" in request.url else None)
-    return requests
 
 
 @pytest.mark.parametrize("hours", [2, -2])

@@ -17,7 +17,7 @@ from tools.local_stack.app_servers import ROOT
 
 PROGRAM = """
 import signal, sys
-# whoever runs the tests may have a hangup ignored, and started programs take that over
+# the tests may be run with SIGHUP ignored, which child processes inherit
 signal.signal(signal.SIGHUP, signal.SIG_IGN if "nohup" in sys.argv else signal.SIG_DFL)
 from tools.local_stack.errors import LocalRunError
 from tools.local_stack.signals import stop_on_signals

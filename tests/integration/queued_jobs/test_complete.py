@@ -81,7 +81,7 @@ async def test_a_body_that_goes_on_long_after_its_commit_is_left_alone(
 
         await eventually(has_beaten, "a heartbeat finds that the job has ended")
         for _ in range(10):
-            await asyncio.sleep(0)  # whoever asked for the heartbeat hears of it
+            await asyncio.sleep(0)  # the caller of the heartbeat gets its answer
         ctx.checkpoint()
         ends.append("reached")
         return ANSWER

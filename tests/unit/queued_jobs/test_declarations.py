@@ -61,7 +61,7 @@ def test_everything_that_can_be_declared_is_checked() -> None:
     assert {*_ON_THE_CLASS, *_ON_AN_OBJECT, *_FINAL} == {*METHODS}
 
 
-#: Whoever writes one of these does the work.
+#: The author of a kind that declares one of these does the work.
 TAKEN_OVER = ("execute", "receive", "receive_poison")
 
 
