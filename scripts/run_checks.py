@@ -190,7 +190,7 @@ def _beside_the_tests() -> list[list[Check]]:
         Check("lint", "-m", "ruff", "check", gives_way=True),
         Check("format", "-m", "ruff", "format", "--check", gives_way=True),
         Check("imports", "-c", LINT_IMPORTS, gives_way=True),
-        Check("types", "-m", "mypy", gives_way=True),
+        Check("types", "-m", "scripts.check_types", gives_way=True),
         Check("audit", "-m", "scripts.audit", gives_way=True),
     ]
     if find(_say) is not None:

@@ -24,8 +24,8 @@ ME = "44444444-4444-4444-8444-444444444444"
 Options = defaultdict[str, str]
 
 
-class Azure:
-    """One method for each command; `cloud` is what the file holds."""
+class Directory:
+    """The commands `az ad`, `az login` and those of its registrations; `cloud` is what the file holds."""
 
     def __init__(self, cloud: dict[str, Any]) -> None:
         self.cloud = cloud
@@ -45,45 +45,6 @@ class Azure:
         for key in ("federations", "members"):
             cloud.setdefault(key, {})
         cloud.setdefault("providers", ["Microsoft.Storage"])
-
-    def account_show(self, _options: Options) -> Any:
-        return {"id": SUBSCRIPTION, "tenantId": TENANT, "name": "Test", "user": {"name": "ann@example.com"}}
-
-    def ad_signed_in_user_show(self, _options: Options) -> Any:
-        return {"id": ME, "userPrincipalName": "ann@example.com"}
-
-    def provider_list(self, _options: Options) -> Any:
-        return [{"namespace": name, "registrationState": "Registered"} for name in self.cloud["providers"]]
-
-    def provider_register(self, options: Options) -> None:
-        self.cloud["providers"].append(options["--namespace"])
-
-    def functionapp_list_flexconsumption_locations(self, _options: Options) -> Any:
-        return [{"name": name} for name in ("westeurope", "swedencentral")]
-
-    def group_exists(self, options: Options) -> Any:
-        return options["--name"] in self.cloud["groups"]
-
-    def group_create(self, options: Options) -> None:
-        self.cloud["groups"].append(options["--name"])
-
-    def resource_list(self, _options: Options) -> Any:
-        return [{"id": id_} for id_ in self.cloud["resources"]]
-
-    def storage_account_create(self, options: Options) -> None:
-        self._add("Microsoft.Storage/storageAccounts", options)
-
-    def storage_account_blob_service_properties_update(self, _options: Options) -> None:
-        pass
-
-    def keyvault_create(self, options: Options) -> None:
-        self._add("Microsoft.KeyVault/vaults", options)
-
-    def storage_container_rm_exists(self, options: Options) -> Any:
-        return {"exists": options["--name"] in self.cloud["containers"]}
-
-    def storage_container_rm_create(self, options: Options) -> None:
-        self.cloud["containers"].append(options["--name"])
 
     def ad_app_list(self, options: Options) -> Any:
         return self._starting(self.cloud["apps"], options)
@@ -181,33 +142,6 @@ class Azure:
     def ad_group_member_add(self, options: Options) -> None:
         self.cloud["members"].setdefault(options["--group"], []).append(options["--member-id"])
 
-    def role_assignment_list(self, _options: Options) -> Any:
-        return self.cloud["assignments"]
-
-    def role_assignment_create(self, options: Options) -> None:
-        self.cloud["assignments"].append(
-            {
-                "principalId": options["--assignee-object-id"],
-                "roleDefinitionName": options["--role"],
-                "scope": options["--scope"],
-                "condition": options["--condition"],
-            }
-        )
-
-    def rest(self, options: Options) -> Any:
-        address = options["--url"].partition("?")[0]
-        if options["--method"] == "get":
-            granted = address.endswith("/appRoleAssignments")
-            return {"value": self.cloud["granted"] if granted else [{"name": name} for name in self.cloud["keys"]]}
-        if options["--method"] == "post":
-            self._grant_app_role(json.loads(options["--body"]))
-            return None
-        if options["--method"] == "put":
-            self.cloud["keys"].append(address.rpartition("/")[2])
-        else:
-            self._patch(address.rpartition("/")[2], json.loads(options["--body"]))
-        return None
-
     def _patch(self, object_id: str, body: dict[str, Any]) -> None:
         """Change a registration, unless the directory would not."""
         app = next(one for one in self.cloud["apps"] if one["id"] == object_id)
@@ -238,16 +172,86 @@ class Azure:
             sys.exit("fake az: Permission being assigned was not found on application, or exists already")
         self.cloud["granted"].append(wanted)
 
-    def _add(self, kind: str, options: Options) -> None:
-        group = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/{options['--resource-group']}"
-        self.cloud["resources"].append(f"{group}/providers/{kind}/{options['--name']}")
-
     def _starting(self, known: list[dict[str, Any]], options: Options) -> list[dict[str, Any]]:
         return [one for one in known if one["displayName"].startswith(options["--display-name"])]
 
     def _named(self, known: list[dict[str, Any]], options: Options, **more: str) -> dict[str, Any]:
         known.append({"displayName": options["--display-name"], "id": str(uuid.uuid4()), **more})
         return known[-1]
+
+
+class Azure(Directory):
+    """The commands for what stands in the subscription. One method for each command."""
+
+    def account_show(self, _options: Options) -> Any:
+        return {"id": SUBSCRIPTION, "tenantId": TENANT, "name": "Test", "user": {"name": "ann@example.com"}}
+
+    def ad_signed_in_user_show(self, _options: Options) -> Any:
+        return {"id": ME, "userPrincipalName": "ann@example.com"}
+
+    def provider_list(self, _options: Options) -> Any:
+        return [{"namespace": name, "registrationState": "Registered"} for name in self.cloud["providers"]]
+
+    def provider_register(self, options: Options) -> None:
+        self.cloud["providers"].append(options["--namespace"])
+
+    def functionapp_list_flexconsumption_locations(self, _options: Options) -> Any:
+        return [{"name": name} for name in ("westeurope", "swedencentral")]
+
+    def group_exists(self, options: Options) -> Any:
+        return options["--name"] in self.cloud["groups"]
+
+    def group_create(self, options: Options) -> None:
+        self.cloud["groups"].append(options["--name"])
+
+    def resource_list(self, _options: Options) -> Any:
+        return [{"id": id_} for id_ in self.cloud["resources"]]
+
+    def storage_account_create(self, options: Options) -> None:
+        self._add("Microsoft.Storage/storageAccounts", options)
+
+    def storage_account_blob_service_properties_update(self, _options: Options) -> None:
+        pass
+
+    def keyvault_create(self, options: Options) -> None:
+        self._add("Microsoft.KeyVault/vaults", options)
+
+    def storage_container_rm_exists(self, options: Options) -> Any:
+        return {"exists": options["--name"] in self.cloud["containers"]}
+
+    def storage_container_rm_create(self, options: Options) -> None:
+        self.cloud["containers"].append(options["--name"])
+
+    def role_assignment_list(self, _options: Options) -> Any:
+        return self.cloud["assignments"]
+
+    def role_assignment_create(self, options: Options) -> None:
+        self.cloud["assignments"].append(
+            {
+                "principalId": options["--assignee-object-id"],
+                "roleDefinitionName": options["--role"],
+                "scope": options["--scope"],
+                "condition": options["--condition"],
+            }
+        )
+
+    def rest(self, options: Options) -> Any:
+        address = options["--url"].partition("?")[0]
+        if options["--method"] == "get":
+            granted = address.endswith("/appRoleAssignments")
+            return {"value": self.cloud["granted"] if granted else [{"name": name} for name in self.cloud["keys"]]}
+        if options["--method"] == "post":
+            self._grant_app_role(json.loads(options["--body"]))
+            return None
+        if options["--method"] == "put":
+            self.cloud["keys"].append(address.rpartition("/")[2])
+        else:
+            self._patch(address.rpartition("/")[2], json.loads(options["--body"]))
+        return None
+
+    def _add(self, kind: str, options: Options) -> None:
+        group = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/{options['--resource-group']}"
+        self.cloud["resources"].append(f"{group}/providers/{kind}/{options['--name']}")
 
 
 def _keep(there: list[dict[str, Any]], wanted: list[dict[str, Any]]) -> None:

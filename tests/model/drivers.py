@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
 from tests.model import bell
-from tests.model.expected import NOW
+from tests.model.job_state import NOW
 from tests.model.moves import MOVES
 from tests.model.moves.producers import start, stored
 from tests.model.moves.timer import let_pass, sweep

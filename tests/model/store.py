@@ -29,11 +29,12 @@ TIMES = (
     "cleared_at",
     "poisoned_until",
 )
-#: One statement for all, since this is asked after every move.
+#: One statement for all, since this is asked after every move. Which transaction wrote a row tells whether it is known.
 _SNAPSHOT = """
     select clock_timestamp() as now_here, (select count(*) from queued_jobs.rejected_message) as rejected_here,
-           (select count(*) from queued_jobs.attempt) as claims_here, history.claims, job.*
-    from (select) one left join queued_jobs.job on true left join lateral (
+           (select count(*) from queued_jobs.attempt) as claims_here,
+           (select array_agg(id) from queued_jobs.job) as ids_here, job.xmin::text as written_by, history.claims, job.*
+    from (select) one left join queued_jobs.job on job.xmin::text <> all(%s) left join lateral (
       select jsonb_agg(jsonb_build_array(gen, attempt, lease_token, outcome, error->>'type') order by gen) as claims
       from queued_jobs.attempt where job_id = job.id) history on true"""
 
@@ -97,6 +98,15 @@ class Snapshot:
     rejected_count: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """A job's row and claims, and the transaction that wrote the row."""
+
+    written_by: str
+    row: QueuedJob
+    claims: Sequence[list[Any]]
+
+
 class Store:
     """One migrated database for many sequences."""
 
@@ -104,6 +114,7 @@ class Store:
         self._own = _connect(url)
         self._caller = _connect(url)
         self.database = DirectDatabase(self._own)
+        self._known: dict[JobKey, _Known] = {}
 
     def close(self) -> None:
         self._own.close()
@@ -121,13 +132,17 @@ class Store:
         self.database.unheard.clear()
 
     def snapshot(self) -> Snapshot:
+        """Read what was written since the last snapshot; rows that no transaction wrote are as they were."""
         self.database.used = False
-        rows = self._own.execute(_SNAPSHOT).fetchall()
-        stored = [row for row in rows if row["id"] is not None]
+        rows = self._own.execute(_SNAPSHOT, (list({known.written_by for known in self._known.values()}),)).fetchall()
+        for row in rows:
+            if row["id"] is not None:
+                self._known[row["id"]] = _Known(row["written_by"], QueuedJob.from_row(row), row["claims"] or ())
+        self._known = {key: self._known[key] for key in rows[0]["ids_here"] or ()}
         return Snapshot(
             now=rows[0]["now_here"],
-            jobs={row["id"]: QueuedJob.from_row(row) for row in stored},
-            claims={row["id"]: row["claims"] or () for row in stored},
+            jobs={key: known.row for key, known in self._known.items()},
+            claims={key: known.claims for key, known in self._known.items()},
             claim_count=rows[0]["claims_here"],
             rejected_count=rows[0]["rejected_here"],
         )

@@ -144,7 +144,7 @@ class World:
         properties.keys_are_unique(self.snapshot.jobs.values())
         for key, job in self.jobs.items():
             row = self.snapshot.jobs[key]
-            if row != job.row or job.times or job.steps:
+            if (row is not job.row and row != job.row) or job.times or job.steps:
                 properties.row_is_as_expected(job, row, before.now, self.now)
                 properties.history_is_as_expected(job, self.snapshot.claims[key])
                 properties.changes_show(job.row, row)

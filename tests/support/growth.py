@@ -129,12 +129,16 @@ def attacks(pattern: re.Pattern[Any]) -> Iterator[tuple[Any, Any, Any]]:
     given = pattern.pattern
     dice = random.Random(1)
     parsed = parser.parse(given, 0 if isinstance(given, bytes) else pattern.flags)
+    made = set()
     for _ in range(_ATTACKS):
         pieces = _pieces(parsed, dice)
         begun = "".join(pieces[: dice.randint(1, len(pieces))]) if pieces else "a"
         mixed = "".join(dice.choices(pieces or ["a"], k=dice.randint(1, 3)))
         beginning = "".join(_pieces(parsed, dice)[: dice.randint(0, 4)])
         text = (dice.choice(["", beginning]), dice.choice([begun, mixed]), dice.choice(["", "!", "\n"]))
+        if text in made:
+            continue
+        made.add(text)
         yield tuple(part.encode() for part in text) if isinstance(given, bytes) else text  # type: ignore[misc]
 
 

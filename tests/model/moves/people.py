@@ -8,7 +8,8 @@ from queued_jobs import JobStatus
 from queued_jobs.errors import JobConflict, JobNotFound
 from queued_jobs.model import Changed
 from queued_jobs.tracker import ANY_USER
-from tests.model.expected import NOW, ExpectedJob
+from tests.model.expected import ExpectedJob
+from tests.model.job_state import NOW
 from tests.model.moves.registry import AT, WHO, move, refuses
 from tests.model.network import FATES
 from tests.model.world import USERS, World, pick
