@@ -9,9 +9,10 @@ from typing import Any
 from psycopg import AsyncConnection
 
 from queued_jobs.database import Database
+from queued_jobs.kind_queues import KindQueues
 from queued_jobs.message import Due, JobMessage
 from queued_jobs.model import JobKey, QueuedJob
-from queued_jobs.repository import NO_KINDS, NO_LIMITS, Line, LinesSeen, Tallied
+from queued_jobs.repository import NO_KINDS, NO_LIMITS, NO_QUEUES, Line, LinesSeen, Tallied
 
 #: How long a picked message is reserved for the sweeper that picked it.
 HOLD = timedelta(seconds=15)
@@ -51,8 +52,9 @@ class PostgresUpkeep:
         last = (row["kind"], row["concurrency_key"]) if row["number"] == limit else None
         return LinesSeen(woken=row["woken"], last=last)
 
-    async def unsent(self, *, limit: int) -> list[Due]:
-        rows = await self.database.rows("pick_unsent", {"n": limit, "hold": HOLD.total_seconds()})
+    async def unsent(self, *, limit: int, queues: KindQueues = NO_QUEUES) -> list[Due]:
+        params = {"n": limit, "hold": HOLD.total_seconds(), **queues.parameters()}
+        rows = await self.database.rows("pick_unsent", params)
         return [
             Due(
                 message=JobMessage(id=row["id"], gen=row["dispatch_gen"]),

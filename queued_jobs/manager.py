@@ -115,7 +115,7 @@ class QueueManager:
             The request cannot be stored without loss, an identifier has an invalid length or a character that Postgres
             cannot store, the priority is unknown, or the delay is too long.
         StoreUnavailable
-            Postgres did not answer. Whether the job was stored is unknown: try again with an idempotency key.
+            Postgres did not respond. Whether the job was stored is unknown: try again with an idempotency key.
         """
         return await enqueue.queue_job(
             self._backend,
@@ -192,11 +192,13 @@ class QueueManager:
             return self._runners[kind]
         except KeyError:
             known = ", ".join(sorted(self._runners)) or "none"
-            raise LookupError(f"The kind {kind!r} is not registered with this manager, only: {known}.") from None
+            raise LookupError(
+                f"The kind {kind!r} is not registered with this manager. Registered kinds: {known}."
+            ) from None
 
     @cached_property
     def sweeper(self) -> Sweeper:
-        """The sweeper, to be run by a timer: it sends unsent messages, and takes back jobs of lost workers."""
+        """The sweeper, to be run by a timer: it sends unsent messages, and reclaims jobs of lost workers."""
         return Sweeper(self._backend, runners=self._runners.values(), keep=self._keep, time=self._sweep_time)
 
     @cached_property
@@ -205,7 +207,7 @@ class QueueManager:
         repository = self._backend.repository
         if not isinstance(repository, PostgresRepository):
             raise TypeError(f"A tracker reads Postgres, not a {type(repository).__name__}.")
-        return JobTracker(repository.database, self._backend)
+        return JobTracker(repository.database, self._backend, self.registry.kind_queues)
 
     def blocking(self, *, connections: int = 1) -> BlockingJobs:
         """Return an interface for code without an event loop: Flask, Django, scripts.

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from types import ModuleType
 from typing import Any, Self
 
+from queued_jobs.kind_queues import KindQueues
 from queued_jobs.model import JobKey, QueuedJob, ResultFile
 from queued_jobs.redact import text_of, to_storable_text
 from queued_jobs.runner import JobRunner
@@ -20,7 +21,7 @@ logger = logging.getLogger(__name__)
 type RunnerType = type[JobRunner[Any, Any]]
 
 _MAX_LABEL = 120
-#: Characters read of a kind's label: much of it may be white space.
+#: Characters of a kind's label that are read: much of it may be white space.
 _MAX_READ = 4_000
 _MAX_REASON = 300
 _MAX_WARNED = 1_000
@@ -76,6 +77,11 @@ class JobRegistry:
     def queues(self) -> tuple[str, ...]:
         """All queues, including those of priorities. Each also has a poison queue."""
         return tuple(queue for runner in self for queue in runner.queues_of_kind())
+
+    @property
+    def kind_queues(self) -> KindQueues:
+        """The queues by kind, to move jobs from queues that have been renamed."""
+        return KindQueues({runner.kind: runner.queues_of_kind() for runner in self})
 
     def label(self, job: QueuedJob) -> str:
         """Return the job's label for its owner: plain text, at most 120 characters; the kind if that fails."""

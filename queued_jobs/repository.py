@@ -13,6 +13,7 @@ from uuid import UUID
 from psycopg import AsyncConnection
 
 from queued_jobs.errors import KeyReused
+from queued_jobs.kind_queues import KindQueues
 from queued_jobs.message import Due, JobMessage
 from queued_jobs.model import Added, JobError, JobKey, NewJob, QueuedJob
 
@@ -21,6 +22,7 @@ NO_KINDS: Final[Mapping[str, timedelta]] = MappingProxyType({})
 
 NO_LIMITS: Final[Mapping[str, int]] = MappingProxyType({})
 
+NO_QUEUES: Final = KindQueues()
 #: A kind and a concurrency key.
 type Line = tuple[str, str]
 
@@ -44,7 +46,7 @@ class Tallied:
 def check_whole(jobs: Sequence[NewJob], added: Sequence[Added]) -> None:
     """Raise `KeyReused` if some jobs of a batch, including its follow-up, were stored before and others are new.
 
-    The new ones would form another batch, whose follow-up does not wait for the rest.
+    The new jobs would form another batch, whose follow-up does not wait for the rest.
     """
     of_batches = [
         one.duplicate
@@ -59,7 +61,7 @@ class Repository(Protocol):
     """The write side of the store. Each method is one guarded state change, decided by the store's own clock.
 
     None means that the caller lost a race: the job has ended, another attempt owns it, or the message is old. That is
-    not an error and not worth a retry. Every method raises `StoreUnavailable` if the store does not answer, and
+    not an error and not worth a retry. Every method raises `StoreUnavailable` if the store does not respond, and
     `StoreRefused` for a value that it cannot store.
     """
 
@@ -114,9 +116,10 @@ class Repository(Protocol):
     async def wait_in_line(
         self, message: JobMessage, *, kind: str, schema_version: int, max_concurrent: int = 1
     ) -> bool | None:
-        """After a failed claim: put the job in line if others with its concurrency key come first.
+        """Queue the job behind earlier jobs with its concurrency key, after a failed claim.
 
-        Returns None if that is not the reason, and True if its turn has come meanwhile: then claim again.
+        Returns True if its turn has come in the meantime (claim again), False if it must wait, and None if the claim
+        failed for another reason.
         """
 
     async def wake_next(self, job: QueuedJob) -> list[QueuedJob]:
@@ -131,8 +134,8 @@ class Repository(Protocol):
     ) -> LinesSeen:
         """Schedule the messages of jobs in line for which there is a free slot, in case they were not woken.
 
-        Looks into at most `limit` lines, from the one after `after`. `max_concurrent` says how many jobs of a line may
-        run, by kind; of others one. What is woken is owed its message from now on.
+        Examines at most `limit` lines, starting after `after`. `max_concurrent` is the number of jobs of a line that
+        may run, by kind; the default is one. The messages of the woken jobs become due.
         """
 
     async def follow_ups(self, *, limit: int) -> list[QueuedJob]:
@@ -182,13 +185,16 @@ class Repository(Protocol):
         """
 
     async def reject(self, queue: str, body: bytes, reason: str) -> None:
-        """Store the first bytes of a message that names no job. Copies on the same queue are counted, not stored."""
+        """Store the first bytes of a message that does not name a job. Copies on one queue are counted, not stored."""
 
-    async def unsent(self, *, limit: int) -> list[Due]:
-        """Take messages that have to be sent. Each stays reserved for 15 seconds, in case the sender crashes."""
+    async def unsent(self, *, limit: int, queues: KindQueues = NO_QUEUES) -> list[Due]:
+        """Take messages that have to be sent. Each stays reserved for 15 seconds, in case the sender crashes.
+
+        Jobs whose queue was renamed are moved to the queue that their kind has now.
+        """
 
     async def rescue(self, *, limit: int) -> list[QueuedJob]:
-        """Take back jobs whose lease or timeout has expired."""
+        """Reclaim jobs whose lease or timeout has expired."""
 
     async def resend_silent(self, *, limit: int) -> int:
         """Schedule messages again that were sent long ago and never claimed. Returns how many."""
@@ -218,7 +224,7 @@ class Repository(Protocol):
         """
 
     async def queue_ages(self) -> dict[str, timedelta]:
-        """Return for each queue how long its oldest job has been due; queues without waiting jobs are left out."""
+        """Return how long the oldest job of each queue has been due. Queues without waiting jobs are omitted."""
 
     async def tally(self, *, limit: int) -> Tallied:
         """Add new jobs and ended attempts to the statistics, each once, in steps of about `limit` of each."""

@@ -13,6 +13,7 @@ from queued_jobs.announcements import announce
 from queued_jobs.backend import Backend
 from queued_jobs.duties import Batch, Duty, Rounds
 from queued_jobs.expiry import Expiry
+from queued_jobs.kind_queues import KindQueues
 from queued_jobs.repository import Line
 from queued_jobs.runner import JobRunner
 
@@ -26,7 +27,7 @@ _LONG_WAIT = timedelta(minutes=5)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SweepReport:
-    """How many jobs each duty touched.
+    """How many jobs each duty processed.
 
     Attributes
     ----------
@@ -77,6 +78,7 @@ class Sweeper:
         self._time = time
         self._keep = keep
         self._runners = {runner.kind: runner for runner in runners}
+        self._kind_queues = KindQueues({kind: runner.queues_of_kind() for kind, runner in self._runners.items()})
         self._line: Line | None = None
         # remembered to report a queue as empty when no job waits there any more
         self._queues_seen = {queue for runner in self._runners.values() for queue in runner.queues_of_kind()}
@@ -84,17 +86,17 @@ class Sweeper:
     async def run_once(self) -> SweepReport:
         """Rescue jobs of lost workers, wake waiting jobs, send messages, update statistics, delete old data.
 
-        Whatever there is to do, each duty gets its turns; one that fails, or has more to do than there is time for,
-        keeps no other from being done. The latter is named in the report, in the log and in the telemetry. Raises what
-        a duty raised, such as `StoreUnavailable`, after the others have done their part; the next run makes up for it.
-        A crash in between leaves nothing half done.
+        The duties take turns, so a duty that fails, or has more to do than there is time for, does not delay the
+        others. Duties that ran out of time are named in the report, in the log and in the telemetry. An error of a
+        duty, such as `StoreUnavailable`, is raised after the others have run; the next run catches up. A crash in
+        between leaves nothing half done.
         """
         dispatcher = self._backend.dispatcher()
         expiry = Expiry(self._repository, self._notifier, self._runners, keep=self._keep, limit=self._limit)
 
         async def send() -> Batch:
             dispatcher.patience = _PATIENCE
-            due = await self._repository.unsent(limit=self._limit)
+            due = await self._repository.unsent(limit=self._limit, queues=self._kind_queues)
             return Batch(done=len(await dispatcher.send(due)), more=len(due) >= self._limit)
 
         rescue = Duty("rescue", self._rescue)
@@ -126,7 +128,7 @@ class Sweeper:
         telemetry.swept(rounds.names, rounds.behind)
         if rounds.behind:
             logger.warning(
-                "a sweep of %g s is too short for: %s; sweep more often, or let a sweep take longer",
+                "these duties did not finish within the %g s sweep: %s; sweep more often or allow more time per sweep",
                 self._time.total_seconds(),
                 ", ".join(rounds.behind),
             )

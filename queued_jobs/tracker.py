@@ -21,6 +21,7 @@ from queued_jobs.dashboard.stats import Stats, read_stats
 from queued_jobs.database import Database, Row
 from queued_jobs.dispatch import wake_successors
 from queued_jobs.errors import JobConflict, JobNotFound
+from queued_jobs.kind_queues import KindQueues
 from queued_jobs.message import Due, JobMessage
 from queued_jobs.model import Attempt, Changed, JobKey, QueuedJob
 
@@ -45,7 +46,7 @@ class BellPage:
     jobs
         Uncleared jobs, newest first.
     more
-        Whether older ones follow.
+        Whether there are older jobs.
     unseen, running
         Counts over all of the user's uncleared jobs: ended but unseen; unfinished.
     now
@@ -66,11 +67,12 @@ class JobTracker:
     admins only and cover the jobs of all users. Each action pushes its changes after the commit.
     """
 
-    def __init__(self, database: Database, backend: Backend) -> None:
+    def __init__(self, database: Database, backend: Backend, queues: KindQueues) -> None:
         self._database = database
         self._backend = backend
         self._notifier = backend.notifier
-        self._bulk = BulkActions(database, backend)
+        self._queues = queues
+        self._bulk = BulkActions(database, backend, queues)
 
     async def get(self, job_id: JobKey, *, user_id: str | _AnyUser) -> QueuedJob:
         """Return one job. Raises `JobNotFound` if it does not exist or belongs to another user."""
@@ -122,7 +124,7 @@ class JobTracker:
         return await self._removed(user_id, rows), min(row["cleared_at"] for row in rows)
 
     async def undo_clear(self, user_id: str, ids: Sequence[JobKey], *, since: datetime) -> list[Changed]:
-        """Restore those of these jobs that were cleared at `since` or later."""
+        """Restore the jobs among these that were cleared at `since` or later."""
         return await self._shown("undo_clear", {"user_id": user_id, "ids": list(ids), "since": since})
 
     async def cancel(self, job_id: JobKey, *, user_id: str | _AnyUser) -> QueuedJob:
@@ -151,13 +153,14 @@ class JobTracker:
     ) -> QueuedJob:
         """Run a failed, aborted or cancelled job again, with all its attempts; its history stays.
 
-        `transaction` is entered for the change, and committed before any push: for what has to hold at that very
-        moment, such as a quota. Raises `JobConflict` in any other state, or if another job took its unique key
-        meanwhile.
+        If the queue of its kind was renamed, the job moves to the new queue.
+        `transaction` is entered for the change, and committed before any push: for conditions that must hold at that
+        moment, such as a quota. Raises `JobConflict` in any other state, or if another job has taken its unique key.
         """
         try:
             async with transaction or nullcontext() as conn:
-                row = await self._database.row("requeue", _whose(job_id, user_id), conn=conn)
+                params = _whose(job_id, user_id) | self._queues.parameters()
+                row = await self._database.row("requeue", params, conn=conn)
         except psycopg.errors.UniqueViolation as exc:
             raise JobConflict("Another job with the same unique key is unfinished.") from exc
         if row is None:

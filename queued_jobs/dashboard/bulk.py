@@ -14,6 +14,7 @@ from queued_jobs.backend import Backend
 from queued_jobs.dashboard.search import Cursor, JobQuery, find_jobs
 from queued_jobs.database import Database, Row
 from queued_jobs.dispatch import wake_successors
+from queued_jobs.kind_queues import KindQueues
 from queued_jobs.message import Due, JobMessage
 from queued_jobs.model import JobKey, JobStatus, QueuedJob
 
@@ -59,10 +60,11 @@ class BulkActions:
     could not be sent are sent by the sweeper.
     """
 
-    def __init__(self, database: Database, backend: Backend) -> None:
+    def __init__(self, database: Database, backend: Backend, queues: KindQueues) -> None:
         self._database = database
         self._backend = backend
         self._notifier = backend.notifier
+        self._queues = queues
 
     async def retry(self, query: JobQuery, *, as_of: datetime | None, before: Cursor | None, limit: int) -> BulkReport:
         return await self._act("requeue_all", query.retryable(), as_of, before, limit)
@@ -102,11 +104,12 @@ class BulkActions:
         )
 
     async def _change(self, name: str, ids: Sequence[JobKey], as_of: datetime) -> tuple[list[QueuedJob], list[Refusal]]:
-        """Change those of these jobs whose state allows it, in one transaction where that is possible."""
+        """Change the jobs among these whose state allows it, in one transaction if possible."""
         if not ids:
             return [], []
         try:
-            rows = await self._database.rows(name, {"ids": list(ids), "as_of": as_of})
+            params = {"ids": list(ids), "as_of": as_of} | self._queues.parameters()
+            rows = await self._database.rows(name, params)
         except psycopg.errors.UniqueViolation:
             if len(ids) == 1:
                 return [], [Refusal(id=ids[0], reason="Another job with the same unique key is unfinished.")]

@@ -9,9 +9,38 @@ from uuid import uuid4
 import pytest
 
 from queued_jobs import JobStatus, QueuedJob
+from queued_jobs.kind_queues import KindQueues
 from queued_jobs.message import JobMessage
 from queued_jobs.postgres import MAX_RESEND
 from tests.contract.conftest import BOOM, HOUR, Helpers
+
+RENAMED = KindQueues({"other": ("other",), "demo": ("fast", "fast-urgent", "fast-most-urgent")})
+
+
+class TestARenamedQueue:
+    @pytest.mark.parametrize(
+        ("stored", "now"),
+        [
+            ("demo", "fast"),
+            ("demo-urgent", "fast-urgent"),
+            ("demo-most-urgent", "fast-most-urgent"),
+            ("demo-removed", "fast"),
+            ("fast", "fast"),
+            ("fast-urgent", "fast-urgent"),
+        ],
+    )
+    async def test_a_waiting_job_moves_to_the_queue_of_its_priority(self, jobs: Helpers, stored: str, now: str) -> None:
+        job = await jobs.waiting(queue=stored)
+        await jobs.shift(job.id, next_send_at=-HOUR)
+        (due,) = await jobs.repository.unsent(limit=10, queues=RENAMED)
+        row = await jobs.row(job.id)
+        assert (due.queue, row.queue, row.version) == (now, now, job.version)
+
+    async def test_a_job_of_another_kind_keeps_its_queue(self, jobs: Helpers) -> None:
+        job = await jobs.waiting(kind="unknown")
+        await jobs.shift(job.id, next_send_at=-HOUR)
+        (due,) = await jobs.repository.unsent(limit=10, queues=RENAMED)
+        assert (due.queue, (await jobs.row(job.id)).queue) == ("demo", "demo")
 
 
 class TestSending:

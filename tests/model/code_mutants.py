@@ -218,7 +218,7 @@ CODE_MUTANTS: dict[str, CodeMutant] = {
         lambda: test_sweeper.test_a_lost_worker_is_rescued_sent_and_shown_in_one_sweep(World()),
     ),
     "what is owed is not sent": CodeMutant(
-        "sweeper:Sweeper.run_once", "await self._repository.unsent(limit=self._limit)", "[]"
+        "sweeper:Sweeper.run_once", "await self._repository.unsent(limit=self._limit, queues=self._kind_queues)", "[]"
     ),
     "everybody is an admin": CodeMutant("tracker:_whose", '"any_user": any_user', '"any_user": True'),
     "a retry leaves the message to the sweeper": CodeMutant("tracker:JobTracker.retry", ".send([due])", ".send([])"),

@@ -18,6 +18,7 @@ from queued_jobs import JobStatus, QueueManager
 from queued_jobs.dashboard.search import COUNTED, EXAMINED, START, JobQuery
 from queued_jobs.dashboard.stats import MEASURED
 from queued_jobs.database import Database, Row
+from queued_jobs.kind_queues import KindQueues
 from queued_jobs.postgres import PostgresRepository
 from queued_jobs.schema import TABLES, statement
 from queued_jobs.testing import FakeQueues, RecordingNotifier
@@ -32,6 +33,7 @@ LIMIT = 50
 #: Pages of 8 KiB that one page of a list may look at: a row is rarely beside the next one, and indexes are four high.
 FEW = 4 * LIMIT
 HOUR = timedelta(hours=1)
+QUEUES = KindQueues({f"kind-{number}": (f"kind-{number}", f"kind-{number}-urgent") for number in range(20)})
 
 
 @pytest.fixture(scope="module")
@@ -179,7 +181,7 @@ class TestDuties:
         "prune": {"n": 500, "keep": 86_400 * 28, "kinds": ["data-export"], "keeps": [86_400.0 * 90]},
         "rescue": {"n": 500, "max_lost": 3},
         "resend_silent": {"n": 500, "stale": 600},
-        "pick_unsent": {"n": 500, "hold": 15},
+        "pick_unsent": {"n": 500, "hold": 15, **QUEUES.parameters()},
         "queue_ages": {},
     }
 
@@ -207,7 +209,10 @@ class TestDuties:
                 "select gen_random_uuid(), 'far', 'far', 'ann', '{}', tomorrow, tomorrow, n % 2 "
                 "from generate_series(1, 5000) n, (select now() + interval '1 day') as t (tomorrow)"
             )
-            for name, waits in (("pick_unsent", {"hold": 15}), ("resend_silent", {"stale": 600})):
+            for name, waits in (
+                ("pick_unsent", {"hold": 15, **QUEUES.parameters()}),
+                ("resend_silent", {"stale": 600}),
+            ):
                 assert Plan(connection, name, {"n": 500, **waits}).looked_at <= 1_000, name
 
     def test_a_claim_looks_at_its_line_only(self, connection: Connection[Row], sample: Mapping[str, Any]) -> None:

@@ -7,13 +7,13 @@ from datetime import timedelta
 import pytest
 from uuid_utils.compat import uuid7
 
-from queued_jobs import JobStatus
+from queued_jobs import JobStatus, QueueManager
 from queued_jobs.dashboard.search import JobQuery
 from queued_jobs.errors import JobConflict, JobNotFound
 from queued_jobs.message import JobMessage
 from queued_jobs.model import JobError
 from queued_jobs.tracker import ANY_USER, Cursor
-from tests.integration.queued_jobs.conftest import Shop
+from tests.integration.queued_jobs.conftest import Demo, Shop
 
 
 class TestBell:
@@ -140,6 +140,24 @@ class TestRetry:
         (attempt,) = await shop.tracker.attempts(job.id, user_id="ann")
         assert attempt.error is not None
         assert (attempt.outcome, attempt.error.message) == ("failed", "it broke")
+
+    @pytest.mark.parametrize("together", [False, True])
+    @pytest.mark.parametrize(("stored", "now"), [("demo", "renamed"), ("demo-urgent", "renamed-urgent")])
+    async def test_a_retry_uses_the_queue_that_its_kind_has_now(
+        self, shop: Shop, stored: str, now: str, together: bool
+    ) -> None:
+        job = await shop.running()
+        await shop.repository.fail(job, JobError(type="Boom", message="it broke"), retry_in=None)
+        async with shop.database.connection() as conn:
+            await conn.execute("update queued_jobs.job set queue = %s", (stored,))
+        renamed = type("Renamed", (Demo,), {"queue": "renamed", "priorities": ("urgent",)})
+        tracker = QueueManager([renamed], repository=shop.repository, queues=shop.queues).tracker
+        if together:
+            assert (await tracker.retry_all(JobQuery())).changed == 1
+        else:
+            await tracker.retry(job.id, user_id="ann")
+        assert shop.queues.sent[-1].queue == now
+        assert (await tracker.get(job.id, user_id="ann")).queue == now
 
     @pytest.mark.parametrize("by", ["its owner", "an admin"])
     async def test_each_retry_has_all_its_attempts_under_new_numbers(self, shop: Shop, by: str) -> None:
