@@ -18,7 +18,7 @@ from typing import Any, Final
 import psycopg
 from psycopg import AsyncConnection
 
-#: From the call of a statement to its answer, including the wait for a connection: requests are answered in 5 seconds.
+#: From the call of a statement to its response, including the wait for a connection: requests take up to 5 seconds.
 ANSWER: Final = timedelta(seconds=3.5)
 #: The same for statements over many rows that no user waits for, and for each statement on a borrowed connection.
 LONG_ANSWER: Final = timedelta(seconds=12)
@@ -71,7 +71,7 @@ STALL = timedelta(seconds=0.05)
 
 
 class Late(psycopg.OperationalError):
-    """Postgres did not answer in time, and the connection is closed. Whether the statement took effect is unknown."""
+    """Postgres did not respond in time, and the connection is closed. Whether the statement took effect is unknown."""
 
 
 class Alarm:
@@ -103,7 +103,7 @@ class Alarm:
 
 
 def shut(conn: AsyncConnection[Any]) -> None:
-    """Shut down the socket, so that pending operations fail as if the server had gone. Never blocks."""
+    """Shut down the socket, so that pending operations fail as if the server had gone away. Never blocks."""
     with (
         contextlib.suppress(OSError, psycopg.OperationalError),  # already closed
         socket.fromfd(conn.pgconn.socket, socket.AF_INET, socket.SOCK_STREAM) as same,
@@ -123,9 +123,9 @@ async def _end_statement(conn: AsyncConnection[Any]) -> None:
 
 @contextmanager
 def deadline(conn: AsyncConnection[Any], within: timedelta) -> Iterator[None]:
-    """Raise `Late`, and close the connection, if the server does not answer the statements of this block in time.
+    """Raise `Late`, and close the connection, if the server does not complete the statements of this block in time.
 
-    The connection is closed even if the answer arrives at the last moment: see `Alarm`. May be nested; the shortest
+    The connection is closed even if the response arrives at the last moment: see `Alarm`. May be nested; the shortest
     deadline counts. Only waits for this connection are interrupted.
     """
     alarm = Alarm(conn, within)
@@ -133,7 +133,7 @@ def deadline(conn: AsyncConnection[Any], within: timedelta) -> Iterator[None]:
         yield
     except (psycopg.OperationalError, psycopg.InterfaceError) as exc:
         if alarm.has_rung:
-            raise Late(f"no answer within {within.total_seconds():g} seconds") from exc
+            raise Late(f"no response within {within.total_seconds():g} seconds") from exc
         raise
     finally:
         alarm.cancel()

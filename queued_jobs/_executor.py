@@ -1,4 +1,4 @@
-"""One attempt: claims the job, runs its body under a lease, decides how it ended, and stores that."""
+"""Runs one attempt: claims the job, runs its body under a lease, and stores the outcome."""
 
 from __future__ import annotations
 

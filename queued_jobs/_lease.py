@@ -71,7 +71,7 @@ class Lease:
             beat = asyncio.create_task(
                 self._repository.heartbeat(self._ctx.job, lease=self._length, progress=progress, message=message)
             )
-            # even if the store never answers
+            # even if the store never responds
             await asyncio.wait({beat}, timeout=max(0.0, self.until - every - now))
             if not beat.done():
                 beat.cancel()

@@ -55,9 +55,9 @@ def dump_result(result: object, result_type: type[BaseModel] | None) -> dict[str
 
 
 def describe_error(exc: Exception) -> JobError:
-    """Return type, message with its causes, and traceback as bounded text without credentials.
+    """Return the error's type, its message with all causes, and its traceback, truncated and with credentials masked.
 
-    Call it off the event loop: the message may have any length, and the frames are read from files.
+    Call it off the event loop: the message can be arbitrarily long, and formatting the traceback reads source files.
     """
     texts: list[str] = []
     link: BaseException | None = exc

@@ -103,7 +103,7 @@ def tls_context() -> ssl.SSLContext:
 
 
 def _start(generator: AsyncGenerator[None]) -> None:
-    """Run an async generator to its first `yield`, before which it awaits nothing: this registers it with the loop."""
+    """Run an async generator to its first `yield`, before which it never suspends: this registers it with the loop."""
     try:
         generator.__anext__().send(None)
     except StopIteration:

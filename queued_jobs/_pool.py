@@ -1,4 +1,4 @@
-"""The Postgres connections of one event loop: a small pool that drops connections which do not answer in time."""
+"""The Postgres connections of one event loop: a small pool that drops connections which do not respond in time."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Connection(AsyncConnection[Row]):
     async def wait(self, *args: Any, **kwargs: Any) -> Any:
         """Communicate with the server: psycopg does all of its I/O through this.
 
-        If the caller is cancelled, the server is asked to end the statement, which is awaited for a second at most.
+        If the caller is cancelled, the server is asked to end the statement; that is awaited for at most a second.
         """
         try:
             with deadline(self, self.limit):
@@ -61,7 +61,7 @@ class Connection(AsyncConnection[Row]):
             async with asyncio.timeout(CANCEL.total_seconds()):  # with an old libpq psycopg uses a thread
                 return await super().cancel_safe(timeout=timeout)
         except (TimeoutError, psycopg.OperationalError) as exc:
-            reason = str(exc) or "no answer"
+            reason = str(exc) or "no response"
         shut(self)  # the server has not received the cancel request
         # a new error: psycopg logs it, and the original's traceback would keep the connection alive
         raise psycopg.errors.CancellationTimeout(reason)

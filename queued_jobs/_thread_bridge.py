@@ -33,8 +33,8 @@ class ThreadBridge:
         if loop is None or _running_loop() is loop:
             _drop(awaitable)
             raise RuntimeError(
-                "ctx.wait is for the thread of a plain `def` body. On the event loop itself it would wait forever: "
-                "use `await` instead."
+                "ctx.wait works only in a plain `def` body, which has its own thread. On the event loop it would "
+                "deadlock; use `await`."
             )
         with self._lock:
             if self._closed is not None:

@@ -32,15 +32,15 @@ _outboxes: PerLoop[dict[int, Outbox]] = PerLoop(dict)
 async def announce(notifier: Notifier, *jobs: QueuedJob) -> None:
     """Schedule the push of these changes to the jobs' owners. Never waits for the hub, and never raises.
 
-    Of several pending changes of one job only the newest is pushed; an owner never gets an older version after a newer
-    one. A crash loses pending pushes: a push is a hint, the row is the truth.
+    Of several pending changes of one job only the newest is pushed; an owner never gets an older after a newer
+    version. A crash loses pending pushes, which is harmless: the row is the source of truth.
     """
     tell(notifier, *jobs)
     await asyncio.sleep(0)  # lets the push start, even if the event loop ends here
 
 
 async def announce_removed(notifier: Notifier, user_id: str, changes: Sequence[Changed]) -> None:
-    """Schedule a push to the owner that these jobs left the bell; otherwise like `announce`."""
+    """Schedule a push to the owner that these jobs were removed from the bell; otherwise like `announce`."""
     if _is_immediate(notifier):
         _push_now(notifier.jobs_removed(user_id, changes), notifier)
         return
@@ -68,7 +68,10 @@ def tell_hook(runner: JobRunner[Any, Any], job: QueuedJob) -> None:
 
 
 async def close_outbox(notifier: Notifier) -> None:
-    """Flush, then drop what is left for this notifier, whose connections are closed next."""
+    """Flush, then drop any pushes still pending for this notifier.
+
+    Call it before closing the notifier's connections.
+    """
     await flush_pushes()
     outbox = _outboxes.get().pop(id(notifier), None)
     if outbox is not None:
@@ -133,7 +136,7 @@ def _is_immediate(notifier: Notifier) -> bool:
 
 
 def _push_now(push: Awaitable[None], notifier: Notifier) -> None:
-    """Run a push that awaits nothing."""
+    """Run a push that never suspends, synchronously."""
     steps = push.__await__()
     try:
         next(steps)
@@ -142,4 +145,4 @@ def _push_now(push: Awaitable[None], notifier: Notifier) -> None:
     except Exception:
         logger.exception("%s: a push failed", type(notifier).__name__)
     else:
-        logger.error("%s is marked as immediate but awaits something; this push is lost", type(notifier).__name__)
+        logger.error("%s is marked as immediate but its push suspended; the push was dropped", type(notifier).__name__)

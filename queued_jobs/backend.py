@@ -19,5 +19,5 @@ class Backend:
     notifier: Notifier = field(default_factory=NullNotifier)
 
     def dispatcher(self) -> Dispatcher:
-        """Return a dispatcher for the messages of one action: it gives up queues that do not answer."""
+        """Return a dispatcher for the messages of one action; it skips queues that do not respond."""
         return Dispatcher(self.repository, self.queues)

@@ -98,7 +98,7 @@ class BlockingJobs:
     ) -> BlockingHandle[Result]:
         """Store a job for a user and wake a worker for it, as `QueueManager.queue_job` does.
 
-        It is committed when the call returns: inside a transaction of your own, call it after the commit.
+        It is committed when the call returns: inside your own transaction, call it after the commit.
         """
         handle = self.call(
             self._manager.queue_job,

@@ -87,7 +87,7 @@ class Children:
 
 
 class _Numbers:
-    """Counts equal children. A child that was not stored returns its number, for the next try to use."""
+    """Numbers identical children. If a child is not stored, its number becomes available again for the next attempt."""
 
     def __init__(self) -> None:
         self._next = 0

@@ -135,7 +135,7 @@ class JobContext[Result: BaseModel | None]:
 
         Rows are dictionaries. The server rolls back if a statement takes longer than ten seconds, or a pause between
         two statements longer than half a minute. Bodies share a few connections, so keep the transaction short, and do
-        the work before it. Raises `StoreUnavailable` if the server does not answer; whether the commit took effect is
+        the work before it. Raises `StoreUnavailable` if the server does not respond; whether the commit took effect is
         then unknown, and the next attempt has to find out, as after a crash.
         """
         async with self._repository.transaction() as conn:

@@ -58,12 +58,12 @@ _MAY_BE_REFUSED = (psycopg.ProgrammingError, psycopg.NotSupportedError, psycopg.
 class Database:
     """Runs the statements of `sql/statements/` against one Postgres.
 
-    Every statement is a transaction of its own, unless the caller passes a connection. No connection is opened before
+    Every statement is a separate transaction, unless the caller passes a connection. No connection is opened before
     the first statement. Neither an outage of the server nor a change of its tables requires a restart: a prepared
     statement that the server rejects is prepared again, and retried if possible.
 
-    No call waits forever, whatever the network does: a statement is answered or given up within five seconds, and a
-    connection that does not answer is closed. The connections of an event loop are closed with it.
+    No call waits forever, whatever the network does: a statement completes or fails within five seconds, and a
+    connection that does not respond is closed. The connections of an event loop are closed with it.
 
     Parameters
     ----------
@@ -109,10 +109,10 @@ class Database:
     ) -> list[Row]:
         """Run a statement and return its rows.
 
-        Raises `StoreUnavailable` if the server did not answer `within` this time (None: 3.5 seconds, or 12 for the
+        Raises `StoreUnavailable` if the server did not respond `within` this time (None: 3.5 seconds, or 12 for the
         sweeper's long statements): whether the statement took effect is then unknown. Raises `StoreRefused` for a value
         that the server cannot store. In a caller's own transaction (`conn`) psycopg's errors are raised unchanged,
-        since only the caller can retry it; a late answer is an `OperationalError`, and closes that connection.
+        since only the caller can retry it; a late response is an `OperationalError`, and closes that connection.
         """
         if within is None:
             within = LONG_ANSWER if name in LONG_STATEMENTS else ANSWER
@@ -175,7 +175,7 @@ class Database:
         self._limits[asyncio.get_running_loop()] = connections
 
     async def ping(self) -> None:
-        """Raise `StoreUnavailable` unless the server answers."""
+        """Raise `StoreUnavailable` unless the server responds."""
         await self.rows("ping", {})
 
     async def close(self) -> None:
@@ -257,4 +257,4 @@ def _as_store_errors() -> Iterator[None]:
     except _REFUSED_VALUES as exc:
         raise StoreRefused(f"Postgres refused a value: {exc}") from exc
     except (*_UNAVAILABLE, *_TRY_AGAIN) as exc:
-        raise StoreUnavailable(f"Postgres did not answer: {exc}") from exc
+        raise StoreUnavailable(f"Postgres did not respond: {exc}") from exc

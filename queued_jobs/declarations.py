@@ -127,10 +127,10 @@ def _check_types(cls: type[JobRunner[Any, Any]]) -> None:
         if part == "result" and model is None:
             continue
         if not (isinstance(model, type) and issubclass(model, BaseModel)):
-            told_as = getattr(model, "__name__", repr(model))
-            raise TypeError(f"{name}: the {part} is {told_as}: make it a pydantic model.")
+            given = getattr(model, "__name__", repr(model))
+            raise TypeError(f"{name}: the {part} type must be a pydantic model, not {given}.")
         if issubclass(model, RootModel):
-            raise TypeError(f"{name}: {model.__name__} has no fields: make it a model with a field for its value.")
+            raise TypeError(f"{name}: {model.__name__} has no fields; make it a model with a field for its value.")
         try:
             form_of(model)
         except NotStorable as exc:

@@ -19,7 +19,7 @@ from queued_jobs.repository import Repository
 logger = logging.getLogger(__name__)
 
 _CONCURRENT_SENDS = 8
-#: Failed sends in a row after which a queue is given up: as many as run concurrently.
+#: Consecutive failed sends after which a queue is skipped: as many as run concurrently.
 _MAX_FAILURES = _CONCURRENT_SENDS
 #: Seconds after which no further send is started: a queue may be slow without ever failing.
 _PATIENCE = 30.0
@@ -28,7 +28,7 @@ _CHUNK = 500
 
 
 class Dispatcher:
-    """Sends the messages of one action, in one batch or in several, and gives up queues that do not answer.
+    """Sends the messages of one action, in one batch or in several, and skips queues that do not respond.
 
     For any number of messages, a queue that hangs costs one send timeout, and a slow queue at most half a minute plus
     one timeout. Messages that were not sent are still due in their rows, so the sweeper sends them.
@@ -49,7 +49,7 @@ class Dispatcher:
         """Send these messages, mark those that were sent, and return them.
 
         Never raises if a queue or the database is unavailable: the sweeper sends what was not sent, and sends again
-        what was not marked. Messages due beyond the queue's maximum delay are left to the sweeper too.
+        what was not marked. Messages due beyond the queue's maximum delay are left for the sweeper too.
         """
         near = [one for one in due if one.delay <= MAX_DELAY]
         clock = asyncio.get_running_loop().time
@@ -73,7 +73,8 @@ class Dispatcher:
             await self._mark([one.message for one in chunk if one.message in sent])
         self.patience = until - clock()
         if tried < len(near):
-            logger.warning("%d messages are left to the sweeper: their queues are too slow", len(near) - tried)
+            left = len(near) - tried
+            logger.warning("leaving %d messages to the sweeper because their queues respond too slowly", left)
         return frozenset(sent)
 
     async def _sends(self, one: Due) -> bool:
@@ -81,7 +82,7 @@ class Dispatcher:
             await self._queues.send(one.queue, one.message, delay=one.delay)
         except SendFailed as exc:
             self._failures[one.queue] += 1
-            logger.warning("job %s: the message was not sent, the sweeper will send it: %s", one.message.id, exc)
+            logger.warning("job %s: could not send the message (%s); the sweeper will send it", one.message.id, exc)
             return False
         self._failures[one.queue] = 0
         return True
@@ -108,7 +109,7 @@ async def wake_successors(*jobs: QueuedJob, dispatcher: Dispatcher, notifier: No
             if job.concurrency_key is not None or job.batch_id is not None:
                 woken |= {next_job.id: next_job for next_job in await dispatcher.repository.wake_next(job)}
     except StoreUnavailable as exc:
-        logger.warning("the successors of %d jobs will be woken later: %s", len(jobs), exc)
+        logger.warning("could not wake the jobs waiting for %d ended jobs; the sweeper will: %s", len(jobs), exc)
     found = list(woken.values())
     if found:
         due = [Due(message=JobMessage.of(job), queue=job.queue, delay=timedelta()) for job in found]

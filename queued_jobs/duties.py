@@ -23,7 +23,7 @@ class Batch:
 
     @classmethod
     def of(cls, done: int, limit: int) -> Batch:
-        """Return a batch; a full one may have left items."""
+        """Return a batch. If it is full, more items may remain."""
         return cls(done=done, more=done >= limit)
 
 
@@ -37,7 +37,7 @@ class Duty:
     done
         Items processed by all of its batches.
     more
-        Whether the last batch left items.
+        Whether items remain after the last batch.
     error
         The error that stopped it, until the next run.
     """

@@ -62,9 +62,9 @@ def new_job[Request: BaseModel](
     idempotency_key: str | None = None,
     **others: Any,
 ) -> NewJob:
-    """Build the row of a job. Raises `InvalidRequest` for a request that could not be stored and read back.
+    """Build the row for a job. Raises `InvalidRequest` if the request would not survive being stored and read back.
 
-    Slow for a large request.
+    Can be slow for large requests.
     """
     check_length("user_id", user_id, 128)
     check_length("idempotency_key", idempotency_key, 200)
@@ -73,7 +73,7 @@ def new_job[Request: BaseModel](
         raise InvalidRequest(f"The delay is {delay}, but must be at most {_MAX_DELAY.days:,} days.")
     if priority is not None and priority not in runner.priorities:
         raise InvalidRequest(
-            f"{runner.kind} has no priority {priority!r}, only {', '.join(runner.priorities) or 'none'}."
+            f"{runner.kind} has no priority {priority!r}. Its priorities: {', '.join(runner.priorities) or 'none'}."
         )
     concurrency_key = runner.concurrency_key(request, user_id)
     check_length("concurrency_key", concurrency_key, 200)
@@ -127,6 +127,6 @@ async def store(
 
 
 def check_length(name: str, value: str | None, most: int) -> None:
-    """Raise `InvalidRequest` for an identifier that the database would refuse."""
+    """Raise `InvalidRequest` for an identifier that the database would reject."""
     if value is not None and not 1 <= len(value) <= most:
         raise InvalidRequest(f"{name} must have 1 to {most} characters, not {len(value)}.")

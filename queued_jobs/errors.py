@@ -33,7 +33,7 @@ class JobConflict(JobsError):
 
 
 class RejectedMessage(JobsError):
-    """The queue message names no job. It is kept in `rejected_message` and acknowledged."""
+    """The queue message does not name a job. It is kept in `rejected_message` and acknowledged."""
 
 
 class JobFailed(JobsError):
@@ -56,11 +56,11 @@ class JobFailed(JobsError):
 
 
 class ResultExpired(JobsError):
-    """The job succeeded, but its result has been removed after the `keep_result` of its kind."""
+    """The job succeeded, but its result was removed after its kind's `keep_result` period."""
 
 
 class StoreUnavailable(JobsError):
-    """Postgres did not answer. The only error that a queue function raises, so that the host redelivers the message."""
+    """Postgres is unavailable. The only error that a queue function raises, so that the host redelivers the message."""
 
 
 class StoreRefused(JobsError):

@@ -22,11 +22,11 @@ logger = logging.getLogger(__name__)
 
 #: Concurrent hooks: most of them wait for a storage account.
 MAX_HOOKS = 32
-#: Time limit of one hook. Others run meanwhile.
+#: Time limit of one hook. Others run in the meantime.
 HOOK_TIME = timedelta(seconds=10)
 #: How long one step waits for the hooks that it started.
 STEP_TIME = timedelta(seconds=1)
-#: Failed hooks of one kind in a row after which the rest of the kind is left to a later sweep.
+#: Consecutive failed hooks of one kind after which the rest of the kind is left for a later sweep.
 MAX_FAILURES = 8
 
 
@@ -67,7 +67,7 @@ class Expiry:
                 continue
             if len(self._hooks) >= MAX_HOOKS:
                 await self._wait(asyncio.FIRST_COMPLETED)
-            if self._is_given_up(job.kind):
+            if self._is_skipped(job.kind):
                 self._left[job.kind] += 1
             else:
                 self._hooks.add(asyncio.create_task(self._call(runner, job)))
@@ -75,7 +75,7 @@ class Expiry:
         return Batch(done=await self._drop(), more=len(due) >= self._limit)
 
     async def finish(self) -> int:
-        """Wait for the running hooks, drop the last results, and log what is left. Returns how many were dropped."""
+        """Wait for the running hooks, drop the last results, and log what remains. Returns how many were dropped."""
         await self._wait(asyncio.ALL_COMPLETED)
         for kind, left in self._left.items():
             logger.warning(
@@ -87,15 +87,15 @@ class Expiry:
         return await self._drop()
 
     def _kept(self) -> dict[str, timedelta]:
-        """Return the retention of results by kind: kinds that were given up are excluded from this sweep."""
+        """Return the retention of results by kind. Kinds that are skipped are excluded from this sweep."""
         kept = {
             kind: min(times)
             for kind, runner in self._runners.items()
             if (times := [time for time in (runner.keep_result, runner.keep or self._keep) if time is not None])
         }
-        return kept | {kind: timedelta.max for kind in self._failures if self._is_given_up(kind)}
+        return kept | {kind: timedelta.max for kind in self._failures if self._is_skipped(kind)}
 
-    def _is_given_up(self, kind: str) -> bool:
+    def _is_skipped(self, kind: str) -> bool:
         return self._failures[kind] >= MAX_FAILURES
 
     def cancel(self) -> None:
@@ -128,7 +128,7 @@ class Expiry:
         if hook.done() and not hook.cancelled() and hook.result():
             self._failures[job.kind] = 0
             self._removed.append(job.id)
-        elif not self._is_given_up(job.kind):
+        elif not self._is_skipped(job.kind):
             self._failures[job.kind] += 1
 
     async def _remove(self, runner: JobRunner[Any, Any], job: QueuedJob) -> bool:
@@ -136,7 +136,12 @@ class Expiry:
             await call_hook(runner.on_result_expired, job, runner.read_result(job))
         except InvalidResult as exc:
             # it will never fit the type again, so the data it refers to has to expire by itself
-            logger.warning("job %s (%s): the expired result does not fit its type: %s", job.id, job.kind, exc)
+            logger.warning(
+                "job %s (%s): the expired result no longer matches its type, so on_result_expired was skipped: %s",
+                job.id,
+                job.kind,
+                exc,
+            )
             return True
         except Exception:
             # an unavailable storage account must not keep other results from expiring

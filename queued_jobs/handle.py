@@ -60,25 +60,25 @@ class JobHandle[Result: BaseModel | None]:
     async def result(self, *, timeout: timedelta) -> Result:
         """Wait until the job has ended, and return its result; None for a kind without one.
 
-        Polls the row at least once, at intervals that grow to two seconds, with one statement that reads only the
-        status until the job has ended. It needs no push, so it works in any process, as often as you like. In a body,
-        waiting occupies a worker that the awaited job may need: prefer a follow-up.
+        Polls the row at least once, at intervals that grow to two seconds. Each poll is one statement; until the job
+        has ended, it reads only the status. It does not depend on pushes, so it works in any process, as often as you
+        like. Inside a job body, waiting occupies a worker slot that the awaited job may need; prefer a follow-up.
 
         A timeout or a cancellation does not change the job: it continues, and you may call this again. If the job is
-        retried manually before its end was noticed, this waits for its next end. A database that does not answer is
-        polled again until the timeout.
+        manually retried before this call notices that it ended, the call waits until it ends again. If the database is
+        unavailable, polling continues until the timeout.
 
         Raises
         ------
         JobFailed
-            The job failed, was cancelled or aborted; the error has its status and its error.
+            The job failed, was cancelled or aborted; the exception carries the job's status and error.
         TimeoutError
-            It has not ended within `timeout`; raised up to five seconds later if the database does not answer.
+            The job did not end within `timeout`; raised up to five seconds later if the database is unavailable.
         ResultExpired
-            It succeeded, but its result has been removed after `keep_result` of its kind.
+            The job succeeded, but its result was removed after its kind's `keep_result` period.
         JobNotFound
-            There is no such row: it was deleted after the retention of its kind, or the transaction that stored it was
-            rolled back or is not committed yet.
+            There is no such row: it was deleted after its kind's retention period, or the transaction that stored it
+            was rolled back or is not committed yet.
         InvalidResult
             The stored result no longer fits the kind's result type.
         """

@@ -50,7 +50,7 @@ class Identity:
             async with asyncio.timeout(TOKEN_TIMEOUT.total_seconds()):
                 return (await self.credential().get_token(scope)).token
         except TimeoutError as exc:
-            raise NoToken(f"No token for {scope}: Entra did not answer in time.") from exc
+            raise NoToken(f"No token for {scope}: Entra did not respond in time.") from exc
         except AzureError as exc:
             reason = " ".join(exc.message.split())[:_MAX_REASON]
             raise NoToken(f"No token for {scope}: {reason}") from exc
@@ -74,7 +74,7 @@ class Identity:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Keyless:
-    """A service that is accessed by identity: its URL and the identity."""
+    """A service accessed with a managed identity: its URL and that identity."""
 
     endpoint: str
     identity: Identity = field(compare=False)
@@ -84,7 +84,7 @@ def passwordless(*, host: str, port: str, database: str, role: str, sslmode: str
     """Return a Postgres connection string for `Database(..., password=...)`, which passes a token as the password.
 
     If `sslmode` verifies the server, its certificate is checked against certifi's authorities: the bundled libpq has
-    none of its own and does not find those of the system.
+    none, and does not find the system's.
     """
     import certifi
 

@@ -215,7 +215,7 @@ class Changed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResultFile:
-    """The blob that a finished job offers for download, and the name that the owner's browser gives it."""
+    """The blob that a finished job offers for download, and the file name under which the owner's browser saves it."""
 
     container: str
     blob: str

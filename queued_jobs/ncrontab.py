@@ -40,7 +40,7 @@ class Ncrontab:
         """Return the first occurrence strictly after the given time, which must have a time zone."""
         occurrence = self._next(after.astimezone(UTC))
         if occurrence is None:
-            raise ValueError(f"no occurrence within eight years after {after}")
+            raise ValueError(f"no occurrence within eight years of {after}")
         return occurrence
 
     def latest(self, by: datetime) -> datetime:
@@ -51,7 +51,7 @@ class Ncrontab:
         while (found := self._next(by - span)) is None or found > by:
             span *= 2
             if span > 2 * _SEARCH_LIMIT:
-                raise ValueError(f"no occurrence within eight years before {by}")
+                raise ValueError(f"no occurrence within the eight years before {by}")
         while (later := self._next(found)) is not None and later <= by:
             found = later
         return found

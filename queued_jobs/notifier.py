@@ -9,13 +9,13 @@ from queued_jobs.model import Changed, QueuedJob
 
 
 class Notifier(Protocol):
-    """Pushes changes after the commit. A push is a hint that may be lost: readers compare versions and reload.
+    """Pushes changes after the commit. A push may be lost, so readers compare versions and reload.
 
     Implementations may raise and may take up to half a minute: no caller waits for them. Changes go through an outbox
     (`queued_jobs.outbox`), which logs exceptions, pauses while pushes keep failing, and calls an implementation
     concurrently for different owners, but one call at a time for each owner.
 
-    An implementation that awaits nothing, such as a list in a test, may set `immediate = True`: it is called directly
+    An implementation that never suspends, such as a list in a test, may set `immediate = True`: it is called directly
     with every change.
     """
 
@@ -23,7 +23,7 @@ class Notifier(Protocol):
         """Push the public view of each job to its owner."""
 
     async def jobs_removed(self, user_id: str, changes: Sequence[Changed]) -> None:
-        """Push to the owner's other tabs that these jobs left the bell."""
+        """Push to the owner's other tabs that these jobs were removed from the bell."""
 
 
 class NullNotifier:

@@ -22,7 +22,7 @@ MAX_CHANGES_PER_PUSH = 200
 MAX_WAITING = 10_000
 #: The same while pushes are paused, since rows are then kept in memory for longer.
 MAX_WAITING_IN_PAUSE = 1_000
-#: Failed pushes in a row after which all pushes pause.
+#: Consecutive failed pushes after which all pushes pause.
 MAX_FAILURES = 3
 #: The first pause, and the longest: each further pause is longer by the first.
 PAUSE, MAX_PAUSE = timedelta(seconds=5), timedelta(seconds=15)
@@ -85,10 +85,10 @@ class Steps:
 class Outbox:
     """Pushes changes to one receiver. `put` never waits, and exceptions of a push are only logged.
 
-    At most one push per key is running, so a reader never gets an older version after a newer one; further changes are
-    collected in the key's parcel meanwhile. After `MAX_FAILURES` failed pushes in a row all pushes pause, with one log
-    line per pause, and single pushes then probe whether the receiver is back. A failed push is not retried: the row is
-    the truth, and readers reload it by themselves. A crash loses pending changes.
+    At most one push per key is running, so a reader never gets an older version after a newer one. Further changes are
+    collected in the key's parcel until then. After `MAX_FAILURES` consecutive failed pushes all pushes pause, with one
+    log line per pause, and single pushes then probe whether the receiver is back. A failed push is not retried: the row
+    is the source of truth, and readers reload it by themselves. A crash loses pending changes.
 
     Belongs to one event loop. When `asyncio.run` ends it, pending changes are pushed within `LAST_CALL`.
 
@@ -245,7 +245,7 @@ class Outbox:
 
     def _succeeded(self) -> None:
         if self._failures >= MAX_FAILURES:
-            logger.info("%s: pushes have resumed; %d changes were dropped meanwhile", self._name, self._dropped)
+            logger.info("%s: pushes have resumed; %d changes were dropped in the meantime", self._name, self._dropped)
         self._failures = self._dropped = 0
 
     def _failed(self, exc: Exception) -> None:

@@ -61,22 +61,22 @@ class PostgresRepository(PostgresUpkeep):
             params = {"jobs": Jsonb([_to_record(job) for job in missing]), "grace": GRACE.total_seconds()}
             for row in await self.database.rows("enqueue", params, conn=conn, within=_time_for(missing)):
                 added[row["id"]] = Added(job=QueuedJob.from_row(row), duplicate=False)
-            left_out = [job for job in missing if job.id not in added]
-            existing = await self._existing(left_out, conn) if left_out else {}
+            conflicting = [job for job in missing if job.id not in added]
+            existing = await self._existing(conflicting, conn) if conflicting else {}
             added |= {key: Added(job=job, duplicate=True) for key, job in existing.items()}
-            # what is missing still: the job that held its unique key has ended between the two statements
-            missing = [job for job in left_out if job.id not in added]
+            # still missing: the job that held its unique key ended between the two statements
+            missing = [job for job in conflicting if job.id not in added]
             for job in missing:
                 if job.unique_key is None and job.idempotency_key is None:
-                    raise StoreRefused(f"There is a job {job.id} already: its sequence lies behind the rows.")
-        check_whole(jobs, answer := [added[job.id] for job in jobs])
-        return answer
+                    raise StoreRefused(f"A job {job.id} already exists, so the table's id sequence is behind its rows.")
+        check_whole(jobs, stored := [added[job.id] for job in jobs])
+        return stored
 
     async def _existing(self, jobs: Sequence[NewJob], conn: AsyncConnection[Any] | None) -> dict[JobKey, QueuedJob]:
-        """Return the jobs that stand in the way of these, by the keys of these."""
+        """Return the existing jobs that have the keys of these, by the ids of these."""
         params = {"jobs": Jsonb([_to_record(job) for job in jobs])}
         rows = await self.database.rows("find_existing", params, conn=conn, within=_time_for(jobs))
-        found = {row["left_out"]: row for row in rows}
+        found = {row["new_id"]: row for row in rows}
         for job in jobs:
             if (row := found.get(job.id)) is None:
                 continue
@@ -84,7 +84,7 @@ class PostgresRepository(PostgresUpkeep):
                 if not row["same_request"]:
                     raise KeyReused
             elif not row["is_mine"]:
-                raise JobConflict("A job with the same unique key is under way already.")
+                raise JobConflict("Another job with the same unique key is unfinished.")
         return {key: QueuedJob.from_row(row) for key, row in found.items()}
 
     @asynccontextmanager

@@ -20,7 +20,7 @@ from queued_jobs.errors import SendFailed
 from queued_jobs.identity import Keyless
 from queued_jobs.message import JobMessage
 
-#: Time limit of an operation, so that a request is answered in time; the sweeper takes over a failed send. The
+#: Time limit of an operation, so that a request completes in time; the sweeper takes over a failed send. The
 #: client's own timeouts apply to each read and each try only.
 SEND_TIMEOUT = timedelta(seconds=5)
 #: The service allows 7 days; messages due later are sent by the sweeper when their time comes near.
@@ -75,7 +75,7 @@ class StorageQueues:
 
     async def send(self, queue: str, message: JobMessage, *, delay: timedelta = timedelta()) -> None:
         """Put a message on a queue, invisible for `delay`. Raises `SendFailed`; the message may have been stored."""
-        async with _answer(f"The queue {queue} did not take a message"):
+        async with _failing_with(f"The queue {queue} did not accept a message"):
             await self[queue].send_message(
                 message.encode(),
                 visibility_timeout=int(delay.total_seconds()),
@@ -85,17 +85,17 @@ class StorageQueues:
     async def ensure(self, *queues: str) -> None:
         """Create these queues and their poison queues if they are missing. In the cloud the deployment creates them.
 
-        Raises `SendFailed` if the service does not answer.
+        Raises `SendFailed` if the service does not respond.
         """
         for name in _with_poison(queues):
-            async with _answer(f"The queue {name} was not created"):
+            async with _failing_with(f"The queue {name} was not created"):
                 with contextlib.suppress(ResourceExistsError):
                     await self[name].create_queue()
 
     async def depths(self, *queues: str) -> list[QueueDepth]:
         """Return the approximate number of messages on these queues and their poison queues; missing queues count as 0.
 
-        Raises `SendFailed` if the service does not answer.
+        Raises `SendFailed` if the service does not respond.
         """
         counts = await asyncio.gather(*map(self._count, _with_poison(queues)))
         return [
@@ -107,9 +107,9 @@ class StorageQueues:
         """Move up to `limit` messages back from the poison queue, unchanged. Returns how many were moved.
 
         A crash may duplicate a message, which is harmless, and never loses one. Raises `SendFailed` if the service does
-        not answer; messages moved before that stay moved.
+        not respond; messages moved before that stay moved.
         """
-        # no more than are there now: unreadable messages return to the poison queue immediately
+        # at most as many as are there now: unreadable messages return to the poison queue immediately
         limit = min(limit, await self._count(f"{queue}-poison"))
         if limit == 0:
             return 0
@@ -119,7 +119,7 @@ class StorageQueues:
             poison.receive_messages(messages_per_page=min(32, limit), visibility_timeout=60, max_messages=limit)
         )
         for moved in range(limit):
-            async with _answer(f"Only {moved} messages of the poison queue of {queue} were moved back"):
+            async with _failing_with(f"Only {moved} messages of the poison queue of {queue} were moved back"):
                 message = await anext(messages, None)
                 if message is None:
                     return moved
@@ -128,16 +128,16 @@ class StorageQueues:
         return limit
 
     async def _count(self, queue: str) -> int:
-        async with _answer(f"The queue {queue} did not answer"):
+        async with _failing_with(f"The queue {queue} did not respond"):
             try:
                 return (await self[queue].get_queue_properties()).approximate_message_count or 0
             except ResourceNotFoundError:
                 return 0
 
     async def ping(self, *queues: str) -> None:
-        """Raise `SendFailed` unless all of these queues exist and answer."""
+        """Raise `SendFailed` unless all of these queues exist and respond."""
         for queue in queues:
-            async with _answer(f"The queue {queue} did not answer"):
+            async with _failing_with(f"The queue {queue} did not respond"):
                 await self[queue].get_queue_properties()
 
     async def close(self) -> None:
@@ -159,13 +159,13 @@ class StorageQueues:
 
 
 @asynccontextmanager
-async def _answer(otherwise: str) -> AsyncIterator[None]:
-    """Raise `SendFailed` with this prefix if the service fails or does not answer in time."""
+async def _failing_with(otherwise: str) -> AsyncIterator[None]:
+    """Raise `SendFailed` with this prefix if the service fails or does not respond in time."""
     try:
         async with asyncio.timeout(SEND_TIMEOUT.total_seconds()):
             yield
     except TimeoutError as exc:
-        raise SendFailed(f"{otherwise}: no answer within {SEND_TIMEOUT.total_seconds():g} seconds.") from exc
+        raise SendFailed(f"{otherwise}: no response within {SEND_TIMEOUT.total_seconds():g} seconds.") from exc
     except AzureError as exc:
         raise SendFailed(f"{otherwise}: {exc}") from exc
 

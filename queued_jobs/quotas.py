@@ -20,7 +20,7 @@ _ASK_AGAIN = timedelta(seconds=5)
 
 
 class LimitReached(JobsError):
-    """A quota of this user is used up. Try again after `retry_after`."""
+    """The user has exhausted a quota. Retry after `retry_after`."""
 
     def __init__(self, message: str, retry_after: timedelta) -> None:
         super().__init__(message)
@@ -28,7 +28,7 @@ class LimitReached(JobsError):
 
 
 class TooBusy(JobsError):
-    """The backlog is full: no new jobs are accepted from any user. Try again after `retry_after`."""
+    """The backlog is full: no new jobs are accepted from any user. Retry after `retry_after`."""
 
     retry_after = timedelta(seconds=30)
 

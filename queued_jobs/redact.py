@@ -95,7 +95,7 @@ def text_of(exc: BaseException) -> str:
 
 
 def redact_json(value: Any) -> Any:
-    """Return a copy of a JSON value with `***` in place of credentials, recognised by name or by text."""
+    """Return a copy of a JSON value with `***` in place of credentials, recognised by key or content."""
     if isinstance(value, str):
         return mask_secrets(value) if len(value) >= _MIN_SECRET else value
     if isinstance(value, (list, tuple)):

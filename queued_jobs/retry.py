@@ -41,7 +41,7 @@ class RetryPolicy:
     """How often and at what intervals a kind of job is tried.
 
     The delay before attempt n + 1 is `min(cap, base * 2**(n - 1))`, times a random factor from 0.5 to 1.5, so that jobs
-    which failed together do not come back together.
+    which failed at the same time are not retried at the same time.
 
     Parameters
     ----------

@@ -89,7 +89,7 @@ class JobRunner[Request: BaseModel, Result: BaseModel | None](abc.ABC):
         """Do the work and return the result, at most 256 KiB of JSON from which an equal model can be read.
 
         `async def` runs on the host's event loop, where a blocking call stalls all other functions; a plain `def` runs
-        in a thread of its own. Raise `PermanentError` to fail immediately, `RetryLater` to choose the delay; other
+        in its own thread. Raise `PermanentError` to fail immediately, `RetryLater` to choose the delay; other
         errors are retried according to `retry`. Do not catch the errors of `ctx.checkpoint()`. If all tasks of a task
         group fail with the same kind of error, that error counts.
         """
@@ -98,7 +98,7 @@ class JobRunner[Request: BaseModel, Result: BaseModel | None](abc.ABC):
         """Called after each stored change of an attempt, in order. By default it notifies the owner.
 
         It runs in the background, for half a minute at most; `flush_pushes` waits for running calls. Outdated progress
-        is left out. It may raise, and may be skipped after a crash or if a thousand changes of the kind are pending:
+        is omitted. It may raise, and may be skipped after a crash or if a thousand changes of the kind are pending:
         none of this affects the job.
         """
         await self.notifier.job_changed(job)
@@ -147,7 +147,7 @@ class JobRunner[Request: BaseModel, Result: BaseModel | None](abc.ABC):
             return cast(Request, form_of(cls.request_type).load(job.request))
         except ValidationError as exc:
             raise InvalidRequest(
-                f"The stored request does not fit the kind {cls.kind}: {describe_invalid(exc, cls.request_type)}."
+                f"The stored request does not match the kind {cls.kind}: {describe_invalid(exc, cls.request_type)}."
             ) from exc
 
     @classmethod
@@ -187,7 +187,7 @@ class JobRunner[Request: BaseModel, Result: BaseModel | None](abc.ABC):
     async def receive(self, body: bytes, *, queue: str | None = None) -> None:
         """Run `execute` for a message of a queue of this kind (None: the default queue).
 
-        A message that names no job is stored for the admin and acknowledged.
+        A message that does not name a job is stored for the admin and acknowledged.
         """
         queue = queue or self.queue
         try:

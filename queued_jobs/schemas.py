@@ -31,7 +31,7 @@ class Traits:
         Whether there are sets, which are written in arbitrary order.
     secrets
         Fields that are written as asterisks.
-    left_out
+    excluded
         Fields without a default that are not in the JSON.
     """
 
@@ -41,7 +41,7 @@ class Traits:
     public_form_differs: bool
     has_sets: bool
     secrets: tuple[Path, ...]
-    left_out: tuple[Path, ...]
+    excluded: tuple[Path, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ class _Field:
         )
 
     @property
-    def is_left_out(self) -> bool:
+    def is_excluded(self) -> bool:
         schema = self.node["schema"]
         return bool(self.node.get("serialization_exclude")) and schema["type"] != "default"
 
@@ -92,7 +92,7 @@ def traits_of(model: type[BaseModel]) -> Traits:
             public_form_differs=False,
             has_sets=False,
             secrets=(),
-            left_out=(),
+            excluded=(),
         )
     nodes = list(_nodes(model.__pydantic_core_schema__, ()))
     fields = [field for path, node in nodes for field in _fields(path, node)]
@@ -105,7 +105,7 @@ def traits_of(model: type[BaseModel]) -> Traits:
         or (not aliases_are_read and any(field.written_as is not None for field in fields)),
         has_sets=any(node.get("type") in ("set", "frozenset") for _, node in nodes),
         secrets=tuple(dict.fromkeys(path for path, node in nodes if _is_secret(node))),
-        left_out=tuple(field.path for field in fields if field.is_left_out),
+        excluded=tuple(field.path for field in fields if field.is_excluded),
     )
 
 

@@ -121,8 +121,8 @@ def form_of[ModelT: BaseModel](model: type[ModelT]) -> StoredForm[ModelT]:
             raise NotStorable(
                 f"{_describe_path(path)} is a secret, which would be stored as asterisks: use the type Sealed"
             )
-        for path in traits.left_out:
-            raise NotStorable(f"{_describe_path(path)} is left out of the JSON and has no default: remove exclude=True")
+        for path in traits.excluded:
+            raise NotStorable(f"{_describe_path(path)} is not in the JSON and has no default: remove exclude=True")
         form = StoredForm(model, traits)
         if traits.are_final:
             _forms[model] = form

@@ -1,4 +1,4 @@
-"""The command `queued-jobs`: shows jobs and acts on them, in any database of the library."""
+"""The `queued-jobs` command: shows jobs and acts on them, in any database of the library."""
 
 from __future__ import annotations
 

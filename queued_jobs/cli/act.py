@@ -105,7 +105,7 @@ async def _act(verb: Verb, store: Store, account: Account, filters: Filters, job
         _say(f"{key} was asked to stop at its next checkpoint.")
     else:
         _say(f"{key} is {job.status}.")
-    _tell_unsent(system.queues)
+    _report_unsent(system.queues)
 
 
 async def _act_on_all(verb: Verb, store: Store, account: Account, filters: Filters, yes: bool) -> None:
@@ -131,7 +131,7 @@ async def _act_on_all(verb: Verb, store: Store, account: Account, filters: Filte
     _say(f"{_jobs(changed)} {_DONE[verb]}.")
     for reason, number in refused.most_common():
         _say(f"{_jobs(number)} skipped: {reason}")
-    _tell_unsent(system.queues)
+    _report_unsent(system.queues)
 
 
 def _confirm(question: str, yes: bool) -> None:
@@ -142,11 +142,11 @@ def _confirm(question: str, yes: bool) -> None:
     typer.confirm(question, abort=True, err=True)
 
 
-def _tell_unsent(queues: CountingQueues) -> None:
+def _report_unsent(queues: CountingQueues) -> None:
     if queues.unsent:
         number = "1 message was" if queues.unsent == 1 else f"{queues.unsent:,} messages were"
         reason = sorted(queues.reasons)[0].splitlines()[0].rstrip(".")
-        _say(f"{number} not sent, which is left to the sweeper: {safe(reason, 200)}.")
+        _say(f"{number} not sent and will be sent by the sweeper: {safe(reason, 200)}.")
 
 
 def _jobs(number: int) -> str:

@@ -24,7 +24,7 @@ from queued_jobs.urls import is_conninfo
 
 @dataclass(slots=True, kw_only=True)
 class CountingQueues:
-    """Sends if possible, and counts the messages left to the sweeper, with the reason."""
+    """Sends if possible, and counts the messages left for the sweeper, with the reason."""
 
     manager: StorageQueues | None
     unsent: int = 0

@@ -123,7 +123,7 @@ def print_stats(console: Console, stats: Stats, groups: Sequence[FailureGroup]) 
     for kind, one in rows:
         table.add_row(safe(kind), *_counts(one, stats.until))
     console.print(table)
-    _heading(console, "How long attempts waited and ran" + ("" if stats.exact else " (estimates, within 28 %)"))
+    _heading(console, "How long attempts waited and ran" + ("" if stats.exact else " (estimates, within 28%)"))
     table = _table("KIND", overflow="ellipsis")
     for name in ("WAIT P50", "P95", "P99", "RUN P50", "P95", "P99"):
         table.add_column(name, no_wrap=True, justify="right")

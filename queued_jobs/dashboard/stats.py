@@ -40,7 +40,7 @@ class Counts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bucket:
-    """Counts of one kind in the bucket that starts at `at`. Empty buckets are left out."""
+    """Counts of one kind in the bucket that starts at `at`. Empty buckets are omitted."""
 
     at: datetime
     kind: str
@@ -167,7 +167,7 @@ def _check(window: timedelta, bucket: timedelta) -> None:
     if bucket % unit or (bucket < _DAY and _DAY % bucket):
         raise InvalidRequest(f"Buckets of {bucket} do not divide a day: use whole minutes, hours or days that do.")
     if window > kept:
-        raise InvalidRequest(f"Buckets of {bucket} are kept for {kept}, not for {window}: use longer ones.")
+        raise InvalidRequest(f"Buckets of {bucket} are kept for {kept}, not for {window}: use longer buckets.")
 
 
 def _floor(moment: datetime, bucket: timedelta) -> datetime:
@@ -178,7 +178,7 @@ def _by_kind(
     counted: Sequence[Row], measured: Sequence[Row], active: Sequence[Row]
 ) -> tuple[KindStats, dict[str, KindStats]]:
     """Combine the rows into the statistics of all jobs and of each kind."""
-    # the rows without a kind are those of all jobs
+    # the rows without a kind count all jobs
     counts: dict[str | None, Counts] = {row["kind"]: _counts(row) for row in counted if row["at"] is None}
     durations: dict[str | None, Durations] = {row["kind"]: _durations(row) for row in measured if row["at"] is None}
     backlogs = {row["kind"]: _backlog(row) for row in active if row["kind"] is not None}

@@ -1,4 +1,4 @@
-"""Rate-limited hints to admins that jobs changed."""
+"""Rate-limited notifications to admins that jobs changed."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from datetime import timedelta
 
 from queued_jobs.outbox import LAST_CALL, PAUSE, log_failure
 
-#: Minimum time between two hints of one process.
+#: Minimum time between two notifications of one process.
 EVERY = timedelta(seconds=1)
-#: Maximum ids in one hint. With more, readers reload their page anyway.
+#: Maximum ids in one notification. With more, readers reload their page anyway.
 MAX_IDS = 100
 
 
@@ -55,7 +55,7 @@ class Nudges:
         try:
             await self._send(ids)
             self._away = False
-        except Exception as exc:  # noqa: BLE001 (a hint that is lost changes nothing)
+        except Exception as exc:  # noqa: BLE001 (a lost notification is harmless)
             if not self._away:
-                log_failure(exc, "hints about changed jobs fail for now")
+                log_failure(exc, "notifying admins of changed jobs fails for now")
             self._away = True

@@ -27,7 +27,7 @@ from queued_jobs.registry import JobRegistry
 from queued_jobs.urls import is_origin, is_port
 
 API_VERSION = "2022-11-01"  # the first that can issue client tokens
-#: Group of the application's admins, who get a hint when any job changes.
+#: Group of the application's admins, who are notified when any job changes.
 ADMINS = "admins"
 
 _PUSH_TIMEOUT = 2.0
@@ -80,7 +80,7 @@ class ClientAccess:
 class SignalRNotifier:
     """`Notifier` over the service's REST API, with an access key or an identity. Connects on first use.
 
-    Owners get the public view of each change. Admins get a hint with the ids, `nudge`, at most once a second.
+    Owners get the public view of each change. Admins get the ids of changed jobs, as `nudge`, at most once a second.
     Raises `PushFailed` if the service refuses, is unavailable, or takes longer than two seconds.
     """
 
@@ -143,7 +143,7 @@ class SignalRNotifier:
         await self._call("PUT", f"/api/hubs/{self._hub}/{_user(user_id)}/groups/{ADMINS}")
 
     async def ping(self) -> None:
-        """Raise `PushFailed` unless the service answers."""
+        """Raise `PushFailed` unless the service responds."""
         await self._call("HEAD", "/api/health")
 
     async def close(self) -> None:
@@ -163,11 +163,11 @@ class SignalRNotifier:
     async def _generate_token(self, user_id: str, expires: int) -> str:
         """Let the service issue a token: its signing keys never leave it."""
         minutes = max(1, int(expires - time.time()) // 60)
-        answer = await self._call(
+        response = await self._call(
             "POST", f"/api/hubs/{self._hub}/:generateToken", userId=user_id, minutesToExpire=str(minutes)
         )
         try:
-            token: str = answer.json()["token"]
+            token: str = response.json()["token"]
         except (ValueError, KeyError, TypeError) as exc:
             raise PushFailed(f"The hub's response contains no token: {_reason(exc)}") from exc
         return token
@@ -183,9 +183,9 @@ class SignalRNotifier:
                 )
         except (httpx.HTTPError, aiohttp.ClientError, OSError, TimeoutError, ValueError) as exc:
             # the transport passes on aiohttp's errors for responses that are not HTTP
-            raise PushFailed(f"The hub did not answer: {_reason(exc)}") from exc
+            raise PushFailed(f"The hub did not respond: {_reason(exc)}") from exc
         if not response.is_success:
-            raise PushFailed(f"The hub answered {response.status_code}.")
+            raise PushFailed(f"The hub returned {response.status_code}.")
         return response
 
     async def _bearer(self, url: str) -> str:

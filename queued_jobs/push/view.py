@@ -97,7 +97,7 @@ class JobView(Public):
 
 
 def fields_of(*objects: DataclassInstance) -> dict[str, Any]:
-    """Return the fields of dataclasses by their names, for a view that has more of its own."""
+    """Return the fields of dataclasses by their names, for a view that has additional fields."""
     return {field.name: getattr(one, field.name) for one in objects for field in dataclasses.fields(one)}
 
 

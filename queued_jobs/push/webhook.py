@@ -29,10 +29,10 @@ class WebhookFailed(JobsError):
 class Webhook:
     """Another channel for `JobRunner.on_status_updated`.
 
-    The body is the job's public view. It is signed as Standard Webhooks (standardwebhooks.com) describes: the header
-    `webhook-signature` is `v1,` and the base64 HMAC-SHA256 of `id.timestamp.body`, where `webhook-id` is the same for
-    each try of one change (`<job id>.<version>`) and `webhook-timestamp` is in Unix seconds. So receivers can verify
-    the sender, reject old messages and drop duplicates. They compare versions, as any reader does.
+    The body is the job's public view. It is signed as Standard Webhooks (standardwebhooks.com) describes: the
+    `webhook-signature` header is `v1,` and the base64 HMAC-SHA256 of `id.timestamp.body`, where `webhook-id` is the
+    same for each try of one change (`<job id>.<version>`) and `webhook-timestamp` is in Unix seconds. So receivers can
+    verify the sender, reject old messages and drop duplicates. They compare versions, as any reader does.
 
     Parameters
     ----------
@@ -74,14 +74,14 @@ class Webhook:
                 headers = self._headers(message_id, body)
                 # the client's own timeout applies to each read: a response that trickles in would never end
                 async with asyncio.timeout(_TIMEOUT):
-                    answer = await self._clients.get().post(self._url, content=body, headers=headers)
+                    response = await self._clients.get().post(self._url, content=body, headers=headers)
             except (httpx.HTTPError, OSError, TimeoutError, ValueError) as exc:
                 reason = type(exc).__name__
                 continue
-            if answer.is_success:
+            if response.is_success:
                 return
-            reason = f"status {answer.status_code}"
-            if not answer.is_server_error and answer.status_code != httpx.codes.TOO_MANY_REQUESTS:
+            reason = f"status {response.status_code}"
+            if not response.is_server_error and response.status_code != httpx.codes.TOO_MANY_REQUESTS:
                 break
         raise WebhookFailed(f"The webhook did not accept version {job.version} of job {job.id}: {reason}.")
 

@@ -1,4 +1,4 @@
-"""Test doubles for tests of your own jobs: they need no server and never wait."""
+"""Test doubles for tests of your own jobs: they do not need a server and never wait."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from queued_jobs.testing.rows import Rows, check
 
 
 class Attempts(Rows):
-    """The part of `Repository` that claims a job, keeps its lease, and ends the attempt."""
+    """The `Repository` methods that claim a job, renew its lease and end the attempt."""
 
     async def claim(
         self,

@@ -67,7 +67,7 @@ class JobBench:
             for one in due:
                 await self.manager.runner(self._kinds[one.queue]).execute(one.message)
             delivered += len(due)
-        raise RuntimeError(f"There are still messages after {_MAX_ROUNDS} rounds: a job wakes itself endlessly.")
+        raise RuntimeError(f"Messages remain after {_MAX_ROUNDS} rounds; a job probably keeps waking itself.")
 
 
 async def run_inline[Request: BaseModel, Result: BaseModel | None](

@@ -70,7 +70,7 @@ class InMemoryRepository(Attempts, Upkeep):
                 if job.unique_key is None:
                     continue
                 if other.user_id != job.user_id:
-                    raise JobConflict("A job with the same unique key is under way already.")
+                    raise JobConflict("Another job with the same unique key is unfinished.")
                 return Added(job=other, duplicate=True)
         now = self.clock()
         self._asked[job.id] = job.asked

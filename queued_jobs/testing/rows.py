@@ -26,13 +26,15 @@ LOOKED_AT = 100
 
 
 class MemoryTransaction:
-    """Takes the place of a connection for the library's own calls: it runs no SQL."""
+    """Takes the place of a connection in the library's own calls; it does not run SQL."""
 
     def __init__(self) -> None:
         self.undo: list[Callable[[], None]] = []
 
     def __getattr__(self, name: str) -> Any:
-        raise RuntimeError(f"The store in memory runs no SQL, so it has no conn.{name}: test this body on Postgres.")
+        raise RuntimeError(
+            f"The in-memory store does not run SQL, so conn.{name} is not available; test this body against Postgres."
+        )
 
 
 class Rows:

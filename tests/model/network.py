@@ -39,7 +39,7 @@ class Mailbox:
         copies = {"lost": 0, "refused": 0, "doubled": 2}.get(self.fate, 1)
         self.messages += [message] * copies
         if not self.takes:
-            raise SendFailed(f"The queue {queue} did not take a message.")
+            raise SendFailed(f"The queue {queue} did not accept a message.")
 
     @property
     def takes(self) -> bool:

@@ -1,7 +1,7 @@
--- After an enqueue that left jobs out: for each of them (left_out) the job that conflicts with it. same_request = false under the
+-- After an enqueue that skipped jobs: for each of them (new_id) the job that conflicts with it. same_request = false under the
 -- same idempotency key means HTTP 422; the original input may be equal even if defaults led to a different request. Not in the
 -- result: jobs whose conflicting job (by unique_key) has ended since; enqueue these again.
-select found.job_columns, found.same_key, new.id as left_out,
+select found.job_columns, found.same_key, new.id as new_id,
        found.request = new.request or coalesce(found.asked = new.asked, false) as same_request, found.user_id = new.user_id as is_mine
 from jsonb_to_recordset(%(jobs)s) as new (
   id job_key, kind text, user_id text, idempotency_key text, unique_key text, request jsonb, asked text)

@@ -1,2 +1,2 @@
--- Check that the server answers.
+-- Check that the server responds.
 select 1 as alive

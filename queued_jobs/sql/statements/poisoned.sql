@@ -1,4 +1,4 @@
--- The host moved this job's message to the poison queue. A running job is left to its lease. A waiting one is sent again after 30
+-- The host moved this job's message to the poison queue. A running job keeps its lease. A waiting one is sent again after 30
 -- seconds, then after 10 minutes, doubling, and aborted after max_resend of these sends: after two and a half hours at the earliest.
 -- Each send counts once, however many copies of its message arrive and whatever sent them: not before it was marked (see
 -- poisoned_unmarked.sql), not while it must still be invisible, and not before the wait after the previous one is over.

@@ -34,7 +34,7 @@ async def test_a_hub_that_hangs_costs_three_pushes_however_many_owners_there_are
         port = hole.sockets[0].getsockname()[1]
         connection = ConnectionString(endpoint=f"http://127.0.0.1:{port}", access_key="k" * 44)
         notifier = SignalRNotifier(connection, JobRegistry([Demo]))
-        with pytest.raises(PushFailed, match="did not answer"):
+        with pytest.raises(PushFailed):
             await notifier.job_changed(*jobs)
         await notifier.close()
         for writer in writers:

@@ -175,9 +175,9 @@ class TestPriorities:
         assert bench.job(handle).status is JobStatus.SUCCEEDED
 
     async def test_an_unknown_one_is_refused(self, bench: JobBench) -> None:
-        with pytest.raises(InvalidRequest, match="count has no priority 'high', only urgent"):
+        with pytest.raises(InvalidRequest, match=r"count .*'high'.* urgent"):
             await bench.manager.queue_job(Count, Page(number=1), priority="high", user_id="ann")
-        with pytest.raises(InvalidRequest, match="sum has no priority 'high', only none"):
+        with pytest.raises(InvalidRequest, match=r"sum .*'high'.* none"):
             await bench.manager.queue_job(Sum, Book(title="x"), priority="high", user_id="ann")
 
     def test_each_queue_belongs_to_one_kind(self) -> None:

@@ -190,7 +190,7 @@ class TestAHubThatHangs:
 
     async def test_a_pause_has_an_end(self, row: QueuedJob) -> None:
         hub = Hub()
-        hub.broken = PushFailed("The hub did not answer.")
+        hub.broken = PushFailed("The hub did not respond.")
         with short_pauses():
             await announce(hub, *rows(row, 40))
             await until(lambda: hub.begun >= 8)
@@ -205,7 +205,7 @@ class TestAHubThatHangs:
     ) -> None:
         caplog.set_level(logging.INFO)
         hub = Hub()
-        hub.broken = PushFailed("The hub did not answer.")
+        hub.broken = PushFailed("The hub did not respond.")
         with short_pauses():
             await announce(hub, *rows(row, 40))
             await until(lambda: hub.begun >= 8)

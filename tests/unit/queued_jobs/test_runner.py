@@ -79,7 +79,7 @@ class Lines(RootModel[list[str]]):
 
 
 def test_a_result_that_is_no_object_is_refused() -> None:
-    with pytest.raises(TypeError, match="Wrong: Lines has no fields: make it a model with a field for its value"):
+    with pytest.raises(TypeError, match=r"^Wrong: Lines "):
 
         class Wrong(JobRunner[Ask, Lines]):
             kind = queue = "wrong"
@@ -89,7 +89,7 @@ def test_a_result_that_is_no_object_is_refused() -> None:
 
 
 def test_a_request_that_is_no_model_is_refused() -> None:
-    with pytest.raises(TypeError, match="Wrong: the request is int: make it a pydantic model"):
+    with pytest.raises(TypeError, match=r"^Wrong: the request type .* int"):
 
         class Wrong(JobRunner[int, None]):  # type: ignore[type-var]
             kind = queue = "wrong"

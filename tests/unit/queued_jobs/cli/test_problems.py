@@ -18,7 +18,7 @@ from queued_jobs.errors import InvalidRequest, JobConflict, StoreUnavailable
     [
         (InvalidRequest("text holds a NUL: leave it out."), 2, "leave it out"),
         (JobConflict("The job has already ended."), 1, "already ended"),
-        (StoreUnavailable("Postgres did not answer: no route"), 1, "did not answer"),
+        (StoreUnavailable("Postgres did not respond: no route"), 1, "no route"),
         (psycopg.errors.UndefinedTable('relation "queued_jobs.job" does not exist\nLINE 1:'), 1, "queued-jobs migrate"),
         (psycopg.errors.UndefinedColumn('column "batch_id" does not exist'), 1, "queued-jobs migrate"),
         (psycopg.errors.InsufficientPrivilege("permission denied for schema queued_jobs"), 1, "--database-url"),
