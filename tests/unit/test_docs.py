@@ -6,9 +6,12 @@ import ast
 import asyncio
 import inspect
 import re
+import subprocess
 import sys
 import textwrap
+from collections.abc import Iterator
 from datetime import timedelta
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -109,6 +112,72 @@ def test_links_lead_somewhere(document: Path) -> None:
     for target in re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", document.read_text()):
         if "://" not in target:
             assert (document.parent / target).exists(), target
+
+
+#: File names in the documents that a reader creates, or that exist at run time only.
+NOT_IN_THE_TREE = {"functions/jobs/word_count.py", "word_count.py", "Pulumi.STACK.yaml", "/api/openapi.json"}
+
+
+@cache
+def tracked() -> tuple[str, ...]:
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    return tuple(listed.splitlines())
+
+
+@pytest.mark.parametrize(
+    "document",
+    [path for path in DOCUMENTS if path != api_reference.PAGE],  # names attributes such as `Money.json`
+    ids=lambda path: str(path.relative_to(ROOT)),
+)
+def test_quoted_file_names_exist(document: Path) -> None:
+    prose = re.sub(r"```.*?```", "", document.read_text(), flags=re.DOTALL)
+    endings = "py|js|mjs|css|sql|md|html|json|svg|toml|txt|ya?ml"
+    for name in set(re.findall(rf"`([^`\s]+\.(?:{endings}))`", prose)) - NOT_IN_THE_TREE:
+        wanted = "/" + name.lstrip("/")
+        assert any(f"/{path}".endswith(wanted) for path in tracked()), name
+
+
+#: Quoted texts that are written by Azure, Pulumi, libpq or GitHub.
+FOREIGN = {
+    "ParameterOutOfRange ... Version should be in: []",
+    "Multi-Zone HA is not supported",
+    "AuthorizationFailed ... roleAssignments/write",
+    "certificate verify failed",
+    "no pg_hba.conf entry",
+    "password authentication failed",
+    "the stack is currently locked",
+    "Conflict: budget start date",
+    "JOB ID",
+}
+
+
+@cache
+def sources() -> str:
+    """All our sources, with the parts of strings that span lines joined."""
+    ours = [name for name in tracked() if re.match(r"(queued_jobs|functions|infra|scripts|tools|web/js)/", name)]
+    text = "\n".join((ROOT / name).read_text() for name in ours if name.endswith((".py", ".js")))
+    return re.sub(r'"\s+f?"', "", text)
+
+
+def quoted_texts() -> Iterator[tuple[str, str]]:
+    """Yield the error messages, log lines and labels that the documents quote; dots stand for what varies."""
+    for path in DOCUMENTS:
+        text, name = path.read_text(), path.relative_to(ROOT).as_posix()
+        if name == "docs/how-to/troubleshoot-azure.md":
+            for cell in re.findall(r"^\| (.*?) \| ", text, re.MULTILINE):
+                yield from ((name, quote) for quote in re.findall(r"`([^`]+)`", cell) if quote.count(" ") >= 2)
+        yield from ((name, quote) for quote in re.findall(r'Message has "([^"]+)"', text))
+        yield from ((name, quote) for quote in re.findall(r'(?:in the log \(|has a line )"([^"]+)"', text))
+        if name.startswith("docs/tutorial/"):
+            yield from ((name, label) for label in re.findall(r"\*\*([^*]+)\*\*", text))
+
+
+def test_quoted_texts_occur_in_the_sources() -> None:
+    found = [(name, quote) for name, quote in quoted_texts() if quote not in FOREIGN]
+    assert len(found) >= 10, "the documents quote texts"
+    for name, quote in found:
+        for part in filter(None, map(str.strip, quote.split("..."))):
+            assert part in sources(), f"{name} quotes {part!r}, which no source contains"
 
 
 def test_every_setting_is_described() -> None:
