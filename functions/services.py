@@ -21,7 +21,7 @@ from settings import InviteSettings, Settings
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
-    """The parts that triggers and routes work with. They connect on first use."""
+    """The services used by triggers and routes. Each connects on first use."""
 
     manager: QueueManager
     #: What the manager is made of, for health checks and for the pages of operators.

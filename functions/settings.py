@@ -62,7 +62,7 @@ def _instead_of(other: str, *, both_locally: bool = False) -> BeforeValidator:
         if value and other in given and (_in_cloud(given) or not both_locally):
             raise rejection("two_forms", f"is set, and so is {other}; remove this one, which holds a secret")
         if not value and other not in given:
-            raise rejection("missing", f"is missing, and so is {other}; set {other}, which needs no secret")
+            raise rejection("missing", f"is missing, and so is {other}; set {other}, which does not need a secret")
         return value
 
     return BeforeValidator(check)
@@ -194,7 +194,9 @@ class OidcSettings(SettingsModel, alias_generator=lambda name: f"OIDC_{name.uppe
         str,
         _HTTPS,
         _ENCRYPTED,
-        require(_names_a_tenant, "no_tenant", "names no tenant, so it matches no token; put the tenant's id into it"),
+        require(
+            _names_a_tenant, "no_tenant", "does not name a tenant, so it matches no token; put the tenant's id into it"
+        ),
     ]
     audience: _Word
     client_id: _Word

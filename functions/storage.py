@@ -146,10 +146,10 @@ class _DelegationKeys:
     def valid_until(self, until: datetime) -> UserDelegationKey:
         """Return a key that is valid at least `until` then. Requests a new one if the cached key is not.
 
-        Raises `AzureError` if the service does not answer in time, or an earlier request is still waiting for it.
+        Raises `AzureError` if the service does not respond in time, or an earlier request is still waiting for it.
         """
         if not self._lock.acquire(timeout=2 * _KEY_PATIENCE):
-            raise ServiceRequestTimeoutError("The blob service did not answer the request for a signing key.")
+            raise ServiceRequestTimeoutError("The blob service did not respond to the request for a signing key.")
         try:
             if self._key is None or self._expires_at < until:
                 now = datetime.now(UTC)

@@ -16,7 +16,7 @@ def register_triggers(app: func.AsgiFunctionApp, manager: QueueManager) -> None:
     """Add the functions of every registered runner, and the sweeper's timer."""
     for kind in manager.registry:
         if _function_name(kind) == _SWEEP or kind.kind.endswith(("-poison", "-schedule")):
-            raise TypeError(f"The kind {kind.kind!r} is the name of another function: rename it.")
+            raise TypeError(f"The kind {kind.kind!r} has the same name as another function; rename the kind.")
         _register_runner(app, manager.runner(kind.kind))
         if kind.schedule is not None:
             _register_schedule(app, manager, kind, kind.schedule)

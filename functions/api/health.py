@@ -1,4 +1,4 @@
-"""Is everything that the application needs there?"""
+"""Checks the services that the application needs."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ routes = APIRouter(prefix="/api", tags=["health"])
 
 @routes.get("/health", dependencies=[Depends(public)], responses={503: {"model": HealthView}})
 async def health(response: Response, app: App) -> HealthView:
-    """Answer 503 only if jobs cannot be accepted. Without queue or hub they are accepted, and run or shown later."""
+    """Return 503 only if jobs cannot be accepted. Without queue or hub they are accepted, and run or shown later."""
     database, queues, hub = await asyncio.gather(
         _state("database", app.database.ping()),
         _state("queues", app.queues.ping(*app.manager.registry.queues)),

@@ -59,7 +59,7 @@ async def mine(
     before: Annotated[str | None, Query(max_length=80)] = None,
     limit: Annotated[int, Query(ge=1, le=100)] = 50,
 ) -> Response:
-    """Return what the caller's bell shows, newest first. Answers 304 to the ETag of an unchanged page."""
+    """Return what the caller's bell shows, newest first. Returns 304 for the ETag of an unchanged page."""
     page = await app.manager.tracker.for_user(caller.user_id, before=cursor_of(before), limit=limit)
     # the results of a hundred jobs may be large
     return await offload(_bell_answer, page, caller, app.manager.registry, request.headers.get("if-none-match"))
@@ -127,9 +127,9 @@ async def download(job_id: UUID, caller: SignedIn, app: App) -> DownloadView:
         await run_in_threadpool(look)
         link = await run_in_threadpool(download_link, file)  # the signing key may have to be requested
     except ResourceNotFoundError as exc:
-        raise Problem(410, "The file has expired. Run the job again to make a new one.") from exc
+        raise Problem(410, "The file has expired. Run the job again to create a new one.") from exc
     except AzureError as exc:
-        raise Problem(503, "The file store does not answer at the moment.", {"Retry-After": "5"}) from exc
+        raise Problem(503, "The file storage is unavailable at the moment.", {"Retry-After": "5"}) from exc
     return DownloadView(url=link.url, expires_at=link.expires_at)
 
 
@@ -139,7 +139,7 @@ def start_routes(registry: JobRegistry) -> APIRouter:
     taken = {getattr(route, "path", "") for route in routes.routes}
     for runner in registry:
         if f"/api/jobs/{runner.kind}" in taken:
-            raise TypeError(f"The kind {runner.kind!r} is the name of another route: rename it.")
+            raise TypeError(f"The kind {runner.kind!r} has the same name as another route; rename the kind.")
         starts.add_api_route(
             f"/{runner.kind}",
             _start(runner),
@@ -172,7 +172,7 @@ def _start(runner: RunnerType) -> Callable[..., Awaitable[JobView]]:
                 idempotency_key=idempotency_key,
                 conn=place.connection,
             )
-            if not handle.duplicate:  # a repeated request is answered even if the quota is used up now
+            if not handle.duplicate:  # a repeated request succeeds even if the quota is exhausted now
                 place.check()
         await handle.send()
         response.headers["Location"] = f"/api/jobs/{handle.id}"

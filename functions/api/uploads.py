@@ -37,7 +37,7 @@ async def uploads(body: UploadBody, caller: SignedIn) -> UploadView:
     try:
         links = await asyncio.to_thread(_sign_links, [f"{caller.user_id}/{prefix}{name}" for name in names])
     except AzureError as exc:  # the signing key comes from the storage account
-        raise Problem(503, "The file store does not answer at the moment.", {"Retry-After": "5"}) from exc
+        raise Problem(503, "The file storage is unavailable at the moment.", {"Retry-After": "5"}) from exc
     headers = {"x-ms-blob-type": "BlockBlob", "Content-Type": "application/octet-stream"}
     targets = tuple(
         UploadTarget(name=name, url=link.url, headers=headers) for name, link in zip(names, links, strict=True)
@@ -54,7 +54,7 @@ def _check_sizes(body: UploadBody) -> None:
         if file.size > MAX_FILE_BYTES:
             raise Problem(422, f"A file is larger than {MAX_FILE_BYTES // 1024**2} MiB.")
     if sum(file.size for file in body.files) > MAX_BYTES:
-        raise Problem(422, f"The files are larger than {MAX_BYTES // 1024**3} GiB together.")
+        raise Problem(422, f"The files are larger than {MAX_BYTES // 1024**3} GiB in total.")
 
 
 def _check_names(body: UploadBody) -> list[str]:

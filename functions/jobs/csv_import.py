@@ -65,7 +65,7 @@ class CsvImport(JobRunner[CsvImportRequest, CsvImportResult]):
     """Streams file by file and stores the valid rows as JSON lines, in a blob that appears when it is complete.
 
     The first line of a file names its columns; a row is rejected if its number of fields differs, its quoting is
-    invalid or it is not UTF-8. Another attempt starts again under a name of its own.
+    invalid or it is not UTF-8. Another attempt starts again with a separate file.
     """
 
     kind = "csv-import"
@@ -83,7 +83,8 @@ class CsvImport(JobRunner[CsvImportRequest, CsvImportResult]):
         if any(blob.size > MAX_FILE_BYTES for blob in blobs):
             raise NothingToImport(f"A file is larger than {MAX_FILE_BYTES // 1024**2} MiB.")
         if not blobs or len(blobs) > MAX_FILES or total > MAX_BYTES:
-            raise NothingToImport(f"There must be 1 to {MAX_FILES:,} files of {MAX_BYTES // 1024**3} GiB together.")
+            limit = f"{MAX_BYTES // 1024**3} GiB"
+            raise NothingToImport(f"There must be 1 to {MAX_FILES:,} files, at most {limit} in total.")
         name = f"{ctx.job.id}/{ctx.claim_id}.jsonl"  # unique to this attempt
         target = BlockWriter(blob_service().get_blob_client(RESULTS, name))
         rejected: list[RejectedLine] = []
@@ -159,7 +160,7 @@ def lines(pieces: Iterable[bytes], file: str) -> Iterator[str]:
 class Records:
     """The rows of a file, each with the line where it ends and the problem of its syntax, or "".
 
-    Rows without fields are left out. Raises `NotCsv` for a row that is too long.
+    Rows without fields are omitted. Raises `NotCsv` for a row that is too long.
     """
 
     def __init__(self, text: Iterator[str], file: str) -> None:

@@ -76,7 +76,7 @@ class SourceChanged(Exception):
 class ZipBuilder(JobRunner[ZipRequest, ZipResult]):
     """Streams blob by blob into one zip, which appears when it is complete.
 
-    Files are only read below the folder of the job's owner. Another attempt starts again under a name of its own.
+    Files are only read below the folder of the job's owner. Another attempt starts again with a separate file.
     """
 
     kind = "zip-builder"
@@ -168,4 +168,4 @@ class ZipBuilder(JobRunner[ZipRequest, ZipResult]):
 
 
 def _too_large() -> str:
-    return f"The files are larger than {MAX_BYTES // 1024**3} GiB together."
+    return f"The files are larger than {MAX_BYTES // 1024**3} GiB in total."

@@ -204,11 +204,12 @@ def test_without_a_server_nothing_is_lost_from_the_screen(stack: Stack, stage: S
     stage.put(bell.user_id, "succeeded")
     clear = bell.rows.get_by_role("button", name="Clear Zip of reports")
     expect(clear).to_be_visible()
+    failure = bell.text("failure", "clear")
     assert stack.postgres is not None
     stack.postgres.stop()
     try:
         clear.click()
-        expect(bell.rows.locator(".note")).to_contain_text("Could not clear. Try again")
+        expect(bell.rows.locator(".note")).to_contain_text(failure)
         expect(bell.connection).to_contain_text("Not up to date, last update")
         expect(bell.rows).to_have_count(1)
         bell.picture("stale")
@@ -223,13 +224,15 @@ def test_without_a_server_nothing_is_lost_from_the_screen(stack: Stack, stage: S
 def test_a_host_that_hangs_is_not_waited_for_for_ever(stack: Stack, stage: Stage, bell: Bell, noise: Noise) -> None:
     noise.expect(SERVER_AWAY)
     stage.put(bell.user_id, "succeeded")
+    failure, timeout = bell.text("failure", "clear"), bell.text("failure", "timeout")
     assert stack.host.pid is not None
     os.kill(stack.host.pid, signal.SIGSTOP)
     try:
         bell.rows.get_by_role("button", name="Clear Zip of reports").click()
         expect(bell.rows).to_have_count(0)
         note = bell.host.locator(".row .note")
-        expect(note).to_contain_text("Could not clear. Try again. The server did not answer in time")
+        expect(note).to_contain_text(failure)
+        expect(note).to_contain_text(timeout)
         expect(bell.rows).to_have_count(1)
     finally:
         os.kill(stack.host.pid, signal.SIGCONT)

@@ -205,12 +205,12 @@ def test_expired_and_missing_results_are_told(bell: Bell, stage: Stage, noise: N
     stage.put(
         bell.user_id, "succeeded", request={"prefix": "", "name": "old"}, result=None, expired_at=datetime.now(UTC)
     )
-    expect(bell.row("Zip of old")).to_contain_text("The result has expired and was deleted.")
+    expect(bell.row("Zip of old")).to_contain_text(bell.text("job", "expired"))
     expect(bell.row("Zip of old").get_by_role("button", name="Download zip")).to_have_count(0)
     stage.put(bell.user_id, "succeeded", request={"prefix": "", "name": "lost"})
     lost = bell.row("Zip of lost")
     lost.get_by_role("button", name="Download zip").click()
-    expect(lost.locator(".note")).to_contain_text("Could not get the download. The file has expired.")
+    expect(lost.locator(".note")).to_contain_text(bell.text("failure", "download"))
     bell.picture("expired")
 
 

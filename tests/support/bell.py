@@ -56,6 +56,12 @@ class Bell:
     def row(self, text: str) -> Locator:
         return self.rows.filter(has_text=text)
 
+    def text(self, group: str, name: str) -> str:
+        """Return a text of the page by its name in `strings.en.js`, which a fork may change."""
+        script = "async ([group, name]) => (await import('/js/strings.en.js')).strings[group][name]"
+        text: str = self.page.evaluate(script, [group, name])
+        return text
+
     def expect_live(self) -> None:
         """Wait until pushes arrive; the panel must be open."""
         expect(self.connection).to_have_text("Live")

@@ -68,7 +68,7 @@ export function createApi({ base, getToken, onRefused }) {
       return { etag: answer.headers.get('etag'), body };
     },
 
-    /** Start a job. A repeated key starts no second job. */
+    /** Start a job. A repeated key does not start a second job. */
     start: (kind, body, key) => call('POST', job(kind), { body, headers: { 'idempotency-key': key } }),
     clear: (id) => call('DELETE', job(id)),
     cancel: (id) => call('POST', `${job(id)}/cancel`),
@@ -87,7 +87,7 @@ export function createApi({ base, getToken, onRefused }) {
  */
 export const exchangeInvite = async (base, invite) => read(await send('POST', `${base}/session`, { invite }));
 
-/** Reads the newest pages as one snapshot; a page that has not changed costs no more than a 304. */
+/** Reads the newest pages as one snapshot; a page that has not changed costs only a 304. */
 export class SnapshotReader {
   #api;
   #store;

@@ -109,7 +109,7 @@ export class JobBell extends FeedElement {
   }
 
   #toast(ended) {
-    // What the open panel shows needs no message.
+    // What the open panel shows does not need a message.
     if (this.#isOpen()) return;
     const { top, bottom } = this.#button.getBoundingClientRect();
     const isLow = this.#isLow();

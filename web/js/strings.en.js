@@ -44,7 +44,7 @@ export const strings = {
     signedOut: 'Sign in again',
     neverSignedIn: 'Not signed in',
     stale: (time) => `Not up to date, last update ${time}`,
-    unreachable: 'The server does not answer, trying again',
+    unreachable: 'The server is not responding, trying again',
   },
   job: {
     startsIn: (duration) => `starts in ${duration}`,
@@ -85,8 +85,8 @@ export const strings = {
     refusedLink: 'The download link was rejected: its address is not allowed.',
     tryAgain: 'Try again.',
     network: 'The server cannot be reached.',
-    timeout: 'The server did not answer in time.',
-    answer: (status) => `The server answered with error ${status}.`,
+    timeout: 'The server did not respond in time.',
+    answer: (status) => `The server returned error ${status}.`,
   },
   zip: {
     files: (n) => count(n, 'file', 'files'),
@@ -141,7 +141,7 @@ export const strings = {
     folder: (name) => `${name} is a folder. Choose the files in it instead`,
     uploading: (done, all, size, total) => `Uploading: ${done} of ${all} files, ${size} of ${total}`,
     starting: 'Starting the job',
-    started: 'Your job has started. The bell keeps you informed; you can leave this page meanwhile.',
+    started: 'Your job has started. The bell keeps you informed; you can leave this page.',
     stopped: 'Upload stopped. The uploaded files are kept for the next try.',
     failedUploads: (n) =>
       `${count(n, 'file', 'files')} could not be uploaded. The next try sends only the missing files.`,
@@ -149,7 +149,7 @@ export const strings = {
     failedStart: 'The job could not be started',
     state: { waiting: 'Waiting', uploading: 'Uploading', uploaded: 'Uploaded' },
     progress: 'Upload progress',
-    storage: (status) => `Failed: the storage answered with error ${status}`,
+    storage: (status) => `Failed: the storage returned error ${status}`,
     storageNetwork: 'Failed: the storage cannot be reached',
   },
 };

@@ -139,7 +139,7 @@ async def stats(
 
 @routes.get("/queues")
 async def queues(caller: Viewer, app: App) -> QueuesView:
-    """Return for each queue its number of messages and poisoned messages, and its waiting jobs."""
+    """Return the queues, each with its number of messages and poisoned messages, and its waiting jobs."""
     minute = timedelta(minutes=1)
     kinds = (await app.manager.tracker.stats(window=minute, bucket=minute)).kinds
     by_queue = {runner.queue: runner.kind for runner in app.manager.registry}
@@ -164,4 +164,4 @@ async def redrive(queue: str, caller: Admin, app: App) -> RedriveView:
 
 
 def _queues_unavailable() -> Problem:
-    return Problem(503, "The queues do not answer at the moment. Try again in a few seconds.", {"Retry-After": "5"})
+    return Problem(503, "The queues are unavailable at the moment. Try again in a few seconds.", {"Retry-After": "5"})

@@ -78,7 +78,7 @@ class DurationBucketView(Public):
 
 
 class StatsView(Public):
-    """Empty buckets are left out."""
+    """Empty buckets are omitted."""
 
     since: datetime
     until: datetime

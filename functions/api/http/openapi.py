@@ -61,8 +61,8 @@ def _complete(operation: dict[str, Any], *, is_public: bool) -> None:
     problem = {"content": {_PROBLEM: {"schema": {"$ref": "#/components/schemas/Problem"}}}}
     responses = operation["responses"]
     responses.pop("422", None)  # the framework's own schema, which is never sent
-    responses["4XX"] = {"description": "The request cannot be carried out.", **problem}
-    responses["5XX"] = {"description": "The server cannot answer at the moment.", **problem}
+    responses["4XX"] = {"description": "The request cannot be processed.", **problem}
+    responses["5XX"] = {"description": "The server or a service behind it is unavailable.", **problem}
     if not is_public:
         operation["security"] = [{"bearer": []}]
 

@@ -84,18 +84,18 @@ def install(app: FastAPI) -> None:
             return _response(request.scope, status, "The request holds a value that cannot be stored.")
         if status == HTTPStatus.SERVICE_UNAVAILABLE:
             logger.error("%s", exc)
-            detail = "The database does not answer at the moment. Try again in a few seconds."
+            detail = "The database is unavailable at the moment. Try again in a few seconds."
             return _response(request.scope, status, detail, headers={"Retry-After": _RETRY_AFTER})
         return _response(request.scope, status, str(exc))
 
 
 def seconds(wait: timedelta) -> str:
-    """Return a wait for the header Retry-After: whole seconds, at least one."""
+    """Format a delay for the `Retry-After` header, in whole seconds, at least 1."""
     return str(max(1, math.ceil(wait.total_seconds())))
 
 
 def _allowed(request: Request) -> set[str]:
-    """Return the methods of all routes with this path; the framework returns those of one route only."""
+    """Return the methods of all routes with this path; the framework returns only the methods of one route."""
     methods: set[str] = set()
     for route in request.app.state.all_routes:
         match, _ = route.matches({**request.scope, "method": ""})
@@ -105,7 +105,7 @@ def _allowed(request: Request) -> set[str]:
 
 
 class ProblemOn500:
-    """Answers 500 inside the framework's own handler, whose response the bridge to the host would drop."""
+    """Returns 500 inside the framework's own handler, whose response the bridge to the host would drop."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

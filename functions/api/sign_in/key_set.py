@@ -20,7 +20,7 @@ from queued_jobs._per_loop import PerLoop
 logger = logging.getLogger(__name__)
 
 _KEPT = timedelta(minutes=10)
-#: How long cached keys are used while the provider does not answer.
+#: How long cached keys are used while the provider is unavailable.
 _MAX_AGE_IN_USE = timedelta(hours=1)
 #: Minimum time between fetches: tokens with unknown key ids must not cause a fetch each.
 _BETWEEN_FETCHES = timedelta(seconds=30)
@@ -32,7 +32,7 @@ _HOST = re.compile(r"(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
 
 
 class KeysUnavailable(Exception):
-    """There are no cached keys, and the provider does not answer."""
+    """There are no cached keys, and the provider is unavailable."""
 
 
 class KeySet:
@@ -70,7 +70,7 @@ class KeySet:
 
     async def _refresh(self, key_id: str | None) -> None:
         async with self._turn.get():
-            # another request has fetched the keys meanwhile
+            # another request has fetched the keys in the meantime
             fresh = self._age() <= _KEPT.total_seconds() and (key_id is None or key_id in self._keys)
             if fresh or self._clock() - self._tried_at < _BETWEEN_FETCHES.total_seconds():
                 return
@@ -121,10 +121,10 @@ def _fits(key: jwt.PyJWK, algorithm: str) -> bool:
 
 async def _document(client: httpx.AsyncClient, address: str) -> dict[str, Any]:
     content = b""
-    async with client.stream("GET", address) as answer:
-        if answer.status_code != httpx.codes.OK:
-            raise ValueError(f"{address} answered {answer.status_code}")
-        async for piece in answer.aiter_bytes():
+    async with client.stream("GET", address) as response:
+        if response.status_code != httpx.codes.OK:
+            raise ValueError(f"{address} returned {response.status_code}")
+        async for piece in response.aiter_bytes():
             content += piece
             if len(content) > _MAX_BYTES:
                 raise ValueError(f"the response of {address} is larger than {_MAX_BYTES:,} bytes")

@@ -26,7 +26,7 @@ _REQUIRED = ["exp", "iat", "iss", "aud", "sub"]
 _ROLES = frozenset({USER, VIEWER, ADMIN})
 #: Claims of other tokens only: at_hash and c_hash of ID tokens, events of logout tokens.
 _OF_OTHER_TOKENS = ("at_hash", "c_hash", "s_hash", "events")
-#: Values of Keycloak's claim `typ`, which it adds to tokens of every type.
+#: Values of Keycloak's `typ` claim, which it adds to tokens of every type.
 _OTHER_TOKENS = ("id", "refresh", "offline", "logout")
 #: Issuers whose `tid` and `oid` are Entra's own claims, which users cannot set.
 _ENTRA_HOSTS = (
@@ -60,7 +60,7 @@ class OidcAuthenticator:
         except jwt.PyJWTError as exc:
             raise unauthorized("This token is not valid, or no longer. Sign in again.") from exc
         except KeysUnavailable as exc:
-            raise Problem(503, "The identity provider does not answer at the moment.", {"Retry-After": "5"}) from exc
+            raise Problem(503, "The identity provider is unavailable at the moment.", {"Retry-After": "5"}) from exc
         return Principal(
             user_id=user_id_of(self._settings.issuer, self._subject(claims)),
             display=_name(claims),
@@ -78,7 +78,7 @@ class OidcAuthenticator:
         if algorithm not in self._settings.algorithms:
             raise jwt.InvalidAlgorithmError("this way of signing is not accepted")
         if not isinstance(key_id, str) or not 0 < len(key_id) <= _MAX_KEY_ID:
-            raise jwt.InvalidKeyError("names no key")
+            raise jwt.InvalidKeyError("does not name a key")
         key = await self._keys.find(key_id, algorithm)
         if key is None:
             raise jwt.InvalidKeyError("names a key that is not the provider's")

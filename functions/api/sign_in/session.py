@@ -54,10 +54,14 @@ async def negotiate(caller: SignedIn, app: App) -> NegotiateView:
     try:
         access = await app.notifier.admit(caller.user_id, until=caller.expires_at)
     except PushFailed as exc:
-        raise Problem(503, "The hub does not answer at the moment.", {"Retry-After": "5"}) from exc
+        raise Problem(503, "The hub is unavailable at the moment.", {"Retry-After": "5"}) from exc
     if caller.sees_all:
         try:
             await app.notifier.add_admin(caller.user_id)
         except PushFailed as exc:
-            logger.warning("an admin gets no hints until the next negotiate: %s", exc)
+            logger.warning(
+                "could not add an admin to the hub's admin group; they get no live updates until the page reconnects: "
+                "%s",
+                exc,
+            )
     return NegotiateView(url=access.url, access_token=access.access_token)

@@ -291,6 +291,5 @@ class TestOverview:
         for name in ("depths", "redrive"):
             monkeypatch.setattr(site.services.queues, name, getattr(away, name))
         for method, path in (("GET", "queues"), ("POST", "queues/zip-builder/redrive")):
-            problem = assert_problem(await site.call("admin", method, f"/api/admin/{path}"), 503)
-            assert "queues do not answer" in problem["detail"]
+            assert_problem(await site.call("admin", method, f"/api/admin/{path}"), 503)
         await away.close()

@@ -65,7 +65,7 @@ class Another(JobRunner[Nothing, None]):
 """
 CODE = {
     "I12 kind": ("jobs/another.py", KIND.format(kind="zip-builder", queue="another"), "registered twice"),
-    "I12 name": ("jobs/another.py", KIND.format(kind="sweep", queue="another"), "is the name of another function"),
+    "I12 name": ("jobs/another.py", KIND.format(kind="sweep", queue="another"), "kind 'sweep'"),
     "I7": (
         "api/health.py",
         "from __future__ import annotations\nfrom fastapi import APIRouter\nroutes = APIRouter(prefix='/api')\n"

@@ -7,6 +7,7 @@ import { ApiError } from '../../../web/js/api.js';
 import { digest } from '../../../web/js/bell/announcer.js';
 import { allowedUrl } from '../../../web/js/dom.js';
 import { ago, badge, bytes, duration, failure, moment, number, plain, share, ticking } from '../../../web/js/format.js';
+import { strings } from '../../../web/js/strings.en.js';
 
 const table = (format, rows) => {
   for (const [value, expected] of rows) assert.equal(format(value), expected, `of ${value}`);
@@ -105,12 +106,13 @@ describe('texts from outside', () => {
   });
 
   it('name the reason of a failure, and advise to try again where that may help', () => {
+    const { tryAgain, network, timeout, answer } = strings.failure;
     const text = (fact) => failure('Could not clear', new ApiError(fact));
-    assert.equal(text({}), 'Could not clear. Try again. The server cannot be reached.');
-    assert.equal(text({ timedOut: true }), 'Could not clear. Try again. The server did not answer in time.');
-    assert.equal(text({ status: 500 }), 'Could not clear. Try again. The server answered with error 500.');
+    assert.equal(text({}), `Could not clear. ${tryAgain} ${network}`);
+    assert.equal(text({ timedOut: true }), `Could not clear. ${tryAgain} ${timeout}`);
+    assert.equal(text({ status: 500 }), `Could not clear. ${tryAgain} ${answer(500)}`);
     assert.equal(text({ status: 409, detail: 'It runs.' }), 'Could not clear. It runs.');
-    assert.equal(text({ status: 429, detail: 'Too many.' }), 'Could not clear. Try again. Too many.');
+    assert.equal(text({ status: 429, detail: 'Too many.' }), `Could not clear. ${tryAgain} Too many.`);
   });
 });
 

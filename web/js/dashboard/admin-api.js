@@ -4,7 +4,7 @@ import { ApiError } from '../api.js';
 import { filterQuery } from './url-state.js';
 
 const PAGE = 50;
-/** Jobs per bulk request: few enough to answer in time and to show progress. */
+/** Jobs per bulk request: few enough to respond in time and to show progress. */
 const CHUNK = 200;
 const PATIENT = 120_000;
 

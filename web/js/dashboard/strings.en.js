@@ -134,7 +134,7 @@ export const words = {
     stopped: (action, n) => `Stopped: ${jobs(n)} ${done[action]}, the rest was not changed`,
     refused: (n) => `${jobs(n)} skipped`,
     reason: (n, reason) => `${number.format(n)}: ${reason}`,
-    moved: (status) => `Changed meanwhile: ${status}`,
+    moved: (status) => `Has changed since: ${status}`,
     failed: (action, n) => `Interrupted after ${jobs(n)}. You can continue: no job is changed twice.`,
     goOn: 'Continue',
   },

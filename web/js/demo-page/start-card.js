@@ -129,7 +129,7 @@ export class StartCard {
       onProgress: () => this.#renderSoon(),
     });
     await this.#whileBusy(() => this.#uploadAndStart(this.#upload));
-    // The pressed button is gone. If the user has moved the focus meanwhile, it stays.
+    // The pressed button is gone. If the user has moved the focus in the meantime, it stays.
     const { activeElement, body } = document;
     const here = activeElement === body || this.element.contains(activeElement);
     if (here && this.#files.length === 0) this.#choose.focus();
@@ -158,7 +158,7 @@ export class StartCard {
     }
   }
 
-  /** A retry uses the same key, and starts no second job; another name or kind gets another key. */
+  /** A retry uses the same key, and does not start a second job; another name or kind gets another key. */
   #startJob(body) {
     const wish = this.#kind + JSON.stringify(body);
     if (wish !== this.#wish) this.#wishes += 1;

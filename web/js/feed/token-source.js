@@ -98,6 +98,6 @@ export function personOf(token) {
 /** The result of the page's function, which may hang or fail in any way. */
 const inTime = (getToken) =>
   new Promise((resolve, reject) => {
-    const timer = setTimeout(reject, WITHIN, new Error('getToken did not answer in time'));
+    const timer = setTimeout(reject, WITHIN, new Error('getToken did not return in time'));
     Promise.resolve().then(getToken).finally(() => clearTimeout(timer)).then(resolve, reject);
   });

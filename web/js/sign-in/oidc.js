@@ -197,7 +197,7 @@ export class OidcSession {
         this.#server, this.#client, none, refreshToken, this.#options,
       );
       const tokens = await oauth.processRefreshTokenResponse(this.#server, this.#client, response);
-      // Signed out meanwhile.
+      // Signed out in the meantime.
       if (this.#data?.refreshToken === refreshToken) this.#accept(tokens);
     } catch (error) {
       // Only a rejection by the provider ends a session; a network failure does not.
