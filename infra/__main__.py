@@ -1,7 +1,7 @@
 """The resources that `pulumi up` creates, from top to bottom.
 
     people --> function app --> database      the truth
-                  |   ^    `--> hub           news for browsers
+                  |   ^    `--> hub           updates for browsers
                   v   |
                 storage: queues (wake-ups) and blobs (files)
 

@@ -70,7 +70,7 @@ LOG_ALERTS: Final = (
     ),
     LogAlert(
         name="server-errors",
-        title="The API answers with errors",
+        title="The API returns errors",
         description="At least five responses with status 500 or above: see the exceptions of the same time.",
         query="""AppRequests
 | where toint(ResultCode) >= 500
@@ -90,10 +90,10 @@ def create_alerts(
     server: dbforpostgresql.Server,
     hub: signalrservice.SignalR,
 ) -> None:
-    """Create all alerts; each notifies the operators by mail, also when it is resolved."""
+    """Create all alerts; each notifies the operators by email, also when it is resolved."""
     for alert in LOG_ALERTS:
         _log_alert(deployment, operators, monitoring, alert)
-    connections = deployment.settings.profile.most_connections * 8 // 10
+    connections = deployment.settings.profile.max_connections * 8 // 10
     for name, title, scope, metric, threshold, aggregation in (
         (
             "database-connections",

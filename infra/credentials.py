@@ -27,7 +27,7 @@ def deployer_token(scope: str) -> str:
         reason = next(iter(str(error).splitlines()), "no reason given")
         raise NotSignedIn(
             f"Azure did not issue a token for {scope}: {reason.rstrip('.')}. "
-            "Run `az login` and repeat; in a pipeline sign in with the federated identity."
+            "Run `az login` and the command again; in a pipeline sign in with the federated identity."
         ) from error
 
 
@@ -57,7 +57,7 @@ def _workflow_assertion(environment: Mapping[str, str]) -> str:
 
     bearer = environment.get("ACTIONS_ID_TOKEN_REQUEST_TOKEN") or "none"
     try:
-        answer = httpx.get(
+        response = httpx.get(
             # appended manually: httpx would replace the URL's own parameters
             f"{environment['ACTIONS_ID_TOKEN_REQUEST_URL']}&audience=api://AzureADTokenExchange",
             headers={"Authorization": f"Bearer {bearer}"},
@@ -65,10 +65,10 @@ def _workflow_assertion(environment: Mapping[str, str]) -> str:
         )
     except httpx.HTTPError as error:
         raise NotSignedIn(f"GitHub did not issue the workflow's identity ({error}): run the workflow again.") from error
-    if answer.status_code != httpx.codes.OK:
+    if response.status_code != httpx.codes.OK:
         raise NotSignedIn(
-            f"GitHub did not issue the workflow's identity (status {answer.status_code}): "
+            f"GitHub did not issue the workflow's identity (status {response.status_code}): "
             "the job needs `permissions: id-token: write`."
         )
-    assertion: str = answer.json()["value"]
+    assertion: str = response.json()["value"]
     return assertion

@@ -1,7 +1,7 @@
-"""The database: Azure Database for PostgreSQL, without passwords, changed sequentially.
+"""The database: Azure Database for PostgreSQL, without passwords. Changes are applied one at a time.
 
-The server processes one change at a time and answers "ServerIsBusy" to a second, so each part waits for the previous
-one.
+The server processes one change at a time and rejects a second one with `ServerIsBusy`, so each part waits for the
+previous one.
 """
 
 from __future__ import annotations

@@ -145,11 +145,11 @@ def _unreachable(props: dict[str, Any], reason: str) -> str:
         remedy = "Set deployerIp to your public IP address; a private network requires a runner inside of it"
     elif "certificate" in reason or "SSL" in reason:
         remedy = (
-            "Something else answers in the server's place, such as a proxy that terminates TLS, so no token was sent: "
+            "Something else responds in the server's place, such as a proxy that terminates TLS, so no token was sent: "
             "deploy from a network without it"
         )
     else:
-        remedy = "Check that the server runs and that no firewall blocks its port"
+        remedy = "Check whether the server is running and whether a firewall blocks its port"
     return (
         f"Postgres on {props['host']}:{int(props['port'])} rejects {props['admin']}: {reason}. "
         f"{remedy}, then run `pulumi up` again."

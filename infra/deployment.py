@@ -25,7 +25,7 @@ class Deployment:
 
     @property
     def origins(self) -> list[str]:
-        """The origins whose pages may use API, hub and blobs: the app's own, and those of the configuration."""
+        """The origins whose pages may use API, hub and blobs: the app's own, and the configured ones."""
         return [self.names.site, *self.settings.allowed_origins]
 
     def guarded(self, *after: pulumi.Resource) -> pulumi.ResourceOptions:

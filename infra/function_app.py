@@ -81,7 +81,7 @@ def _flex(deployment: Deployment, identity: managedidentity.UserAssignedIdentity
         ),
         runtime=web.FunctionsRuntimeArgs(name="python", version=PYTHON_VERSION),
         scale_and_concurrency=web.FunctionsScaleAndConcurrencyArgs(
-            maximum_instance_count=profile.most_instances,
+            maximum_instance_count=profile.max_instances,
             instance_memory_mb=profile.instance_memory,
             always_ready=always_ready if profile.always_ready else [],
             triggers=web.FunctionsScaleAndConcurrencyTriggersArgs(

@@ -1,7 +1,7 @@
 """Lets Pulumi import this folder as the package `infra`, and the library next to it.
 
-Pulumi starts the program, and the process of its dynamic resources, in this folder: there `import infra` finds this
-file. Everywhere else it finds the package.
+Pulumi runs the program and its dynamic-resource process with this folder as the working directory, where
+`import infra` resolves to this file. Elsewhere it resolves to the package.
 """
 
 from __future__ import annotations

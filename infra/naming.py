@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Names:
-    """Names derived from project, stack and subscription only. Globally unique ones end with `suffix`."""
+    """Names derived from project, stack and subscription only. Globally unique names end with `suffix`."""
 
     project: str
     stack: str

@@ -56,7 +56,7 @@ def create_database_endpoint(
     server: dbforpostgresql.Server,
     after: pulumi.Resource,
 ) -> pulumi.Resource:
-    """Add a private address for the server, under its usual name. `after` is the last change to the server."""
+    """Give the server a private address to which its usual host name resolves. `after` is the last change to it."""
     group = deployment.group.name
     zone = privatedns.PrivateZone(
         "database-zone", resource_group_name=group, private_zone_name=_POSTGRES_ZONE, location="Global"

@@ -15,10 +15,13 @@ class Profile:
     ----------
     always_ready
         Instances for HTTP that are always running. They cost money permanently, and avoid cold starts.
-    most_instances
+    max_instances
         Maximum instances of the function app per trigger. Each opens a few connections to the database.
-    most_connections
-        Maximum connections of the database's size, without those reserved by Azure.
+    database_size, database_tier, max_connections
+        The SKU of the server, the tier that it belongs to (`Burstable`, `GeneralPurpose`, `MemoryOptimized`), and how
+        many connections that SKU allows, without the connections reserved by Azure. Change them together.
+    database_gigabytes
+        Size of the server's disk. It grows automatically, and never shrinks.
     keep_backups, keep_files, keep_logs
         Retention times; a restore can go back as far as the backups.
     log_gigabytes_per_day
@@ -29,12 +32,12 @@ class Profile:
 
     name: str
     always_ready: int
-    most_instances: int
+    max_instances: int
     instance_memory: int
     database_size: str
     database_tier: str
     database_gigabytes: int
-    most_connections: int
+    max_connections: int
     zone_redundant: bool
     keep_backups: timedelta
     geo_redundant_backups: bool
@@ -51,12 +54,12 @@ class Profile:
 DEV: Final = Profile(
     name="dev",
     always_ready=0,
-    most_instances=40,
+    max_instances=40,
     instance_memory=2048,
     database_size="Standard_B1ms",
     database_tier="Burstable",
     database_gigabytes=32,
-    most_connections=35,
+    max_connections=35,
     zone_redundant=False,
     keep_backups=timedelta(days=7),
     geo_redundant_backups=False,
@@ -73,12 +76,12 @@ DEV: Final = Profile(
 PROD: Final = Profile(
     name="prod",
     always_ready=1,
-    most_instances=100,
+    max_instances=100,
     instance_memory=2048,
     database_size="Standard_D2ds_v5",
     database_tier="GeneralPurpose",
     database_gigabytes=64,
-    most_connections=844,
+    max_connections=844,
     zone_redundant=True,
     keep_backups=timedelta(days=14),
     geo_redundant_backups=False,

@@ -12,7 +12,7 @@ _NAME: Final = re.compile(r"""^name:\s*(?P<quote>["']?)(?P<name>[A-Za-z0-9_.-]+)
 
 
 def name_in(text: str) -> str | None:
-    """Return the name in the text of a Pulumi.yaml, or None; needs no YAML package."""
+    """Return the name in the text of a Pulumi.yaml, or None. Does not need a YAML package."""
     found = _NAME.search(text)
     return found["name"] if found else None
 

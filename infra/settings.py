@@ -106,7 +106,7 @@ class OidcSettings(SettingsModel, alias_generator=lambda name: to_camel(f"oidc_{
         require(
             lambda text: not names_no_tenant(text),
             "no_tenant",
-            "{value} names no tenant, so it matches no token; put the tenant's id into it",
+            "{value} does not name a tenant, so it matches no token; put the tenant's id into it",
         ),
     ]
     audience: _Word
@@ -217,7 +217,7 @@ class _Keys(SettingsModel, alias_generator=to_camel):
         require(
             lambda text: not text,
             "private_network",
-            "a private database takes no addresses from outside; remove it, or privateNetwork",
+            "a private database does not accept addresses from outside; remove it, or privateNetwork",
             when=_is_private,
         ),
     ] = None
@@ -238,17 +238,17 @@ class _Keys(SettingsModel, alias_generator=to_camel):
         require(
             _is_positive,
             "no_budget",
-            "profile prod requires a budget, to warn about costs; set an amount",
+            "the prod profile requires a budget, to warn about costs; set an amount",
             when=_is_production,
         ),
     ]
     alert_emails: Annotated[
         tuple[str, ...],
-        _list_of(why_no_email, "not_emails", "mail addresses", 'set a list, as ["ops@example.com"]'),
+        _list_of(why_no_email, "not_emails", "email addresses", 'set a list, as ["ops@example.com"]'),
         require(
             bool,
             "no_recipient",
-            "alerts and budget warnings need a recipient; add at least one mail address",
+            "alerts and budget warnings need a recipient; add at least one email address",
             when=_wants_alerts,
         ),
     ]
@@ -258,7 +258,7 @@ class _Keys(SettingsModel, alias_generator=to_camel):
         require(
             lambda text: text is None,
             "not_for_production",
-            "it replaces endpoints of Azure, which profile prod is for; use profile dev",
+            "it replaces endpoints of Azure, which the prod profile needs; use the dev profile",
             when=_is_production,
         ),
     ] = None

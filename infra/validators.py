@@ -49,7 +49,7 @@ def is_email(text: str) -> bool:
 
 
 def why_no_email(text: str) -> str | None:
-    """Return why it is not a valid mail address, or None if it is."""
+    """Return why it is not a valid email address, or None if it is."""
     if any(character.isspace() for character in text):
         return "contains white space"
     user, at, host = text.rpartition("@")
@@ -76,7 +76,7 @@ def why_no_origin(text: str) -> str | None:
         return "has no host name"
     if colon and not is_port(port):
         return "has no port from 1 to 65535"
-    return "names port 443, which browsers leave out" if port == "443" else None
+    return "names port 443, which browsers omit" if port == "443" else None
 
 
 def is_public_ipv4(text: str) -> bool:

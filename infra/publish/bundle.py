@@ -74,7 +74,7 @@ def build(output: Path, *, python_version: str = PYTHON_VERSION) -> Bundle:
 
 
 def _build(output: Path, python_version: str) -> Bundle:
-    own = {name: path.read_bytes() for name, path in _own_files()}  # read once, since the files may be edited meanwhile
+    own = {name: path.read_bytes() for name, path in _own_files()}  # read once: the files may be edited meantime
     inputs = _digest_of_inputs(own, python_version)
     stamp = output.with_suffix(".json")
     finished = _finished(output, stamp, inputs)
@@ -173,7 +173,7 @@ def _system_certificates() -> dict[str, str]:
 def _uv() -> str:
     found = shutil.which("uv", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}")
     if found is None:
-        raise PackageError("The package is built with uv, which is not installed: run pip install uv, then repeat.")
+        raise PackageError("uv, which builds the package, is not installed: run pip install uv, then try again.")
     return found
 
 
@@ -201,7 +201,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         files = len(archive.namelist())
     size = bundle.path.stat().st_size / 1e6
     print(f"package  | {bundle.path}: {size:.1f} MB, {files} files, for Python {PYTHON_VERSION} on {PLATFORM}")
-    print(f"package  | version {bundle.version}, as the app's /api/health tells it")
+    print(f"package  | version {bundle.version}, as reported by the app's /api/health")
     print(f"package  | sha256 {bundle.sha256}, after {time.monotonic() - started:.1f} s")
     return 0
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:  # not in Pulumi's provider process: it takes seconds to impor
 
 logger = logging.getLogger(__name__)
 
-#: Instances with the old code answer until the platform has replaced them.
+#: Instances with the old code respond until the platform has replaced them.
 RUNS_WITHIN = timedelta(minutes=10)
 
 _WHAT_COUNTS = ("digest", "app_id", "scm_url")  # without the zip's path on this machine
@@ -36,7 +36,7 @@ class PackageChanged(Exception):
 
 
 class PublishedPackage(Resource):
-    """The zip at `zip_path`, running in the app of `scm_url`: `health_url` answers with its `version`.
+    """The zip at `zip_path`, running in the app of `scm_url`: `health_url` reports its `version`.
 
     Publishes again when the digest, the app or the SCM site changes. Deleting it does nothing: the code is deleted with
     the app. The next `pulumi up` repeats an interrupted publication.
@@ -110,12 +110,13 @@ class _PackageProvider(ResourceProvider):
 def _publish(props: dict[str, Any]) -> str:
     path = Path(props["zip_path"])
     if not path.exists():
-        raise PackageChanged(f"{path} was deleted meanwhile. Run `pulumi up` again.")
+        raise PackageChanged(f"{path} was deleted after it was built. Run `pulumi up` again.")
     content = path.read_bytes()
     found = hashlib.sha256(content).hexdigest()
     if found != props["digest"]:
         raise PackageChanged(
-            f"{path} has the digest {found}, not {props['digest']}: it was rebuilt meanwhile. Run `pulumi up` again."
+            f"{path} has the digest {found}, not {props['digest']}: it was rebuilt in the meantime. "
+            "Run `pulumi up` again."
         )
     with ScmSite(props["scm_url"], token=lambda: deployer_token(SCM_SCOPE)) as site:
         deployment_id = site.publish(content)
@@ -159,10 +160,10 @@ def wait_until_it_runs(
             sleep(pause_after(last, POLL))
 
 
-def _version_of(answer: httpx.Response) -> str | None:
+def _version_of(response: httpx.Response) -> str | None:
     try:
-        told = answer.json()
+        health = response.json()
     except ValueError:
         return None
-    version = told.get("version") if isinstance(told, dict) else None
+    version = health.get("version") if isinstance(health, dict) else None
     return version if isinstance(version, str) else None

@@ -27,7 +27,7 @@ _ROLE_LAG = "BlobUploadFailedException"  # in a 400: the site may not write to t
 _REMEDIES = {
     401: "The deployer's token is not for this tenant: sign in to the tenant of the subscription.",
     403: "The deployer needs the role Contributor (or Website Contributor) on the app; a new one takes minutes.",
-    409: "Another deployment does not end: check it in the portal, then repeat.",
+    409: "Another deployment does not end: check it in the portal, then run the command again.",
     413: "The zip is too large for the app.",
 }
 
@@ -80,7 +80,7 @@ class ScmSite:
         """
         for attempt in range(1, ATTEMPTS + 1):
             older = {deployment["id"] for deployment in self._deployments()}
-            answer = self._accepted("POST", "/api/publish", content)
+            response = self._accepted("POST", "/api/publish", content)
             deployment_id = self._new_deployment(older)
             status = self._wait_for_end(deployment_id)
             if status is Status.SUCCESS:
@@ -88,7 +88,7 @@ class ScmSite:
             if status is not Status.CONFLICT:
                 self._fail(deployment_id, status)
             logger.warning("%s is busy with another deployment (attempt %d of %d)", self._url, attempt, ATTEMPTS)
-            self._sleep(pause_after(answer, PAUSE))
+            self._sleep(pause_after(response, PAUSE))
         raise PublishFailed(f"{self._url} was busy with other deployments all the time. {_REMEDIES[409]}")
 
     def _accepted(self, method: str, path: str, content: bytes | None = None) -> httpx.Response:
@@ -107,7 +107,7 @@ class ScmSite:
                 continue
             if last.is_success:
                 return last
-            if not _may_pass(last):
+            if not _is_temporary(last):
                 break
         remedy = _REMEDIES.get(last.status_code, "") if isinstance(last, httpx.Response) else ""
         remedy = (
@@ -168,16 +168,16 @@ class ScmSite:
         )
 
 
-def _may_pass(answer: httpx.Response) -> bool:
-    return answer.status_code in _NOT_READY or (
-        answer.status_code == httpx.codes.BAD_REQUEST and _ROLE_LAG in answer.text
+def _is_temporary(response: httpx.Response) -> bool:
+    return response.status_code in _NOT_READY or (
+        response.status_code == httpx.codes.BAD_REQUEST and _ROLE_LAG in response.text
     )
 
 
-def pause_after(answer: httpx.Response | httpx.TransportError, default: timedelta) -> float:
+def pause_after(response: httpx.Response | httpx.TransportError, default: timedelta) -> float:
     """Return the seconds to wait: what the response requests, within limits."""
-    asked = answer.headers.get("Retry-After", "") if isinstance(answer, httpx.Response) else ""
-    return min(float(asked) if asked.isdecimal() else default.total_seconds(), _MAX_PAUSE.total_seconds())
+    requested = response.headers.get("Retry-After", "") if isinstance(response, httpx.Response) else ""
+    return min(float(requested) if requested.isdecimal() else default.total_seconds(), _MAX_PAUSE.total_seconds())
 
 
 def brief(last: httpx.Response | httpx.TransportError | None) -> str:

@@ -167,7 +167,7 @@ def test_a_stack_that_runs_no_job_is_no_success(machine: Machine, capsys: pytest
         ("--stack", "Bad Name", "stack name"),
         ("--stack", "x" * 41, "stack name"),
         ("--location", "West Europe", "region"),
-        ("--email", "ops", "mail address"),
+        ("--email", "ops", "email address"),
         ("--deployer-ip", "192.168.1.5", "public IPv4 address"),
         ("--deployer-ip", "home", "public IPv4 address"),
     ],

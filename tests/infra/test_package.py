@@ -18,7 +18,7 @@ from infra.publish.bundle import VERSION_FILE
 from infra.publish.resource import PackageChanged, _PackageProvider, wait_until_it_runs
 from infra.publish.scm_site import PublishFailed, ScmSite
 from tools.rehearsal import scm_site as stand_in
-from tools.rehearsal.scm_site import CONFLICT, FAILED, ROLE_LAG, Answer
+from tools.rehearsal.scm_site import CONFLICT, FAILED, ROLE_LAG, Reply
 from tools.rehearsal.tokens import TokenEndpoint
 
 PARTIAL_SUCCESS = 6
@@ -80,7 +80,7 @@ def test_the_new_deployment_is_waited_for(site: stand_in.ScmSite) -> None:
 
 @pytest.mark.parametrize("status", [403, 404, 409, 429, 500, 502, 503])
 def test_what_passes_is_repeated(site: stand_in.ScmSite, status: int) -> None:
-    site.answers.extend([Answer(status=status), Answer(status=status), Answer(status=400, body=ROLE_LAG)])
+    site.replies.extend([Reply(status=status), Reply(status=status), Reply(status=400, body=ROLE_LAG)])
     assert publish(site) == "deployment-1"
     assert site.refused == 3
 
@@ -89,7 +89,7 @@ def test_what_passes_is_repeated(site: stand_in.ScmSite, status: int) -> None:
     ("status", "words"), [(401, "tenant"), (400, "not a role lag"), (413, "too large"), (422, "422")]
 )
 def test_what_stays_wrong_is_told_at_once(site: stand_in.ScmSite, status: int, words: str) -> None:
-    site.answers.append(Answer(status=status, body="not a role lag" if status == 400 else ""))
+    site.replies.append(Reply(status=status, body="not a role lag" if status == 400 else ""))
     with pytest.raises(PublishFailed, match=words):
         publish(site)
     assert site.refused == 1
@@ -97,7 +97,7 @@ def test_what_stays_wrong_is_told_at_once(site: stand_in.ScmSite, status: int, w
 
 
 def test_what_never_passes_ends(site: stand_in.ScmSite) -> None:
-    site.answers.extend([Answer(status=403)] * scm_site.ATTEMPTS)
+    site.replies.extend([Reply(status=403)] * scm_site.ATTEMPTS)
     with pytest.raises(PublishFailed, match="Contributor"):
         publish(site)
     assert site.refused == scm_site.ATTEMPTS
@@ -105,7 +105,7 @@ def test_what_never_passes_ends(site: stand_in.ScmSite) -> None:
 
 @pytest.mark.parametrize(("ends_as", "words"), [(FAILED, "ended as failed"), (PARTIAL_SUCCESS, "partial success")])
 def test_a_failed_deployment_shows_its_log(site: stand_in.ScmSite, ends_as: int, words: str) -> None:
-    site.answers.append(Answer(ends_as=ends_as))
+    site.replies.append(Reply(ends_as=ends_as))
     with pytest.raises(PublishFailed, match=words) as caught:
         publish(site)
     assert "could not unpack" in str(caught.value)
@@ -113,13 +113,13 @@ def test_a_failed_deployment_shows_its_log(site: stand_in.ScmSite, ends_as: int,
 
 def test_a_deployment_in_the_way_is_waited_for(site: stand_in.ScmSite) -> None:
     time = Time()
-    site.answers.append(Answer(ends_as=CONFLICT))
+    site.replies.append(Reply(ends_as=CONFLICT))
     assert publish(site, time) == "deployment-2"
     assert scm_site.PAUSE.total_seconds() in time.pauses
 
 
 def test_a_deployment_that_never_ends_is_given_up(site: stand_in.ScmSite) -> None:
-    site.answers.append(Answer(ends_as=stand_in.DEPLOYING))
+    site.replies.append(Reply(ends_as=stand_in.DEPLOYING))
     with pytest.raises(PublishFailed, match="still deploying after 20 minutes"):
         publish(site)
 
@@ -163,7 +163,7 @@ def test_a_site_without_a_name_yet_is_waited_for() -> None:
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
-        (httpx.Response(503, text="the database does not answer"), "status 503 the database does not"),
+        (httpx.Response(503, text="the database is down"), "status 503 the database is down"),
         (httpx.Response(503, json={"version": "new"}), "not healthy"),
         (httpx.Response(200, json={"version": "old"}), r"\(old\)"),
         (httpx.Response(200, json={"status": "ok"}), "without a version"),
@@ -183,11 +183,11 @@ def test_an_app_that_never_runs_the_new_code_is_told(answer: httpx.Response, wor
 
 def test_an_answer_of_the_older_code_is_none_of_the_new_code(site: stand_in.ScmSite) -> None:
     publish(site, version="old")
-    site.late_answers = 3
+    site.late_replies = 3
     publish(site, version="new")
     time = Time()
     wait_until_it_runs("new", f"{site.url}/api/health", sleep=time.sleep, clock=time.clock)
-    assert site.late_answers == 0
+    assert site.late_replies == 0
     assert len(time.pauses) == 3
 
 

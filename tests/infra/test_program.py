@@ -188,7 +188,7 @@ def test_profiles_differ_in_size_and_safeguards(runs: dict[str, Ran]) -> None:
     ]
     assert [[one["instanceCount"] for one in each["alwaysReady"]] for each in scale] == [[], [1]]
     assert [each["maximumInstanceCount"] for each in scale] == [
-        PROFILES[name].most_instances for name in ("dev", "prod")
+        PROFILES[name].max_instances for name in ("dev", "prod")
     ]
 
 

@@ -50,7 +50,7 @@ def test_one_more_kind_is_two_queues_and_the_package(lines: list[str]) -> None:
 def test_new_code_is_the_package_alone_also_after_a_failed_deployment(lines: list[str]) -> None:
     assert line_of(lines, "new code: preview").endswith("1 update")
     assert line_of(lines, "the same, the deployment fails: up").endswith("ended with exit code 1")
-    assert line_of(lines, "again, the older code answers for a while: up").endswith("1 update")
+    assert line_of(lines, "again, the older code responds for a while: up").endswith("1 update")
 
 
 def test_an_up_that_was_killed_is_followed_by_one_that_ends(lines: list[str]) -> None:
