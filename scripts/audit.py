@@ -1,4 +1,4 @@
-"""The command scripts/audit: known vulnerabilities in dependencies, a scan of our own code, and an SBOM."""
+"""The `scripts/audit` command: known vulnerabilities in dependencies, a scan of our own code, and an SBOM."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 CODE = ("queued_jobs", "functions", "infra", "scripts", "tools")
-#: Deployed dependencies first, then those of the tests.
+#: Deployed dependencies first, then the dependencies of the tests.
 LOCKS = ("functions", "infra", "local", "test")
 #: A release with published advisories since July 2025: a source without them is not usable.
 KNOWN_HOLE = "pyjwt==2.12.1"

@@ -64,10 +64,10 @@ class Search:
 
     def _probe(self, candidate: str) -> "str | None":
         code, output = _run([candidate, "-c", _PROBE])
-        answer = output.strip().split(" ", 2)
-        if code == 0 and len(answer) == 3 and answer[0] == "fits":
-            return answer[2]
-        reason = f"is {answer[1]}" if code == 0 and len(answer) == 3 else f"refuses with exit code {code}"
+        words = output.strip().split(" ", 2)
+        if code == 0 and len(words) == 3 and words[0] == "fits":
+            return words[2]
+        reason = f"is {words[1]}" if code == 0 and len(words) == 3 else f"failed with exit code {code}"
         self.refused.append(f"{candidate} {reason}")
         return None
 
@@ -133,7 +133,7 @@ def _install_debian_package() -> bool:
     if package is None:
         return False
     command = ["apt-get", "install", "-y", package]
-    return _step(f"installs the Debian package {package}", command, DEBIAN_FRONTEND="noninteractive")
+    return _step(f"installing the Debian package {package}", command, DEBIAN_FRONTEND="noninteractive")
 
 
 def _debian_package() -> "str | None":
@@ -149,13 +149,13 @@ def _download() -> bool:
     if uv is None:
         return False
     command = [uv, "python", "install", "--install-dir", DOWNLOADED, "--no-bin", VERSIONS[0]]
-    return _step(f"downloads Python {VERSIONS[0]}", command, UV_HTTP_TIMEOUT="30", UV_HTTP_RETRIES="1")
+    return _step(f"downloading Python {VERSIONS[0]}", command, UV_HTTP_TIMEOUT="30", UV_HTTP_RETRIES="1")
 
 
 def _install_uv() -> "str | None":
     folder = os.path.join(DOWNLOADED, "uv")
     pip = [os.path.join(folder, "bin", "python"), "-m", "pip", "install", "--retries", "1", UV]
-    if _step("creates a virtual environment for uv", [sys.executable, "-m", "venv", folder]) and _step(
+    if _step("creating a virtual environment for uv", [sys.executable, "-m", "venv", folder]) and _step(
         f"installs {UV}", pip
     ):
         return _uv()

@@ -37,7 +37,7 @@ PROFILES = ("local", "test")
 STAMP = "installed.json"
 UNFINISHED = "install-unfinished"
 UV = "uv==0.13.9"
-OLDEST_NODE = 22  # what Azurite asks for
+OLDEST_NODE = 22  # required by Azurite
 
 
 class InstallFailed(Exception):
@@ -54,7 +54,7 @@ def main(arguments: Sequence[str]) -> None:
     except InstallFailed as error:
         sys.exit(f"install  | {error}")
     except PermissionError as error:
-        sys.exit(f"install  | no permission for {error.filename}: run as the owner of {ROOT}")
+        sys.exit(f"install  | permission denied: {error.filename}; run as the owner of {ROOT}")
     except KeyboardInterrupt:
         sys.exit("install  | interrupted; the next run repairs it")
     if len(arguments) > 1:
@@ -172,8 +172,8 @@ def _need_venv_module() -> None:
             f"this Python ({sys.executable}) comes without venv: install it (Debian, Ubuntu: apt-get install {package})"
         )
     environment = {"DEBIAN_FRONTEND": "noninteractive"}
-    _run("updates the list of Debian packages", ["apt-get", "update"], environment)
-    _run(f"installs the Debian package {package}", ["apt-get", "install", "-y", package], environment)
+    _run("updating the list of Debian packages", ["apt-get", "update"], environment)
+    _run(f"installing the Debian package {package}", ["apt-get", "install", "-y", package], environment)
 
 
 def _install_packages(locks: Sequence[Path]) -> None:
@@ -182,20 +182,20 @@ def _install_packages(locks: Sequence[Path]) -> None:
     uv = VENV / "bin" / "uv"
     try:
         if not uv.exists():
-            _run(f"installs {UV}", [str(PYTHON), "-m", "pip", "install", UV], environment)
+            _run(f"installing {UV}", [str(PYTHON), "-m", "pip", "install", UV], environment)
         # Compiled here: with PYTHONDONTWRITEBYTECODE each start would compile everything again.
         options = ["--require-hashes", "--compile-bytecode", "--python", str(PYTHON)]
         command = [str(uv), "pip", "sync", *options, *map(str, locks)]
         _run(
-            f"installs {names}",
+            f"installing {names}",
             command,
             {**environment, "UV_PYTHON_DOWNLOADS": "never", **_cache("UV_CACHE_DIR", "uv")},
         )
     except InstallFailed as error:
-        _say(f"continues with pip, since uv cannot be used: {str(error).splitlines()[-1].strip()}")
+        _say(f"falling back to pip because uv cannot be used: {str(error).splitlines()[-1].strip()}")
         requirements = [argument for lock in locks for argument in ("-r", str(lock))]
         command = [str(PYTHON), "-m", "pip", "install", "--require-hashes", "--no-deps", *requirements]
-        _run(f"installs {names}", command, environment)
+        _run(f"installing {names}", command, environment)
 
 
 def _install_node(profile: str) -> None:
@@ -225,8 +225,8 @@ def _path_has_node() -> bool:
     node = shutil.which("node")
     if node is None or shutil.which("npm") is None:
         return False
-    answer = subprocess.run([node, "--version"], capture_output=True, text=True, check=False).stdout
-    version = answer.strip().lstrip("v").split(".")[0]
+    output = subprocess.run([node, "--version"], capture_output=True, text=True, check=False).stdout
+    version = output.strip().lstrip("v").split(".")[0]
     return version.isdecimal() and int(version) >= OLDEST_NODE
 
 
@@ -274,7 +274,7 @@ def _only_one() -> Iterator[None]:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            _say("waits for another install in this checkout")
+            _say("waiting for another install in this checkout")
             fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
     finally:

@@ -1,4 +1,4 @@
-"""The tests that a change can affect: those that reach a changed file by imports, or by file names in their code."""
+"""The tests that a change can affect: they reach a changed file by imports, or by file names in their code."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ class NoMainBranch(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reach:
-    """`tests` = the test files to run, `left_out` = the others; `reason` = why all must run, if they must."""
+    """`tests` = the test files to run, `skipped` = the others; `reason` = why all must run, if they must."""
 
     tests: Sequence[str]
-    left_out: Sequence[str]
+    skipped: Sequence[str]
     reason: str | None = None
 
 
@@ -55,7 +55,7 @@ class Tree:
 
     @classmethod
     def of_checkout(cls, root: Path) -> Tree:
-        """Return the tracked files, and new ones that are not ignored."""
+        """Return the tracked files, and new files that are not ignored."""
         return cls(root, _git(root, "ls-files", "--cached", "--others", "--exclude-standard"))
 
     @cached_property
@@ -67,12 +67,12 @@ class Tree:
     def reach(self, changed: Sequence[str]) -> Reach:
         """Return which tests reach one of the changed files."""
         if reason := self._reason_for_all(changed):
-            return Reach(tests=self.tests, left_out=[], reason=reason)
+            return Reach(tests=self.tests, skipped=[], reason=reason)
         found = {name: self.reaching(name) for name in changed if name not in TOUCHES_NOTHING}
         if unknown := [name for name, tests in found.items() if not tests]:
-            return Reach(tests=self.tests, left_out=[], reason=f"it is unknown which tests reach {unknown[0]}")
+            return Reach(tests=self.tests, skipped=[], reason=f"it is unknown which tests reach {unknown[0]}")
         tests = frozenset(LOOK_AT_EVERYTHING).union(*found.values())
-        return Reach(tests=sorted(tests), left_out=[name for name in self.tests if name not in tests])
+        return Reach(tests=sorted(tests), skipped=[name for name in self.tests if name not in tests])
 
     def reaching(self, changed: str) -> frozenset[str]:
         """Return the tests that reach the file, directly or indirectly."""
@@ -86,7 +86,7 @@ class Tree:
 
     @cached_property
     def _led_from(self) -> Mapping[str, Sequence[str]]:
-        """For each file, those that refer to it directly."""
+        """Maps each file to the files that refer to it directly."""
         led: dict[str, list[str]] = {}
         tests = frozenset(self.tests)
         for name in self._files:
@@ -98,7 +98,7 @@ class Tree:
         return led
 
     def _conftests_of(self, test: str) -> list[str]:
-        """Return those above the test, the nearest first."""
+        """Return the conftest.py files above the test, nearest first."""
         found = (f"{folder}/conftest.py" for folder in PurePosixPath(test).parents)
         return [name for name in found if name in self._files]
 
@@ -149,7 +149,7 @@ class Tree:
                 yield from self._named(name, node.value)
 
     def _module(self, dotted: str) -> Iterator[str]:
-        """Yield the files of a module, and those of the packages that are imported on the way to it."""
+        """Yield the files of a module, and of the packages that are imported on the way to it."""
         parts = dotted.split(".")
         for root in IMPORT_ROOTS:
             for length in range(1, len(parts) + 1):

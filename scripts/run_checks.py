@@ -1,4 +1,4 @@
-"""The command scripts/test: all checks. Those without servers run beside the tests; all failures are reported."""
+"""The `scripts/test` command: all checks. Those without servers run beside the tests; all failures are reported."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tools.rehearsal.pulumi_engine import find
 ROOT = Path(__file__).resolve().parents[1]
 #: tests/plugins/workers.py defines the number of workers of `auto`.
 PYTEST = ("-m", "pytest", "-n", "auto")
-#: The command lint-imports, which has no module of that name. Its contracts are in pyproject.toml.
+#: The `lint-imports` command, which has no module of that name. Its contracts are in pyproject.toml.
 LINT_IMPORTS = "from importlinter.cli import lint_imports_command; lint_imports_command(['--no-cache', '--no-logo'])"
 LOOK_EVERY_SECONDS = 0.1
 #: Workers that are interrupted stop their servers and browsers first.
@@ -67,17 +67,17 @@ def _run_changed() -> int:
     reach = Tree.of_checkout(ROOT).reach(changed)
     _say(f"{len(changed)} files differ from main: {', '.join(changed[:5])}{' ...' if len(changed) > 5 else ''}")
     if reach.reason is not None:
-        _say(f"runs all tests: {reach.reason}")
+        _say(f"running all tests: {reach.reason}")
     else:
-        _say(f"runs {len(reach.tests)} test files")
-        left_out = Counter(name.rpartition("/")[0] for name in reach.left_out)
-        folders = ", ".join(f"{count} in {folder}" for folder, count in sorted(left_out.items()))
-        _say(f"skips {len(reach.left_out)}, which reach no changed file: {folders or 'none'}")
+        _say(f"running {len(reach.tests)} test files")
+        skipped = Counter(name.rpartition("/")[0] for name in reach.skipped)
+        folders = ", ".join(f"{count} in {folder}" for folder, count in sorted(skipped.items()))
+        _say(f"skipping {len(reach.skipped)}, which reach no changed file: {folders or 'none'}")
     return run([[Check("tests", *PYTEST, *reach.tests)], *_beside_the_tests()])
 
 
 class Check:
-    """A Python program. One that gives way runs at low priority and shows its output when it has ended."""
+    """A Python program. One that yields runs at low priority and shows its output when it has ended."""
 
     def __init__(self, name: str, *arguments: str, gives_way: bool = False) -> None:
         self.name = name

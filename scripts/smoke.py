@@ -1,4 +1,4 @@
-"""The command scripts/smoke: runs a job on a stack, in Azure or on this machine, and checks its push and its zip."""
+"""The `scripts/smoke` command: runs a job on a stack, in Azure or on this machine, and checks its push and its zip."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (StackNotReady, JobFailed, HubClosed) as error:
         return _failed(str(error))
     except (httpx.HTTPError, OSError, WebSocketException) as error:
-        return _failed(f"{site}, or a service behind it, does not answer: {_describe(error)}")
+        return _failed(f"{site}, or a service behind it, is not responding: {_describe(error)}")
     for line in outcome.describe():
         _say(line)
     _say("seconds: " + ", ".join(f"{step} {seconds:.2f}" for step, seconds in outcome.seconds.items()))
@@ -80,11 +80,11 @@ async def try_out(
     """Wait until the site is healthy, check that it requires sign-in, then run one job on it."""
     async with client(site) as anonymous:
         waited = await _wait_until_healthy(anonymous, healthy_within)
-        # a host that reserves paths with `admin` would answer 404
+        # a host that reserves paths with `admin` would return 404
         status = (await anonymous.get("/api/admin/stats")).status_code
         if status != httpx.codes.UNAUTHORIZED:
             raise StackNotReady(
-                f"GET /api/admin/stats without a token was answered {status}, not 401: do not use this stack"
+                f"GET /api/admin/stats without a token returned {status}, not 401: do not use this stack"
             )
     outcome = await run_one_job(site, invite, token=token, within=JOB_WITHIN)
     return replace(outcome, seconds={"health": waited, **outcome.seconds})
@@ -92,13 +92,13 @@ async def try_out(
 
 async def _wait_until_healthy(anonymous: httpx.AsyncClient, within: timedelta) -> float:
     started = time.monotonic()
-    told = ""
+    reported = ""
     while True:
         try:
-            answer = await anonymous.get("/api/health")
-            if answer.status_code == httpx.codes.OK and answer.json()["status"] == "ok":
+            response = await anonymous.get("/api/health")
+            if response.status_code == httpx.codes.OK and response.json()["status"] == "ok":
                 return time.monotonic() - started
-            state = f"status {answer.status_code}, {answer.text[:300]}"
+            state = f"status {response.status_code}, {response.text[:300]}"
         except (httpx.TransportError, ValueError, LookupError) as error:
             state = _describe(error)
         if time.monotonic() - started > within.total_seconds():
@@ -106,9 +106,9 @@ async def _wait_until_healthy(anonymous: httpx.AsyncClient, within: timedelta) -
                 f"{anonymous.base_url}api/health was not ok within {within.total_seconds():g} s: {state}. "
                 "Check the URL, and the app's log."
             )
-        if state != told:
-            _say(f"waits up to {within.total_seconds():g} s for the site: {state}")
-            told = state
+        if state != reported:
+            _say(f"waiting up to {within.total_seconds():g} s for the site: {state}")
+            reported = state
         await asyncio.sleep(PAUSE.total_seconds())
 
 

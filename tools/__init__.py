@@ -1,3 +1,3 @@
-"""What a fork need not read: emulators, the local stack, the rehearsal, and the makers of docs and pictures."""
+"""What a fork need not read: emulators, the local stack, the rehearsal, and generators of docs and screenshots."""
 
 from __future__ import annotations

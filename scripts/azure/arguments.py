@@ -6,7 +6,7 @@ from argparse import ArgumentTypeError
 
 from infra.validators import is_email, is_public_ipv4, is_region, is_stack_name
 
-#: Stands for no mail address, or no IPv4 address.
+#: Stands for no email address, or no IPv4 address.
 NONE = "-"
 
 
@@ -26,7 +26,7 @@ def region(text: str) -> str:
 
 def email(text: str) -> str:
     if text != NONE and not is_email(text):
-        raise ArgumentTypeError(f"{text!r} is not a valid mail address: enter one, or {NONE} for none")
+        raise ArgumentTypeError(f"{text!r} is not a valid email address: enter one, or {NONE} for none")
     return text
 
 

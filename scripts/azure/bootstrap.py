@@ -1,4 +1,4 @@
-"""The command scripts/bootstrap: prepares a subscription for a shared stack and its pipeline, once."""
+"""The `scripts/bootstrap` command: prepares a subscription for a shared stack and its pipeline, once."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 _REMEDIES: Final = {
     "az login": " Run `az login`.",
-    "/me request": " Sign in as a user with `az login`: a service principal has no name and no mail address.",
+    "/me request": " Sign in as a user with `az login`: a service principal has no name and no email address.",
     "Insufficient privileges": " Run it with an account that may register applications and create groups.",
     "AuthorizationFailed": " You need the role Owner on the subscription, or Contributor and Role Based Access Control "
     "Administrator.",

@@ -1,4 +1,4 @@
-"""The command scripts/deploy: creates or updates a stack from a checkout, and prints its links."""
+"""The `scripts/deploy` command: creates or updates a stack from a checkout, and prints its links."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def main(arguments: Sequence[str] | None = None, *, root: Path = ROOT, smoke: Pa
     options = _parser().parse_args(arguments)
     try:
         deployer = find_deployer()
-        _say(f"deploys as {deployer.name} into {deployer.subscription} ({deployer.subscription_id})")
+        _say(f"deploying as {deployer.name} into {deployer.subscription} ({deployer.subscription_id})")
         stack = DeployedStack(options.stack, root=root, local_state=root / ".local" / "state")
         stack.select()
         _configure(stack, options, deployer)
@@ -86,15 +86,15 @@ def _configure(stack: DeployedStack, options: argparse.Namespace, deployer: Depl
         }
     address = options.deployer_ip
     if address is None and is_new:
-        hint = "Your public IPv4 address, for the database's firewall (- in Azure Cloud Shell)"
-        address = _ask("--deployer-ip", hint, NONE, public_ipv4)
+        question = "Your public IPv4 address, for the database's firewall (- in Azure Cloud Shell)"
+        address = _ask("--deployer-ip", question, NONE, public_ipv4)
     if address not in (None, NONE):
         values[key("deployerIp")] = address
-    mail = options.email
-    if mail is None and is_new and not known.get(key("alertEmails")):
-        mail = _ask("--email", "Recipient of alerts (- for none)", NONE, email)
-    if mail not in (None, NONE):
-        lists[key("alertEmails")] = [mail]
+    recipient = options.email
+    if recipient is None and is_new and not known.get(key("alertEmails")):
+        recipient = _ask("--email", "Recipient of alerts (- for none)", NONE, email)
+    if recipient not in (None, NONE):
+        lists[key("alertEmails")] = [recipient]
     _refuse_samples({name: value for name, value in known.items() if name not in {*values, *lists}})
     stack.configure(values, lists)
 
@@ -125,9 +125,12 @@ def _ask(option: str, question: str, default: str, check: Callable[[str], str]) 
 
 def _try_out(outputs: dict[str, Any], smoke: Path) -> None:
     if "openUrl" not in outputs and not os.environ.get("SMOKE_TOKEN"):
-        _say(f"NO JOB WAS RUN: users sign in elsewhere. Run SMOKE_TOKEN=... ./scripts/smoke {outputs['siteUrl']}")
+        _say(
+            "NO JOB WAS RUN: this stack uses an identity provider, so a token is needed. "
+            f"Run SMOKE_TOKEN=... ./scripts/smoke {outputs['siteUrl']}"
+        )
         return
-    _say("runs a real job on the stack")
+    _say("running a real job on the stack")
     if subprocess.run([str(smoke), outputs.get("openUrl", outputs["siteUrl"])], check=False).returncode != 0:
         raise StackFailed("The stack is up, but a job on it failed: see above, and docs/how-to/troubleshoot-azure.md.")
 

@@ -36,8 +36,8 @@ def ensure_application(azure: AzureCli, name: str) -> tuple[str, str]:
 def ensure_federation(azure: AzureCli, client_id: str, *, issuer: str, subjects: Mapping[str, str]) -> None:
     """Let jobs with these subjects (by the name of the credential) sign in as the application, without a secret.
 
-    A credential with one of the names that trusts something else is changed. Others are left as they are, and told.
-    Raises `AzureError` where the application would have more than the directory allows.
+    A credential with one of the names that trusts something else is changed. Other credentials are kept, and reported.
+    Raises `AzureError` if the application would have more than the directory allows.
     """
     command = ("ad", "app", "federated-credential")
     known = azure.ask(*command, "list", "--id", client_id) if is_known(client_id) else []
@@ -95,5 +95,5 @@ def ensure_group(azure: AzureCli, name: str, members: dict[str, str]) -> str:
 
 
 def _called(name: str, found: list[dict[str, Any]]) -> dict[str, Any] | None:
-    """Return the one with exactly that name: the directory also returns longer ones that start with it."""
+    """Return the object with exactly that name: the directory also returns longer names that start with it."""
     return next((one for one in found if one["displayName"] == name), None)

@@ -87,7 +87,7 @@ def find_subjects(repository: Repository) -> Subjects:
     template = _ask(f"repos/{repository.by_name}/actions/oidc/customization/sub") or {"use_default": True}
     if template["use_default"]:
         return _by_default(repository, template.get("sub_claim_prefix"))
-    # without its own keys it uses those of its organization
+    # without its own keys it uses its organization's
     keys = template.get("include_claim_keys") or _keys_of_organization(repository)
     return _by_template(repository, keys)
 

@@ -114,7 +114,7 @@ def _patch(azure: AzureCli, what: str, client_id: str, app: Mapping[str, Any], b
 
 
 def _with(there: list[dict[str, Any]] | None, key: str, wanted: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the existing entries and the missing wanted ones, identified by `key`."""
+    """Return the existing entries and the wanted entries that are missing, identified by `key`."""
     known = there or []
     return [*known, *(one for one in wanted if one[key] not in {other[key] for other in known})]
 

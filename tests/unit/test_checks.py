@@ -1,4 +1,4 @@
-"""The command scripts/test: all that fails is reported, and an end from outside leaves nothing running."""
+"""The `scripts/test` command: all that fails is reported, and an end from outside leaves nothing running."""
 
 from __future__ import annotations
 

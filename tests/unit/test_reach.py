@@ -68,8 +68,8 @@ def test_a_change_reaches(tree: Tree, changed: str, test: str) -> None:
 )
 def test_a_change_does_not_reach(tree: Tree, changed: str, test: str) -> None:
     reach = tree.reach([changed])
-    assert test in reach.left_out
-    assert not set(reach.tests) & set(reach.left_out)
+    assert test in reach.skipped
+    assert not set(reach.tests) & set(reach.skipped)
 
 
 @pytest.mark.parametrize("changed", ["pyproject.toml", "tests/conftest.py", "tests/gone.py", ".ci/run"])
@@ -78,7 +78,7 @@ def test_what_may_touch_anything_runs_everything_and_says_why(tree: Tree, change
     assert reach.reason is not None
     assert changed in reach.reason
     assert reach.tests == tree.tests
-    assert not reach.left_out
+    assert not reach.skipped
 
 
 def test_what_touches_nothing_is_read_by_nothing(tree: Tree) -> None:

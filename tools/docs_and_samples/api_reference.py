@@ -32,7 +32,7 @@ _HEAD = """# The library's public names
 What is not listed here is private and may change. Written from the docstrings by
 `python -m tools.docs_and_samples.api_reference`, so change it there.
 """
-#: The public names besides those of `queued_jobs` itself, by the module to import them from.
+#: The public names besides the exports of `queued_jobs` itself, by the module to import them from.
 _PUBLIC = {
     "queued_jobs.batch": ("Batch", "FollowUp"),
     "queued_jobs.blocking": (),
@@ -63,7 +63,7 @@ _MADE_BY_THE_LIBRARY = {
     *("Batch", "BlockingBatch", "BlockingHandle", "BlockingJobs"),
     *("JobContext", "JobFailed", "JobHandle", "JobRunner", "JobTracker", "Sweeper"),
 }
-#: Implementations of these have their methods, which are documented there.
+#: Interfaces: their methods are documented here, not again at each implementation.
 _PROTOCOLS = (Notifier, Repository, Queues)
 _SECTION = re.compile(r"\n(Parameters|Attributes|Raises|Returns)\n-+\n")
 
@@ -146,7 +146,7 @@ def _fields(cls: type[Any]) -> Iterator[str]:
             yield _item(f"- {field}: {' '.join(comment)}")
         elif _is_row(cls):
             untold.append(f"`{name}`")
-        elif not dataclasses.is_dataclass(cls):  # those of a dataclass are in its signature
+        elif not dataclasses.is_dataclass(cls):  # a dataclass shows them in its signature
             yield _item(f"- {field}")
     if untold:
         yield _item(f"- and {', '.join(untold)}")
@@ -157,11 +157,11 @@ def _methods(cls: type[Any]) -> Iterator[str]:
         if name.startswith("_"):
             continue
         if isinstance(value, (property, cached_property)):
-            yield _item(f"- `.{name}`{_told(value)}")
+            yield _item(f"- `.{name}`{_summary(value)}")
             continue
         function = value.__func__ if isinstance(value, (classmethod, staticmethod)) else value
         if inspect.isfunction(function) and (function.__doc__ or not _is_told_of_elsewhere(cls, name)):
-            yield _item(f"- `{_prefix(function)}{name}{_signature(function)}`{_told(function)}")
+            yield _item(f"- `{_prefix(function)}{name}{_signature(function)}`{_summary(function)}")
 
 
 def _is_told_of_elsewhere(cls: type[Any], name: str) -> bool:
@@ -199,8 +199,8 @@ def _prefix(function: Any) -> str:
     return "async " if inspect.iscoroutinefunction(function) else ""
 
 
-def _told(value: Any) -> str:
-    """Return a docstring as one paragraph, with the names of its sections marked."""
+def _summary(value: Any) -> str:
+    """Return a docstring as one paragraph, with its section names marked."""
     text, *sections = re.split(_SECTION, inspect.getdoc(value) or "")
     for title, body in zip(sections[::2], sections[1::2], strict=True):
         text += f"\n{title}: " + re.sub(r"^(\S+)$", r"`\1`:", body, flags=re.MULTILINE)
@@ -222,7 +222,7 @@ def _code(text: str) -> str:
 
 
 def _prose(value: Any) -> str:
-    """Return a docstring, its sections of named things as lists."""
+    """Return a docstring, with its sections of names and descriptions as lists."""
     text, *sections = re.split(_SECTION, inspect.getdoc(value) or "")
     out = [_paragraph(part) for part in re.split(r"\n\s*\n", text.strip())]
     for title, body in zip(sections[::2], sections[1::2], strict=True):

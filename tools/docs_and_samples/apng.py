@@ -8,12 +8,12 @@ from io import BytesIO
 
 from PIL import Image
 
-#: What the format can hold.
+#: Limits of the format.
 _MAX_MILLISECONDS = 65_535
 
 
 def animated(frames: Sequence[tuple[bytes, timedelta]]) -> bytes:
-    """Return the animation of these pictures, each shown for its time, over and over.
+    """Return an endless animation of these pictures, each shown for its time.
 
     Raises ValueError unless there are pictures, all of one size; `OSError` for what is not a picture.
     """

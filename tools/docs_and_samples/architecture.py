@@ -1,4 +1,4 @@
-"""The picture of docs/why/architecture.md, drawn from the imports: run it again when its test says so.
+"""The picture of docs/why/architecture.md, drawn from the imports. Run it again when its test fails.
 
 grimp, which import-linter uses, would do for all but functions/, whose files are top-level modules where they run.
 """
@@ -45,7 +45,7 @@ _BY_OTHER_MEANS: Final = (
 
 
 def imports() -> dict[str, set[str]]:
-    """Return for each of our modules, by its path, those that it imports when it runs."""
+    """Map each of our modules, by its path, to the modules that it imports at run time."""
     paths = {
         str(path.relative_to(ROOT))
         for folder in _FOLDERS
@@ -56,7 +56,7 @@ def imports() -> dict[str, set[str]]:
 
 
 def boxes(graph: Mapping[str, set[str]]) -> dict[str, set[str]]:
-    """Return for each box those that it imports; a package's own list of public names is left out."""
+    """Map each box to the boxes that it imports. A package's own list of public names is ignored."""
     found: dict[str, set[str]] = {name: set() for name in set(BOXES.values())}
     for path, imported in graph.items():
         if path != "queued_jobs/__init__.py":
@@ -67,7 +67,7 @@ def boxes(graph: Mapping[str, set[str]]) -> dict[str, set[str]]:
 
 
 def picture() -> str:
-    """Return the picture as Mermaid; an arrow that others imply is left out."""
+    """Return the picture as Mermaid. Arrows that others imply are omitted."""
     found = boxes(imports())
     ids = {name: f"n{number}" for number, name in enumerate(dict.fromkeys(BOXES.values()))}
     lines = ["flowchart TD", *(f'    {id_}["{name}"]' for name, id_ in ids.items())]
@@ -101,7 +101,7 @@ def _imported(path: str, paths: set[str]) -> Iterator[str]:
     for name in _names(ast.parse((ROOT / path).read_text())):
         parts = name.split(".")
         for root in _PATHS:
-            # the longest that is a module: the rest is a name in it
+            # the longest prefix that is a module; the rest is a name in it
             for length in range(len(parts), 0, -1):
                 place = root + "/".join(parts[:length])
                 if found := paths & {f"{place}.py", f"{place}/__init__.py"}:

@@ -14,7 +14,7 @@ from playwright.sync_api import Locator, Page, expect
 from tools.docs_and_samples.staged_jobs import ZIP_RESULT, Stage
 
 _PATIENCE = 180_000.0
-#: More than needed to lay out a page of rows, one screen at a time.
+#: More attempts than are needed to lay out a page of rows, one screen at a time.
 _MAX_SCROLLS = 20
 _LONG = "quarterly-report-of-all-regions_" * 3
 _CSV_RESULT = {
@@ -54,7 +54,7 @@ def scroll_to(target: Locator) -> None:
 
 
 def put_everything(stage: Stage, user_id: str) -> None:
-    """One job of each status and more, with results of both kinds, oldest first."""
+    """Jobs in every status, oldest first, with results of both kinds."""
     now = datetime.now(UTC)
 
     def put(status: str, name: str, **columns: Any) -> None:
@@ -130,7 +130,7 @@ def _not_done(page: Page, stage: Stage, user_id: str) -> None:
 
 
 def _details(page: Page, stage: Stage, user_id: str) -> None:
-    """An error, rejected lines and skipped files, all of them open."""
+    """An error, rejected lines and skipped files, all expanded."""
     lines = [f'File "etl/load.py", line {number}, in step_{number}' for number in range(30)]
     message = "\n".join(["Server error '503 Service Unavailable' for url 'https://files.example/part-7'", *lines])
     put_everything(stage, user_id)

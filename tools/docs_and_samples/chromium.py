@@ -15,7 +15,7 @@ REMEDY = "install Chromium, or set CHROMIUM to the path of one"
 
 
 def find_or_install() -> Path:
-    """Return the path of a Chromium: CHROMIUM, else one on PATH, else Playwright's, else a fresh install.
+    """Return the path of a Chromium: CHROMIUM, else one on PATH, else Playwright's, else a new installation.
 
     As root on Debian that is the package chromium, elsewhere Playwright's own download. Raises `Missing` with the
     remedy when neither can be had.

@@ -1,8 +1,8 @@
 """Fills a database with many realistic jobs, for demonstrations and performance tests.
 
 Run `python -m tools.docs_and_samples.generate_jobs postgresql://...` for a million jobs of the last 30 days. It brings
-the schema up to date, adds jobs and their attempts by COPY, and counts them as the sweeper would. Take a database of
-its own: a running system would soon look for workers of these kinds.
+the schema up to date, adds jobs and their attempts by COPY, and counts them as the sweeper would. Use a separate
+database: a running system would soon look for workers of these kinds.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ where schemaname = 'queued_jobs' and tablename in ('job', 'attempt') and indexna
 
 
 async def add_jobs(url: str, count: int, *, days: float, seed: int = 1) -> None:
-    """Add jobs to a migrated database, all or none; its sweeper will count them. Locks the tables meanwhile."""
+    """Add jobs to a migrated database, all or none; its sweeper will count them. Locks the tables while it runs."""
     jobs = iter(JobGenerator(count, until=datetime.now(UTC), days=days, seed=seed))
     async with await AsyncConnection.connect(url, autocommit=True) as conn:
         async with conn.transaction():
@@ -43,13 +43,13 @@ async def add_jobs(url: str, count: int, *, days: float, seed: int = 1) -> None:
                 await conn.execute(sql.SQL("drop index {}").format(sql.Identifier("queued_jobs", name)))
             chunk = list(islice(jobs, CHUNK))
             while chunk:
-                # generate the next ones while Postgres works
+                # generate the next rows while Postgres works
                 _, chunk = await asyncio.gather(
                     _copy(conn, chunk), asyncio.to_thread(lambda: list(islice(jobs, CHUNK)))
                 )
             for _, definition in indexes:
                 await conn.execute(definition)
-            # they were created in a past of which everything has been counted
+            # dated in a period whose statistics are already complete
             await conn.execute("update queued_jobs.tally set created = 0")
             await conn.execute("update queued_jobs.tally_turn set created_until = 'epoch'")
         await conn.execute("vacuum analyze")
@@ -118,7 +118,8 @@ def main() -> None:
     try:
         asyncio.run(_generate(arguments.url, arguments.jobs, arguments.days, arguments.seed))
     except psycopg.OperationalError as error:
-        sys.exit(f"no connection to Postgres: {' '.join(str(error).split())} Check the url, and that the server runs.")
+        reason = " ".join(str(error).split())
+        sys.exit(f"no connection to Postgres: {reason} Check the url, and whether the server is running.")
     print(f"{arguments.jobs:,} jobs in {time.monotonic() - started:.0f} s")
 
 

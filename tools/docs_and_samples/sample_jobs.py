@@ -51,7 +51,7 @@ KINDS = (
 ERRORS = (
     ("FileNotFoundError", "The blob 'uploads/{n}/part-{m}.bin' is not there."),
     ("ConnectionResetError", "[Errno 104] Connection reset by peer"),
-    ("TimeoutError", "No answer from 10.0.{m}.{n} within 30.0 seconds"),
+    ("TimeoutError", "No response from 10.0.{m}.{n} within 30.0 seconds"),
     ("ValidationError", 'line {n}: column "amount" holds "{m},00 EUR", which is not a number'),
     ("PermissionError", "User {n} may not read folder {id}"),
     ("HTTPStatusError", "Server error '503 Service Unavailable' for url 'https://files.example/{id}'"),
@@ -64,7 +64,7 @@ ERRORS = (
 
 @dataclass(slots=True, kw_only=True)
 class Life:
-    """The outcome of a job, with its attempts as lines."""
+    """The outcome of a job, with its attempts in COPY format."""
 
     due: datetime
     status: str = "pending"
@@ -78,14 +78,14 @@ class Life:
 class JobGenerator:
     """Yields a line of the job table and the lines of its attempts, as COPY reads them, oldest first.
 
-    The same arguments make the same jobs.
+    The same arguments produce the same jobs.
 
     Parameters
     ----------
     until
-        When the newest is created.
+        Creation time of the newest job.
     days
-        How far back the oldest lies.
+        Age of the oldest job, in days.
     """
 
     def __init__(self, count: int, *, until: datetime, days: float, seed: int) -> None:
@@ -94,7 +94,7 @@ class JobGenerator:
         self._start = until - timedelta(days=days)
         self._dice = random.Random(seed)  # noqa: S311 (sample data, not secrets)
         self._users = [f"https://issuer.example|user-{number:06d}" for number in range(max(10, count // 250))]
-        # as everywhere, few users have most of the jobs
+        # as in most systems, few users own most of the jobs
         self._user_weights = list(accumulate(1 / (rank + 5) for rank in range(len(self._users))))
         self._kind_weights = list(accumulate(kind.share for kind in KINDS))
 

@@ -1,4 +1,4 @@
-"""The command scripts/screenshots: takes screenshots of the bell and the dashboard, from a system of its own."""
+"""The `scripts/screenshots` command: takes screenshots of the bell and the dashboard, from a separate system."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ LARGEST = 300_000
 
 _HEIGHT = 800
 _PATIENCE = 180_000.0
-#: More would make the animation too large to load.
+#: Maximum size of a file: larger animations take too long to load.
 _MAX_FRAMES = 9
 #: The part of the page in which the bell and its open panel are.
 _BELL: FloatRect = {"x": 700, "y": 0, "width": 480, "height": 640}

@@ -78,7 +78,7 @@ class Stage:
         return self.put_many(user_id, 1, status, **columns)[0]
 
     def put_many(self, user_id: str, count: int, status: str = "pending", **columns: Any) -> list[UUID]:
-        """Store several similar jobs, a second apart, the last one newest; only a single one is pushed."""
+        """Store several similar jobs, a second apart, the newest last; a push is sent only for a single job."""
         now = datetime.now(UTC)
         rows = []
         for number in range(count):

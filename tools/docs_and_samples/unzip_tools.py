@@ -1,4 +1,4 @@
-"""Common unzip programs: installed ones, or Debian packages that are installed now."""
+"""Common unzip programs: already installed, or Debian packages that are installed now."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ TOOLS = {"unzip": "unzip", "bsdtar": "libarchive-tools", "7z": "p7zip-full"}
 
 
 def find_or_install() -> list[str]:
-    """Return the installed programs of `TOOLS`, after installing missing ones if we are root on Debian."""
+    """Return the installed programs of `TOOLS`, after installing missing programs if we are root on Debian."""
     missing = [package for program, package in TOOLS.items() if shutil.which(program) is None]
     if missing and os.geteuid() == 0 and shutil.which("apt-get"):
         environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}

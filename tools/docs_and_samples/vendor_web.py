@@ -1,7 +1,7 @@
 """Copies the browser builds of the packages that the page uses from npm into web/vendor, or checks the copies there.
 
 python -m tools.docs_and_samples.vendor_web            # after a new version in web/package.json and its lock file
-python -m tools.docs_and_samples.vendor_web --check    # compares the copies with the manifest, without a network
+python -m tools.docs_and_samples.vendor_web --check    # compares the copies with the manifest, offline
 """
 
 from __future__ import annotations
@@ -90,8 +90,8 @@ def _checked(package: Package, entry: dict[str, str]) -> str:
     found = _sha256((VENDOR / entry["file"]).read_bytes())
     if found != entry["sha256"]:
         raise VendorError(
-            f"web/vendor/{entry['file']} has sha256 {found}, its manifest says {entry['sha256']}: "
-            "the copy was edited; run python -m tools.docs_and_samples.vendor_web to get it again"
+            f"web/vendor/{entry['file']} has sha256 {found}, but the manifest says {entry['sha256']}: "
+            "the vendored copy was modified. Run python -m tools.docs_and_samples.vendor_web to restore it."
         )
     return f"{package.name} {entry['version']}: web/vendor/{entry['file']} matches the manifest"
 

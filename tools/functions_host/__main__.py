@@ -18,7 +18,7 @@ log = logging.getLogger("host")
 def main() -> None:
     """Parse the command line and run the host.
 
-    Exit code 0 after a drain, 1 where the app cannot be started or has ended the worker; that of the app's own exit.
+    Exit code 0 after a drain, 1 if the app cannot be started or has ended the worker, or the app's own exit code.
     """
     options = _parser().parse_args()
     configure_logging()

@@ -60,10 +60,12 @@ def _read(function: RpcFunctionMetadata) -> Function:
         )
     trigger = next(binding for binding in bindings if binding["type"].lower().endswith("trigger"))
     if trigger["type"] not in _TRIGGERS:
-        raise FunctionLoadError(name, f"trigger type {trigger['type']!r} is not supported here: {', '.join(_TRIGGERS)}")
+        supported = ", ".join(_TRIGGERS)
+        reason = f"trigger type {trigger['type']!r} is not supported by this host; use one of {supported}"
+        raise FunctionLoadError(name, reason)
     outputs = {binding["name"]: binding for binding in bindings if binding is not trigger}
     for output in outputs.values():
         if output["direction"] != "OUT" or output["type"] not in _OUTPUTS:
             kind = f"{output['direction'].lower()} binding {output['name']!r} of type {output['type']!r}"
-            raise FunctionLoadError(name, f"{kind} is not supported here: http and queue outputs are")
+            raise FunctionLoadError(name, f"{kind} is not supported by this host; use http or queue outputs")
     return Function(name=name, id=function.function_id, trigger=trigger, outputs=outputs)

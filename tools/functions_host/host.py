@@ -50,11 +50,11 @@ class Host:
     async def run(self) -> None:
         """Have the worker index the app, serve until SIGTERM or SIGINT, then drain.
 
-        Raises HostError where the app cannot be started, and WorkerEnded, after the drain, where a function ends the
+        Raises HostError if the app cannot be started, and WorkerEnded, after the drain, where a function ends the
         worker: the real host starts another one, this one ends.
 
         Draining means: no more polling and no new connections, running invocations may end until the deadline, then
-        they are cancelled and get a short grace to clean up. A second signal ends the process at once.
+        they are cancelled and get a short grace to clean up. A second signal ends the process immediately.
         """
         apply_local_settings(self._app_dir)
         settings = load_host_settings(self._app_dir)
@@ -86,7 +86,8 @@ class Host:
         print(f"{worker.name} runs the functions, in an emulator of the host", flush=True)
         print(f"host ready on http://{self._address}:{listening.getsockname()[1]}, functions: {names}", flush=True)
         await self._first_of(ended, serving, *work)
-        log.info("stopping: no new work, %g s for the running invocations", self._drain.total_seconds())
+        seconds = self._drain.total_seconds()
+        log.info("stopping: accepting no new work, waiting up to %g s for running invocations", seconds)
         server.should_exit = True
         await self._drained({*work, _named("invocations", invoker.wait_until_idle())}, invoker)
         # responses are being sent; do not wait for a client that never completes its request

@@ -38,7 +38,7 @@ _LAST_PORT = 65_535
 
 
 class HttpFrontEnd:
-    """Answers requests by calling HTTP functions; raises HostError immediately if a route cannot be registered."""
+    """Serves requests by calling HTTP functions; raises HostError immediately if a route cannot be registered."""
 
     def __init__(self, functions: Iterable[Function], *, route_prefix: str, invoker: Invoker) -> None:
         self._functions = {function.name.lower(): function for function in functions}
@@ -54,7 +54,7 @@ class HttpFrontEnd:
         self._shadowed: set[str] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request; each runs in its own task, so a slow client delays no other one."""
+        """Serve one request; each runs in its own task, so a slow client does not delay others."""
         request = Request(scope, receive)
         try:
             response = await self._respond(request)
@@ -84,7 +84,7 @@ class HttpFrontEnd:
                 detail=f"{request.method} {path}",
                 trace_parent=request.headers.get("traceparent"),
             )
-        except InvocationError:  # logged there; the caller gets no details
+        except InvocationError:  # logged there; the caller does not get details
             return Response(status_code=500)
         return make_response(result, is_head=request.method == "HEAD")
 
@@ -106,7 +106,7 @@ class HttpFrontEnd:
     def _home_page(self) -> Response:
         if os.environ.get(HOME_PAGE_SETTING, "").lower() == "true":
             return Response(status_code=204)
-        return Response("The local functions host runs; no function answers here.\n", media_type="text/plain")
+        return Response("The local functions host is running; no function has this path.\n", media_type="text/plain")
 
     async def _read_body(self, request: Request) -> bytes | None:
         """The whole body, or None if it exceeds the limit."""

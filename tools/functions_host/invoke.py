@@ -49,8 +49,8 @@ class Invoker:
         """Run the function once and return its value; `detail` describes the trigger in the log.
 
         Every failure is logged here and raised as InvocationError: what the worker reports, an output that cannot be
-        written, a cancellation, the function timeout. A body that ends by a BaseException which is no Exception gets no
-        answer from the worker: SystemExit and KeyboardInterrupt end it, others leave the invocation running until the
+        written, a cancellation, the function timeout. The worker does not report a BaseException other than an
+        Exception: SystemExit and KeyboardInterrupt end the worker, others leave the invocation running until the
         timeout, as in Azure.
         """
         invocation_id = str(uuid.uuid4())
@@ -91,7 +91,7 @@ class Invoker:
         return len(self._running)
 
     async def wait_until_idle(self) -> None:
-        """Return once no invocation runs."""
+        """Return once no invocation is running."""
         while self._running:
             await asyncio.wait(self._running)
 
@@ -138,8 +138,8 @@ class Invoker:
             if isinstance(error, Exception) or (task is not None and task.cancelling()):
                 raise
             log.error(
-                "'Functions.%s' raised %r, which the worker does not report: as in Azure the host considers it running "
-                "until its timeout (functionTimeout is %s)",
+                "'Functions.%s' raised %r, which the worker does not report to the host. As in Azure, the invocation "
+                "counts as running until it times out (functionTimeout: %s)",
                 function.name,
                 error,
                 self._timeout or "unlimited",

@@ -1,4 +1,4 @@
-"""The log of the host: one line per event on stderr, with the invocation id in all that an invocation emits."""
+"""The log of the host: one line per event on stderr, with the invocation id in everything that an invocation logs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _QUIET = ("aiohttp", "azure", "httpcore", "httpx", "msal", "urllib3", "uvicorn")
 
 
 class InvocationFilter(logging.Filter):
-    """Gives each record `invocation`: the current id in brackets with a space behind it, or nothing."""
+    """Gives each record `invocation`: the current id in brackets followed by a space, or nothing."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Add the attribute; keeps every record."""

@@ -1,7 +1,7 @@
 """The messages between host and worker, named as in Microsoft's FunctionRpc.proto, without protobuf.
 
 The worker library builds and reads messages by their attributes alone, so it takes this module for its `protos`. What
-the host sends is a dataclass; of what the worker builds, that is declared which the host reads.
+the host sends is a dataclass. Of what the worker builds, only the parts that the host reads are declared.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from types import SimpleNamespace
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TypedData:
-    """A value on its way between host and worker; at most one field is set."""
+    """A value passed between host and worker; at most one field is set."""
 
     string: str | None = None
     bytes: builtins.bytes | None = None
@@ -75,7 +75,7 @@ class Timestamp(SimpleNamespace):
 
 
 class RpcHttpCookie(SimpleNamespace):
-    """A cookie of a response. `SameSite` is a namespace because Python's grammar has no attribute of the name None."""
+    """A cookie of a response. `SameSite` is a namespace because a class cannot define an attribute named None."""
 
     SameSite = SimpleNamespace(**{"None": None, "Lax": "lax", "Strict": "strict", "ExplicitNone": "none"})
 
@@ -182,4 +182,4 @@ class RpcRetryOptions(SimpleNamespace):
 
 
 class WorkerMetadata(SimpleNamespace):
-    """Which worker answers."""
+    """Identifies the worker."""

@@ -27,7 +27,7 @@ LEASE = timedelta(minutes=10)
 LONGEST_DELAY_IN_OUTAGE = timedelta(seconds=2)
 POISON_SUFFIX = "-poison"
 LONGEST_QUEUE_NAME = 63
-# pop receipt mismatch, message or queue deleted, queue being deleted: the message is no longer ours
+# pop receipt mismatch, message or queue deleted, queue being deleted: the lease is lost
 _NOT_OURS = (400, 404, 409)
 
 
@@ -45,7 +45,7 @@ class MessageLease:
         self._over = asyncio.Event()
 
     async def __aenter__(self) -> MessageLease:
-        """Start renewing."""
+        """Start renewing the lease."""
         self._renewal = asyncio.create_task(self._renew())
         return self
 

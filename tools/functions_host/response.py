@@ -1,4 +1,4 @@
-"""The response to a request, built from the worker's return value like in the real host."""
+"""The response to a request, built from the worker's return value as in the real host."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ class Route:
     def match(self, method: str, path: str) -> dict[str, str] | None:
         """The route parameters, without absent optional ones; None if path or method does not match.
 
-        Another method than the declared is no match, so it ends as 404 and not as 405, as in the real host.
+        A method that is not declared does not match, so the response is 404 and not 405, as in the real host.
         """
         match = self.pattern.fullmatch(path.strip("/"))
         if match is None or method not in self.methods:
@@ -76,7 +76,7 @@ def make_route(function: Function, prefix: str) -> Route:
             precedence.append(_LITERAL)
             continue
         if (parameter["star"] or parameter["optional"]) and position != len(segments) - 1:
-            raise FunctionLoadError(function.name, f"route segment {segment!r} must be the last one")
+            raise FunctionLoadError(function.name, f"route segment {segment!r} must be the last segment")
         text, rank = _value(function, parameter)
         precedence.append(rank)
         group = f"{slash}(?P<{parameter['name']}>{text})"
@@ -100,7 +100,7 @@ def _value(function: Function, parameter: re.Match[str]) -> tuple[str, int]:
     if constraint and constraint not in _CONSTRAINTS:
         known = ", ".join(_CONSTRAINTS)
         raise FunctionLoadError(
-            function.name, f"route constraint {constraint!r} is not supported by this host: {known}"
+            function.name, f"route constraint {constraint!r} is not supported by this host; use one of {known}"
         )
     if parameter["star"]:
         return ".*", _CATCH_ALL

@@ -68,7 +68,7 @@ def parse_time_span(text: str) -> timedelta:
 
 
 def load_host_settings(app_dir: Path, environment: Mapping[str, str] = os.environ) -> HostSettings:
-    """Read APP_DIR/host.json and `AzureFunctionsJobHost__a__b` overrides; raises SettingsError, warns of unknown keys.
+    """Read APP_DIR/host.json and `AzureFunctionsJobHost__a__b` overrides. Raises SettingsError; logs unknown keys.
 
     Keys are matched without regard to case, as the real host's configuration does.
     """
@@ -104,7 +104,9 @@ def apply_local_settings(app_dir: Path, environment: MutableMapping[str, str] = 
         raise SettingsError(f"{path}: Values must be an object of strings")
     for name, value in values.items():
         if not isinstance(value, str):
-            raise SettingsError(f"{path}: the value of {name} must be a string, because it becomes a variable")
+            raise SettingsError(
+                f"{path}: the value of {name} must be a string, because it is passed as an environment variable"
+            )
         environment.setdefault(name, value)
 
 

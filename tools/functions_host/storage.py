@@ -45,13 +45,13 @@ class StorageConnection:
         return self._client.get_queue_client(name)
 
     def went_away(self, error: AzureError) -> None:
-        """Note a failed request; the first of an outage is logged."""
+        """Record a failed request; the first of an outage is logged."""
         if self._away_since is None:
             self._away_since = time.monotonic()
             log.warning("queue storage %s is unavailable, retrying: %s", self.name, describe(error))
 
     def answered(self) -> None:
-        """Note a request that got through; the first after an outage is logged."""
+        """Record a successful request; the first after an outage is logged."""
         if self._away_since is not None:
             log.info("queue storage %s is available again after %.1f s", self.name, time.monotonic() - self._away_since)
             self._away_since = None

@@ -79,7 +79,7 @@ def _url(request: Request) -> str:
 
 
 def _joined(pairs: Iterable[tuple[str, str]], drop: tuple[str, ...] = ()) -> dict[str, str]:
-    """One value per name, as passed to functions: repeated ones are joined by commas."""
+    """One value per name, as passed to functions: repeated values are joined by commas."""
     values: dict[str, str] = {}
     for name, value in pairs:
         if not (drop and name.startswith(drop)):

@@ -1,6 +1,6 @@
 """Microsoft's Python worker, as a library in this process: it indexes the app and runs its functions, as in Azure.
 
-What stands between host and worker there, a gRPC proxy that is not published, is left out: messages go straight in.
+The gRPC proxy between host and worker in Azure, which is not published, is omitted: messages are passed directly.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Worker:
     async def start(self, app_dir: Path) -> Sequence[protos.RpcFunctionMetadata]:
         """Import the app and return its functions.
 
-        Raises WorkerRefused with what the worker says of an app that it cannot index. SystemExit of the app passes
+        Raises WorkerRefused with the worker's message if it cannot index the app. SystemExit of the app passes
         through, as it ends a worker in Azure.
         """
         if str(app_dir) not in sys.path:
@@ -44,8 +44,8 @@ class Worker:
             raise HostError(
                 "the app streams HTTP (azurefunctions-extensions-http-fastapi), which this host does not support"
             )
-        answer = await library.functions_metadata_request(to_worker())
-        return cast(protos.FunctionMetadataResponse, answer).function_metadata_results or ()
+        response = await library.functions_metadata_request(to_worker())
+        return cast(protos.FunctionMetadataResponse, response).function_metadata_results or ()
 
     async def invoke(self, request: protos.InvocationRequest) -> protos.InvocationResponse:
         """Run a function. An Exception is reported in the response; any other BaseException is raised, and in Azure

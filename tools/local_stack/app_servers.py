@@ -45,7 +45,7 @@ class HubServer(Server):
         return python_command("tools.signalr_emulator", "--port", str(self.ports[0]), settings={ACCESS_KEY: self._key})
 
     def _is_ready(self) -> bool:
-        return answers(self.ports[0], HEALTH)
+        return responds(self.ports[0], HEALTH)
 
 
 class HostServer(Server):
@@ -66,11 +66,11 @@ class HostServer(Server):
         return FUNCTIONS.name, "--port", str(self.ports[0])
 
     def _is_ready(self) -> bool:
-        return answers(self.ports[0], HEALTH)
+        return responds(self.ports[0], HEALTH)
 
 
 class FuncServer(HostServer):
-    """The function app in Microsoft's host, by Azure Functions Core Tools, which a user must have installed."""
+    """Runs the function app in Microsoft's host, using Azure Functions Core Tools, which must already be installed."""
 
     def __init__(self, settings: Settings, *, port: int | None = None, emit: Emit = discard) -> None:
         super().__init__(settings, port=port, emit=emit)
@@ -109,8 +109,8 @@ def python_command(module: str, *arguments: str, settings: Mapping[str, str] | N
     )
 
 
-def answers(port: int, path: str) -> bool:
-    """Return whether a server on that port answers the path with 200."""
+def responds(port: int, path: str) -> bool:
+    """Return whether a server on that port returns 200 for the path."""
     if not ports.is_listening(port):
         return False
     connection = http.client.HTTPConnection(ports.LOOPBACK, port, timeout=5)

@@ -1,4 +1,4 @@
-"""The command scripts/dev: the whole system on this machine until Ctrl-C."""
+"""The `scripts/dev` command: the whole system on this machine until Ctrl-C."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def main(arguments: Sequence[str] | None = None, state_folder: Path = STATE_FOLD
     except LocalRunError as error:
         return _report(console, str(error))
     except PermissionError as error:
-        return _report(console, f"no permission for {error.filename}: run as its owner ({_owner(error.filename)})")
+        return _report(console, f"permission denied: {error.filename}; run as its owner ({_owner(error.filename)})")
     return 0
 
 
@@ -96,7 +96,7 @@ def _run(options: argparse.Namespace, state: State, console: Console) -> None:
         if options.reset:
             _reset(state, database_url, console)
         if database_url:
-            console.say(f"uses the database {_without_password(database_url)} that DATABASE_URL names")
+            console.say(f"using the database {_without_password(database_url)} from DATABASE_URL")
         stack_options = StackOptions(
             durable=True,
             page_port=_page_port(options.port, console),
@@ -147,7 +147,7 @@ def _page_port(wanted: int | None, console: Console) -> int | None:
         return wanted
     if ports.is_free(USUAL_PORT):
         return USUAL_PORT
-    console.say(f"port {USUAL_PORT} is used by another program: the page gets another one")
+    console.say(f"port {USUAL_PORT} is used by another program; the page uses another port")
     return None
 
 

@@ -1,4 +1,4 @@
-"""The run scripts/dev --once: starts a new system, runs one job on it, reports, and leaves nothing behind."""
+"""`scripts/dev --once`: starts a new system, runs one job on it, reports, and leaves nothing behind."""
 
 from __future__ import annotations
 

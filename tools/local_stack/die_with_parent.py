@@ -1,8 +1,8 @@
-"""Replaces itself by a program that ends with the process that started it (on Linux; elsewhere it just runs it).
+"""Replaces itself with a program that ends with the process that started it (on Linux; elsewhere it just runs it).
 
     python -I -S die_with_parent.py PARENT_PID DEATH_SIGNAL ACCOUNT PROGRAM [ARGUMENT ...]
 
-ACCOUNT is UID:GID, or - to stay who we are. It is a program of its own because what runs between fork and exec must not
+ACCOUNT is UID:GID, or - to stay who we are. It is a separate program because what runs between fork and exec must not
 be Python code of a process with threads.
 """
 

@@ -44,9 +44,9 @@ class HubListener:
     async def shake_hands(self) -> None:
         """Agree on the protocol. Raises HubClosed when the hub does not."""
         await self._send(HANDSHAKE)
-        answer = json.loads(await self._next_record())
-        if answer.get("error"):
-            raise HubClosed(f"the hub refused the handshake: {answer['error']}")
+        response = json.loads(await self._next_record())
+        if response.get("error"):
+            raise HubClosed(f"the hub refused the handshake: {response['error']}")
 
     async def _send(self, message: dict[str, Any]) -> None:
         await self._socket.send(json.dumps(message) + RECORD_END)
@@ -71,7 +71,8 @@ def is_loopback(url: str) -> bool:
 async def listening(api: httpx.AsyncClient) -> AsyncIterator[HubListener]:
     """Negotiate twice (with the app, then with the hub), connect, and yield the listener.
 
-    `api` is a client of the function app with the caller's token. Raises httpx.HTTPError or HubClosed.
+    `api` is an HTTP client for the function app, authenticated with the caller's token. Raises httpx.HTTPError or
+    HubClosed.
     """
     redirect = (await api.post("/api/negotiate", params={"negotiateVersion": 1})).raise_for_status().json()
     address = urlsplit(redirect["url"])

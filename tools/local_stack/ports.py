@@ -33,10 +33,10 @@ def is_listening(port: int) -> bool:
 
 
 def choose_ports(count: int) -> list[int]:
-    """Choose `count` different free ports.
+    """Choose `count` distinct free ports.
 
-    They are below the range of outgoing connections: a server that is stopped and started again on its port must not
-    find it in use by a connection.
+    They are below the ephemeral port range, so that an outgoing connection cannot take a server's port while it
+    restarts.
     """
     candidates = random.sample(range(LOWEST, _first_outgoing_port()), k=count + 500)
     chosen = []
@@ -45,7 +45,7 @@ def choose_ports(count: int) -> list[int]:
             chosen.append(port)
         if len(chosen) == count:
             return chosen
-    raise RuntimeError(f"found no {count} free ports on {LOOPBACK}; end some of the servers that run on this machine")
+    raise RuntimeError(f"fewer than {count} free ports on {LOOPBACK}; stop some of the servers on this machine")
 
 
 def _first_outgoing_port() -> int:

@@ -44,7 +44,7 @@ SETTINGS = {
 
 
 class PostgresServer(Server):
-    """Keeps its files in `folder`, which it makes. As root it runs as an unprivileged account.
+    """Keeps its files in `folder`, which it creates. As root it runs as an unprivileged account.
 
     `durable=False` trades safety for speed: a crash of the machine or of the server may destroy the database.
     """
@@ -206,6 +206,6 @@ def _is_postgres(pid: int) -> bool:
         except OSError:
             return False
     else:
-        answer = subprocess.run(["ps", "-o", "comm=", "-p", str(pid)], capture_output=True, text=True, check=False)
-        program = answer.stdout.strip()
+        listed = subprocess.run(["ps", "-o", "comm=", "-p", str(pid)], capture_output=True, text=True, check=False)
+        program = listed.stdout.strip()
     return Path(program).name == "postgres"

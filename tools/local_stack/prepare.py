@@ -59,7 +59,9 @@ def main() -> None:
         asyncio.run(prepare(settings.database_url, services()))
     except psycopg.OperationalError as exc:
         reason = " ".join(str(exc).split())
-        raise SystemExit(f"DATABASE_URL: no connection to Postgres: {reason} Check that the server runs.") from exc
+        raise SystemExit(
+            f"DATABASE_URL: no connection to Postgres: {reason} Check whether the server is running."
+        ) from exc
     prepare_blobs()
 
 

@@ -49,7 +49,7 @@ class Command:
 class ChildProcess:
     """Starts the command immediately.
 
-    Start it from a thread that lives as long as the child should: Linux takes the end of the starting thread for the
+    Start it from a thread that lives as long as the child should: Linux treats the end of the starting thread as the
     end of the parent.
     """
 

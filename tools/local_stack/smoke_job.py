@@ -75,7 +75,7 @@ def sample_files() -> dict[str, bytes]:
 async def run_one_job(page_url: str, invite: str = "", *, token: str = "", within: timedelta = JOB_WITHIN) -> Outcome:
     """Run the job, signed in with an invite secret or a bearer token, and check the result.
 
-    In which order the hub told of it is left to `check_updates`: several workers may push at once. Raises JobFailed,
+    `check_updates` checks the order of the pushes: several workers may push at once. Raises JobFailed,
     HubClosed, httpx.HTTPError or OSError.
     """
     inputs = sample_files()
@@ -130,7 +130,7 @@ def check_updates(updates: list[dict[str, Any]]) -> None:
         errors = [update["error"] for update in updates if update["error"]]
         raise JobFailed(f"the hub pushed the statuses {statuses}, not {EXPECTED_STATUSES}; errors: {errors}")
     if versions != sorted(set(versions)):
-        raise JobFailed(f"the versions of the pushes do not rise: {versions}")
+        raise JobFailed(f"the versions of the pushes do not increase: {versions}")
 
 
 def check_archive(archive: bytes, inputs: dict[str, bytes]) -> None:
@@ -151,7 +151,7 @@ async def _upload(api: httpx.AsyncClient, inputs: dict[str, bytes]) -> dict[str,
         for file in place["files"]:
             response = await storage.put(file["url"], content=inputs[file["name"]], headers=file["headers"])
             if response.status_code != 201:
-                raise JobFailed(f"the upload of {file['name']} was answered {response.status_code}: {response.text}")
+                raise JobFailed(f"the upload of {file['name']} returned {response.status_code}: {response.text}")
     return {"container": place["container"], "prefix": place["prefix"]}
 
 
@@ -165,13 +165,13 @@ async def _follow(listener: HubListener, job_id: str, within: timedelta) -> list
                     if arguments[0]["finishedAt"] is not None:
                         break
     except TimeoutError:
-        told = [(update["status"], update["version"]) for update in updates]
-        raise JobFailed(f"the job did not end within {within.total_seconds():g} s; the hub pushed {told}") from None
+        pushed = [(update["status"], update["version"]) for update in updates]
+        raise JobFailed(f"the job did not end within {within.total_seconds():g} s; the hub pushed {pushed}") from None
     return updates
 
 
 async def _call(api: httpx.AsyncClient, method: str, path: str, *, json: object = None) -> Any:
     response = await api.request(method, path, json=json)
     if response.is_error:
-        raise JobFailed(f"{method} {path} was answered {response.status_code}: {response.text}")
+        raise JobFailed(f"{method} {path} returned {response.status_code}: {response.text}")
     return response.json()

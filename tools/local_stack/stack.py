@@ -104,7 +104,7 @@ class Stack:
     def start(self, stop: Event | None = None) -> None:
         """Start all parts and wait until the system accepts jobs.
 
-        Raises ServerFailed, or Interrupted when `stop` is set meanwhile; what runs by then is left to `stop()`.
+        Raises ServerFailed, or Interrupted if `stop` is set in the meantime; `stop()` then stops what has started.
         """
         stop = stop or Event()
         started = time.monotonic()

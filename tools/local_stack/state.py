@@ -23,7 +23,7 @@ MIN_ROOM = 2 * 1024**3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Secrets:
-    """Made once for a state folder, so that links and sessions stay valid from one run to the next."""
+    """Created once for a state folder, so that links and sessions stay valid from one run to the next."""
 
     invite: str
     admin_invite: str

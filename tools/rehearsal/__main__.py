@@ -1,4 +1,4 @@
-"""The command scripts/rehearse: runs and reports the life cycle of the stack on this machine."""
+"""The `scripts/rehearse` command: runs and reports the life cycle of the stack on this machine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A real Postgres that behaves like Azure's: tokens as passwords, and roles of Entra principals."""
+"""A real Postgres that behaves like Azure's: it accepts tokens as passwords and has roles for Entra principals."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _LABEL = re.compile(
 class EntraPostgres:
     """Listens on `port`. The administrator's password is the deployer's token for Postgres.
 
-    Everything passes as it is except one statement that needs a module of Azure's server.
+    Everything is passed on unchanged, except one statement that needs a module of Azure's server.
     """
 
     def __init__(self, folder: Path, tokens: TokenEndpoint, *, admin: str) -> None:

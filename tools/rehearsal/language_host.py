@@ -1,7 +1,7 @@
 """Runs Python programs for the engine, if Pulumi's own language host is not installed.
 
-That one is a Go module which registries do not carry. It does little: it lists the plugins that the installed packages
-ask for, and starts Pulumi's own `pulumi-language-python-exec`, which lies beside the engine.
+Pulumi's own is a Go module that package registries do not offer. It does little: it lists the plugins that the
+installed packages need, and starts Pulumi's own `pulumi-language-python-exec`, which is next to the engine.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ import psycopg
 from psycopg import sql
 
 from tools.rehearsal.database import DATABASE
-from tools.rehearsal.scm_site import FAILED, ROLE_LAG, Answer
+from tools.rehearsal.scm_site import FAILED, ROLE_LAG, Reply
 from tools.rehearsal.secrets_check import find_secrets
 from tools.rehearsal.stage import Stage, expect, expect_changes
 
@@ -75,7 +75,7 @@ def _check_database(stage: Stage) -> None:
     (role, label), *others = stage.rows("select objoid::regrole::text, label from pg_shseclabel")
     expect(not others, f"there are more roles of Entra than the application's: {others}")
     principal = next(
-        resource["answer"]["principalId"]
+        resource["response"]["principalId"]
         for resource in stage.cloud.resources().values()
         if "managedidentity:UserAssignedIdentity::" in resource["urn"]
     )
@@ -98,10 +98,10 @@ def _add_kind(stage: Stage) -> None:
     changes = {f"queue-{queue}": "create", f"queue-{queue}-poison": "create", "code": "update"}
     planned = stage.show("one more kind of job", stage.pulumi.preview())
     expect_changes(planned, changes, "one more kind of job")
-    stage.scm.answers.extend([Answer(status=403), Answer(status=400, body=ROLE_LAG)])
+    stage.scm.replies.extend([Reply(status=403), Reply(status=400, body=ROLE_LAG)])
     done = stage.show("the same, the site rejects it twice", stage.pulumi.up())
     expect_changes(done, changes, "one more kind of job")
-    expect(not stage.scm.answers, "publishing was not retried")
+    expect(not stage.scm.replies, "publishing was not retried")
 
 
 def _change_code(stage: Stage) -> None:
@@ -109,14 +109,14 @@ def _change_code(stage: Stage) -> None:
     stage.project.change_code()
     planned = stage.show("new code", stage.pulumi.preview())
     expect_changes(planned, {"code": "update"}, "new code")
-    stage.scm.answers.append(Answer(ends_as=FAILED))
+    stage.scm.replies.append(Reply(ends_as=FAILED))
     failed = stage.show("the same, the deployment fails", stage.pulumi.up())
     expect(failed.code != 0, "up succeeded though the deployment failed")
     expect("could not unpack" in failed.text, "the deployment's log is not shown", failed)
-    stage.scm.late_answers = 2
-    again = stage.show("again, the older code answers for a while", stage.pulumi.up())
+    stage.scm.late_replies = 2
+    again = stage.show("again, the older code responds for a while", stage.pulumi.up())
     expect_changes(again, {"code": "update"}, "up after a failed deployment")
-    expect(not stage.scm.late_answers, "up took a response of the older code for one of the new code")
+    expect(not stage.scm.late_replies, "up took a response of the older code for one of the new code")
 
 
 def _lose_queue(stage: Stage) -> None:

@@ -62,7 +62,7 @@ class Project:
 
     @property
     def database_admin(self) -> str:
-        """The deployer in the stack's configuration. Raises `NoStack` if there is none."""
+        """The deployer configured for the stack. Raises `NoStack` if there is none."""
         name = self._config().get(key("databaseAdminName"))
         if not name:
             raise NoStack(f"Pulumi.dev.yaml has no {key('databaseAdminName')}: set it, the sample value suffices here")

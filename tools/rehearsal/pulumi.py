@@ -39,7 +39,7 @@ class Outcome:
     changes
         What it did, or in a preview would do, to each resource, by logical name; what stays the same is not in it.
     counts
-        How often it did each, the unchanged resources included.
+        How often it did each, including unchanged resources.
     errors
         (URN of the resource, message).
     """

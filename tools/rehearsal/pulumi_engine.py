@@ -25,7 +25,7 @@ PROGRAM = "github.com/pulumi/pulumi/pkg/v3/cmd/pulumi"
 SDK = "github.com/pulumi/pulumi/sdk/v3"
 #: Beside the engine, from the same release: the starter of Python programs, and the runner of dynamic resources.
 HELPERS = ("python/cmd/pulumi-language-python-exec", "python/dist/pulumi-resource-pulumi-python")
-OLDEST_GO = (1, 21)  # older ones cannot download the toolchain that the engine requires
+OLDEST_GO = (1, 21)  # older versions cannot download the toolchain that the engine requires
 _USUAL_GO = Path("/usr/local/go/bin/go")
 
 Say = Callable[[str], None]
@@ -63,7 +63,7 @@ def find(say: Say, environment: Mapping[str, str] = os.environ) -> Engine | None
         version = _version(Path(installed))
         if _numbers(version) >= OLDEST_PULUMI:
             return Engine(program=Path(installed), version=version, path=(Path(installed).parent, LANGUAGE_HOST))
-        say(f"ignores {installed}: it is {version}, and {'.'.join(map(str, OLDEST_PULUMI))} is needed")
+        say(f"ignoring {installed}: it is {version}, and {'.'.join(map(str, OLDEST_PULUMI))} is needed")
     folder = cache_folder(environment)
     return _built(folder) if (folder / "pulumi").exists() else None
 
@@ -85,7 +85,7 @@ def cache_folder(environment: Mapping[str, str]) -> Path:
 def _build(folder: Path, say: Say, environment: Mapping[str, str]) -> None:
     go = _find_go(environment)
     release = _release()
-    say(f"builds Pulumi's engine {release} with {go}, once: about 8 minutes, 2 GB of memory, 5 GB for Go's caches ...")
+    say(f"building Pulumi's engine {release} with {go}, once: about 8 minutes, 2 GB of memory, 5 GB of Go caches ...")
     started = time.monotonic()
     flags = ["-trimpath", "-buildvcs=false", "-p", "2", "-tags", "osusergo,grpcnotrace"]
     stamp = f"-s -w -X {SDK}/go/common/version.Version={release}"
@@ -130,10 +130,10 @@ def _find_go(environment: Mapping[str, str]) -> Path:
     found += [_USUAL_GO] if _USUAL_GO.exists() else []
     reasons = []
     for go in found:
-        answer = subprocess.run([go, "env", "GOVERSION"], capture_output=True, text=True, check=False, cwd="/")
-        if _numbers(answer.stdout) >= OLDEST_GO:
+        ran = subprocess.run([go, "env", "GOVERSION"], capture_output=True, text=True, check=False, cwd="/")
+        if _numbers(ran.stdout) >= OLDEST_GO:
             return go
-        reasons.append(f"{go} is {answer.stdout.strip() or 'broken'}")
+        reasons.append(f"{go} is {ran.stdout.strip() or 'broken'}")
     raise EngineMissing(
         f"There is neither pulumi {'.'.join(map(str, OLDEST_PULUMI))} or newer on PATH, nor a Go tool chain "
         f"to build it with ({'; '.join(reasons) or 'no go on PATH'}). Install pulumi, or Go "
@@ -149,8 +149,8 @@ def _release() -> str:
 
 
 def _version(program: Path) -> str:
-    answer = subprocess.run([program, "version"], capture_output=True, text=True, check=False)
-    return answer.stdout.strip() or "broken"
+    ran = subprocess.run([program, "version"], capture_output=True, text=True, check=False)
+    return ran.stdout.strip() or "broken"
 
 
 def _numbers(version: str) -> tuple[int, ...]:
@@ -173,7 +173,7 @@ def _only_one(folder: Path, say: Say) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            say("waits for another run that builds the engine")
+            say("waiting for another run that builds the engine")
             fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 

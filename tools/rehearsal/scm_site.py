@@ -18,11 +18,11 @@ from tools.rehearsal.tokens import TokenEndpoint
 AUDIENCE = "https://management.azure.com"
 PARAMETERS = {"RemoteBuild": ["false"], "isAsync": ["true"], "Deployer": ["queued-jobs"]}
 PENDING, DEPLOYING, FAILED, SUCCESS, CONFLICT = 0, 2, 3, 4, 5
-ROLE_LAG = '{"Message": "BlobUploadFailedException: storage answered 403 (AuthorizationPermissionMismatch)"}'
+ROLE_LAG = '{"Message": "BlobUploadFailedException: storage returned 403 (AuthorizationPermissionMismatch)"}'
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class Reply:
     """The response to the next publication: a rejection (`status`), or a deployment with this outcome."""
 
     status: int = 202
@@ -49,10 +49,10 @@ class ScmSite:
         self.tokens = tokens
         self.deployments: list[Deployment] = []
         self.violations: list[str] = []
-        self.answers: deque[Answer] = deque()
+        self.replies: deque[Reply] = deque()
         self.refused = 0
-        #: How many requests the previous code still answers.
-        self.late_answers = 0
+        #: How many requests the previous code still serves.
+        self.late_replies = 0
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"site": self}))
         self._server.daemon_threads = True
         threading.Thread(target=self._server.serve_forever, name="SCM site", daemon=True).start()
@@ -62,10 +62,10 @@ class ScmSite:
         return f"http://127.0.0.1:{self._server.server_address[1]}"
 
     def running(self) -> Deployment | None:
-        """Return the version that answers now, None if there is none."""
+        """Return the version that serves now, None if there is none."""
         live = [deployment for deployment in self.deployments if deployment.status == SUCCESS]
-        if self.late_answers and len(live) > 1:
-            self.late_answers -= 1
+        if self.late_replies and len(live) > 1:
+            self.late_replies -= 1
             return live[-2]
         return live[-1] if live else None
 
@@ -77,14 +77,14 @@ class ScmSite:
         self._server.shutdown()
         self._server.server_close()
 
-    def take(self, content: bytes, answer: Answer) -> Deployment:
+    def take(self, content: bytes, reply: Reply) -> Deployment:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             files = archive.namelist()
             version = archive.read(VERSION_FILE).decode() if VERSION_FILE in files else None
         deployment = Deployment(
             id=f"deployment-{len(self.deployments) + 1}",
             size=len(content),
-            steps=deque([DEPLOYING, answer.ends_as]),
+            steps=deque([DEPLOYING, reply.ends_as]),
             files=files,
             version=version,
         )
@@ -100,44 +100,44 @@ class _Handler(BaseHTTPRequestHandler):
         if path == "/api/health":
             running = self.site.running()
             if running is None:
-                self._answer(503, {"status": "no code"}, retry_after=0)
+                self._reply(503, {"status": "no code"}, retry_after=0)
             else:
-                self._answer(200, {"status": "ok", "version": running.version}, retry_after=0)
+                self._reply(200, {"status": "ok", "version": running.version}, retry_after=0)
         elif not self._is_deployer():
-            self._answer(401, "")
+            self._reply(401, "")
         elif path == "/api/deployments":
             # the oldest first, which is the inconvenient order
-            self._answer(200, [{"id": each.id, "status": each.status} for each in self.site.deployments])
+            self._reply(200, [{"id": each.id, "status": each.status} for each in self.site.deployments])
         else:
-            self._answer_about_deployment(path)
+            self._describe_deployment(path)
 
     def do_POST(self) -> None:
         content = self.rfile.read(int(self.headers.get("Content-Length", "0")))
         if not self._is_deployer():
-            self._answer(401, "")
+            self._reply(401, "")
             return
-        answer = self.site.answers.popleft() if self.site.answers else Answer()
+        reply = self.site.replies.popleft() if self.site.replies else Reply()
         violation = self._violation(content)
         if violation:
             self.site.violations.append(violation)
-            self._answer(400, violation)
-        elif answer.status != 202:
+            self._reply(400, violation)
+        elif reply.status != 202:
             self.site.refused += 1
-            self._answer(answer.status, answer.body, retry_after=0)
+            self._reply(reply.status, reply.body, retry_after=0)
         else:
-            self.site.take(content, answer)
-            self._answer(202, "")
+            self.site.take(content, reply)
+            self._reply(202, "")
 
-    def _answer_about_deployment(self, path: str) -> None:
+    def _describe_deployment(self, path: str) -> None:
         wanted = path.removeprefix("/api/deployments/").removesuffix("/log")
         found = next((each for each in self.site.deployments if each.id == wanted), None)
         if found is None:
-            self._answer(404, "")
+            self._reply(404, "")
         elif path.endswith("/log"):
-            self._answer(200, [{"message": f"{found.id} took {found.size} bytes"}, {"message": "and could not unpack"}])
+            self._reply(200, [{"message": f"{found.id} took {found.size} bytes"}, {"message": "and could not unpack"}])
         else:
             found.status = found.steps.popleft() if found.steps else found.status
-            self._answer(200, {"id": found.id, "status": found.status})
+            self._reply(200, {"id": found.id, "status": found.status})
 
     def _is_deployer(self) -> bool:
         token = self.headers.get("Authorization", "").removeprefix("Bearer ")
@@ -156,7 +156,7 @@ class _Handler(BaseHTTPRequestHandler):
             return "Content-Type must be application/zip, and If-Match *"
         return "" if zipfile.is_zipfile(io.BytesIO(content)) else "the body is not a zip"
 
-    def _answer(self, status: int, body: Any, *, retry_after: int | None = None) -> None:
+    def _reply(self, status: int, body: Any, *, retry_after: int | None = None) -> None:
         text = (body if isinstance(body, str) else json.dumps(body)).encode()
         self.send_response(status)
         self.send_header("Content-Length", str(len(text)))

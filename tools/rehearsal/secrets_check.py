@@ -22,7 +22,7 @@ _TELEMETRY = re.compile(
 def find_secrets(document: Any, *, known: Collection[str] = (), allowed: Collection[str] = ()) -> list[str]:
     """Return the paths of possible secrets in the document, without the secrets.
 
-    `known` are secrets that are searched for as they are; `allowed` are names of settings which may hold one.
+    `known` are secrets that are searched for verbatim; `allowed` are names of settings which may hold one.
     """
     return list(_find(document, "", "", known, allowed))
 

@@ -26,7 +26,7 @@ AbortSocket = Callable[[Address], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timings:
-    """How long things may take; the defaults are the service's (and its emulator's)."""
+    """Time limits; the defaults are the service's (and its emulator's)."""
 
     keepalive: timedelta = timedelta(seconds=15)
     client_timeout: timedelta = timedelta(seconds=30)
@@ -111,7 +111,7 @@ class Connection:
         poll.add_done_callback(lambda _: self.heard())
 
     def push(self, frame: str) -> None:
-        """Queue a frame without waiting. A client that has fallen too far behind is cut off instead."""
+        """Queue a frame without waiting. A client that has fallen too far behind is disconnected instead."""
         if self.stage is Stage.READY and not self.outbox.put(frame):
             self.abort()
 

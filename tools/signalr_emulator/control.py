@@ -21,7 +21,7 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 class ControlEndpoint:
-    """Below /_control. POST of a mode starts it, `?count=` limits it; the answer names the state of all modes."""
+    """Below /_control. POST of a mode starts it, `?count=` limits it; the response has the state of all modes."""
 
     def __init__(self, *, hubs: Hubs, pushes: Pushes, faults: Faults) -> None:
         self._hubs = hubs
@@ -65,7 +65,7 @@ class ControlEndpoint:
         return self._state()
 
     async def refuse(self, request: Request) -> Response:
-        """Answer REST and negotiate with ?status=503 (default) or 429; connections are kept."""
+        """Reject REST and negotiate with ?status=503 (default) or 429; connections are kept."""
         options = _options(request, "status", "count")
         status = options.get("status", str(REFUSALS[0].value))
         if status not in {str(refusal.value) for refusal in REFUSALS}:
@@ -75,7 +75,7 @@ class ControlEndpoint:
         return self._state()
 
     async def reset(self, request: Request) -> Response:
-        """Turn all modes off, deliver what was held back, and clear the log. Connections and groups are kept."""
+        """Turn off all modes, deliver held messages, and clear the log. Connections and groups are kept."""
         _options(request)
         self._pushes.reset()
         return self._state()
@@ -126,5 +126,5 @@ def _count(options: dict[str, str]) -> int | None:
     if count is None:
         return None
     if not count.isdecimal() or int(count) == 0:
-        raise Refused(HTTPStatus.BAD_REQUEST, "count must be a whole number from 1 on.")
+        raise Refused(HTTPStatus.BAD_REQUEST, "count must be a whole number, at least 1.")
     return int(count)

@@ -16,7 +16,7 @@ AUDIENCE = "https://signalr.azure.com"
 class EntraTokens:
     """Checks signature, audience and times; the roles of an identity are known in Azure only.
 
-    With it the access key opens nothing any more, as with local authentication switched off.
+    With it the access key is rejected, as if local authentication were disabled.
     """
 
     def __init__(self, public_key: str) -> None:

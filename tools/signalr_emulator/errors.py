@@ -9,7 +9,7 @@ from starlette.responses import JSONResponse, Response
 
 
 class Refused(Exception):
-    """A request that is answered with an error. `reason` is sent to the caller: it must not contain tokens."""
+    """A request that fails with an error response. `reason` is sent to the caller: it must not contain tokens."""
 
     def __init__(self, status: HTTPStatus, reason: str) -> None:
         super().__init__(reason)
@@ -17,7 +17,7 @@ class Refused(Exception):
         self.reason = reason
 
     def response(self) -> Response:
-        """The answer for HTTP, and for a WebSocket that was not accepted yet."""
+        """The response for HTTP, and for a WebSocket that was not accepted yet."""
         code = self.status.phrase.replace(" ", "").replace("-", "")
         headers = {"x-ms-error-code": code}
         if self.status in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE):

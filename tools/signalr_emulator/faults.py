@@ -51,7 +51,7 @@ class Mode:
 
 
 class Faults:
-    """Independent modes, all off at first. A push meets them in this order: discard, reorder, duplicate."""
+    """Independent modes, all off at first. They apply to a push in this order: discard, reorder, duplicate."""
 
     def __init__(self) -> None:
         self.refuse = Mode()
@@ -64,7 +64,7 @@ class Faults:
     def apply(self, push: Push) -> list[Push]:
         """Return the pushes to deliver now instead of this one, in order.
 
-        Reorder holds a push back until the next one to the same receiver has gone first.
+        Reorder holds a push back until the next push to the same receiver was delivered.
         """
         if self.discard.strikes():
             return []
@@ -79,7 +79,7 @@ class Faults:
         return [copy for each in now for copy in self._copies(each)]
 
     def reset(self) -> Iterable[Push]:
-        """Turn everything off; return the pushes that were held back."""
+        """Turn everything off; return the held pushes."""
         for mode in self._modes().values():
             mode.stop()
         held_back = list(self._held_back.values())

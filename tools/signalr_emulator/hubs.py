@@ -63,7 +63,7 @@ class Hubs:
         return connection
 
     def find(self, token: str, hub: str, identity: ClientIdentity) -> Connection:
-        """The connection that this client negotiated. Raises Refused (404), also for one of another user."""
+        """The connection that this client negotiated. Raises Refused (404), also for another user's connection."""
         connection = self._connections.get(token)
         if connection is None or (connection.hub, connection.user) != (hub, identity.user):
             raise Refused(HTTPStatus.NOT_FOUND, "No Connection with that ID")
@@ -78,7 +78,7 @@ class Hubs:
         return [connection for connection in self._connections.values() if connection.stage is Stage.READY]
 
     def select(self, hub: str, receiver: Receiver, excluded: Collection[str] = ()) -> list[Connection]:
-        """The receiver's connections but those whose ids are excluded."""
+        """The receiver's connections, without the excluded ids."""
         return [
             connection
             for connection in self.connections()
@@ -97,7 +97,7 @@ class Hubs:
         return bool(connections)
 
     def leave(self, hub: str, member: Receiver, group: str) -> bool:
-        """Remove a user with all its connections, or a connection; False when it was no member."""
+        """Remove a user with all its connections, or a connection; False if it was not a member."""
         was_member = self.is_member(hub, member, group)
         if member.kind is ReceiverKind.USER:
             self._memberships.get((hub, member.name), {}).pop(group, None)
@@ -123,7 +123,7 @@ class Hubs:
         return connection.groups | self._groups_of_user(connection.hub, connection.user)
 
     async def watch(self) -> None:
-        """Run forever: close silent and expired connections, and remove closed ones."""
+        """Run forever: close silent and expired connections, and remove closed connections."""
         while True:
             await asyncio.sleep(self._timings.check.total_seconds())
             for connection in list(self._connections.values()):

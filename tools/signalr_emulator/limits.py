@@ -13,7 +13,7 @@ LARGEST_HEADERS = 16 * 1024
 
 
 class HeaderLimit:
-    """Middleware that answers 431 to a request whose headers are too large."""
+    """Middleware that returns 431 for a request whose headers are too large."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -26,7 +26,7 @@ class HeaderLimit:
             return
         refused = Refused(
             HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
-            f"The headers have {size} bytes; the limit is {LARGEST_HEADERS}.",
+            f"The headers are {size} bytes; the limit is {LARGEST_HEADERS}.",
         )
         await refused.response()(scope, receive, send)
 

@@ -34,9 +34,9 @@ class LongPolling:
         ]
 
     async def poll(self, request: Request) -> Response:
-        """The first poll opens the connection; a later one answers with frames, with nothing after a while, or 204.
+        """The first poll opens the connection; a later one returns frames, nothing after a while, or 204.
 
-        204 is the end. A poll whose client has gone takes no frames with it.
+        204 is the end. A poll whose client has gone does not lose frames.
         """
         connection = self._find(request)
         if connection.stage is Stage.NEGOTIATED:
@@ -68,7 +68,7 @@ class LongPolling:
         return Response(media_type="text/plain")
 
     async def end(self, request: Request) -> Response:
-        """End the connection; the poll that waits answers 204."""
+        """End the connection; the waiting poll returns 204."""
         connection = self._find(request)
         self._check_transport(connection)
         connection.close()

@@ -12,7 +12,7 @@ MAX_CHARACTERS = 8 * 1024 * 1024
 
 
 class Outbox:
-    """Frames in order, bounded: a client that stops reading costs its sender neither time nor more memory than this."""
+    """Frames in order, bounded: a client that stops reading does not delay its sender, and memory stays bounded."""
 
     def __init__(self) -> None:
         self._frames: deque[str] = deque()
@@ -31,14 +31,14 @@ class Outbox:
         return True
 
     def finish(self, *, discard: bool = False) -> None:
-        """Accept no more frames; waiting ones are still returned unless `discard`."""
+        """Accept no more frames; waiting frames are still returned unless `discard`."""
         self._finished = True
         if discard:
             self._empty()
         self._changed.set()
 
     async def take(self, patience: timedelta) -> str | None:
-        """All waiting frames as one text, as soon as there are any; "" when none came in time; None at the end.
+        """All waiting frames as one text, as soon as there are any; "" if there were none in time; None at the end.
 
         Cancelling it loses no frame. One taker at a time.
         """

@@ -29,7 +29,7 @@ class Action(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """A request, understood. `group` is there for JOIN, LEAVE and IS_MEMBER, whose receiver is the member."""
+    """A parsed request. `group` is set for JOIN, LEAVE and IS_MEMBER, whose receiver is the member."""
 
     action: Action
     hub: str

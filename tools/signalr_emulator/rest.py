@@ -27,7 +27,7 @@ MAX_TOKEN_MINUTES = 24 * 60
 
 
 class RestEndpoint:
-    """Answers without waiting for clients: a send is accepted even if there are none."""
+    """Responds without waiting for clients: a send is accepted even if there are none."""
 
     def __init__(self, *, callers: RestCallers, key: AccessKey, hubs: Hubs, pushes: Pushes, faults: Faults) -> None:
         self._callers = callers

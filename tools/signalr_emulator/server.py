@@ -14,7 +14,7 @@ from tools.signalr_emulator.tokens import AccessKey, RestCallers
 
 LOOPBACK = "127.0.0.1"
 GRACE_AT_SHUTDOWN = 0.4  # seconds for clients to receive their close frames
-LARGEST_REQUEST_HEAD = 64 * 1024  # above 16 KB the application itself answers, with a message
+LARGEST_REQUEST_HEAD = 64 * 1024  # above 16 KB the application itself responds, with a message
 
 
 class SignalRServer(uvicorn.Server):
@@ -32,11 +32,11 @@ class SignalRServer(uvicorn.Server):
                 ws="websockets-sansio",
                 ws_max_size=LARGEST_REQUEST_HEAD,
                 ws_per_message_deflate=False,
-                ws_ping_interval=None,  # the hub protocol has pings of its own
+                ws_ping_interval=None,  # the hub protocol has its own pings
                 lifespan="on",
                 log_level="warning",  # lower levels would log URLs, which contain access tokens
                 access_log=False,
-                timeout_keep_alive=75,  # callers keep connections: none should be closed during a push
+                timeout_keep_alive=75,  # callers keep connections open: none should be closed during a push
                 timeout_graceful_shutdown=1,
             )
         )
@@ -48,7 +48,7 @@ class SignalRServer(uvicorn.Server):
         print(f"SignalR emulator listens on http://{LOOPBACK}:{port}", flush=True)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Close WebSockets with 1012 and end all polls, then cut the remaining ones."""
+        """Close WebSockets with 1012 and end all polls, then cut the remaining connections."""
         for connection in self._hubs.connections():
             if connection.transport is Transport.LONG_POLLING:
                 connection.outbox.finish()

@@ -40,7 +40,7 @@ class RestCallers(Protocol):
 
 
 class AccessKey:
-    """Signs tokens, and checks those that were signed, with the access key of the connection string (HS256)."""
+    """Signs and verifies tokens with the access key of the connection string (HS256)."""
 
     def __init__(self, key: str) -> None:
         self._key = key
@@ -90,7 +90,7 @@ def rest_audiences(origin: str, path: str, query: str) -> list[str]:
 
 
 def client_audiences(origin: str, hub: str) -> list[str]:
-    """The accepted audiences of a client: the URL that the negotiate answer of the app named."""
+    """The accepted audiences of a client: the URL in the app's negotiate response."""
     url = f"{origin}/client/?hub={hub}"
     return [url, _without_port(url)]
 

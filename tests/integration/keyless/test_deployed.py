@@ -34,7 +34,7 @@ from tests.support.entra import Entra
 from tests.support.target_python import TargetPython
 from tests.support.tls import Certificate
 from tools.local_stack import smoke_job
-from tools.local_stack.app_servers import HEALTH, ROOT, answers
+from tools.local_stack.app_servers import HEALTH, ROOT, responds
 from tools.local_stack.process import Command
 from tools.local_stack.server import Server
 
@@ -66,7 +66,7 @@ class DeployedApp(Server):
         )
 
     def _is_ready(self) -> bool:
-        return self.exit_code is None and answers(self.ports[0], HEALTH)
+        return self.exit_code is None and responds(self.ports[0], HEALTH)
 
 
 class OwnToken:

@@ -178,7 +178,7 @@ def test_without_any_and_without_downloads_one_line_says_what_to_do(machine: Mac
     assert finished.stdout == ""
     (line,) = finished.stderr.splitlines()
     for part in (
-        *("3.13", f"{machine.bin / 'python3'} is 3.11.7", f"{machine.bin / 'python3.13'} refuses with exit code 127"),
+        *("3.13", f"{machine.bin / 'python3'} is 3.11.7", f"{machine.bin / 'python3.13'} failed with exit code 127"),
         *("apt-get install", "brew install", "uv python install", "pyenv install"),
     ):
         assert part in line

@@ -75,7 +75,7 @@ def test_of_two_runs_at_once_one_installs_and_the_other_waits(checkout: Checkout
         outputs = [run.communicate(timeout=120)[0] for run in (first, second)]
     assert [first.returncode, second.returncode] == [0, 0], outputs
     assert sum("makes .venv" in output for output in outputs) == 1
-    assert sum("waits for another install" in output for output in outputs) == 1
+    assert sum("waiting for another install" in output for output in outputs) == 1
     assert (checkout.folder / "tools" / "local_stack" / "npm-runs").read_text() == "ran\n"
     assert checkout.has_package()
 
@@ -104,7 +104,7 @@ def test_without_a_working_uv_it_goes_on_with_pip(checkout: Checkout) -> None:
     uv.chmod(0o755)
     subprocess.run([checkout.python, "-m", "pip", "uninstall", "-y", "-q", PACKAGE], check=True)
     (checkout.folder / ".venv" / install.STAMP).unlink()
-    assert "with pip, since uv cannot be used: uv is broken" in checkout.install("local")
+    assert "pip because uv cannot be used: uv is broken" in checkout.install("local")
     assert checkout.has_package()
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.hub import ControlledHub
 from tools.local_stack import app_servers, ports
-from tools.local_stack.app_servers import FuncServer, HubServer, answers, python_command
+from tools.local_stack.app_servers import FuncServer, HubServer, python_command, responds
 from tools.local_stack.errors import LocalRunError, Missing, ServerFailed
 
 FUNC = """#!{python}
@@ -103,7 +103,7 @@ def test_a_proxy_of_the_user_is_not_asked_for_this_machine(monkeypatch: pytest.M
 
 
 def test_only_200_is_an_answer(hub: ControlledHub) -> None:
-    assert answers(hub.ports[0], "/api/health")
-    assert not answers(hub.ports[0], "/nothing/here")
+    assert responds(hub.ports[0], "/api/health")
+    assert not responds(hub.ports[0], "/nothing/here")
     (silent,) = ports.choose_ports(1)
-    assert not answers(silent, "/api/health")
+    assert not responds(silent, "/api/health")

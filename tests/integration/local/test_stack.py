@@ -14,7 +14,7 @@ import pytest
 
 from tests.support.waiting import wait_until
 from tools.local_stack import ports
-from tools.local_stack.app_servers import answers
+from tools.local_stack.app_servers import responds
 from tools.local_stack.errors import ServerFailed
 from tools.local_stack.smoke_job import run_one_job
 from tools.local_stack.stack import Stack
@@ -71,4 +71,4 @@ def test_the_end_of_a_part_by_itself_is_an_accident(stack: Stack) -> None:
         stack.supervisor.raise_if_one_ended()
     stack.hub.stop()
     stack.hub.start()
-    assert answers(stack.host.ports[0], "/api/health")
+    assert responds(stack.host.ports[0], "/api/health")

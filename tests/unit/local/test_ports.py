@@ -39,5 +39,5 @@ def test_taken_ports_are_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_no_free_port_is_an_error_with_a_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ports, "is_free", lambda _: False)
-    with pytest.raises(RuntimeError, match="end some of the servers"):
+    with pytest.raises(RuntimeError, match="free ports"):
         ports.choose_ports(1)

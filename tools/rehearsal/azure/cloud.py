@@ -28,7 +28,7 @@ class Refused(Exception):
 class Cloud:
     """The folder contains `cloud.json` (resources), `calls.jsonl` (requests, in order) and `faults.json`.
 
-    A change is in the file before it is finished: Azure, too, goes on when the one who asked is gone.
+    A change is in the file before it is finished: like Azure, it continues even if the client disconnects.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -87,7 +87,7 @@ class Cloud:
 
     def _put(self, urn: str, kind: Kind, id_: str, inputs: Properties, operation: str) -> Properties:
         with self._not_busy(id_):
-            answer = {
+            response = {
                 **inputs,
                 **kind.computed(inputs, id_),
                 "name": id_.rsplit("/", 1)[1],
@@ -95,10 +95,10 @@ class Cloud:
                 "provisioningState": "Succeeded",
             }
             # with the inputs: some of them are not in the response
-            self._change(put={id_: {"urn": urn, "inputs": inputs, "answer": answer}})
+            self._change(put={id_: {"urn": urn, "inputs": inputs, "response": response}})
             if operation == "create":
                 time.sleep(self._delay(urn))
-            return answer
+            return response
 
     @contextmanager
     def _not_busy(self, id_: str) -> Iterator[None]:

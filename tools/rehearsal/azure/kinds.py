@@ -32,13 +32,14 @@ class Kind:
     Attributes
     ----------
     path
-        Its id, with the names of inputs in braces. Another value of one of these makes another resource.
+        Its id, with the names of inputs in braces. A different value for any of these inputs identifies a different
+        resource.
     rule
-        (pattern, words) for the last name in the path.
+        (regular expression, description) for the last name in the path.
     computed
-        What Azure answers beyond the inputs, from the inputs and the id.
+        Computes the properties that Azure returns in addition to the inputs.
     always_there
-        It comes and goes with its parent; creating it changes it.
+        Azure creates and deletes it with its parent; "creating" it updates the existing one.
     """
 
     path: str
@@ -48,12 +49,12 @@ class Kind:
 
     @property
     def names(self) -> list[str]:
-        """The inputs that the path is made of."""
+        """The inputs that form the path."""
         return re.findall(r"{(\w+)}", self.path)
 
     @property
     def type(self) -> str:
-        """As Azure calls it: Microsoft.Storage/storageAccounts/queueServices/queues."""
+        """Azure's name of the type: Microsoft.Storage/storageAccounts/queueServices/queues."""
         if "/providers/" not in self.path:
             return "Microsoft.Resources/resourceGroups"
         namespace, *rest = self.path.rsplit("/providers/", 1)[1].split("/")
@@ -94,7 +95,7 @@ def _site(inputs: Properties, _id: str) -> Properties:
         "enabledHostNames": [f"{name}.azurewebsites.net", f"{name}.scm.azurewebsites.net"],
         "state": "Running",
         "siteConfig": site,  # Azure's responses never contain the settings
-        # a list goes in, a map comes out
+        # the input is a list, the output a map
         "identity": {
             **identity,
             "userAssignedIdentities": {

@@ -31,7 +31,7 @@ _CLIENT = {
 
 
 class Provider(provider_pb2_grpc.ResourceProviderServicer):
-    """Serves one run of the engine. Method names are those of the protocol."""
+    """Serves one run of the engine. The method names are defined by the protocol."""
 
     def __init__(self, cloud: Cloud) -> None:
         self._cloud = cloud
@@ -112,10 +112,10 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
             return provider_pb2.CreateResponse(properties=encode(_preview(request.urn, kind, inputs)))
         id_ = kind.id_of(inputs)
         try:
-            answer = self._cloud.create(request.urn, kind, id_, inputs)
+            response = self._cloud.create(request.urn, kind, id_, inputs)
         except Refused as error:
             context.abort(grpc.StatusCode.UNKNOWN, str(error))
-        return provider_pb2.CreateResponse(id=id_, properties=encode(_outputs(request.urn, answer)))
+        return provider_pb2.CreateResponse(id=id_, properties=encode(_outputs(request.urn, response)))
 
     def Update(self, request: Any, context: Any) -> Any:  # noqa: N802
         inputs, kind = decode(request.news), _known(request.urn)
@@ -123,17 +123,17 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
             known = _of_another_shape(inputs) if has_unknown(inputs) else kind.computed(inputs, request.id)
             return provider_pb2.UpdateResponse(properties=encode({**decode(request.olds), **inputs, **known}))
         try:
-            answer = self._cloud.update(request.urn, kind, request.id, inputs)
+            response = self._cloud.update(request.urn, kind, request.id, inputs)
         except Refused as error:
             context.abort(grpc.StatusCode.UNKNOWN, str(error))
-        return provider_pb2.UpdateResponse(properties=encode(_outputs(request.urn, answer)))
+        return provider_pb2.UpdateResponse(properties=encode(_outputs(request.urn, response)))
 
     def Read(self, request: Any, _context: Any) -> Any:  # noqa: N802
         found = self._cloud.resources().get(request.id)
         if found is None:
             return provider_pb2.ReadResponse()  # without an id: it does not exist
-        answer, inputs = _outputs(request.urn, found["answer"]), found["inputs"]
-        return provider_pb2.ReadResponse(id=request.id, properties=encode(answer), inputs=encode(inputs))
+        properties, inputs = _outputs(request.urn, found["response"]), found["inputs"]
+        return provider_pb2.ReadResponse(id=request.id, properties=encode(properties), inputs=encode(inputs))
 
     def Delete(self, request: Any, context: Any) -> Any:  # noqa: N802
         try:
@@ -158,7 +158,7 @@ def _token(urn: str) -> str:
 def _known(urn: str) -> Kind:
     kind = kind_of(_token(urn))
     if kind is None:
-        raise LookupError(f"{urn} passed its check, and its kind is unknown")
+        raise LookupError(f"{urn} passed its check, but its kind is unknown")
     return kind
 
 
@@ -181,10 +181,10 @@ def _name_problems(kind: Kind, inputs: Properties) -> list[tuple[str, str]]:
     return [] if re.fullmatch(pattern, str(value)) else [(name, f"is {value!r}, but must be {words}")]
 
 
-def _outputs(urn: str, answer: Properties) -> Properties:
+def _outputs(urn: str, response: Properties) -> Properties:
     """Return the part of the response that the SDK declares."""
     names = set(arguments.output_names(_token(urn)))
-    return {name: value for name, value in answer.items() if name in names and value is not None}
+    return {name: value for name, value in response.items() if name in names and value is not None}
 
 
 def _preview(urn: str, kind: Kind, inputs: Properties) -> Properties:

@@ -1,4 +1,4 @@
-"""The values between engine and provider: plain ones, and those that are unknown before the deployment."""
+"""The values between engine and provider: plain values, and values that are unknown before the deployment."""
 
 from __future__ import annotations
 
