@@ -35,6 +35,11 @@ BETTER: dict[str, str] = {
     r"Report a hole|known holes?\b": "Report a vulnerability; check for known vulnerabilities",
     r"knock at": "any workload in Azure can reach the database port",
     r"\bas nobody but\b": "Return the hub URL and a token bound to the caller's user id.",
+    r"\bGiB together\b": "in total",
+    r"\b[Mm]ail address": "email address",
+    r"\bReturn for each\b": "Return the ..., each with ..., or: Map each ... to ...",
+    r"\b(in|of|with) profile `?(dev|prod)\b|[^-]\bprofile prod (is|requires)\b": "the `prod` profile",
+    r"\bthe header `?[A-Z][a-z]+-|\b[Tt]he command (`|scripts/|lint-)": "the `X-Y` header, the `scripts/x` command",
     # names
     r"\bat_once\b": "max_concurrent",
     r"\ba_day\b": "per_day",
@@ -70,6 +75,15 @@ BETTER_OUTSIDE_TESTS: dict[str, str] = {
     r"\b[Ww]hoever\b": "users, callers, the owner, an admin, other tasks",
     r"\b([Ee]verybody|[Ss]omebody|[Aa]nybody|Nobody|nobody(?![\":]))\b": "users, the owner, an admin, other tasks",
     r"\b(is|are|was|were) (asked|told) for\b": "is requested",
+    r"\b(?<!, )meanwhile\b": "in the meantime, while ...",
+    r"\bof (its|their|your) own\b(?! (user|job|jobs|transaction))": "a separate file, its own thread",
+    r"\bmost_(?!rows\b|common\b)[a-z]+": "max_...",
+    r"\bnews for\b|\b(a|no|get|gets|two|one) hints?\b": "updates, a notification",
+    r"\btells? it\b|\btold_as\b|\bleft_out\b": "reports it, given, skipped",
+    r"\b(is|are|was|were) (left out|given up|left to)\b|\bleft to the\b": "is omitted, is skipped, is left for",
+    r"\b(runs|names|needs|costs|starts|sends|touches|speaks|gets|delays) no (?!further |other )": "does not run ...",
+    r"\bdo(es)? not answer\b|\bdid not answer\b|\banswer(s|ed)? ([1-5]\d\d|with)\b": "is not responding, returns 503",
+    r"_(say|run)\(f?\"(?!has |is |was )[a-z]+s [a-z{]": "deploying as ..., installing ...",
 }
 
 
