@@ -207,7 +207,7 @@ class OidcSettings(SettingsModel, alias_generator=lambda name: f"OIDC_{name.uppe
         tuple[str, ...],
         BeforeValidator(lambda given: given.split() if isinstance(given, str) else given),
         require(
-            set(_ALGORITHMS).issuperset, "unsafe_algorithm", "has one that is unknown or lets others sign; omit it"
+            set(_ALGORITHMS).issuperset, "unsafe_algorithm", "has an entry that is unknown or lets others sign; omit it"
         ),
     ] = _ALGORITHMS
 

@@ -171,7 +171,7 @@ def _check_rehearsal(text: str) -> str:
     if not isinstance(value, dict) or value.keys() != keys:
         raise rejection("not_a_rehearsal", f"is not an object of {', '.join(sorted(keys))}; remove it")
     if not _is_here(str(value["scmUrl"])) or value["postgresHost"] not in _LOOPBACK:
-        raise rejection("not_here", "names another machine than this one; use endpoints on 127.0.0.1")
+        raise rejection("not_here", "does not refer to this machine; use endpoints on 127.0.0.1")
     if not is_port(str(value["postgresPort"])):
         raise rejection("not_a_port", f"{value['postgresPort']!r} is not a port; set postgresPort to a number")
     return text

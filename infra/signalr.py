@@ -1,4 +1,4 @@
-"""The hub: Azure SignalR Service in serverless mode, which pushes changes to browsers only."""
+"""The hub: Azure SignalR Service in serverless mode, which only pushes changes to browsers."""
 
 from __future__ import annotations
 

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 class Body:
     """The `on_execute` of a kind for one job, to be run once.
 
-    Whatever a body raises ends the attempt only: an exception that would end the worker, or be lost on the way, is
-    replaced by an error that names it.
+    Whatever a body raises ends only the attempt: an exception that would end the worker, or be swallowed, is replaced
+    by an error that names it.
     """
 
     def __init__(self, runner: JobRunner[Any, Any], ctx: JobContext[Any], *, on_begin: Callable[[], None]) -> None:

@@ -68,7 +68,7 @@ class PerLoop[T]:
                 await self._close(kept.value)
 
     async def _until_the_end(self, loop: asyncio.AbstractEventLoop) -> AsyncGenerator[None]:
-        """Wait for the end of the loop, which closes all generators that were started in it, and close its value."""
+        """Close the value when the loop ends: the loop then closes all generators that were started in it."""
         try:
             yield
         finally:

@@ -97,7 +97,7 @@ class Rounds:
         return tuple(duty.name for duty in self._all if duty.more)
 
     async def run(self, time: timedelta) -> None:
-        """Run all duties, then raise the error of the first one that failed, if any."""
+        """Run all duties, then raise the error of the first duty that failed, if any."""
         clock = asyncio.get_running_loop().time
         until = clock() + time.total_seconds()
         while True:

@@ -10,18 +10,18 @@ if TYPE_CHECKING:
 
 
 class JobsError(Exception):
-    """Something about background jobs failed."""
+    """Base class of the library's errors."""
 
     def __init__(self, message: str | None = None) -> None:
         super().__init__(message or (type(self).__doc__ or "").strip())
 
 
 class InvalidRequest(JobsError):
-    """The request is not one that this kind of job accepts."""
+    """The request is not valid for this kind of job."""
 
 
 class KeyReused(JobsError):
-    """This idempotency key was used before, for another request: use a new key for a new request."""
+    """This idempotency key was used before, for a different request: use a new key for a new request."""
 
 
 class JobNotFound(JobsError):

@@ -63,7 +63,7 @@ class Newest:
 
 
 class Steps:
-    """For readers of every status: keeps each status of one job in order, and of each status the newest change."""
+    """For readers of every status: keeps the statuses of one job in order, with the newest change of each."""
 
     def __init__(self) -> None:
         self._jobs: list[QueuedJob] = []
@@ -73,7 +73,7 @@ class Steps:
 
     def add(self, change: Change) -> None:
         if not isinstance(change, QueuedJob):
-            raise TypeError("Steps takes rows of jobs only.")
+            raise TypeError("Steps accepts only rows of jobs.")
         if self._jobs and self._jobs[-1].status == change.status:
             self._jobs.pop()
         self._jobs.append(change)

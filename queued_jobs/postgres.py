@@ -29,9 +29,9 @@ from queued_jobs.repository import check_whole
 
 #: How long the enqueuer has to send after its commit before the sweeper does.
 GRACE = timedelta(seconds=5)
-#: Sends after poisoned ones, after 30 seconds and then 10 minutes doubling, before the job is aborted: 2.5 hours.
+#: How often a poisoned message is sent again, after 30 seconds, then 10 minutes, doubling, before the job is aborted.
 MAX_RESEND = 5
-#: Waits of 30 seconds doubling to 10 minutes for a worker that knows the kind: about a day.
+#: How often a job waits for a worker that can run it, for 30 seconds, doubling to 10 minutes: about a day in total.
 GIVE_UP = 147
 
 
@@ -40,7 +40,7 @@ class PostgresRepository(PostgresUpkeep):
 
     def __init__(self, database: Database) -> None:
         super().__init__(database)
-        # one connection is left for heartbeats, whatever bodies hold
+        # one connection is reserved for heartbeats, however many bodies borrow
         self._lendable = PerLoop(lambda: asyncio.Semaphore(max(1, database.max_size - 1)))
         self.key_type = database.tables.key_type
         # for people who read the attempts; the lease is guarded by its random token, never by this name

@@ -64,7 +64,7 @@ class RetryPolicy:
         if not 1 <= self.max_attempts <= 50:
             raise ValueError(f"max_attempts must be from 1 to 50, not {self.max_attempts}.")
         if not timedelta() <= self.base <= self.cap <= _MAX_CAP:
-            raise ValueError(f"It must be 0 <= base <= cap <= {_MAX_CAP}, not {self.base} and {self.cap}.")
+            raise ValueError(f"The delays must satisfy 0 <= base <= cap <= {_MAX_CAP}, not {self.base} and {self.cap}.")
 
     def delay(self, attempt: int) -> timedelta:
         """Return how long to wait after this attempt (1 for the first)."""

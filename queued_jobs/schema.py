@@ -24,6 +24,7 @@ from queued_jobs.model import Attempt, QueuedJob
 logger = logging.getLogger(__name__)
 
 _NAME = re.compile("[a-z][a-z0-9_]{0,39}")
+_NAME_RULE = "must consist of at most 40 lower-case letters, digits and underscores."
 _TABLE = re.compile(rb"\bqueued_jobs\.(?=[a-z])")
 _INDEX = re.compile(rb"\b(create (?:unique )?index )(?=[a-z])")
 _IDENTITY = re.compile(rb"\bid +job_key primary key")
@@ -52,9 +53,9 @@ class Tables:
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.schema):
-            raise ValueError(f"The schema {self.schema!r} must be lower-case letters, digits and _, 40 at most.")
+            raise ValueError(f"The schema {self.schema!r} {_NAME_RULE}")
         if self.prefix and not _NAME.fullmatch(self.prefix):
-            raise ValueError(f"The prefix {self.prefix!r} must be lower-case letters, digits and _, 40 at most.")
+            raise ValueError(f"The prefix {self.prefix!r} {_NAME_RULE}")
 
     @property
     def last_key(self) -> UUID | int:

@@ -22,7 +22,7 @@ _MAX_TOLD, _MAX_PATH = 5, 100
 
 
 class NotStorable(Exception):
-    """The model would not be read back as it is; the message names the field."""
+    """The model cannot be read back unchanged; the message names the field."""
 
 
 class StoredForm[ModelT: BaseModel]:
@@ -49,7 +49,7 @@ class StoredForm[ModelT: BaseModel]:
         data = self._json_of(value)
         for place, leaf in _leaves(data, ()):
             if isinstance(leaf, str) and _UNSTORABLE.search(leaf):
-                raise NotStorable(f"{_describe_path(place)} holds a NUL character or half a surrogate pair")
+                raise NotStorable(f"{_describe_path(place)} contains a NUL character or an unpaired surrogate")
             if isinstance(leaf, float) and not math.isfinite(leaf):
                 raise NotStorable(f"{_describe_path(place)} is a number that is not finite")
         try:
@@ -57,7 +57,7 @@ class StoredForm[ModelT: BaseModel]:
             path = None if read == value else _difference(value, read, self.load(data))
         except ValidationError as exc:
             raise NotStorable(
-                f"its stored form would not be accepted again: {describe_invalid(exc, self._model)}"
+                f"its stored form would not pass validation: {describe_invalid(exc, self._model)}"
             ) from exc
         except Exception as exc:
             raise NotStorable(f"its stored form cannot be read: {type(exc).__name__}: {text_of(exc)}") from exc
@@ -75,7 +75,7 @@ class StoredForm[ModelT: BaseModel]:
         return hashlib.sha256(_canonical(set_by_caller, sort=self._traits.has_sets).encode()).hexdigest()
 
     def load(self, stored: Mapping[str, Any]) -> ModelT:
-        """Read a stored model, also of earlier versions. Raises `ValidationError`, or whatever a validator raises."""
+        """Read a stored model, including earlier versions. Raises `ValidationError`, or whatever a validator raises."""
         text = json.dumps(stored)
         return self._model.model_validate_json(text, by_alias=self._reads_aliases, by_name=self._reads_names)
 
@@ -217,7 +217,7 @@ def _difference_within(one: Any, other: Any, again: Any, path: tuple[object, ...
 
 
 def _parts(value: Any) -> dict[tuple[str, object], Any]:
-    """Return the members of a model or a container, by sort and name."""
+    """Return the members of a model or a container, by type and name."""
     if isinstance(value, BaseModel):
         sorts = {
             "field": {name: value.__dict__.get(name) for name in type(value).model_fields},

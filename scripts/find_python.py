@@ -104,7 +104,7 @@ def _installed() -> "Iterator[str]":
 
 
 def _by_preference(folder: str) -> "tuple[int, int]":
-    """Sort 3.13 before 3.14, and of each the newest patch first."""
+    """Sort 3.13 before 3.14, and the newest patch release of each first."""
     minor, patch = (re.findall(r"3\.(\d+)(?:\.(\d+))?", os.path.basename(folder)) or [("0", "0")])[0]
     return int(minor), -int(patch or 0)
 

@@ -32,7 +32,7 @@ _WHAT_COUNTS = ("digest", "app_id", "scm_url")  # without the zip's path on this
 
 
 class PackageChanged(Exception):
-    """The zip is not the one that the program has built."""
+    """The zip was changed after the program built it."""
 
 
 class PublishedPackage(Resource):

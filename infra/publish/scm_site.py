@@ -89,7 +89,7 @@ class ScmSite:
                 self._fail(deployment_id, status)
             logger.warning("%s is busy with another deployment (attempt %d of %d)", self._url, attempt, ATTEMPTS)
             self._sleep(pause_after(response, PAUSE))
-        raise PublishFailed(f"{self._url} was busy with other deployments all the time. {_REMEDIES[409]}")
+        raise PublishFailed(f"{self._url} stayed busy with other deployments. {_REMEDIES[409]}")
 
     def _accepted(self, method: str, path: str, content: bytes | None = None) -> httpx.Response:
         """Send until the site accepts. Raises `PublishFailed` after the last attempt, or for a permanent error."""

@@ -1,4 +1,4 @@
-"""Runs jobs in a test: queues, store, hub and clock in memory, without servers and waiting."""
+"""Runs jobs in a test: queues, store, hub and clock in memory, without servers or waiting."""
 
 from __future__ import annotations
 

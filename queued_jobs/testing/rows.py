@@ -176,7 +176,7 @@ def check(value: object) -> None:
     """Raise `StoreRefused` for a value that jsonb rejects."""
     text = json.dumps(value, ensure_ascii=False)
     if "\\u0000" in text or any("\ud800" <= character <= "\udfff" for character in text):
-        raise StoreRefused("A text holds a NUL character or half a surrogate pair.")
+        raise StoreRefused("A string contains a NUL character or an unpaired surrogate.")
     if not _finite(value):
         raise StoreRefused("A number is not finite.")
 

@@ -97,7 +97,7 @@ class Upkeep(Rows):
         return len(old[:limit])
 
     async def prune_notes(self, *, older_than: timedelta, limit: int) -> int:
-        """Delete nothing: tests may inspect rejected messages, and uses are not stored here."""
+        """Do nothing: tests may inspect rejected messages, and uses are not stored here."""
         return 0
 
     async def queue_ages(self) -> dict[str, timedelta]:
@@ -109,11 +109,11 @@ class Upkeep(Rows):
         return {queue: now - since for queue, since in oldest.items()}
 
     async def tally(self, *, limit: int) -> Tallied:
-        """Count nothing: statistics exist in Postgres only."""
+        """Do nothing: statistics exist only in Postgres."""
         return Tallied(attempts=0, more=False)
 
     async def fold_tallies(self, *, limit: int) -> int:
-        """Fold nothing, see `tally`."""
+        """Do nothing, like `tally`."""
         return 0
 
     def _rescued(self, job: QueuedJob, *, worker_lost: bool) -> QueuedJob:

@@ -73,7 +73,7 @@ def test_every_kind_is_in_the_sdk_and_made_of_inputs_that_it_has() -> None:
         ({"allow_blob_public_access": False}, "allow_blob_public_access is unknown"),
         ({"allowSharedKeyAccess": "no"}, "allowSharedKeyAccess is 'no', not a bool"),
         ({"networkRuleSet": {"defaultAction": "Allow", "ipRules": {}}}, "networkRuleSet.ipRules is {}, not a list"),
-        ({"accountName": "No_Such-Name"}, "3-24 small letters and digits"),
+        ({"accountName": "No_Such-Name"}, "accountName is 'No_Such-Name'"),
         ({"tags": {"a": 1}}, "tags.a is 1.0, not a str"),
     ],
 )

@@ -101,7 +101,7 @@ class RpcTraceContext:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryContext:
-    """The retries of an invocation by a retry policy: none, since this host does not support them."""
+    """The retry state of an invocation: always empty, since this host does not support retry policies."""
 
     retry_count: int = 0
     max_retry_count: int = 0

@@ -141,7 +141,7 @@ class QueueListener:
         except ResourceNotFoundError:
             self._connection.answered()
             if not self._is_missing:
-                log.warning("queue %s does not exist; the host does not create it, but checks again", self.name)
+                log.warning("queue %s does not exist; waiting until it is created", self.name)
             self._is_missing = True
             return []
         except AzureError as error:

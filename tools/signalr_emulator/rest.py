@@ -92,7 +92,7 @@ class RestEndpoint:
 
 def _check_query(call: Call, request: Request) -> None:
     if call.versioned and request.query_params.get("api-version") not in API_VERSIONS:
-        raise Refused(HTTPStatus.BAD_REQUEST, f"The query needs api-version, one of {', '.join(API_VERSIONS)}.")
+        raise Refused(HTTPStatus.BAD_REQUEST, f"The query must contain api-version, one of {', '.join(API_VERSIONS)}.")
     if call.action is Action.GENERATE_TOKEN and request.query_params["api-version"] == WITHOUT_TOKENS:
         raise Refused(HTTPStatus.BAD_REQUEST, f"The api-version {WITHOUT_TOKENS} does not create tokens yet.")
     if "application" in request.query_params:

@@ -100,7 +100,7 @@ def parsed(body: bytes) -> Any:
     """Return the value of a JSON text.
 
     Raises `Problem` 400 if it is not JSON, is nested deeper than 64, contains a number that is not finite or has more
-    than 100 digits, or repeats a key; 422 for a string with a NUL character or half a surrogate pair, and for an
+    than 100 digits, or repeats a key; 422 for a string with a NUL character or an unpaired surrogate, and for an
     encrypted value: only the application encrypts, and a caller must not be able to have a stolen value decrypted.
     """
     try:
@@ -135,22 +135,22 @@ def _no_constant(text: str) -> NoReturn:
 def _finite(text: str) -> float:
     number = float(text)
     if not math.isfinite(number):
-        raise Problem(400, "The body holds a number that is too large.")
+        raise Problem(400, "The body contains a number that is too large.")
     return number
 
 
 def _integer(text: str) -> int:
     if len(text) > _MAX_DIGITS:
-        raise Problem(400, "The body holds a number that is too large.")
+        raise Problem(400, "The body contains a number that is too large.")
     return int(text)
 
 
 def _walk(value: Any, depth: int) -> None:
     if isinstance(value, str):
         if _UNSTORABLE.search(value):
-            raise Problem(422, "A text holds a NUL character or half a surrogate pair.")
+            raise Problem(422, "A string contains a NUL character or an unpaired surrogate.")
         if value.startswith(SEAL_MARK):
-            raise Problem(422, f"A text begins with {SEAL_MARK!r}, which is reserved for stored secrets.")
+            raise Problem(422, f"A string begins with {SEAL_MARK!r}, which is reserved for stored secrets.")
         return
     if isinstance(value, (dict, list)):
         if depth > _MAX_DEPTH:

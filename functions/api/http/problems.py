@@ -81,7 +81,7 @@ def install(app: FastAPI) -> None:
         if isinstance(exc, (LimitReached, TooBusy)):
             return _response(request.scope, status, str(exc), headers={"Retry-After": seconds(exc.retry_after)})
         if isinstance(exc, StoreRefused):  # the message of Postgres may quote the value
-            return _response(request.scope, status, "The request holds a value that cannot be stored.")
+            return _response(request.scope, status, "The request contains a value that cannot be stored.")
         if status == HTTPStatus.SERVICE_UNAVAILABLE:
             logger.error("%s", exc)
             detail = "The database is unavailable at the moment. Try again in a few seconds."

@@ -46,7 +46,7 @@ class InviteAuthenticator:
         given = invite.encode("utf-8", "replace")
         matching = [role for role, secret in self._secrets.items() if hmac.compare_digest(given, secret)]
         if not matching:
-            raise unauthorized("This invite link is not valid, or no longer. Ask for a new one.")
+            raise unauthorized("This invite link is not valid or has expired. Ask for a new one.")
         now = datetime.now(UTC)
         subject, expires = f"guest:{uuid4()}", now + _LIFE
         claims = {"iss": _ISSUER, "aud": _AUDIENCE, "sub": subject, "role": matching[0], "iat": now, "exp": expires}
@@ -64,7 +64,7 @@ class InviteAuthenticator:
                 options={"require": ["exp", "iat", "iss", "aud", "sub", "role"]},
             )
         except jwt.PyJWTError as exc:
-            raise unauthorized("This session is not valid, or no longer. Open the invite link again.") from exc
+            raise unauthorized("This session is not valid or has expired. Open the invite link again.") from exc
         subject, role = claims["sub"], claims["role"]
         if role not in _ROLES:
             raise unauthorized("This session is not valid.")

@@ -50,7 +50,7 @@ class OidcAuthenticator:
         self._is_entra = urlsplit(settings.issuer).hostname in _ENTRA_HOSTS
 
     async def origins(self) -> list[str]:
-        """Return the origins that the page connects to for signing in, as far as known."""
+        """Return the known origins that the page connects to for signing in."""
         endpoint = await self._keys.token_origin()
         return list(dict.fromkeys([self._settings.origin, *([endpoint] if endpoint else [])]))
 
@@ -58,7 +58,7 @@ class OidcAuthenticator:
         try:
             claims = await self._claims(token)
         except jwt.PyJWTError as exc:
-            raise unauthorized("This token is not valid, or no longer. Sign in again.") from exc
+            raise unauthorized("This token is not valid or has expired. Sign in again.") from exc
         except KeysUnavailable as exc:
             raise Problem(503, "The identity provider is unavailable at the moment.", {"Retry-After": "5"}) from exc
         return Principal(
@@ -76,7 +76,7 @@ class OidcAuthenticator:
         if str(header.get("typ", "")).lower() not in _TYPES:
             raise jwt.DecodeError("not an access token")
         if algorithm not in self._settings.algorithms:
-            raise jwt.InvalidAlgorithmError("this way of signing is not accepted")
+            raise jwt.InvalidAlgorithmError("this signing algorithm is not accepted")
         if not isinstance(key_id, str) or not 0 < len(key_id) <= _MAX_KEY_ID:
             raise jwt.InvalidKeyError("does not name a key")
         key = await self._keys.find(key_id, algorithm)
@@ -92,7 +92,7 @@ class OidcAuthenticator:
             options={"require": _REQUIRED},
         )
         if not 0 < len(claims["sub"]) <= _MAX_SUBJECT or not _is_unicode(claims["sub"]):
-            raise jwt.InvalidTokenError("empty, too long, or no text")
+            raise jwt.InvalidTokenError("empty, too long, or not a string")
         if not isinstance(claims["exp"], (int, float)) or claims["exp"] > _LAST_MOMENT:
             raise jwt.InvalidTokenError("its expiry is not a valid time")
         if not self._is_access_token(claims, str(header["typ"]).lower()):

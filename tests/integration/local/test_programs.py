@@ -90,7 +90,7 @@ def test_a_key_may_begin_with_a_dash() -> None:
 
 
 def test_a_key_that_is_too_short_is_refused_without_being_shown() -> None:
-    with pytest.raises(ServerFailed, match="SIGNALR_ACCESS_KEY has less than 32 bytes") as caught:
+    with pytest.raises(ServerFailed, match="SIGNALR_ACCESS_KEY has fewer than 32 bytes") as caught:
         HubServer("short-key").start()
     assert "short-key" not in str(caught.value)
 

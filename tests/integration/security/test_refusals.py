@@ -42,7 +42,7 @@ STARTS: list[tuple[dict[str, str], list[str]]] = [
         [
             "OIDC_ISSUER: is not a valid https address",
             "OIDC_AUDIENCE: is missing",
-            "OIDC_ALGORITHMS: has one that is unknown or lets others sign",
+            "OIDC_ALGORITHMS: has an entry that is unknown or lets others sign",
         ],
     ),
     (

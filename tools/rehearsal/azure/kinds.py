@@ -19,8 +19,8 @@ _ENDPOINT = f"{_GROUP}/providers/Microsoft.Network/privateEndpoints/{{privateEnd
 _ZONE = f"{_GROUP}/providers/Microsoft.Network/privateDnsZones/{{privateZoneName}}"
 _GUID = r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 _GUID_RULE = (_GUID, "a GUID")
-# 3 to 63 small letters, digits and dashes, as the SDK says of queues and containers
-_QUEUE_RULE = (r"(?=.{3,63}$)[a-z0-9](-?[a-z0-9])+", "3-63 small letters, digits and single dashes between them")
+# 3 to 63 lower-case letters, digits and dashes, as the SDK says of queues and containers
+_QUEUE_RULE = (r"(?=.{3,63}$)[a-z0-9](-?[a-z0-9])+", "3-63 lower-case letters, digits and single dashes between them")
 
 Outputs = Callable[[Properties, str], Properties]
 
@@ -129,7 +129,7 @@ KINDS: dict[str, Kind] = {
         path=f"{_GROUP}/providers/Microsoft.Insights/workbooks/{{resourceName}}", rule=_GUID_RULE
     ),
     "storage:StorageAccount": Kind(
-        path=_STORAGE, rule=(r"[a-z0-9]{3,24}", "3-24 small letters and digits"), computed=_endpoints
+        path=_STORAGE, rule=(r"[a-z0-9]{3,24}", "3-24 lower-case letters and digits"), computed=_endpoints
     ),
     "storage:BlobServiceProperties": Kind(
         path=f"{_STORAGE}/blobServices/{{blobServicesName}}", rule=("default", "default"), always_there=True
@@ -148,7 +148,7 @@ KINDS: dict[str, Kind] = {
     ),
     "dbforpostgresql:Server": Kind(
         path=_POSTGRES,
-        rule=(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]", "3-63 small letters, digits and dashes between them"),
+        rule=(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]", "3-63 lower-case letters, digits and dashes between them"),
         computed=lambda inputs, _id: {
             "fullyQualifiedDomainName": f"{inputs['serverName']}.postgres.database.azure.com",
             "state": "Ready",
