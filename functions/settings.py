@@ -145,7 +145,7 @@ _GENERATE = "generate a random one of 43 characters"
 _Secret = Annotated[
     str,
     require(lambda text: len(text.encode()) >= 32, "too_short", f"is shorter than 32 bytes; {_GENERATE}"),
-    # a random secret of 43 characters has about 30 distinct ones, one of 64 hex digits rarely fewer than 12
+    # a random secret of 43 characters has about 30 distinct characters, one of 64 hex digits rarely fewer than 12
     require(lambda text: len(set(text)) >= 10, "guessable", f"can be guessed; {_GENERATE}", when=_in_cloud),
     Field(repr=False),
 ]

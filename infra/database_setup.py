@@ -27,7 +27,7 @@ class DatabaseSetupFailed(Exception):
 
 
 class DatabaseSetup(Resource):
-    """A role for the application's identity, the newest schema, and privileges to read and write rows only.
+    """A role for the application's identity, the newest schema, and only the privileges to read and write rows.
 
     Runs as the Entra administrator `admin`, wherever `pulumi up` runs. It runs again for new migrations, a new server,
     or a new identity behind the role's name; all steps are idempotent, so the next `pulumi up` repeats an interrupted

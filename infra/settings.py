@@ -336,7 +336,7 @@ def config_keys() -> set[str]:
 
 
 def _unknown_keys(config: pulumi.Config) -> Iterable[SettingProblem]:
-    """Find keys without effect, such as misspelt ones or those of another project."""
+    """Find keys without effect, such as misspelt keys or keys of another project."""
     prefix, known = f"{config.name}:", config_keys()
     everything = {*CONFIG.get(), *get_config_env()}
     for key in sorted(everything):

@@ -104,7 +104,7 @@ class LoopPool:
             yield conn
 
     async def close(self) -> None:
-        """Close idle connections now, and borrowed ones when they are returned."""
+        """Close idle connections now, and borrowed connections when they are returned."""
         await self._pool.close()
 
     def abandon(self) -> None:

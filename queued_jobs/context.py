@@ -146,8 +146,8 @@ class JobContext[Result: BaseModel | None]:
     def wait[T](self, awaitable: Awaitable[T]) -> T:
         """In a plain `def` body: run an awaitable on the worker's event loop, and return its result or raise its error.
 
-        For the `async` methods of this class, as `ctx.wait(ctx.queue_job(...))`, and for your own coroutines. May be
-        called from any thread of the body, concurrently.
+        For the `async` methods of this class, such as `ctx.wait(ctx.queue_job(...))`, and for your own coroutines. May
+        be called from any thread of the body, concurrently.
 
         When the attempt is over, `wait` raises `JobTimeout` or `LeaseLost`, like `checkpoint`, and the awaitable is
         cancelled, or not even started. A cancel request does not interrupt it, but takes effect at the next

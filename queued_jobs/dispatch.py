@@ -46,7 +46,7 @@ class Dispatcher:
         self.patience = _PATIENCE
 
     async def send(self, due: Sequence[Due]) -> frozenset[JobMessage]:
-        """Send these messages, mark those that were sent, and return them.
+        """Send these messages, mark the messages that were sent, and return them.
 
         Never raises if a queue or the database is unavailable: the sweeper sends what was not sent, and sends again
         what was not marked. Messages due beyond the queue's maximum delay are left for the sweeper too.

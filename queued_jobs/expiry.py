@@ -33,7 +33,7 @@ MAX_FAILURES = 8
 class Expiry:
     """One sweep's duty to drop old results.
 
-    Hooks run concurrently, and slow ones keep running while the next batch starts; `finish` waits for the last. A kind
+    Hooks run concurrently, and slow hooks keep running while the next batch starts; `finish` waits for the last. A kind
     whose hooks keep failing is skipped for the rest of this sweep. Results that were taken but not dropped are tried
     again after an hour.
     """

@@ -84,7 +84,7 @@ class QueuedJob:
     attempt: int
     #: Highest allowed number of an attempt: the kind's maximum plus the attempts that do not count.
     max_attempts: int
-    #: Attempts that do not count: released ones, and all before the last manual retry.
+    #: Attempts that do not count: released attempts, and all before the last manual retry.
     uncounted: int
     #: How often the job's worker was lost.
     lost_count: int

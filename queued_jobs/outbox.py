@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 
 type Change = QueuedJob | Changed
 
-#: Changes in one push, so that one owner's changes do not delay those of the next owner for long.
+#: Changes in one push, so that one owner's changes do not delay the next owner's for long.
 MAX_CHANGES_PER_PUSH = 200
 #: Changes that may wait. Beyond that the oldest are dropped: readers reload by themselves.
 MAX_WAITING = 10_000
@@ -231,7 +231,7 @@ class Outbox:
             self._failed(exc)
 
     async def _call_last(self, key: str, changes: Sequence[Change]) -> None:
-        """Push the interrupted changes again and then the pending ones, since the event loop is closing."""
+        """Push the interrupted changes again and then the pending changes, since the event loop is closing."""
         try:
             async with asyncio.timeout(LAST_CALL.total_seconds()):
                 await self._push(key, changes)

@@ -75,7 +75,7 @@ class JobRegistry:
 
     @property
     def queues(self) -> tuple[str, ...]:
-        """All queues, including those of priorities. Each also has a poison queue."""
+        """All queues, including the queues of priorities. Each also has a poison queue."""
         return tuple(queue for runner in self for queue in runner.queues_of_kind())
 
     @property

@@ -213,7 +213,7 @@ class Repository(Protocol):
     async def prune(self, *, older_than: timedelta, kinds: Mapping[str, timedelta] = NO_KINDS, limit: int) -> int:
         """Delete jobs that ended longer ago than this, or than their kind's own retention. Returns how many.
 
-        Jobs whose result has not expired stay, those of a batch until its follow-up has ended, and those with attempts
+        Jobs whose result has not expired stay, jobs of a batch until its follow-up has ended, and jobs with attempts
         that are not in the statistics yet: call `tally` first.
         """
 

@@ -46,7 +46,7 @@ class RetryPolicy:
     Parameters
     ----------
     max_attempts
-        Includes the first run; 1 means no retry. Attempts whose worker was lost count, released ones do not.
+        Includes the first run; 1 means no retry. Attempts whose worker was lost count, released attempts do not.
     permanent
         Exception types that fail the job without a retry, besides `PermanentError`.
     """

@@ -42,7 +42,7 @@ class StoredForm[ModelT: BaseModel]:
     def dump(self, value: ModelT) -> dict[str, Any]:
         """Return the JSON object to store. Raises `NotStorable` unless an equal model can be read from it.
 
-        Private attributes count too, except those that differ in every instance, such as a lock.
+        Private attributes count too, except attributes that differ in every instance, such as a lock.
         """
         if type(value) is not self._model:
             raise NotStorable(f"it is a {type(value).__name__} instead of a {self._model.__name__}")

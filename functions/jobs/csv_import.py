@@ -54,7 +54,7 @@ class CsvImportResult(Public):
 
 
 class NothingToImport(PermanentError):
-    """There are no files below this prefix, or too many or too large ones."""
+    """There are no files below this prefix, or they are too many or too large."""
 
 
 class NotCsv(PermanentError):

@@ -1,4 +1,4 @@
-"""A store of jobs in a dictionary, with the same rules as the one in Postgres."""
+"""A store of jobs in a dictionary, with the same rules as the store in Postgres."""
 
 from __future__ import annotations
 

@@ -243,7 +243,7 @@ def _grant_all(azure: AzureCli, subscription: str, store: StateStore, *, preview
 
 
 def _only_our_roles() -> str:
-    """Return the condition that limits the roles that the pipeline may assign and remove to the application's."""
+    """Return a condition under which the pipeline may assign and remove only the application's roles."""
     ours = f"ForAnyOfAnyValues:GuidEquals {{{', '.join(roles.APPLICATION)}}}"
     attribute = "[Microsoft.Authorization/roleAssignments:RoleDefinitionId]"
     action = "Microsoft.Authorization/roleAssignments"

@@ -83,7 +83,7 @@ def ensure_page(azure: AzureCli, client_id: str, *, site: str, api: Api) -> None
 
 
 def ensure_trust(azure: AzureCli, api: Api, *, page: str) -> None:
-    """Authorize the page to use the API without consent of each user. Requires the scope to exist."""
+    """Authorize the page to use the API without each user's consent. Requires the scope to exist."""
     described = api.registration["api"]
     trusted = described.get("preAuthorizedApplications") or []
     trusted = _extended(trusted, "appId", page, "delegatedPermissionIds", [api.scope_id])

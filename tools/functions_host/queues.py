@@ -65,7 +65,7 @@ class MessageLease:
             except AzureError as error:
                 if getattr(error, "status_code", None) in _NOT_OURS:
                     log.warning(
-                        "the lease of message %s was lost (%s) while its function runs",
+                        "the lease of message %s was lost (%s) while its function was running",
                         self._message_id,
                         describe(error),
                     )

@@ -40,7 +40,7 @@ class Route:
     is_anonymous: bool
 
     def match(self, method: str, path: str) -> dict[str, str] | None:
-        """The route parameters, without absent optional ones; None if path or method does not match.
+        """The route parameters, without absent optional parameters; None if path or method does not match.
 
         A method that is not declared does not match, so the response is 404 and not 405, as in the real host.
         """

@@ -112,7 +112,7 @@ class QueueStorage:
             raise ValueError(f"it is not base64 ({error}): send it with TextBase64EncodePolicy") from None
 
     async def write_output(self, binding: Mapping[str, Any], value: TypedData) -> None:
-        """Send the value of a queue output binding, one message for each item of a list; creates the queue."""
+        """Send the value of a queue output binding, one message for each item of a list; creates a missing queue."""
         queue = self.connection(binding.get("connection")).queue(resolve_placeholders(binding["queueName"]))
         for body in _bodies(value):
             text = base64.b64encode(body).decode() if self._base64_messages else body.decode()

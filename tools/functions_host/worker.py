@@ -48,8 +48,8 @@ class Worker:
         return cast(protos.FunctionMetadataResponse, response).function_metadata_results or ()
 
     async def invoke(self, request: protos.InvocationRequest) -> protos.InvocationResponse:
-        """Run a function. An Exception is reported in the response; any other BaseException is raised; in Azure no
-        response is sent in that case.
+        """Run a function. An Exception is reported in the response. Any other BaseException is raised; in Azure there
+        is no response in that case.
         """
         response = await library.invocation_request(to_worker(invocation_request=request))
         return cast(protos.InvocationResponse, response)

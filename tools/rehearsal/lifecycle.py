@@ -120,7 +120,7 @@ def _change_code(stage: Stage) -> None:
 
 
 def _lose_queue(stage: Stage) -> None:
-    """Refresh notices a resource that was deleted in the portal, and `up` creates it again."""
+    """`refresh` detects that a resource was deleted in the portal, and `up` creates it again."""
     unchanged = stage.show("refresh", stage.pulumi.refresh("--expect-no-changes"))
     expect_changes(unchanged, {}, "refresh")
     id_ = next(each for each in stage.cloud.resources() if each.endswith("-poison"))

@@ -1,4 +1,4 @@
-"""Endpoints of the emulator for tests: inject faults, and inspect the state. They need no token."""
+"""Endpoints of the emulator for tests: inject faults, and inspect the state. No token is required."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ class RestEndpoint:
         self._faults = faults
 
     def routes(self) -> list[BaseRoute]:
-        """Health, and everything else below /api: names may hold escaped slashes, which a router would cut."""
+        """Health, and everything else below /api: names may contain escaped slashes, at which a router would split."""
         methods = ["GET", "HEAD", "POST", "PUT", "DELETE"]
         return [
             Route("/api/health", self.health, methods=["GET", "HEAD"]),

@@ -79,7 +79,7 @@ async def export(filters: Annotated[JobFilters, Query()], caller: Viewer, app: A
 
 @routes.get("/jobs/count")
 async def count(filters: Annotated[CountFilters, Query()], caller: Viewer, app: App) -> CountView:
-    """Count the matching jobs, or those that a bulk action would change; up to 10,000."""
+    """Count the matching jobs, or the jobs that a bulk action would change; up to 10,000."""
     query = filters.to_query()
     if filters.action is not None:
         query = query.retryable() if filters.action == "retry" else query.cancellable()

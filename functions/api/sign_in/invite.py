@@ -31,8 +31,8 @@ class Session:
 class InviteAuthenticator:
     """Exchanges invite secrets for sessions, and checks sessions.
 
-    The signing key is derived from the session secret, which is in no link, and from both invite secrets: a new invite
-    secret ends all sessions.
+    The signing key is derived from the session secret, which no link contains, and from both invite secrets: a new
+    invite secret ends all sessions.
     """
 
     def __init__(self, settings: InviteSettings) -> None:
