@@ -19,9 +19,9 @@ import psycopg
 from psycopg import AsyncConnection
 
 #: From the call of a statement to its response, including the wait for a connection: requests take up to 5 seconds.
-ANSWER: Final = timedelta(seconds=3.5)
+STATEMENT_TIME: Final = timedelta(seconds=3.5)
 #: The same for statements over many rows that no user waits for, and for each statement on a borrowed connection.
-LONG_ANSWER: Final = timedelta(seconds=12)
+LONG_STATEMENT_TIME: Final = timedelta(seconds=12)
 #: The sweeper's statements over many rows.
 LONG_STATEMENTS: Final = frozenset(
     {

@@ -12,7 +12,7 @@ from queued_jobs import telemetry
 from queued_jobs._body import Body
 from queued_jobs._lease import Lease
 from queued_jobs._outcome import describe_error, dump_result
-from queued_jobs.announcements import flush_pushes, tell, tell_hook
+from queued_jobs.announcements import flush_pushes, schedule_hook, schedule_push
 from queued_jobs.context import JobContext
 from queued_jobs.dispatch import wake_successors
 from queued_jobs.errors import (
@@ -34,12 +34,12 @@ type Runner = "JobRunner[Any, Any]"
 type Finish = Callable[[], Awaitable[QueuedJob | None]]
 
 
-def tell_of(runner: Runner, job: QueuedJob) -> None:
+def schedule_update(runner: Runner, job: QueuedJob) -> None:
     """Announce a change in the background: a slot is free once the row is stored."""
     if runner._has_status_hook:
-        tell_hook(runner, job)
+        schedule_hook(runner, job)
     else:
-        tell(runner.notifier, job)
+        schedule_push(runner.notifier, job)
 
 
 async def wake(runner: Runner, job: QueuedJob) -> None:
@@ -87,7 +87,7 @@ async def execute(runner: Runner, message: JobMessage) -> None:
         runner.logger.warning(
             "job %s: this worker cannot run version %d of kind %s", waiting.id, waiting.schema_version, waiting.kind
         )
-        tell_of(runner, waiting)
+        schedule_update(runner, waiting)
         if waiting.status.is_final:
             await wake(runner, waiting)
 
@@ -105,7 +105,7 @@ class _Attempt:
             self._ctx,
             length=runner.lease,
             since=lease_from,
-            on_report=lambda row: tell_of(runner, row),
+            on_report=lambda row: schedule_update(runner, row),
             on_lost=lambda: self._running.cancel(),  # a thread continues to its next checkpoint
             log=self._log,
         )
@@ -115,7 +115,7 @@ class _Attempt:
         self._result: Any = None  # the body's return value
 
     async def run(self) -> None:
-        tell_of(self._runner, self._job)
+        schedule_update(self._runner, self._job)
         self._running = asyncio.create_task(self._body.run())
         beats = asyncio.create_task(self._lease.keep())
         leaving = False
@@ -131,7 +131,7 @@ class _Attempt:
         if done is not None:
             self._log(done.status)
             telemetry.ended(done, timedelta(seconds=time.monotonic() - self._started))
-            tell_of(self._runner, done)
+            schedule_update(self._runner, done)
             if not done.status.is_final:
                 due = Due(message=JobMessage.of(done), queue=done.queue, delay=self._retry_in)
                 await self._runner.backend.dispatcher().send([due])

@@ -14,7 +14,7 @@ import psycopg
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
-from queued_jobs._deadlines import CANCEL, CHECK, CHECKOUT, CONNECT_ALL, LONG_ANSWER, Late, deadline, shut
+from queued_jobs._deadlines import CANCEL, CHECK, CHECKOUT, CONNECT_ALL, LONG_STATEMENT_TIME, Late, deadline, shut
 
 Row = dict[str, Any]
 
@@ -23,7 +23,7 @@ class Connection(AsyncConnection[Row]):
     """A connection with a deadline on each statement, begin, commit and rollback: see `_deadlines`."""
 
     #: Time limit for each of them.
-    limit: timedelta = LONG_ANSWER
+    limit: timedelta = LONG_STATEMENT_TIME
     #: Until when to wait for the end of a statement whose caller was cancelled.
     _shut_timer: asyncio.TimerHandle | None = None
 
@@ -100,7 +100,7 @@ class LoopPool:
         """Lend a connection that works. Raises as psycopg does if there is none in time."""
         await self._pool.open(wait=False)
         async with self._pool.connection() as conn:
-            conn.limit = LONG_ANSWER
+            conn.limit = LONG_STATEMENT_TIME
             yield conn
 
     async def close(self) -> None:

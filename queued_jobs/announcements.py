@@ -35,7 +35,7 @@ async def announce(notifier: Notifier, *jobs: QueuedJob) -> None:
     Of several pending changes of one job only the newest is pushed; an owner never gets an older after a newer
     version. A crash loses pending pushes, which is harmless: the row is the source of truth.
     """
-    tell(notifier, *jobs)
+    schedule_push(notifier, *jobs)
     await asyncio.sleep(0)  # lets the push start, even if the event loop ends here
 
 
@@ -50,7 +50,7 @@ async def announce_removed(notifier: Notifier, user_id: str, changes: Sequence[C
     await asyncio.sleep(0)
 
 
-def tell(notifier: Notifier, *jobs: QueuedJob) -> None:
+def schedule_push(notifier: Notifier, *jobs: QueuedJob) -> None:
     """Like `announce`, for callers that await something else afterwards."""
     if not jobs:
         return
@@ -62,7 +62,7 @@ def tell(notifier: Notifier, *jobs: QueuedJob) -> None:
         outbox.put(job.user_id, job)
 
 
-def tell_hook(runner: JobRunner[Any, Any], job: QueuedJob) -> None:
+def schedule_hook(runner: JobRunner[Any, Any], job: QueuedJob) -> None:
     """Schedule `on_status_updated`, after the calls for earlier changes of the job. Never waits and never raises."""
     _outbox(runner, lambda: _make_hooks(runner)).put(str(job.id), job)
 

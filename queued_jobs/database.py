@@ -18,7 +18,15 @@ from psycopg.pq import TransactionStatus
 from psycopg.rows import dict_row
 from psycopg_pool import PoolClosed, PoolTimeout, TooManyRequests
 
-from queued_jobs._deadlines import ANSWER, LONG_ANSWER, LONG_STATEMENTS, NETWORK, PASSWORD, SERVER, deadline
+from queued_jobs._deadlines import (
+    LONG_STATEMENT_TIME,
+    LONG_STATEMENTS,
+    NETWORK,
+    PASSWORD,
+    SERVER,
+    STATEMENT_TIME,
+    deadline,
+)
 from queued_jobs._per_loop import PerLoop
 from queued_jobs._pool import Connection, LoopPool
 from queued_jobs._pool import Row as Row
@@ -115,7 +123,7 @@ class Database:
         since only the caller can retry it; a late response is an `OperationalError`, and closes that connection.
         """
         if within is None:
-            within = LONG_ANSWER if name in LONG_STATEMENTS else ANSWER
+            within = LONG_STATEMENT_TIME if name in LONG_STATEMENTS else STATEMENT_TIME
         if conn is None:
             return await self._run_alone(name, params, within)
         with deadline(conn, within):
@@ -127,7 +135,7 @@ class Database:
         For statements with optional filters or varying time ranges: a generic prepared plan would read the whole table
         for most values.
         """
-        return await self._run_alone(name, params, ANSWER, prepare=False)
+        return await self._run_alone(name, params, STATEMENT_TIME, prepare=False)
 
     async def row(
         self, name: str, params: Mapping[str, Any], *, conn: AsyncConnection[Any] | None = None
@@ -153,18 +161,18 @@ class Database:
         Server errors are raised as `rows` raises them without `conn`; `StoreUnavailable` also if the server rejected a
         prepared statement, since the next transaction prepares it again.
         """
-        answer_at = time.monotonic() + ANSWER.total_seconds()
+        ends_at = time.monotonic() + STATEMENT_TIME.total_seconds()
         with _as_store_errors():
             async with self._lend() as conn:
                 refusals = self._refusals.get(conn, 0)
-                conn.limit = timedelta(seconds=answer_at - time.monotonic())
+                conn.limit = timedelta(seconds=ends_at - time.monotonic())
                 try:
                     async with conn.transaction():
-                        conn.limit = LONG_ANSWER
+                        conn.limit = LONG_STATEMENT_TIME
                         try:
                             yield conn
                         finally:
-                            conn.limit = ANSWER
+                            conn.limit = STATEMENT_TIME
                 except _REFUSED as exc:
                     if self._refusals.get(conn, 0) == refusals:
                         raise  # the rejected statement was the caller's own
@@ -192,10 +200,10 @@ class Database:
     async def _run_alone(
         self, name: str, params: Mapping[str, Any], within: timedelta, *, prepare: bool | None = None
     ) -> list[Row]:
-        answer_at = time.monotonic() + within.total_seconds()
+        ends_at = time.monotonic() + within.total_seconds()
         with _as_store_errors():
             async with self._lend() as own:
-                with deadline(own, timedelta(seconds=answer_at - time.monotonic())):
+                with deadline(own, timedelta(seconds=ends_at - time.monotonic())):
                     try:
                         return await self._run(own, name, params, prepare=prepare)
                     except _TRY_AGAIN:

@@ -17,7 +17,7 @@ from psycopg import AsyncConnection
 from psycopg.types.json import Jsonb
 from uuid_utils.compat import uuid7
 
-from queued_jobs._deadlines import ANSWER, LONG_ANSWER
+from queued_jobs._deadlines import LONG_STATEMENT_TIME, STATEMENT_TIME
 from queued_jobs._per_loop import PerLoop
 from queued_jobs._upkeep import HOLD, PostgresUpkeep
 from queued_jobs.database import Database
@@ -257,4 +257,4 @@ def _to_record(job: NewJob) -> dict[str, Any]:
 
 
 def _time_for(jobs: Sequence[NewJob]) -> timedelta:
-    return ANSWER if len(jobs) == 1 else LONG_ANSWER
+    return STATEMENT_TIME if len(jobs) == 1 else LONG_STATEMENT_TIME

@@ -212,6 +212,6 @@ class JobRunner[Request: BaseModel, Result: BaseModel | None](abc.ABC):
             return
         job = await self.repository.poisoned(message, queues=self.queues_of_kind())
         if job is not None:
-            _executor.tell_of(self, job)
+            _executor.schedule_update(self, job)
             if job.status.is_final:
                 await _executor.wake(self, job)

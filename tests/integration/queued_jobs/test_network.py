@@ -12,7 +12,7 @@ import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
-from queued_jobs._deadlines import LONG_ANSWER, STALL, deadline
+from queued_jobs._deadlines import LONG_STATEMENT_TIME, STALL, deadline
 from queued_jobs._pool import Connection
 from queued_jobs.database import Database
 from queued_jobs.errors import StoreUnavailable
@@ -151,7 +151,7 @@ async def test_a_statement_of_a_caller_on_a_lent_connection_ends(
 ) -> None:
     async with asyncio.timeout(ANSWER), database.connection() as conn:
         assert isinstance(conn, Connection)
-        assert conn.limit == LONG_ANSWER
+        assert conn.limit == LONG_STATEMENT_TIME
         conn.limit = timedelta(seconds=1)
         proxy.set(SILENT, new=False)
         with pytest.raises(psycopg.OperationalError):

@@ -14,7 +14,7 @@ from uuid import UUID
 import pytest
 
 from queued_jobs import JobStatus, QueuedJob, outbox
-from queued_jobs.announcements import announce, announce_removed, flush_pushes, tell
+from queued_jobs.announcements import announce, announce_removed, flush_pushes, schedule_push
 from queued_jobs.message import JobMessage
 from queued_jobs.model import Changed
 from queued_jobs.outbox import MAX_CHANGES_PER_PUSH, MAX_WAITING, MAX_WAITING_IN_PAUSE, Outbox, Steps
@@ -118,7 +118,7 @@ class TestOrder:
         hub = Hub()
         hub.lasts = (6, 1, 4, 0, 2)
         for version in range(1, 60):
-            tell(hub, *rows(row, 9, version=version))
+            schedule_push(hub, *rows(row, 9, version=version))
             for _ in range(version % 4):
                 await asyncio.sleep(0)
         assert await flush_pushes()
@@ -144,8 +144,8 @@ class TestOrder:
     async def test_one_owner_s_many_changes_do_not_hold_up_the_others(self, row: QueuedJob) -> None:
         hub = Hub()
         hub.open.clear()
-        tell(hub, *rows(row, 5 * MAX_CHANGES_PER_PUSH, user="much"))
-        tell(hub, *rows(row, 3))
+        schedule_push(hub, *rows(row, 5 * MAX_CHANGES_PER_PUSH, user="much"))
+        schedule_push(hub, *rows(row, 3))
         await until(lambda: hub.under_way == 4)
         hub.open.set()
         assert await flush_pushes()
