@@ -79,11 +79,11 @@ class Children:
         """Return the name by which a later attempt recognises this child."""
         if key is not None:
             return f"={key}"
-        asked = await offload(form_of(runner.request_type).digest, request)
-        numbers = self._numbers[runner.kind, asked]
+        digest = await offload(form_of(runner.request_type).digest, request)
+        numbers = self._numbers[runner.kind, digest]
         number = numbers.take()
         undo.callback(numbers.give_back, number)
-        return f"{asked}:{number}"
+        return f"{digest}:{number}"
 
 
 class _Numbers:

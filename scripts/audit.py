@@ -32,10 +32,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             f"--sbom {options.sbom}: the folder {options.sbom.parent} does not exist: create it, or choose another one"
         )
     code = bandit()
-    told = dependencies()
-    for line in told:
+    lines = dependencies()
+    for line in lines:
         print(f"audit    | {line}", flush=True)
-    if any(options.strict or NOT_CHECKED not in line for line in told):
+    if any(options.strict or NOT_CHECKED not in line for line in lines):
         code = 1
     if options.sbom is not None:
         write_sbom(options.sbom)

@@ -104,10 +104,10 @@ class Tree:
 
     def _fixtures_lead_to(self, test: str) -> Iterator[str]:
         """Yield the files that the fixtures of a test file reach: few tests use all of a conftest.py."""
-        wanted = _asked_for(self._parsed(test))
+        wanted = _names_in(self._parsed(test))
         for conftest in self._conftests_of(test):
             used = _used_parts(self._parsed(conftest), wanted)
-            wanted |= {name for part in used for name in _asked_for(part)}
+            wanted |= {name for part in used for name in _names_in(part)}
             for part in used:
                 yield from self._read_tree(conftest, part)
 
@@ -193,15 +193,15 @@ class Tree:
         return inside
 
 
-def _asked_for(tree: ast.AST) -> set[str]:
+def _names_in(tree: ast.AST) -> set[str]:
     """Return the possible names of fixtures: parameters and strings."""
-    asked = set[str]()
+    names = set[str]()
     for node in ast.walk(tree):
         if isinstance(node, ast.arg):
-            asked.add(node.arg)
+            names.add(node.arg)
         elif isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.isidentifier():
-            asked.add(node.value)
-    return asked
+            names.add(node.value)
+    return names
 
 
 def _used_parts(conftest: ast.Module, wanted: Set[str]) -> list[ast.stmt]:

@@ -43,12 +43,12 @@ def router(
         zipped = "gzip" in request.headers.get("accept-encoding", "")
         content = _content(found, found.stat().st_mtime_ns, zipped)
         headers = {"Cache-Control": "no-cache", "Vary": "Accept-Encoding"}
-        told = hashlib.sha256(content)
+        digest = hashlib.sha256(content)
         if found.suffix == ".html":
             headers["Content-Security-Policy"] = await policy()
             # a browser keeps the cached policy of an unchanged page
-            told.update(headers["Content-Security-Policy"].encode())
-        headers["ETag"] = f'"{told.hexdigest()[:32]}"'
+            digest.update(headers["Content-Security-Policy"].encode())
+        headers["ETag"] = f'"{digest.hexdigest()[:32]}"'
         if request.headers.get("if-none-match") == headers["ETag"]:
             return Response(status_code=304, headers=headers)
         if zipped:

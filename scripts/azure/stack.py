@@ -68,8 +68,8 @@ class DeployedStack:
     def _is_logged_in(self) -> bool:
         if os.environ.get("PULUMI_BACKEND_URL"):
             return True
-        asked = ["pulumi", "whoami", "--non-interactive"]
-        return subprocess.run(asked, cwd=self._root, capture_output=True, check=False).returncode == 0
+        command = ["pulumi", "whoami", "--non-interactive"]
+        return subprocess.run(command, cwd=self._root, capture_output=True, check=False).returncode == 0
 
     def _run(self, *arguments: str) -> str:
         ran = subprocess.run(

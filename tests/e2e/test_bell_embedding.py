@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from urllib.parse import urlsplit
 
@@ -13,6 +14,7 @@ from tests.support.bell import Bell
 from tests.support.client import Person
 from tests.support.site import Site, stack_for
 from tools.docs_and_samples.staged_jobs import Stage
+from tools.local_stack.app_servers import ROOT
 from tools.local_stack.stack import Stack
 
 Visitor = Callable[..., Page]
@@ -83,11 +85,19 @@ def test_one_script_tag_on_a_foreign_page(
         expect(failed).to_contain_text("NothingToZip")
         bell.row("Running").get_by_role("button", name="Cancel").click()
         expect(bell.row("Cancelling")).to_have_count(1)
-    colours = bell.host.evaluate(
-        "(bell) => [getComputedStyle(bell.shadowRoot.querySelector('.title')).color, "
-        "getComputedStyle(bell.shadowRoot.querySelector('.title')).fontSize]"
+    (token,) = re.findall(r"--qj-text: ([^;]+);", (ROOT / "web/css/tokens.css").read_text())
+    colour, expected, size = bell.host.evaluate(
+        """(bell, token) => {
+          const title = bell.shadowRoot.querySelector('.title');
+          const probe = bell.shadowRoot.appendChild(document.createElement('i'));
+          probe.style.color = token;
+          const seen = [title, probe].map((element) => getComputedStyle(element).color);
+          probe.remove();
+          return [...seen, getComputedStyle(title).fontSize];
+        }""",
+        token,
     )
-    assert colours == ["rgb(26, 30, 38)", "15px"], "the page's looks do not get in"
+    assert (colour, size) == (expected, "15px"), "the page's looks do not get in"
     box = bell.panel.bounding_box()
     assert box is not None
     assert box["height"] > 100, "no ancestor cuts the panel off"

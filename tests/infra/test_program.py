@@ -178,18 +178,17 @@ def test_the_app_accepts_the_settings_that_it_is_given(name: str, runs: dict[str
     assert given["PGUSER"] == runs[name].only("managedidentity:UserAssignedIdentity").inputs["resourceName"]
 
 
-def test_profiles_differ_in_size_and_safeguards(runs: dict[str, Ran]) -> None:
-    dev, prod = (runs[name].only("dbforpostgresql:Server").inputs for name in ("dev", "prod"))
-    assert (dev["sku"]["name"], dev["highAvailability"]["mode"]) == ("Standard_B1ms", "Disabled")
-    assert (prod["sku"]["tier"], prod["highAvailability"]["mode"]) == ("GeneralPurpose", "ZoneRedundant")
-    assert dev["backup"]["backupRetentionDays"] < prod["backup"]["backupRetentionDays"]
-    scale = [
-        runs[name].only("web:WebApp").inputs["functionAppConfig"]["scaleAndConcurrency"] for name in ("dev", "prod")
-    ]
-    assert [[one["instanceCount"] for one in each["alwaysReady"]] for each in scale] == [[], [1]]
-    assert [each["maximumInstanceCount"] for each in scale] == [
-        PROFILES[name].max_instances for name in ("dev", "prod")
-    ]
+@pytest.mark.parametrize("name", ["dev", "prod"])
+def test_sizes_and_safeguards_are_those_of_the_profile(name: str, runs: dict[str, Ran]) -> None:
+    profile = PROFILES[name]
+    server = runs[name].only("dbforpostgresql:Server").inputs
+    assert server["sku"] == {"name": profile.database_size, "tier": profile.database_tier}
+    assert server["storage"]["storageSizeGB"] == profile.database_gigabytes
+    assert server["highAvailability"]["mode"] == ("ZoneRedundant" if profile.zone_redundant else "Disabled")
+    assert server["backup"]["backupRetentionDays"] == profile.keep_backups.days
+    scale = runs[name].only("web:WebApp").inputs["functionAppConfig"]["scaleAndConcurrency"]
+    assert sum(one["instanceCount"] for one in scale["alwaysReady"]) == profile.always_ready
+    assert scale["maximumInstanceCount"] == profile.max_instances
 
 
 def test_a_private_database_has_no_public_door(runs: dict[str, Ran]) -> None:
