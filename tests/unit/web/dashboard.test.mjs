@@ -9,6 +9,7 @@ import { matching, those } from '../../../web/js/dashboard/bulk-plans.js';
 import { csvRows } from '../../../web/js/dashboard/download.js';
 import { Refresher } from '../../../web/js/dashboard/refresher.js';
 import { countTicks, labelled, places, runs, timeTicks } from '../../../web/js/dashboard/series.js';
+import { words } from '../../../web/js/dashboard/strings.en.js';
 import { fromInput, toInput } from '../../../web/js/dashboard/time-format.js';
 import { deferred, settled } from './fakes.mjs';
 
@@ -221,7 +222,7 @@ describe('bulk plans', () => {
     const plan = those(api, 'cancel', ['a', 'b', 'c', 'd', 'e'].map((id) => ({ id })));
     assert.deepEqual(await plan.count(), { number: 5, exact: true });
     assert.deepEqual(await plan.step(), { changed: 1, refused: {}, done: false });
-    assert.deepEqual((await plan.step()).refused, { 'Changed meanwhile: Succeeded': 1 });
+    assert.deepEqual((await plan.step()).refused, { [words.bulk.moved('Succeeded')]: 1 });
     assert.deepEqual((await plan.step()).refused, { 'Job not found': 1 });
     assert.deepEqual((await plan.step()).refused, { 'It has ended.': 1 });
     await assert.rejects(plan.step(), /away/);
