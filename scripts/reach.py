@@ -24,8 +24,8 @@ TOUCHES_ALL = (
 LOOK_AT_EVERYTHING = ("tests/unit/test_layers.py", "tests/unit/test_reach.py")
 #: These name files to compare them, not to read them.
 NAME_FILES_ONLY = ("scripts/reach.py", "tests/unit/test_reach.py")
-#: Read as whole folders, without file names: all files in this folder are kinds of jobs.
-WHOLE_FOLDERS = ("functions/jobs",)
+#: Read as whole folders, without file names: all files in these folders are kinds of jobs.
+WHOLE_FOLDERS = ("functions/jobs", "tools/test_app/jobs")
 #: Read by none of our programs. What any other file without a test affects is unknown.
 TOUCHES_NOTHING = ("CHANGELOG.md", "LICENSE", "SECURITY.md", ".editorconfig", ".gitattributes", ".gitignore")
 #: The base of the comparison: the first of these that exists.

@@ -1,4 +1,4 @@
-"""The `scripts/smoke` command: runs a job on a stack, in Azure or on this machine, and checks its push and its zip."""
+"""The `scripts/smoke` command: runs a job on a stack, in Azure or on this machine, and checks its pushes and file."""
 
 from __future__ import annotations
 

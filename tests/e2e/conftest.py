@@ -22,11 +22,11 @@ from playwright.sync_api import (
 
 from tests.support.bell import Bell
 from tests.support.client import Person
+from tests.support.product import running_product
 from tests.support.waiting import PATIENCE_SECONDS
 from tools.docs_and_samples.chromium import find_or_install
 from tools.docs_and_samples.staged_jobs import Stage
-from tools.local_stack.stack import Stack, StackOptions
-from tools.local_stack.state import State, temporary_folder
+from tools.local_stack.stack import Stack
 
 #: Milliseconds to wait for what must come at all.
 _PATIENCE = PATIENCE_SECONDS * 1_000
@@ -37,13 +37,8 @@ _ARGUMENTS = ["--disable-gpu", "--disable-quic", "--no-first-run", "--disable-ba
 
 @pytest.fixture(scope="module")
 def stack() -> Iterator[Stack]:
-    with temporary_folder() as folder:
-        stack = Stack(State(folder), StackOptions(durable=True))
-        try:
-            stack.start()
-            yield stack
-        finally:
-            stack.stop()
+    with running_product(durable=True) as stack:
+        yield stack
 
 
 @pytest.fixture(scope="module")

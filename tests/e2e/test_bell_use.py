@@ -44,23 +44,6 @@ def test_three_files_are_zipped_and_told_at_each_step(bell: Bell, tmp_path: Path
     bell.expect_name("Background jobs")
 
 
-def test_a_csv_import_tells_its_rows_and_the_lines_that_it_rejects(bell: Bell, tmp_path: Path) -> None:
-    bell.close()
-    bad = b"order,quantity\n" + b"".join(b"%d,2\n" % number for number in range(1_200)) + b"1201\n1202,1,x\n"
-    choose(bell, tmp_path, {"orders.csv": bad})
-    bell.page.get_by_label("Name").fill("October")
-    bell.page.get_by_role("button", name="Import 1 CSV file").click()
-    expect(bell.toasts).to_contain_text("Import of October")
-    bell.open()
-    row = bell.rows.first
-    expect(row).to_contain_text("Rows imported: 1,200 of 1,202")
-    expect(row).to_contain_text("Columns: order, quantity")
-    row.get_by_text("2 lines were rejected").click()
-    expect(row).to_contain_text("orders.csv, line 1202: The number of fields is 1 instead of 2.")
-    expect(row.get_by_role("button", name="Download")).to_have_count(0)
-    bell.picture("csv-import")
-
-
 def test_a_failed_job_tells_why_and_runs_again_in_its_row(bell: Bell, stack: Stack) -> None:
     """The job fails for want of files, for good; a retry runs it once more."""
     with Person.of(stack.page_url, bell.session()) as person:
@@ -190,7 +173,7 @@ def test_a_renderer_that_throws_harms_only_its_own_rows(bell: Bell, stage: Stage
             register('plain', { result: () => '<b>rows</b>: 3 \u202e.exe' });
         }"""
     )
-    for kind in ("plain", "mail-merge", "mail-merge", "thumbnail", "zip-builder"):
+    for kind in ("plain", "mail-merge", "mail-merge", "thumbnail", "packer"):
         stage.put(bell.user_id, "succeeded", kind=kind, result=ZIP_RESULT | {"sent": 4})
     expect(bell.rows).to_have_count(5)
     expect(bell.row("plain")).to_contain_text("<b>rows</b>: 3 [U+202E].exe")

@@ -155,7 +155,7 @@ class TestOneJob:
         dialog = page.get_by_role("dialog")
         expect(dialog.get_by_role("heading", name="Zip of your files")).to_be_visible()
         expect(dialog.get_by_text("NothingToZip").first).to_be_visible()
-        expect(dialog.get_by_text("zip_builder.py").first).to_be_visible()
+        expect(dialog.get_by_text("packer.py").first).to_be_visible()
         expect(dialog.get_by_text('"nowhere/"')).to_be_visible()
         expect(dialog.locator(".attempts li")).to_have_count(1)
         dialog.get_by_role("button", name="Retry").click()
@@ -264,13 +264,13 @@ class TestActing:
 
     def test_poison_is_shown_and_put_back(self, queues: QueueServiceClient, admin: Admin) -> None:
         # not to be seen for an hour, or the host would take it before anybody looks
-        queues.get_queue_client("zip-builder-poison").send_message("x", visibility_timeout=3_600)
+        queues.get_queue_client("packer-poison").send_message("x", visibility_timeout=3_600)
         page = admin("?view=queues")
-        row = page.locator("table.queues tr").filter(has_text="zip-builder")
+        row = page.locator("table.queues tr").filter(has_text="packer")
         expect(row.locator(".c-poison")).to_have_text("1")
         row.get_by_role("button", name="Redrive").click()
-        expect(page.get_by_text("messages moved back to zip-builder")).to_be_attached()
-        queues.get_queue_client("zip-builder-poison").clear_messages()
+        expect(page.get_by_text("messages moved back to packer")).to_be_attached()
+        queues.get_queue_client("packer-poison").clear_messages()
 
 
 class TestLive:

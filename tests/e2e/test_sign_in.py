@@ -78,7 +78,7 @@ def site(stack: Stack) -> Iterator[Site]:
         subprocess.run([str(find_node()), "--version"], check=True)
         pytest.fail("oidc-provider is not installed: run npm ci in tools/local_stack")
     settings: dict[str, str] = {}
-    host = HostServer(lambda: {**stack.settings(), **settings})
+    host = HostServer(lambda: {**stack.settings(), **settings}, app=stack.app)
     provider = Provider(host.page_url)
     settings.update(
         AUTH_MODE="oidc",

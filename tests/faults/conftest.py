@@ -8,19 +8,14 @@ import psycopg
 import pytest
 
 from tests.support.client import Person
-from tools.local_stack.stack import Stack, StackOptions
-from tools.local_stack.state import State, temporary_folder
+from tests.support.product import running_product
+from tools.local_stack.stack import Stack
 
 
 @pytest.fixture(scope="module")
 def stack() -> Iterator[Stack]:
-    with temporary_folder() as folder:
-        stack = Stack(State(folder), StackOptions(durable=True))
-        try:
-            stack.start()
-            yield stack
-        finally:
-            stack.stop()
+    with running_product(durable=True) as stack:
+        yield stack
 
 
 @pytest.fixture

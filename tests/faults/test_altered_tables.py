@@ -32,7 +32,7 @@ def start_jobs(people: list[Person], count: int) -> list[tuple[Person, str]]:
 
 
 def poisoned(stack: Stack) -> int:
-    with QueueClient.from_connection_string(stack.settings()["QueuesConn"], "zip-builder-poison") as queue:
+    with QueueClient.from_connection_string(stack.settings()["QueuesConn"], "packer-poison") as queue:
         return queue.get_queue_properties().approximate_message_count or 0
 
 

@@ -10,7 +10,6 @@ import psycopg
 import pytest
 from azure.storage.queue import QueueClient, TextBase64EncodePolicy
 
-from jobs.zip_builder import ZipBuilder, ZipRequest
 from queued_jobs import QueuedJob, QueueManager
 from queued_jobs.database import Database
 from queued_jobs.message import JobMessage
@@ -19,10 +18,11 @@ from queued_jobs.queues import StorageQueues
 from tests.support.client import Person
 from tests.support.waiting import wait_until
 from tools.local_stack.stack import Stack
+from tools.test_app.jobs.packer import Packer, PackRequest
 
 Connection = psycopg.Connection[tuple[object, ...]]
 
-QUEUE, POISON = "zip-builder", "zip-builder-poison"
+QUEUE, POISON = "packer", "packer-poison"
 JOBS = 5
 
 
@@ -44,7 +44,7 @@ def jobs(stack: Stack, ann: Person) -> list[QueuedJob]:
     """Some jobs whose messages have been sent, and which the queue hides for some more seconds."""
     with QueueClient.from_connection_string(stack.settings()["QueuesConn"], POISON) as left:
         left.clear_messages()
-    request = ZipRequest(prefix=ann.upload({"a.txt": b"hello"}))
+    request = PackRequest(prefix=ann.upload({"a.txt": b"hello"}))
 
     async def queued() -> list[QueuedJob]:
         settings = stack.settings()
@@ -53,7 +53,7 @@ def jobs(stack: Stack, ann: Person) -> list[QueuedJob]:
             manager = QueueManager((), repository=PostgresRepository(database), queues=queues)
             handles = [
                 await manager.queue_job(
-                    ZipBuilder,
+                    Packer,
                     request,
                     user_id=ann.user_id,
                     delay=timedelta(seconds=6),

@@ -7,7 +7,6 @@ from datetime import timedelta
 
 import psycopg
 
-from jobs.zip_builder import ZipBuilder, ZipRequest
 from queued_jobs import QueuedJob, QueueManager
 from queued_jobs.database import Database
 from queued_jobs.message import JobMessage
@@ -16,6 +15,7 @@ from queued_jobs.queues import StorageQueues
 from tests.support.client import Person
 from tests.support.waiting import wait_until
 from tools.local_stack.stack import Stack
+from tools.test_app.jobs.packer import Packer, PackRequest
 
 Connection = psycopg.Connection[tuple[object, ...]]
 
@@ -23,16 +23,16 @@ Connection = psycopg.Connection[tuple[object, ...]]
 JOBS = 12
 
 
-class OneAtATime(ZipBuilder):
+class OneAtATime(Packer):
     """The same kind; its rows share one concurrency key."""
 
     @classmethod
-    def concurrency_key(cls, request: ZipRequest, user_id: str) -> str:
+    def concurrency_key(cls, request: PackRequest, user_id: str) -> str:
         return "one at a time"
 
 
 def test_the_next_in_line_runs_within_a_sweep(stack: Stack, ann: Person, database: Connection) -> None:
-    request = ZipRequest(prefix=ann.upload({"a.txt": b"hello"}))
+    request = PackRequest(prefix=ann.upload({"a.txt": b"hello"}))
     last = asyncio.run(_stand_in_line_behind_jobs_that_end_unnoticed(stack, database, ann.user_id, request))
     assert _waits_for_minutes(database, last), "nothing but a sweep can wake it in time"
     stack.host.start()
@@ -42,7 +42,7 @@ def test_the_next_in_line_runs_within_a_sweep(stack: Stack, ann: Person, databas
 
 
 async def _stand_in_line_behind_jobs_that_end_unnoticed(
-    stack: Stack, database: Connection, user_id: str, request: ZipRequest
+    stack: Stack, database: Connection, user_id: str, request: PackRequest
 ) -> QueuedJob:
     """Queue jobs of one line and run all but the last, as hosts do that die right after each success."""
     settings = stack.settings()
@@ -53,8 +53,8 @@ async def _stand_in_line_behind_jobs_that_end_unnoticed(
     async def claim(job: QueuedJob) -> QueuedJob:
         claimed = await repository.claim(
             JobMessage.of(job),
-            kind=ZipBuilder.kind,
-            schema_version=ZipBuilder.schema_version,
+            kind=Packer.kind,
+            schema_version=Packer.schema_version,
             lease=timedelta(minutes=10),
             timeout=timedelta(minutes=10),
         )

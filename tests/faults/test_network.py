@@ -9,11 +9,11 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 from tests.support.client import Person
+from tests.support.product import running_product
 from tests.support.proxy import SILENT, WELL, Proxy
 from tests.support.waiting import wait_until
 from tools.local_stack.postgres import PostgresServer
-from tools.local_stack.stack import Stack, StackOptions
-from tools.local_stack.state import State, temporary_folder
+from tools.local_stack.stack import Stack
 
 Connection = psycopg.Connection[tuple[object, ...]]
 
@@ -37,14 +37,8 @@ def direct_url(postgres: PostgresServer) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def stack(proxy: Proxy, direct_url: str) -> Iterator[Stack]:
     """A system whose only way to Postgres is the proxy."""
-    with temporary_folder() as folder:
-        database_url = make_conninfo(direct_url, port=proxy.port)
-        stack = Stack(State(folder), StackOptions(durable=False, database_url=database_url))
-        try:
-            stack.start()
-            yield stack
-        finally:
-            stack.stop()
+    with running_product(database_url=make_conninfo(direct_url, port=proxy.port)) as stack:
+        yield stack
 
 
 @pytest.fixture

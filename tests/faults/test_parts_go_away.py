@@ -108,14 +108,14 @@ def test_postgres_crashes_during_a_job(stack: Stack, ann: Person, large_files: d
 def test_garbage_on_the_queue_is_kept_and_stops_nobody(stack: Stack, ann: Person, database: Database) -> None:
     settings = stack.settings()["QueuesConn"]
     policy = TextBase64EncodePolicy()
-    with QueueClient.from_connection_string(settings, "zip-builder", message_encode_policy=policy) as queue:
+    with QueueClient.from_connection_string(settings, "packer", message_encode_policy=policy) as queue:
         for text in ("{}", "[" * 10_000, f'{{"v":1,"id":"{uuid4()}","gen":1}}'):
             queue.send_message(text)
-    with QueueClient.from_connection_string(settings, "zip-builder") as queue:
+    with QueueClient.from_connection_string(settings, "packer") as queue:
         queue.send_message("not base64 at all!")  # which the host moves to the poison queue without calling anybody
     key = ann.start(ann.upload({"a.txt": b"hello"}))
     assert ann.wait_for_end(key)["status"] == "succeeded"
     rows = database.execute("select queue, left(reason, 17) from queued_jobs.rejected_message").fetchall()
-    assert Counter(rows) == {("zip-builder", "Not a job message"): 2}
-    with QueueClient.from_connection_string(settings, "zip-builder-poison") as poison:
+    assert Counter(rows) == {("packer", "Not a job message"): 2}
+    with QueueClient.from_connection_string(settings, "packer-poison") as poison:
         assert poison.get_queue_properties().approximate_message_count == 1

@@ -65,7 +65,7 @@ def test_it_holds_the_version_that_its_build_tells(package: Bundle) -> None:
 
 def test_the_app_stands_at_the_root_with_all_that_it_imports(package: Bundle) -> None:
     names = set(names_in(package))
-    expected = {"host.json", "function_app.py", "settings.py", "jobs/zip_builder.py", "api/app.py", "web/index.html"}
+    expected = {"host.json", "function_app.py", "settings.py", "jobs/probe.py", "api/app.py", "web/index.html"}
     expected |= {"queued_jobs/runner.py", "queued_jobs/sql/statements/claim.sql", "queued_jobs/py.typed"}
     expected |= {f"{SITE_PACKAGES}/{name}/__init__.py" for name in ("fastapi", "psycopg", "azure/identity", "jwt")}
     assert expected <= names

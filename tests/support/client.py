@@ -59,7 +59,7 @@ class Person:
         return prefix
 
     def start(self, prefix: str) -> str:
-        answer = self.call("POST", "/api/jobs/zip-builder", json={"prefix": prefix})
+        answer = self.call("POST", "/api/jobs/packer", json={"prefix": prefix})
         assert answer.status_code == 202
         key: str = answer.json()["id"]
         return key

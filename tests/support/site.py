@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from tools.local_stack.stack import Stack, StackOptions
-from tools.local_stack.state import State, temporary_folder
+from tests.support.product import running_product
+from tools.local_stack.stack import Stack
 
 _KINDS = {"html": "text/html", "css": "text/css", "js": "text/javascript"}
 
@@ -64,13 +64,7 @@ def stack_for(site: Site) -> Iterator[Stack]:
         def settings_without_secrets(self) -> dict[str, str]:
             return super().settings_without_secrets() | {"ALLOWED_ORIGINS": site.origin}
 
-    with temporary_folder() as folder:
-        stack = OpenStack(State(folder), StackOptions(durable=False))
-        try:
-            stack.start()
-            site.app = stack.page_url.rstrip("/")
-            site.hub = stack.hub.endpoint
-            yield stack
-        finally:
-            stack.stop()
-            stack.delete_data()
+    with running_product(OpenStack) as stack:
+        site.app = stack.page_url.rstrip("/")
+        site.hub = stack.hub.endpoint
+        yield stack

@@ -21,8 +21,8 @@ def store(url: str, count: int = 1, *, since: datetime = NOON, **columns: Any) -
     """
     status = columns.get("status", "failed")
     values: dict[str, Any] = {
-        "kind": "zip-builder",
-        "queue": "zip-builder",
+        "kind": "packer",
+        "queue": "packer",
         "user_id": "ann",
         "request": {"prefix": "a"},
         "status": status,

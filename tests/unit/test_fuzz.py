@@ -24,7 +24,6 @@ from api.sign_in.identity import user_id_of
 from api.sign_in.invite import InviteAuthenticator
 from api.sign_in.key_set import KeySet
 from api.sign_in.oidc import OidcAuthenticator
-from jobs.zip_builder import ZipBuilder, ZipRequest
 from queued_jobs.errors import RejectedMessage
 from queued_jobs.message import JobMessage
 from queued_jobs.ncrontab import Ncrontab
@@ -32,6 +31,7 @@ from queued_jobs.push.signalr import ConnectionString
 from queued_jobs.tracker import Cursor
 from settings import InviteSettings, OidcSettings, Settings, SettingsError
 from tests.unit.functions.test_settings import GOOD
+from tools.test_app.jobs.packer import Packer, PackRequest
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
@@ -92,10 +92,10 @@ def test_bodies(body: bytes) -> None:
 def test_stored_requests(value: Any) -> None:
     """A row may hold what an older or a newer version wrote, and the bell has to show it."""
     try:
-        request = ZipRequest.model_validate(value)
+        request = PackRequest.model_validate(value)
     except ValidationError:
         return
-    assert ZipBuilder.label(request)
+    assert Packer.label(request)
 
 
 @RELAXED

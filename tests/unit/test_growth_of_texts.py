@@ -15,8 +15,6 @@ import pytest
 from api.http.masking import PayloadView
 from api.sign_in.identity import user_id_of
 from archive import unused_name
-from jobs.csv_import import Records, lines
-from jobs.zip_builder import ZipRequest
 from queued_jobs import JobContext, JobRunner, QueuedJob
 from queued_jobs._outcome import describe_error
 from queued_jobs.backend import Backend
@@ -29,6 +27,7 @@ from queued_jobs.redact import redact_json, to_storable_text
 from queued_jobs.registry import JobRegistry
 from queued_jobs.testing import FakeQueues, InMemoryRepository
 from tests.support.growth import ROOT, attacks, grows_too_fast, repeated, seconds, sources
+from tests.support.kinds import Nothing
 from tests.unit.queued_jobs.conftest import World
 from tests.unit.test_growth import PUT_TOGETHER, written
 
@@ -92,13 +91,13 @@ def error_of(text: str) -> JobError:
 
 
 def label_of(text: str) -> str:
-    class Named(JobRunner[ZipRequest, None]):
+    class Named(JobRunner[Nothing, None]):
         kind = queue = "demo"
 
-        async def on_execute(self, request: ZipRequest, ctx: JobContext[None]) -> None: ...
+        async def on_execute(self, request: Nothing, ctx: JobContext[None]) -> None: ...
 
         @classmethod
-        def label(cls, request: ZipRequest) -> str:
+        def label(cls, request: Nothing) -> str:
             return text
 
     return JobRegistry([Named]).label(JOB)
@@ -129,8 +128,6 @@ CALLS: dict[str, Callable[[str], object]] = {
     "a filter": lambda text: JobQuery(text=text, id_prefix=text).to_params(),
     "a schedule": Ncrontab,
     "a connection string": ConnectionString.parse,
-    "a CSV file": lambda text: list(Records(lines([encoded(text)], "f"), "f")),
-    "a CSV file in pieces": lambda text: list(Records(lines(map(encoded, text), "f"), "f")),
 }
 
 

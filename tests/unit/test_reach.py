@@ -24,7 +24,9 @@ def tree() -> Tree:
         ("queued_jobs/retry.py", "tests/unit/queued_jobs/test_outcomes.py"),
         ("queued_jobs/sql/statements/claim.sql", "tests/contract/test_attempts.py"),
         ("queued_jobs/sql/migrations/0001_initial.sql", "tests/integration/functions/test_jobs_api.py"),
-        ("functions/jobs/zip_builder.py", "tests/e2e/test_story.py"),  # a kind is found by lying there
+        ("functions/jobs/probe.py", "tests/integration/test_trial.py"),  # a kind is found by lying there
+        ("tools/test_app/jobs/packer.py", "tests/e2e/test_story.py"),
+        ("tools/test_app/web/js/renderers/packer.js", "tests/e2e/test_story.py"),
         ("functions/api/uploads.py", "tests/integration/security/test_uploads.py"),  # served by a process
         ("functions/host.json", "tests/infra/test_alerts.py"),
         ("web/js/job-bell.js", "tests/e2e/test_bell_use.py"),

@@ -64,7 +64,7 @@ def put_everything(stage: Stage, user_id: str) -> None:
     put("cancelled", "old drafts", started_at=now - timedelta(minutes=64), finished_at=now - timedelta(minutes=63))
     put("succeeded", "scans", result=None, expired_at=now, started_at=now - timedelta(days=9), finished_at=now)
     put("failed", "invoices", started_at=now - timedelta(minutes=31), finished_at=now - timedelta(minutes=30))
-    imported = {"kind": "csv-import", "result": _CSV_RESULT, "request": {"prefix": f"{'0' * 32}/", "name": "orders"}}
+    imported = {"kind": "importer", "result": _CSV_RESULT, "request": {"prefix": f"{'0' * 32}/", "name": "orders"}}
     put(
         "succeeded",
         "orders",

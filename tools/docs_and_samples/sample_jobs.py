@@ -38,8 +38,8 @@ class Kind:
 
 KINDS = (
     Kind(name="thumbnail", share=30, run_seconds=0.3, failing=0.01, queues=("thumbnail",)),
-    Kind(name="zip-builder", share=25, run_seconds=4, failing=0.03, queues=("zip-builder", "zip-builder-urgent")),
-    Kind(name="csv-import", share=18, run_seconds=12, failing=0.08, queues=("csv-import",)),
+    Kind(name="photo-archive", share=25, run_seconds=4, failing=0.03, queues=("photo-archive", "photo-archive-urgent")),
+    Kind(name="row-import", share=18, run_seconds=12, failing=0.08, queues=("row-import",)),
     Kind(name="invoice-pdf", share=14, run_seconds=1.5, failing=0.02, queues=("invoice-pdf",)),
     Kind(name="mail-merge", share=8, run_seconds=6, failing=0.05, queues=("mail-merge",)),
     Kind(name="search-index", share=3, run_seconds=40, failing=0.02, queues=("search-index",)),

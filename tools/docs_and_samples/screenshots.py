@@ -24,6 +24,7 @@ from tools.docs_and_samples.staged_jobs import Stage
 from tools.local_stack.errors import LocalRunError
 from tools.local_stack.stack import Stack, StackOptions
 from tools.local_stack.state import State, temporary_folder
+from tools.test_app.folder import make_app
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs" / "images"
@@ -136,7 +137,7 @@ def _camera() -> Iterator[Camera]:
     sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []
     with temporary_folder() as folder, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=find_or_install(), args=["--disable-gpu", *sandbox])
-        stack = Stack(State(folder), StackOptions(durable=False))
+        stack = Stack(State(folder), StackOptions(durable=False, app=make_app(folder / "app")))
         try:
             stack.start()
             with Stage(stack.settings()) as stage:

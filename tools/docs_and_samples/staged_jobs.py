@@ -1,4 +1,4 @@
-"""Jobs in any state, inserted into the database of a local run and pushed through its hub.
+"""Jobs in any state, inserted into the database of a local run of the test app and pushed through its hub.
 
 No worker touches them: they hold a lease of a day, or wait for a message that is not sent.
 """
@@ -52,7 +52,7 @@ class Stage:
         self._http = httpx.Client(trust_env=False, timeout=60)
         if str(_FUNCTIONS) not in sys.path:
             sys.path.insert(0, str(_FUNCTIONS))  # as the host does
-        import jobs
+        from tools.test_app import jobs
 
         self._registry = JobRegistry.from_package(jobs)
 
@@ -85,8 +85,8 @@ class Stage:
             created = now - timedelta(seconds=count - 1 - number)
             row = {
                 "id": UUID(str(uuid7())),
-                "kind": "zip-builder",
-                "queue": columns.get("kind", "zip-builder"),
+                "kind": "packer",
+                "queue": columns.get("kind", "packer"),
                 "user_id": user_id,
                 "request": {"prefix": "", "name": "reports"},
                 "sent_gen": 1,

@@ -51,9 +51,12 @@ class HubServer(Server):
 class HostServer(Server):
     """The function app in Microsoft's worker and the emulator of its host. `settings` is called at each start."""
 
-    def __init__(self, settings: Settings, *, port: int | None = None, emit: Emit = discard) -> None:
+    def __init__(
+        self, settings: Settings, *, app: Path = FUNCTIONS, port: int | None = None, emit: Emit = discard
+    ) -> None:
         super().__init__("host", ports_needed=1, port=port, emit=emit)
         self._settings = settings
+        self._app = app
 
     @property
     def page_url(self) -> str:
@@ -63,7 +66,7 @@ class HostServer(Server):
         return python_command("tools.functions_host", *self._arguments(), settings=self._settings())
 
     def _arguments(self) -> tuple[str, ...]:
-        return FUNCTIONS.name, "--port", str(self.ports[0])
+        return str(self._app), "--port", str(self.ports[0])
 
     def _is_ready(self) -> bool:
         return responds(self.ports[0], HEALTH)
@@ -72,8 +75,10 @@ class HostServer(Server):
 class FuncServer(HostServer):
     """Runs the function app in Microsoft's host, using Azure Functions Core Tools, which must already be installed."""
 
-    def __init__(self, settings: Settings, *, port: int | None = None, emit: Emit = discard) -> None:
-        super().__init__(settings, port=port, emit=emit)
+    def __init__(
+        self, settings: Settings, *, app: Path = FUNCTIONS, port: int | None = None, emit: Emit = discard
+    ) -> None:
+        super().__init__(settings, app=app, port=port, emit=emit)
         func = shutil.which("func")
         if func is None:
             raise Missing(
@@ -84,7 +89,7 @@ class FuncServer(HostServer):
 
     def _command(self) -> Command:
         settings = dict(self._settings())
-        _write_local_settings(settings)
+        _write_local_settings(self._app, settings)
         bin_folder = Path(sys.executable).parent  # func looks for the interpreter of an activated environment
         activated = {
             "VIRTUAL_ENV": str(bin_folder.parent),
@@ -94,7 +99,7 @@ class FuncServer(HostServer):
         return Command(
             arguments=[self._func, "start", "--port", str(self.ports[0])],
             environment=_with_loopback_unproxied(os.environ) | settings | activated,
-            folder=FUNCTIONS,
+            folder=self._app,
             stop_within=DRAIN_WITHIN,
         )
 
@@ -130,9 +135,9 @@ def _with_loopback_unproxied(environment: Mapping[str, str]) -> dict[str, str]:
     return {**environment, "no_proxy": value, "NO_PROXY": value}
 
 
-def _write_local_settings(settings: Mapping[str, str]) -> None:
+def _write_local_settings(app: Path, settings: Mapping[str, str]) -> None:
     """Write the settings to the file that Core Tools read; the user's own values are kept."""
-    path = FUNCTIONS / "local.settings.json"
+    path = app / "local.settings.json"
     own: dict[str, str] = {}
     if path.exists():
         try:

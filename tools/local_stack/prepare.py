@@ -1,6 +1,7 @@
 """Creates what the deployment creates in the cloud: tables, queues, containers, the CORS rule of the storage.
 
-Run `python -m tools.local_stack.prepare` with the function app's settings in the environment, as often as you like.
+Run `python -m tools.local_stack.prepare [APP_DIR]` with the function app's settings in the environment, as often as you
+like.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ def prepare_blobs() -> None:
 def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     logging.getLogger("azure").setLevel(logging.WARNING)
-    sys.path.insert(0, str(_FUNCTIONS))  # as the host does
+    sys.path.insert(0, sys.argv[1] if len(sys.argv) > 1 else str(_FUNCTIONS))  # as the host does
     from services import services
     from settings import Settings, SettingsError
 

@@ -1,14 +1,12 @@
-"""Runs one zip job on a running system: upload, start, follow through the hub, download, compare."""
+"""Runs one job of the kind `probe` on a running system: upload, start, follow through the hub, download, compare."""
 
 from __future__ import annotations
 
 import asyncio
-import io
 import itertools
-import random
+import secrets
 import ssl
 import time
-import zipfile
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
@@ -20,6 +18,10 @@ from tools.local_stack.hub_client import HubListener, is_loopback, listening
 
 JOB_WITHIN = timedelta(seconds=90)
 EXPECTED_STATUSES = ["pending", "running", "succeeded"]
+#: The kind in functions/jobs/probe.py, and the name of the file that it copies.
+_KIND = "probe"
+_FILE = "probe.bin"
+_BYTES = 10_000
 
 
 class JobFailed(Exception):
@@ -30,9 +32,7 @@ class JobFailed(Exception):
 class Outcome:
     """The observations. `seconds` has the time of each step; `updates` are the job's states in the pushes."""
 
-    files: int
-    bytes_in: int
-    zip_bytes: int
+    size: int
     updates: list[dict[str, Any]]
     seconds: dict[str, float]
 
@@ -41,7 +41,7 @@ class Outcome:
         updates = ", ".join(f"{update['status']} (version {update['version']})" for update in self.updates)
         return [
             f"the hub pushed: {updates}",
-            f"{self.files} files of {self.bytes_in:,} bytes came back unchanged in a zip of {self.zip_bytes:,} bytes",
+            f"a file of {self.size:,} bytes was uploaded, copied by the job and downloaded unchanged",
         ]
 
 
@@ -59,51 +59,32 @@ class Stopwatch:
         self._since = now
 
 
-def sample_files() -> dict[str, bytes]:
-    """Return files of about 3 MB in total, always the same: text, noise, a non-ASCII name, one byte, none."""
-    noise = random.Random(2)  # noqa: S311 - sample data
-    return {
-        "report.txt": b"".join(b"%06d the quick brown fox jumps over the lazy dog\n" % line for line in range(20_000)),
-        "noise.bin": noise.randbytes(1_500_000),
-        "measurements.csv": b"".join(b"%d,%d\n" % (number, noise.randrange(1000)) for number in range(50_000)),
-        "Überblick für São Paulo 東京.md": "# Überblick\n".encode(),
-        "one byte.dat": b"\x00",
-        "empty.txt": b"",
-    }
-
-
 async def run_one_job(page_url: str, invite: str = "", *, token: str = "", within: timedelta = JOB_WITHIN) -> Outcome:
     """Run the job, signed in with an invite secret or a bearer token, and check the result.
 
     `check_updates` checks the order of the pushes: several workers may push at once. Raises JobFailed,
     HubClosed, httpx.HTTPError or OSError.
     """
-    inputs = sample_files()
+    content = secrets.token_bytes(_BYTES)
     watch = Stopwatch()
     async with client(page_url) as api:
         if invite:
             token = (await _call(api, "POST", "/api/session", json={"invite": invite}))["token"]
         api.headers["Authorization"] = f"Bearer {token}"
-        place = await _upload(api, inputs)
+        prefix = await _upload(api, content)
         watch.lap("upload")
         async with listening(api) as listener:
             watch.lap("connect")
-            job = await _call(api, "POST", "/api/jobs/zip-builder", json=place)
+            job = await _call(api, "POST", f"/api/jobs/{_KIND}", json={"prefix": prefix})
             updates = await _follow(listener, job["id"], within)
             watch.lap("job")
         check_end(updates)
         link = await _call(api, "GET", f"/api/jobs/{job['id']}/download")
     async with client(link["url"]) as anyone:
-        archive = (await anyone.get(link["url"])).raise_for_status().content
+        copy = (await anyone.get(link["url"])).raise_for_status().content
         watch.lap("download")
-    check_archive(archive, inputs)
-    return Outcome(
-        files=len(inputs),
-        bytes_in=sum(map(len, inputs.values())),
-        zip_bytes=len(archive),
-        updates=updates,
-        seconds=watch.seconds,
-    )
+    check_copy(copy, content)
+    return Outcome(size=len(copy), updates=updates, seconds=watch.seconds)
 
 
 def client(url: str) -> httpx.AsyncClient:
@@ -133,26 +114,22 @@ def check_updates(updates: list[dict[str, Any]]) -> None:
         raise JobFailed(f"the versions of the pushes do not increase: {versions}")
 
 
-def check_archive(archive: bytes, inputs: dict[str, bytes]) -> None:
-    """Raise JobFailed unless the zip contains exactly the inputs."""
-    with zipfile.ZipFile(io.BytesIO(archive)) as opened:
-        names = opened.namelist()
-        if sorted(names) != sorted(inputs):
-            raise JobFailed(f"the zip contains {sorted(names)}, not {sorted(inputs)}")
-        for name, content in inputs.items():
-            if opened.read(name) != content:
-                raise JobFailed(f"the file {name} in the zip differs from the one uploaded")
+def check_copy(copy: bytes, content: bytes) -> None:
+    """Raise JobFailed unless the downloaded file is the uploaded one."""
+    if copy != content:
+        raise JobFailed(f"the downloaded file, of {len(copy):,} bytes, differs from the uploaded one")
 
 
-async def _upload(api: httpx.AsyncClient, inputs: dict[str, bytes]) -> dict[str, str]:
-    wanted = [{"name": name, "size": len(content)} for name, content in inputs.items()]
-    place = await _call(api, "POST", "/api/uploads", json={"files": wanted})
-    async with client(place["files"][0]["url"]) as storage:
-        for file in place["files"]:
-            response = await storage.put(file["url"], content=inputs[file["name"]], headers=file["headers"])
-            if response.status_code != 201:
-                raise JobFailed(f"the upload of {file['name']} returned {response.status_code}: {response.text}")
-    return {"container": place["container"], "prefix": place["prefix"]}
+async def _upload(api: httpx.AsyncClient, content: bytes) -> str:
+    """Upload the file and return its prefix."""
+    place = await _call(api, "POST", "/api/uploads", json={"files": [{"name": _FILE, "size": len(content)}]})
+    (file,) = place["files"]
+    async with client(file["url"]) as storage:
+        response = await storage.put(file["url"], content=content, headers=file["headers"])
+        if response.status_code != 201:
+            raise JobFailed(f"the upload of {file['name']} returned {response.status_code}: {response.text}")
+    prefix: str = place["prefix"]
+    return prefix
 
 
 async def _follow(listener: HubListener, job_id: str, within: timedelta) -> list[dict[str, Any]]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from threading import Event
 from urllib.parse import urlsplit
 
-from tools.local_stack.app_servers import FuncServer, HostServer, HubServer, python_command
+from tools.local_stack.app_servers import FUNCTIONS, FuncServer, HostServer, HubServer, python_command
 from tools.local_stack.azurite import AzuriteServer
 from tools.local_stack.errors import Interrupted, ServerFailed
 from tools.local_stack.postgres import PostgresServer
@@ -27,6 +28,7 @@ class StackOptions:
     """`database_url` = a server of the user's own instead of the embedded one. `page_port` None = any free port."""
 
     durable: bool
+    app: Path = FUNCTIONS
     page_port: int | None = None
     database_url: str | None = None
     core_tools: bool = False
@@ -40,13 +42,14 @@ class Stack:
         self._secrets = secrets
         self._emit = emit
         self._external_database = options.database_url or ""
+        self.app = options.app
         self.hub = HubServer(secrets.hub_key, emit=emit)
         self.azurite = AzuriteServer(state.azurite, emit=emit)
         self.postgres: PostgresServer | None = None
         if options.database_url is None:
             self.postgres = PostgresServer(state.postgres, durable=options.durable, emit=emit)
         host_class = FuncServer if options.core_tools else HostServer
-        self.host: HostServer = host_class(self.settings, port=options.page_port, emit=emit)
+        self.host: HostServer = host_class(self.settings, app=options.app, port=options.page_port, emit=emit)
         self.supervisor = Supervisor(self.servers)
 
     @property
@@ -114,7 +117,7 @@ class Stack:
         for server in before_host:
             server.wait_until_ready(stop)
             self._say_ready(server, started)
-        command = python_command("tools.local_stack.prepare", settings=self.settings())
+        command = python_command("tools.local_stack.prepare", str(self.app), settings=self.settings())
         preparation = ChildProcess("prepare", command, self._emit)
         try:
             self._wait_for(preparation, stop)

@@ -7,6 +7,7 @@ import secrets
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import httpx
@@ -19,16 +20,23 @@ from services import Services
 from tests.support.hub import ControlledHub
 from tools.local_stack.azurite import AzuriteServer
 from tools.local_stack.prepare import prepare_blobs
+from tools.test_app import jobs as kinds_of_tests
 
-#: Processes of Azurite whose queues and containers are there: they outlive a test, but not the process.
-_prepared: set[int | None] = set()
+#: Processes of Azurite whose containers and queues of these kinds are there: they outlive a test, but not the process.
+_prepared: set[tuple[int | None, str]] = set()
 
 WEB = Path(__file__).resolve().parents[3] / "web"
 
 
 @pytest.fixture
+def kinds() -> ModuleType:
+    """The package of the kinds of jobs. Tests of the app's own kinds replace it by `jobs`."""
+    return kinds_of_tests
+
+
+@pytest.fixture
 def settings(
-    monkeypatch: pytest.MonkeyPatch, jobs_url: str, azurite: AzuriteServer, hub: ControlledHub
+    monkeypatch: pytest.MonkeyPatch, kinds: ModuleType, jobs_url: str, azurite: AzuriteServer, hub: ControlledHub
 ) -> Iterator[dict[str, str]]:
     """The environment of the function app, with secrets of this test's own."""
     values = {
@@ -45,6 +53,7 @@ def settings(
     }
     for name, value in values.items():
         monkeypatch.setenv(name, value)
+    monkeypatch.setattr(composition, "jobs", kinds)
     composition.services.cache_clear()
     storage.blob_service.cache_clear()
     yield values
@@ -92,12 +101,12 @@ class Site:
         return prefix
 
     async def start(self, who: str, prefix: str = "", **options: Any) -> dict[str, Any]:
-        answer = await self.call(who, "POST", "/api/jobs/zip-builder", json={"prefix": prefix}, **options)
+        answer = await self.call(who, "POST", "/api/jobs/packer", json={"prefix": prefix}, **options)
         assert answer.status_code == 202, answer.text
         job: dict[str, Any] = answer.json()
         return job
 
-    async def deliver(self, queue: str = "zip-builder") -> int:
+    async def deliver(self, queue: str = "packer") -> int:
         """Do what the host does with the messages that lie on the queue; returns how many there were."""
         count = 0
         async for message in self.services.queues[queue].receive_messages():
@@ -114,12 +123,14 @@ class Site:
 
 
 @pytest.fixture
-async def site(settings: dict[str, str], azurite: AzuriteServer, hub: ControlledHub) -> AsyncIterator[Site]:
+async def site(
+    settings: dict[str, str], kinds: ModuleType, azurite: AzuriteServer, hub: ControlledHub
+) -> AsyncIterator[Site]:
     services = composition.services()
-    if azurite.pid not in _prepared:
+    if (azurite.pid, kinds.__name__) not in _prepared:
         await services.queues.ensure(*services.manager.registry.queues)
         prepare_blobs()
-        _prepared.add(azurite.pid)
+        _prepared.add((azurite.pid, kinds.__name__))
     for queue in services.manager.registry.queues:
         await services.queues[queue].clear_messages()
     hub.control("reset")

@@ -9,11 +9,11 @@ from fastapi import APIRouter
 from api.app import create_api
 from api.jobs import start_routes
 from api.sign_in.identity import check_policies
-from jobs.zip_builder import ZipBuilder
 from queued_jobs.registry import JobRegistry
 from tests.integration.functions.conftest import WEB, Site
 from tests.integration.functions.test_jobs_api import assert_problem
 from tests.support.hub import ControlledHub
+from tools.test_app.jobs.packer import Packer
 
 PUBLIC = {("POST", "/api/session"), ("GET", "/api/health")}
 
@@ -155,7 +155,7 @@ async def test_a_bug_is_a_500_that_shows_nothing(site: Site, monkeypatch: pytest
 
 @pytest.mark.parametrize("kind", ["mine", "seen", "clear-finished", "undo-clear"])
 def test_a_kind_that_would_take_another_route_is_refused(kind: str) -> None:
-    named = type("Named", (ZipBuilder,), {"kind": kind, "queue": "another"})
+    named = type("Named", (Packer,), {"kind": kind, "queue": "another"})
     with pytest.raises(TypeError, match=repr(kind)):
         start_routes(JobRegistry([named]))
 

@@ -23,7 +23,7 @@ async def admin_routes(site: Site) -> list[tuple[str, str]]:
 
 
 def concrete(path: str) -> str:
-    filled = path.replace("{job_id}", JOB).replace("{part}", "request").replace("{queue}", "zip-builder")
+    filled = path.replace("{job_id}", JOB).replace("{part}", "request").replace("{queue}", "packer")
     assert "{" not in filled
     return filled
 
@@ -132,7 +132,7 @@ async def test_a_bulk_action_that_is_not_clear_does_nothing(site: Site, change: 
         f"jobs/{JOB}/payload/request",
         f"jobs/{JOB}/payload/lease_token",
         "queues/nothing/redrive",
-        "queues/zip-builder-poison/redrive",
+        "queues/packer-poison/redrive",
         "nothing",
     ],
 )

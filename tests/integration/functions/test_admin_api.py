@@ -36,7 +36,7 @@ class TestSearch:
     async def test_every_filter_narrows_and_all_of_them_together(self, site: Site) -> None:
         await add(site, 2)
         other: dict[str, Any] = {
-            "kind": "csv-import",
+            "kind": "importer",
             "queue": "csv",
             "user_id": "bob|%_'\"",
             "status": "aborted",
@@ -46,7 +46,7 @@ class TestSearch:
         }
         (wanted,) = await add(site, **other)
         whole = {
-            "kind": "csv-import",
+            "kind": "importer",
             "queue": "csv",
             "user": "bob|%_'\"",
             "status": ["aborted", "cancelled"],
@@ -96,7 +96,7 @@ class TestOneJob:
         assert (detail["status"], detail["label"]) == ("failed", "Zip of your files")
         assert detail["userId"] == await site.user_id("ann")
         assert detail["error"]["class"] == "NothingToZip"
-        assert "zip_builder.py" in detail["error"]["traceback"]
+        assert "packer.py" in detail["error"]["traceback"]
         (attempt,) = detail["attempts"]
         assert (attempt["outcome"], attempt["error"]["class"]) == ("failed", "NothingToZip")
         assert detail["request"]["value"]["prefix"] == "nowhere/"
@@ -256,7 +256,7 @@ class TestOverview:
         await site.start("bob")
         groups = (await read(site, "failures"))["groups"]
         assert [(group["class"], group["failures"], group["kinds"]) for group in groups] == [
-            ("NothingToZip", 3, ["zip-builder"])
+            ("NothingToZip", 3, ["packer"])
         ]
         assert groups[0]["example"] in await ids(site, status="failed", error="NothingToZip")
         stats = await read(site, "stats", minutes=60, bucketMinutes=1)
@@ -265,7 +265,7 @@ class TestOverview:
         assert sum(bucket["failed"] for bucket in stats["buckets"]) == 3
         assert sum(bucket["created"] for bucket in stats["buckets"]) == 5
         assert 0 < total["run"]["p50"] <= total["run"]["p95"] <= total["run"]["p99"] < 60_000
-        assert stats["kinds"] == [total | {"kind": "zip-builder"}]
+        assert stats["kinds"] == [total | {"kind": "packer"}]
         assert (stats["bucketMs"], stats["exact"]) == (60_000, True)
         assert {bucket["at"] for bucket in stats["durations"]} <= {bucket["at"] for bucket in stats["buckets"]}
 
@@ -273,15 +273,15 @@ class TestOverview:
         await site.start("ann")
         manager = site.services.queues
         for text in ("one", "two"):
-            await manager["zip-builder-poison"].send_message(text)
-        queue = next(one for one in (await read(site, "queues"))["queues"] if one["queue"] == "zip-builder")
-        assert (queue["messages"], queue["poison"], queue["waiting"], queue["kind"]) == (1, 2, 1, "zip-builder")
+            await manager["packer-poison"].send_message(text)
+        queue = next(one for one in (await read(site, "queues"))["queues"] if one["queue"] == "packer")
+        assert (queue["messages"], queue["poison"], queue["waiting"], queue["kind"]) == (1, 2, 1, "packer")
         assert datetime.now(UTC) - datetime.fromisoformat(queue["waitingSince"]) < timedelta(minutes=1)
-        moved = await site.call("admin", "POST", "/api/admin/queues/zip-builder/redrive")
+        moved = await site.call("admin", "POST", "/api/admin/queues/packer/redrive")
         assert moved.json() == {"moved": 2}
-        queue = next(one for one in (await read(site, "queues"))["queues"] if one["queue"] == "zip-builder")
+        queue = next(one for one in (await read(site, "queues"))["queues"] if one["queue"] == "packer")
         assert (queue["messages"], queue["poison"]) == (3, 0)
-        await manager["zip-builder"].clear_messages()
+        await manager["packer"].clear_messages()
 
     async def test_queues_that_do_not_answer_are_503(
         self, site: Site, azurite: AzuriteServer, monkeypatch: pytest.MonkeyPatch
@@ -290,6 +290,6 @@ class TestOverview:
         away = StorageQueues(azurite.connection_string.replace(f":{port}/", ":9/"))
         for name in ("depths", "redrive"):
             monkeypatch.setattr(site.services.queues, name, getattr(away, name))
-        for method, path in (("GET", "queues"), ("POST", "queues/zip-builder/redrive")):
+        for method, path in (("GET", "queues"), ("POST", "queues/packer/redrive")):
             assert_problem(await site.call("admin", method, f"/api/admin/{path}"), 503)
         await away.close()

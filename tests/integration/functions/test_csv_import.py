@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+from types import ModuleType
 from typing import Any
 
 import pytest
 
-from jobs.csv_import import CsvImportResult, lines
+import jobs
+from jobs.csv_import import CsvImportResult, Records, lines
 from queued_jobs.errors import JobsError
 from queued_jobs.hooks import call_hook
 from storage import blob_service
 from tests.integration.functions.conftest import Site
+from tests.integration.functions.test_late_workers import AFTER, keep_the_winners_file
+from tests.support.growth import grows_too_fast, repeated
+
+
+@pytest.fixture
+def kinds() -> ModuleType:
+    return jobs
 
 
 async def imported(site: Site, files: dict[str, bytes]) -> dict[str, Any]:
@@ -85,3 +95,28 @@ def test_a_character_between_two_pieces_stays_whole_and_an_endless_line_is_refus
     assert list(lines([b"a\xc3", b"\xbc\nb"], "x")) == ["a\u00fc\n", "b"]
     with pytest.raises(JobsError, match="has a line of more than"):
         list(lines([b"x" * 600_000] * 3, "x.csv"))
+
+
+@pytest.mark.parametrize("unit", ["a", ",", '"', '""', "\n", "\r\n", 'a,"', '"",', "\u00fc", "\ud800"])
+@pytest.mark.parametrize("in_pieces", [False, True])
+def test_twice_the_text_takes_no_more_than_twice_the_time(unit: str, in_pieces: bool) -> None:
+    def read(text: str) -> None:
+        pieces = (part.encode("utf-8", "surrogatepass") for part in (text if in_pieces else [text]))
+        with contextlib.suppress(JobsError):
+            list(Records(lines(pieces, "f"), "f"))
+
+    assert not grows_too_fast(read, lambda length: repeated(unit, length))
+
+
+async def test_files_of_others_are_out_of_reach(site: Site) -> None:
+    prefix = await site.upload("bob", {"a.csv": b"a\n1\n"})
+    answer = await site.call("ann", "POST", "/api/jobs/csv-import", json={"prefix": prefix})
+    await site.deliver("csv-import")
+    assert (await site.job("ann", answer.json()["id"]))["error"]["class"] == "NothingToImport"
+
+
+@AFTER
+async def test_the_winners_file_is_as_the_winner_left_it(
+    site: Site, monkeypatch: pytest.MonkeyPatch, after: bool
+) -> None:
+    await keep_the_winners_file(site, monkeypatch, "csv-import", {"a.csv": b"order,note\n1,one\n"}, after=after)

@@ -103,7 +103,7 @@ class TestStory:
 
 class TestStart:
     async def test_the_location_leads_to_the_job(self, site: Site) -> None:
-        answer = await site.call("ann", "POST", "/api/jobs/zip-builder", json={})
+        answer = await site.call("ann", "POST", "/api/jobs/packer", json={})
         assert answer.headers["location"] == f"/api/jobs/{answer.json()['id']}"
 
     @pytest.mark.parametrize(
@@ -130,7 +130,7 @@ class TestStart:
         ids=repr,
     )
     async def test_what_it_does_not_take(self, site: Site, body: object) -> None:
-        problem = assert_problem(await site.call("ann", "POST", "/api/jobs/zip-builder", json=body), 422)
+        problem = assert_problem(await site.call("ann", "POST", "/api/jobs/packer", json=body), 422)
         assert all(error.keys() == {"field", "message"} for error in problem["errors"])
 
     @pytest.mark.parametrize(
@@ -148,7 +148,7 @@ class TestStart:
     async def test_bodies_that_are_no_json(
         self, site: Site, headers: dict[str, str], content: bytes, status: int
     ) -> None:
-        answer = await site.call("ann", "POST", "/api/jobs/zip-builder", headers=headers, content=content)
+        answer = await site.call("ann", "POST", "/api/jobs/packer", headers=headers, content=content)
         assert_problem(answer, status)
 
     async def test_an_unknown_kind_is_not_there(self, site: Site) -> None:
@@ -160,14 +160,14 @@ class TestStart:
         await site.token("ann")
         first, again = await asyncio.gather(*(site.start("ann", headers=headers) for _ in range(2)))
         assert first["id"] == again["id"]
-        other = await site.call("ann", "POST", "/api/jobs/zip-builder", json={"prefix": "x"}, headers=headers)
+        other = await site.call("ann", "POST", "/api/jobs/packer", json={"prefix": "x"}, headers=headers)
         assert_problem(other, 422)
         assert (await site.start("bob", headers=headers))["id"] != first["id"]
 
     @pytest.mark.parametrize("key", ["", "k" * 201, "a\tb", "ü"])
     async def test_a_key_of_a_wrong_form_is_refused(self, site: Site, key: str) -> None:
         headers = {"Idempotency-Key": key.encode()}
-        assert_problem(await site.call("ann", "POST", "/api/jobs/zip-builder", json={}, headers=headers), 400)
+        assert_problem(await site.call("ann", "POST", "/api/jobs/packer", json={}, headers=headers), 400)
 
 
 class TestList:
@@ -292,7 +292,7 @@ class TestServersAway:
         database = site.services.database
         monkeypatch.setattr(database, "_conninfo", "postgresql://nobody@127.0.0.1:9/x?connect_timeout=1")
         await database.close()
-        for method, path in (("GET", "/api/jobs/mine"), ("POST", "/api/jobs/zip-builder")):
+        for method, path in (("GET", "/api/jobs/mine"), ("POST", "/api/jobs/packer")):
             answer = await site.call("ann", method, path, json={} if method == "POST" else None)
             problem = assert_problem(answer, 503)
             assert answer.headers["retry-after"] == "5"

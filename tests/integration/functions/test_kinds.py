@@ -53,7 +53,7 @@ class Answer(BaseModel):
 
 
 class Shaped(JobRunner[Ask, Answer]):
-    kind = queue = "zip-builder"
+    kind = queue = "packer"
 
     @classmethod
     def label(cls, request: Ask) -> str:
@@ -76,7 +76,7 @@ async def shaped(site: Site) -> AsyncIterator[Site]:
 
 
 async def start(site: Site, **body: Any) -> httpx.Response:
-    return await site.call("ann", "POST", "/api/jobs/zip-builder", json=body)
+    return await site.call("ann", "POST", "/api/jobs/packer", json=body)
 
 
 async def test_a_strict_request_is_read_as_json(shaped: Site) -> None:

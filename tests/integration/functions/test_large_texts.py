@@ -8,10 +8,10 @@ import pytest
 
 from api import jobs
 from api.admin import routes as admin
-from jobs.zip_builder import ZipBuilder
 from tests.integration.functions.conftest import Site
 from tests.support.growth import repeated
 from tests.support.turns import counted_turns
+from tools.test_app.jobs.packer import Packer
 
 
 @pytest.mark.parametrize(
@@ -28,7 +28,7 @@ async def test_views_are_made_beside_the_event_loop(
 ) -> None:
     job = await site.start("ann")
     async with counted_turns() as turns:
-        monkeypatch.setattr(ZipBuilder, "label", turns.watched(lambda request: repeated("password=a@", 256 * 1024)))
+        monkeypatch.setattr(Packer, "label", turns.watched(lambda request: repeated("password=a@", 256 * 1024)))
         answer = await site.call(who, "GET", path.format(id=job["id"]))
     label = answer.json()["items"][0]["label"] if path.endswith("mine") else answer.json()["label"]
     assert (label, len(label)) == ("password=***\u2026", 13)
@@ -57,7 +57,7 @@ async def test_not_every_mistake_of_a_large_request_is_told(site: Site, files: l
 
 
 async def test_a_large_message_is_kept_in_short(site: Site, caplog: pytest.LogCaptureFixture) -> None:
-    runner = site.services.manager.runner("zip-builder")
+    runner = site.services.manager.runner("packer")
     await runner.receive(b'{"v":"' + repeated(b"password=a@", 44_000) + b'"}')
     async with site.services.database.connection() as conn:
         row = await (await conn.execute("select reason, body_start from queued_jobs.rejected_message")).fetchone()
@@ -73,7 +73,7 @@ async def test_an_error_of_any_length_ends_its_attempt(site: Site, monkeypatch: 
     def body(*_: object) -> None:
         raise ValueError(repeated("eyJ-password=a@ ", 256 * 1024))
 
-    monkeypatch.setattr(ZipBuilder, "on_execute", body)
+    monkeypatch.setattr(Packer, "on_execute", body)
     await site.deliver()
     shown = await site.job("ann", job["id"])
     assert (shown["status"], shown["error"]["class"]) == ("retrying", "ValueError")

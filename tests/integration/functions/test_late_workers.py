@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -15,9 +15,6 @@ import pytest
 from archive import BlockWriter
 from storage import RESULTS, blob_service
 from tests.integration.functions.conftest import Site
-
-#: Each kind with files that it takes.
-KINDS = {"zip-builder": {"a.txt": b"hello"}, "csv-import": {"a.csv": b"order,note\n1,one\n"}}
 
 
 class Freezer:
@@ -53,8 +50,8 @@ class Freezer:
         await worker
 
 
-async def start(site: Site, kind: str) -> str:
-    body = {"prefix": await site.upload("ann", KINDS[kind])}
+async def start(site: Site, kind: str, files: dict[str, bytes]) -> str:
+    body = {"prefix": await site.upload("ann", files)}
     answer = await site.call("ann", "POST", f"/api/jobs/{kind}", json=body)
     assert answer.status_code == 202, answer.text
     key: str = answer.json()["id"]
@@ -114,13 +111,30 @@ async def content(site: Site, key: str, result: dict[str, Any]) -> bytes:
     return blob_service().get_blob_client(result["container"], result["blob"]).download_blob().readall()
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("after", [True, False], ids=["after its commit", "before its commit"])
+type TakesOver = Callable[[Site, str, asyncio.Task[None]], Awaitable[None]]
+
+AFTER = pytest.mark.parametrize("after", [True, False], ids=["after its commit", "before its commit"])
+
+
+@AFTER
 @pytest.mark.parametrize("takes_over", [cancelled_and_retried, aborted_and_retried, rescued, released])
 async def test_the_winners_file_is_as_the_winner_left_it(
-    site: Site, monkeypatch: pytest.MonkeyPatch, kind: str, after: bool, takes_over: Callable[..., Any]
+    site: Site, monkeypatch: pytest.MonkeyPatch, after: bool, takes_over: TakesOver
 ) -> None:
-    key = await start(site, kind)
+    await keep_the_winners_file(site, monkeypatch, "packer", {"a.txt": b"hello"}, after=after, takes_over=takes_over)
+
+
+async def keep_the_winners_file(
+    site: Site,
+    monkeypatch: pytest.MonkeyPatch,
+    kind: str,
+    files: dict[str, bytes],
+    *,
+    after: bool,
+    takes_over: TakesOver = rescued,
+) -> None:
+    """Freeze the first worker of a job of this kind at its commit, let another one win, and thaw the first."""
+    key = await start(site, kind, files)
     freezer = Freezer(monkeypatch, after=after)
     async with freezer.within(site, kind) as worker:
         await takes_over(site, key, worker)

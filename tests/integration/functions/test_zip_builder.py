@@ -8,28 +8,105 @@ import re
 import threading
 import zipfile
 from datetime import timedelta
+from types import ModuleType
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
 
+import jobs
 from jobs import zip_builder
+from jobs.zip_builder import ZipRequest
 from queued_jobs import JobContext, JobsError
 from storage import blob_service
 from tests.integration.functions.conftest import Site
+from tests.integration.functions.test_late_workers import AFTER, keep_the_winners_file
+
+KIND = "zip-builder"
+PIECES = st.sampled_from(["a", " ", "/", ".", "..", "\\", ":", "://", "\n", "\u00fc", "%"])
+
+
+@pytest.fixture
+def kinds() -> ModuleType:
+    return jobs
+
+
+async def start(site: Site, who: str, prefix: str) -> dict[str, Any]:
+    answer = await site.call(who, "POST", f"/api/jobs/{KIND}", json={"prefix": prefix})
+    assert answer.status_code == 202, answer.text
+    job: dict[str, Any] = answer.json()
+    return job
 
 
 async def zipped(site: Site, files: dict[str, bytes]) -> dict[str, Any]:
-    job = await site.start("ann", await site.upload("ann", files))
-    await site.deliver()
+    job = await start(site, "ann", await site.upload("ann", files))
+    await site.deliver(KIND)
     return await site.job("ann", job["id"])
+
+
+@pytest.mark.parametrize(
+    "prefix",
+    ["../other/", "a/../../b", "..\\x", "\\\\server\\share", "https://x.example/", "x" * 401, 5, None, "new\nline"],
+)
+async def test_what_is_no_prefix_is_refused(site: Site, prefix: object) -> None:
+    assert (await site.call("ann", "POST", f"/api/jobs/{KIND}", json={"prefix": prefix})).status_code == 422
+
+
+@settings(deadline=None, max_examples=500)
+@given(st.lists(PIECES, max_size=8).map("".join))
+def test_a_prefix_is_taken_again(text: str) -> None:
+    try:
+        taken = ZipRequest(prefix=text)
+    except ValidationError:
+        return
+    assert ZipRequest(prefix=taken.prefix) == taken
+    assert not taken.prefix.startswith(("/", " "))
+
+
+async def test_files_of_others_are_out_of_reach(site: Site) -> None:
+    place = await site.upload("bob", {"secret": b"x"})
+    bob = await site.user_id("bob")
+    for prefix in (
+        place,
+        f"{bob}/{place}",
+        f"/{bob}/{place}",
+        f"%2e%2e/{bob}/",
+        f"\u2024\u2024/{bob}/",
+        "",
+        "//",
+        "....",
+    ):
+        job = await start(site, "ann", prefix)
+        await site.deliver(KIND)
+        assert (await site.job("ann", job["id"]))["error"]["class"] == "NothingToZip", prefix
+
+
+async def test_the_zip_is_downloaded_under_the_name_of_the_job(site: Site) -> None:
+    body = {"prefix": await site.upload("ann", {"a": b"1"}), "name": "three / four"}
+    answer = await site.call("ann", "POST", f"/api/jobs/{KIND}", json=body)
+    await site.deliver(KIND)
+    job = await site.job("ann", answer.json()["id"])
+    assert (job["label"], job["result"]["fileName"]) == ("Zip of three / four", "three _ four.zip")
+    link = (await site.call("ann", "GET", f"/api/jobs/{job['id']}/download")).json()["url"]
+    with zipfile.ZipFile(io.BytesIO((await site.web.get(link)).content)) as zip_file:
+        assert zip_file.read("a") == b"1"
+
+
+@AFTER
+async def test_the_winners_file_is_as_the_winner_left_it(
+    site: Site, monkeypatch: pytest.MonkeyPatch, after: bool
+) -> None:
+    await keep_the_winners_file(site, monkeypatch, KIND, {"a.txt": b"hello"}, after=after)
 
 
 async def test_zips_that_were_made_here_are_skipped_and_own_zips_are_not(site: Site) -> None:
     prefix = await site.upload("ann", {"own.zip": b"PK", "a.txt": b"1"})
     made = blob_service().get_blob_client("uploads", f"{await site.user_id('ann')}/{prefix}made.zip")
-    made.upload_blob(b"PK", metadata={"queued_jobs_kind": "zip-builder"})
-    job = await site.start("ann", prefix)
-    await site.deliver()
+    made.upload_blob(b"PK", metadata={"queued_jobs_kind": KIND})
+    job = await start(site, "ann", prefix)
+    await site.deliver(KIND)
     result = (await site.job("ann", job["id"]))["result"]
     assert (result["files"], result["skippedCount"]) == (2, 1)
     assert result["skipped"][0]["name"].endswith("made.zip")
@@ -73,7 +150,7 @@ async def test_a_file_that_changes_while_it_is_read_publishes_nothing(
 
 async def test_a_cancel_stops_it_and_publishes_nothing(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """The first piece is held back until the cancel, which travels through row and heartbeat, has reached the body."""
-    job = await site.start("ann", await site.upload("ann", {"a": b"1" * 9_000_000, "b": b"2"}))
+    job = await start(site, "ann", await site.upload("ann", {"a": b"1" * 9_000_000, "b": b"2"}))
     loop = asyncio.get_running_loop()
     told = threading.Event()
     pieces, stop = zip_builder.ZipBuilder._pieces, JobContext.stop
@@ -93,15 +170,15 @@ async def test_a_cancel_stops_it_and_publishes_nothing(site: Site, monkeypatch: 
     monkeypatch.setattr(JobContext, "stop", noticed)
     monkeypatch.setattr(zip_builder.ZipBuilder, "_pieces", held_back)
     monkeypatch.setattr(zip_builder.ZipBuilder, "lease", timedelta(seconds=2))
-    await site.deliver()
+    await site.deliver(KIND)
     assert (await site.job("ann", job["id"]))["status"] == "cancelled"
     assert list(blob_service().get_container_client("results").list_blobs(job["id"])) == []
 
 
 async def test_a_result_that_lost_its_job_is_deleted(site: Site) -> None:
     prefix = await site.upload("ann", {"a": b"1"})
-    job = await site.start("ann", prefix)
-    runner = site.services.manager.runner("zip-builder")
+    job = await start(site, "ann", prefix)
+    runner = site.services.manager.runner(KIND)
     succeed = runner.repository.succeed
 
     async def lost(*args: Any, **options: Any) -> None:
@@ -111,6 +188,6 @@ async def test_a_result_that_lost_its_job_is_deleted(site: Site) -> None:
         assert await succeed(*args, **options) is None
 
     runner.repository.succeed = lost  # type: ignore[method-assign]
-    await site.deliver()
+    await site.deliver(KIND)
     assert (await site.job("ann", job["id"]))["status"] == "retrying"
     assert list(blob_service().get_container_client("results").list_blobs(job["id"])) == []

@@ -78,13 +78,13 @@ async def test_a_token_that_the_store_does_not_take_fails_the_send(
 ) -> None:
     entra.spoil = spoil
     with pytest.raises(SendFailed):
-        await queues.send("zip-builder", MESSAGE)
+        await queues.send("packer", MESSAGE)
 
 
 async def test_without_a_token_a_send_fails_and_says_why(queues: StorageQueues, entra: Entra) -> None:
     entra.refusing = True
-    with pytest.raises(SendFailed, match="zip-builder"):
-        await queues.send("zip-builder", MESSAGE)
+    with pytest.raises(SendFailed, match="packer"):
+        await queues.send("packer", MESSAGE)
 
 
 def test_links_are_signed_with_a_key_that_the_service_lends(

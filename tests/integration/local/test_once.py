@@ -38,19 +38,19 @@ def test_the_command_works_through_a_link_from_any_folder(quiet_folder: Path) ->
     for step in ("install", "start", "upload", "job", "download", "stop"):
         assert f"{step} " in lines[-2]
     assert "pending (version 1)" in finished.stdout
-    assert "6 files of 3,003,579 bytes came back" in finished.stdout
+    assert "10,000 bytes" in finished.stdout
 
 
 def test_a_broken_promise_ends_with_the_reason_and_the_last_lines_of_each_part(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def refuse(archive: bytes, inputs: dict[str, bytes]) -> None:
-        raise JobFailed("the zip is not the same")
+    def refuse(copy: bytes, content: bytes) -> None:
+        raise JobFailed("the copy is not the same")
 
-    monkeypatch.setattr(smoke_job, "check_archive", refuse)
+    monkeypatch.setattr(smoke_job, "check_copy", refuse)
     assert run_once(Console(), core_tools=False) == 1
     lines = capsys.readouterr().out.splitlines()
-    assert lines[-1].endswith("FAILED: the zip is not the same")
+    assert lines[-1].endswith("FAILED: the copy is not the same")
     for part in ("postgres", "azurite", "signalr", "host"):
         assert any(line.endswith(f"last lines of {part}:") for line in lines)
 

@@ -36,12 +36,11 @@ def functions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "bin" / "func").chmod(0o755)
     (tmp_path / "functions").mkdir()
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
-    monkeypatch.setattr(app_servers, "FUNCTIONS", tmp_path / "functions")
     return tmp_path / "functions"
 
 
 def test_core_tools_run_the_app_with_its_settings(functions: Path) -> None:
-    server = FuncServer(lambda: {"DATABASE_URL": "postgresql://here"})
+    server = FuncServer(lambda: {"DATABASE_URL": "postgresql://here"}, app=functions)
     server.start()
     try:
         seen = json.loads((functions / "seen.json").read_text())
@@ -63,7 +62,7 @@ def test_core_tools_run_the_app_with_its_settings(functions: Path) -> None:
 def test_settings_of_the_user_for_core_tools_stay(functions: Path) -> None:
     own = {"IsEncrypted": False, "Values": {"MINE": "stays", "DATABASE_URL": "postgresql://old"}}
     (functions / "local.settings.json").write_text(json.dumps(own))
-    server = FuncServer(lambda: {"DATABASE_URL": "postgresql://new"})
+    server = FuncServer(lambda: {"DATABASE_URL": "postgresql://new"}, app=functions)
     server.start()
     server.stop()
     values = json.loads((functions / "local.settings.json").read_text())["Values"]
@@ -74,7 +73,7 @@ def test_settings_of_the_user_for_core_tools_stay(functions: Path) -> None:
 def test_settings_that_core_tools_would_not_understand_are_named(functions: Path, content: str) -> None:
     (functions / "local.settings.json").write_text(content)
     with pytest.raises(LocalRunError, match=r"local\.settings\.json"):
-        FuncServer(dict).start()
+        FuncServer(dict, app=functions).start()
 
 
 def test_missing_core_tools_are_named_before_anything_starts(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -100,7 +100,7 @@ class TestPages:
         before = datetime.now(UTC) - timedelta(days=30 * depth)
         for filters in (
             {},
-            {"kind": "csv-import"},
+            {"kind": "row-import"},
             {"statuses": frozenset({JobStatus.FAILED})},
             {"user_id": sample["top"]},
         ):

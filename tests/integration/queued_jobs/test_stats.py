@@ -236,8 +236,8 @@ class TestDurations:
             for name in ("wait", "run"):
                 every = rows.seconds(name, since)
                 check_percentiles(getattr(found.total.durations, name), every, within=0.28)
-                of_kind = rows.seconds(name, since, kind="csv-import")
-                check_percentiles(getattr(found.kinds["csv-import"].durations, name), of_kind, within=0.28)
+                of_kind = rows.seconds(name, since, kind="row-import")
+                check_percentiles(getattr(found.kinds["row-import"].durations, name), of_kind, within=0.28)
 
     async def test_steps_are_the_same_in_both_places(self, database: Database) -> None:
         lengths = [FIRST_STEP * STEP_RATIO**step * part for step in range(LAST_STEP + 3) for part in (0.999, 1.001)]

@@ -13,9 +13,9 @@ import pytest
 
 from tests.plugins.findings import Attacks as Attacks
 from tests.support.issuer import Issuer
+from tests.support.product import running_product
 from tools.local_stack.app_servers import HostServer
-from tools.local_stack.stack import Stack, StackOptions
-from tools.local_stack.state import State, temporary_folder
+from tools.local_stack.stack import Stack
 
 ROOT = Path(__file__).resolve().parents[3]
 #: Attacks are many in a minute; the limits have tests of their own, with hosts of their own.
@@ -52,7 +52,7 @@ class Site:
         return self.http.request(method, path, headers=headers, **options)
 
     def start(self, who: str, **body: Any) -> dict[str, Any]:
-        answer = self.call(who, "POST", "/api/jobs/zip-builder", json=body)
+        answer = self.call(who, "POST", "/api/jobs/packer", json=body)
         assert answer.status_code == 202, answer.text
         job: dict[str, Any] = answer.json()
         return job
@@ -70,20 +70,14 @@ class Site:
         """All routes of the document: method, path with parameters filled in, and what the document says."""
         for path, operations in self.document["paths"].items():
             for method, operation in operations.items():
-                filled = path.replace("{part}", "request").replace("{queue}", "zip-builder")
+                filled = path.replace("{part}", "request").replace("{queue}", "packer")
                 yield method.upper(), filled.replace("{job_id}", "01a20f71-90cb-7027-842a-5ce2fd999aaa"), operation
 
 
 @pytest.fixture(scope="session")
 def system() -> Iterator[Stack]:
-    with temporary_folder() as folder:
-        stack = Stack(State(folder), StackOptions(durable=False))
-        try:
-            stack.start()
-            yield stack
-        finally:
-            stack.stop()
-            stack.delete_data()
+    with running_product() as stack:
+        yield stack
 
 
 @pytest.fixture(scope="session")
@@ -94,7 +88,7 @@ def issuer() -> Iterator[Issuer]:
 
 def another_host(stack: Stack, **changes: str) -> HostServer:
     """Return one more host over the same database, queues and hub, with settings of its own."""
-    return HostServer(lambda: {**stack.settings(), **changes})
+    return HostServer(lambda: {**stack.settings(), **changes}, app=stack.app)
 
 
 @contextmanager

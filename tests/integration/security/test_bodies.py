@@ -14,7 +14,7 @@ import pytest
 from tests.integration.security.conftest import Attacks, Site, is_problem
 
 JSON = {"Content-Type": "application/json"}
-START = "/api/jobs/zip-builder"
+START = "/api/jobs/packer"
 
 
 def memory(pid: int) -> int:

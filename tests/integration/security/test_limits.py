@@ -126,7 +126,7 @@ def max_concurrent(site: Site, who: str, number: int) -> list[httpx.Response]:
     site.token(who)
 
     def post(_: int) -> httpx.Response:
-        return site.call(who, "POST", "/api/jobs/zip-builder", json={"prefix": "x" * 300})
+        return site.call(who, "POST", "/api/jobs/packer", json={"prefix": "x" * 300})
 
     with ThreadPoolExecutor(16) as pool:
         return list(pool.map(post, range(number)))
@@ -216,7 +216,7 @@ def test_a30_too_many_jobs_wait(limited: Site, attacks: Attacks, issuer: Issuer)
     host = another_host(limited.stack, **issuer.settings, MAX_WAITING_JOBS="5")
     insert(limited.stack.database_url, "somebody", "pending", 5)
     with running(host), closing(Site(host, limited.stack, issuer)) as site:
-        answers = [site.call("newcomer", "POST", "/api/jobs/zip-builder", json={}) for _ in range(3)]
+        answers = [site.call("newcomer", "POST", "/api/jobs/packer", json={}) for _ in range(3)]
         for answer in answers:
             assert is_problem(answer, 503)
             assert int(answer.headers["retry-after"]) >= 1

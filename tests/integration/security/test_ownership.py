@@ -129,7 +129,7 @@ def test_a11_a15_nothing_sent_along_changes_who_one_is(site: Site, job: dict[str
         assert job["id"] not in answer.text
         answers.append(answer.status_code)
     for name in ("user_id", "userId", "owner"):
-        answer = site.call("bob", "POST", "/api/jobs/zip-builder", json={name: ann})
+        answer = site.call("bob", "POST", "/api/jobs/packer", json={name: ann})
         assert is_problem(answer, 422)
         answers.append(answer.status_code)
     attacks.note("A11", "another user's id in query, headers and body", answers)

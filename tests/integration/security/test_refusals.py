@@ -64,7 +64,7 @@ class Another(JobRunner[Nothing, None]):
     def on_execute(self, request: Nothing, ctx: JobContext[None]) -> None: ...
 """
 CODE = {
-    "I12 kind": ("jobs/another.py", KIND.format(kind="zip-builder", queue="another"), "registered twice"),
+    "I12 kind": ("jobs/another.py", KIND.format(kind="probe", queue="another"), "registered twice"),
     "I12 name": ("jobs/another.py", KIND.format(kind="sweep", queue="another"), "kind 'sweep'"),
     "I7": (
         "api/health.py",

@@ -14,7 +14,7 @@ from tests.integration.security.conftest import Attacks, Site, is_problem
 from tests.support.waiting import wait_until
 
 JSON = {"Content-Type": "application/json"}
-START = "/api/jobs/zip-builder"
+START = "/api/jobs/packer"
 
 
 def test_a26_unknown_kinds(signed: Site, attacks: Attacks) -> None:
@@ -24,9 +24,9 @@ def test_a26_unknown_kinds(signed: Site, attacks: Attacks) -> None:
         "__import__",
         "..%2fx",
         "[]",
-        "zip-builder%00",
-        "ZIP-BUILDER",
-        "zip-builder/",
+        "packer%00",
+        "PACKER",
+        "packer/",
         "%5b%22a%22%5d",
     ):
         answer = signed.call("ann", "POST", f"/api/jobs/{kind}", json={})
@@ -53,7 +53,7 @@ def test_a27_idempotency_keys(signed: Site, attacks: Attacks) -> None:
     ]
     assert {answer.json()["id"] for answer in same} == {first.json()["id"]}
     bens = signed.call("ben", "POST", START, json={"prefix": "b"}, headers=headers)
-    csv = signed.call("ann", "POST", "/api/jobs/csv-import", json={"prefix": f"{'0' * 32}/"}, headers=headers)
+    csv = signed.call("ann", "POST", "/api/jobs/importer", json={"prefix": f"{'0' * 32}/"}, headers=headers)
     assert len({first.json()["id"], bens.json()["id"], csv.json()["id"]}) == 3, "keys are of one person and kind"
     attacks.note("A27", "keys too long, empty, with a tab, beyond ASCII, reused", answers)
     attacks.note("A27", "the same key by another person, for another kind", [bens.status_code, csv.status_code])
@@ -232,7 +232,7 @@ def test_a43_forged_messages(signed: Site, attacks: Attacks) -> None:
     ]
     import base64
 
-    with QueueClient.from_connection_string(storage, "zip-builder") as queue:
+    with QueueClient.from_connection_string(storage, "packer") as queue:
         for body in bodies:
             queue.send_message(base64.b64encode(body).decode())
         queue.send_message("no base64 !")

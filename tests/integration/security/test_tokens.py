@@ -47,7 +47,7 @@ def tried(site: Site, tokens: dict[str, str]) -> list[int]:
     """Send each token to a reading, an acting and an admin route; returns the answers."""
     answers = []
     for name, token in tokens.items():
-        for method, path in [("GET", "/api/jobs/mine"), ("POST", "/api/jobs/zip-builder"), ("GET", "/api/admin/jobs")]:
+        for method, path in [("GET", "/api/jobs/mine"), ("POST", "/api/jobs/packer"), ("GET", "/api/admin/jobs")]:
             headers = {"Authorization": f"Bearer {token}"}
             answer = site.http.request(method, path, headers=headers, json={} if method == "POST" else None)
             assert refused(answer), (name, method, path, answer.status_code, answer.text)

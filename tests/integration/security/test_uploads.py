@@ -99,7 +99,7 @@ def test_a35_a_link_to_upload_does_one_thing_only(signed: Site, attacks: Attacks
     attacks.note("A35", "a link to upload for eleven other things", answers)
 
 
-@pytest.mark.parametrize("kind", ["zip-builder", "csv-import"])
+@pytest.mark.parametrize("kind", ["packer", "importer"])
 def test_a31_the_files_of_others(signed: Site, attacks: Attacks, kind: str) -> None:
     place = signed.call("bob", "POST", "/api/uploads", json=listed("secret.csv")).json()
     target = place["files"][0]

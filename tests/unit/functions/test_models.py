@@ -15,7 +15,6 @@ from pydantic import BaseModel, ValidationError
 import api
 import jobs
 from api.models import Body
-from jobs.zip_builder import ZipRequest
 from queued_jobs.registry import JobRegistry
 from queued_jobs.serialization import form_of
 
@@ -63,7 +62,7 @@ def models() -> list[type[BaseModel]]:
 
 
 def test_the_models_are_found() -> None:
-    assert {"ZipRequest", "CsvImportRequest", "UploadBody", "BulkBody"} <= {model.__name__ for model in models()}
+    assert {"ProbeRequest", "UploadBody", "BulkBody"} <= {model.__name__ for model in models()}
 
 
 @pytest.mark.parametrize("model", models(), ids=lambda model: model.__name__)
@@ -77,14 +76,3 @@ def test_what_is_taken_is_taken_again(model: type[BaseModel], data: st.DataObjec
     except ValidationError:
         return
     form_of(model).dump(taken)
-
-
-@settings(deadline=None, max_examples=500)
-@given(PIECES)
-def test_a_prefix_is_taken_again(text: str) -> None:
-    try:
-        taken = ZipRequest(prefix=text)
-    except ValidationError:
-        return
-    assert ZipRequest(prefix=taken.prefix) == taken
-    assert not taken.prefix.startswith(("/", " "))

@@ -28,7 +28,7 @@ describe('the address', () => {
   it('comes back as it was written', () => {
     const filters = {
       status: ['running', 'failed'],
-      kind: 'zip-builder',
+      kind: 'packer',
       user: 'a|b&c=%_"',
       queue: 'q',
       error: 'E',

@@ -4,7 +4,7 @@
 export function job(id, fields = {}) {
   return {
     id,
-    kind: 'zip-builder',
+    kind: 'packer',
     label: String(id),
     status: 'pending',
     version: 1,

@@ -9,6 +9,7 @@ import { bdi, button } from '../dom.js';
 import '../job-bell.js';
 import { signInNotice } from '../sign-in/sign-in-notice.js';
 import { openSession } from '../sign-in/sign-in.js';
+import { ACTIONS } from './actions.js';
 import { StartCard } from './start-card.js';
 import { strings } from '../strings.en.js';
 
@@ -20,12 +21,14 @@ const api = createApi({ base, getToken: () => session.getToken(), onRefused: (to
 const bell = document.querySelector('job-bell');
 const place = document.querySelector('#start');
 const user = document.querySelector('#user');
-const card = new StartCard({ api, onStarted: (job) => bell.track(job) });
+const card = ACTIONS.length > 0 && new StartCard({ api, onStarted: (job) => bell.track(job) });
 let shown = null;
 
 function sessionChanged() {
   const { state } = session;
-  place.replaceChildren(state === 'signed-in' ? card.element : signInNotice(session));
+  const content = state === 'signed-in' ? card && card.element : signInNotice(session);
+  place.replaceChildren(content || '');
+  place.hidden = !content;
   const leave = session.signOut && button(null, words.signOut, () => session.signOut());
   user.replaceChildren(...(session.user ? [bdi(session.user.display), leave || ''] : []));
   if (state === 'checking') return;

@@ -1,13 +1,12 @@
-/** The card that starts a job: choose files, upload them, start. */
+/** The card that starts a job: choose files, upload them, start one of `ACTIONS` with them. */
 
 import { bdi, button, h, icon, patchChildren, setAttribute, setBusy, setText } from '../dom.js';
 import { bytes, failure } from '../format.js';
 import { strings } from '../strings.en.js';
+import { ACTIONS } from './actions.js';
 import { Upload, freeName } from './uploads.js';
 
 const words = strings.start;
-const ZIP = 'zip-builder';
-const IMPORT = 'csv-import';
 const SAME = ['name', 'size', 'lastModified'];
 
 export class StartCard {
@@ -19,7 +18,7 @@ export class StartCard {
   #files = [];
   #rows = new Map();
   #upload = null;
-  #kind = ZIP;
+  #kind = null;
   #wish = null;
   #wishes = 0;
   #busy = false;
@@ -34,10 +33,9 @@ export class StartCard {
   #chosen = h('div', { class: 'chosen-head' }, this.#summary, this.#removeAll);
   #name = h('input', { id: 'zip-name', maxlength: '80', autocomplete: 'off' });
   #field = h('p', { class: 'field' }, h('label', { for: 'zip-name' }, words.name), this.#name);
-  #start = button('primary large', null, () => this.#go(ZIP));
-  #import = button('large', null, () => this.#go(IMPORT));
+  #starts = ACTIONS.map(({ kind }, index) => button(index ? 'large' : 'primary large', null, () => this.#go(kind)));
   #stop = button(null, words.stop, () => this.#upload?.stop());
-  #action = h('div', { class: 'action' }, this.#start, this.#import, this.#stop);
+  #action = h('div', { class: 'action' }, ...this.#starts, this.#stop);
   #bar = h('div', { class: 'bar', role: 'progressbar', 'aria-label': words.progress }, h('div', {}));
   #progress = h('p', { class: 'progress' });
   #message = h('p', { class: 'message', role: 'status' });
@@ -99,7 +97,7 @@ export class StartCard {
       this.#take(files);
       this.#name.value ||= words.sampleName;
     });
-    this.#start.focus();
+    this.#starts.find((node) => !node.hidden)?.focus();
   }
 
   #remove(file) {
@@ -196,11 +194,12 @@ export class StartCard {
     this.#renderFiles();
     this.#renderProgress();
     const again = this.#upload && !this.#busy;
-    for (const [node, kind, text] of [[this.#start, ZIP, words.start], [this.#import, IMPORT, words.import]]) {
+    ACTIONS.forEach(({ kind, text, accepts }, index) => {
+      const node = this.#starts[index];
       setText(node, again && this.#kind === kind ? words.again : text(count));
       setBusy(node, this.#busy);
-    }
-    this.#import.hidden = !this.#files.every(({ name }) => /\.csv$/i.test(name));
+      node.hidden = !this.#files.every(({ name }) => !accepts || accepts(name));
+    });
   }
 
   #renderFiles() {

@@ -56,7 +56,7 @@ class PlainRogue(JobRunner[Ask, None]):
     def on_execute(self, request: Ask, ctx: JobContext[None]) -> None:
         raise eval(request.error)
 """
-QUEUES = ("rogue", "plain-rogue", "zip-builder", "csv-import")
+QUEUES = ("rogue", "plain-rogue")
 
 
 @pytest.fixture
@@ -70,9 +70,11 @@ def azurite() -> Iterator[AzuriteServer]:
 
 @pytest.fixture
 def fork(tmp_path: Path) -> Path:
-    """A copy of the app with a file of jobs more."""
+    """A copy of the app with one file of jobs."""
     folder = tmp_path / "functions"
     shutil.copytree(ROOT / "functions", folder, ignore=shutil.ignore_patterns("__pycache__", "local.settings.json"))
+    for kind in (folder / "jobs").glob("[!_]*.py"):
+        kind.unlink()
     (folder / "jobs" / "rogue.py").write_text(ROGUE)
     (tmp_path / "web").symlink_to(ROOT / "web")
     return folder

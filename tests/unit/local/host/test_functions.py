@@ -7,10 +7,11 @@ import os
 import subprocess
 import sys
 from collections import Counter
-from pathlib import Path
 
 import pytest
 
+import jobs
+from queued_jobs.registry import JobRegistry
 from tests.unit.local.host.conftest import MakeApp
 from tools.functions_host.errors import FunctionLoadError
 
@@ -96,7 +97,7 @@ async def test_what_this_host_does_not_have_is_refused(make_app: MakeApp, functi
         await make_app(f"app = func.FunctionApp()\n{function}\n")
 
 
-def test_the_product_has_one_front_door_one_timer_and_two_triggers_for_each_kind() -> None:
+def test_the_product_has_one_front_door_two_triggers_for_each_queue_and_a_timer_for_each_schedule() -> None:
     code = (
         "import asyncio, json; from pathlib import Path\n"
         "from tools.functions_host.functions import read_functions; from tools.functions_host.worker import Worker\n"
@@ -119,10 +120,9 @@ def test_the_product_has_one_front_door_one_timer_and_two_triggers_for_each_kind
     names = [name for name, _ in functions]
     assert len(names) == len(set(names))
     types = Counter(trigger["type"] for _, trigger in functions)
-    kinds = [file for file in Path("functions/jobs").glob("*.py") if not file.name.startswith("_")]
-    assert kinds
-    assert types == {"httpTrigger": 1, "timerTrigger": 1, "queueTrigger": 2 * len(kinds)}
+    registry = JobRegistry.from_package(jobs)
+    scheduled = [kind for kind in registry if kind.schedule is not None]
+    assert registry.queues
+    assert types == {"httpTrigger": 1, "timerTrigger": 1 + len(scheduled), "queueTrigger": 2 * len(registry.queues)}
     queues = {trigger["queueName"] for _, trigger in functions if trigger["type"] == "queueTrigger"}
-    plain = {queue for queue in queues if not queue.endswith("-poison")}
-    assert len(plain) == len(kinds)
-    assert queues == plain | {f"{queue}-poison" for queue in plain}
+    assert queues == {name for queue in registry.queues for name in (queue, f"{queue}-poison")}

@@ -1,0 +1,57 @@
+"""The sample jobs as people use them, from the page to the result in the bell."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.e2e.test_bell_use import choose
+from tests.support.bell import Bell
+from tests.support.product import running_product
+from tools.local_stack.app_servers import FUNCTIONS
+from tools.local_stack.stack import Stack
+
+
+@pytest.fixture(scope="module")
+def stack() -> Iterator[Stack]:
+    """The app as it is, with its own kinds."""
+    with running_product(app=FUNCTIONS) as stack:
+        yield stack
+
+
+def test_files_are_zipped_and_downloaded(bell: Bell, tmp_path: Path) -> None:
+    bell.close()
+    choose(bell, tmp_path, {"a.txt": b"1", "b.txt": b"2", "c.csv": b"3"})
+    bell.page.get_by_label("Name").fill("three")
+    bell.page.get_by_role("button", name="Zip 3 files").click()
+    expect(bell.toasts).to_contain_text("Zip of three")
+    bell.open()
+    row = bell.rows.first
+    expect(row).to_contain_text("3 files")
+    with bell.page.expect_download() as download:
+        row.get_by_role("button", name="Download zip").click()
+    assert download.value.suggested_filename == "three.zip"
+    with zipfile.ZipFile(io.BytesIO(download.value.path().read_bytes())) as zip_file:
+        assert zip_file.read("b.txt") == b"2"
+
+
+def test_a_csv_import_tells_its_rows_and_the_lines_that_it_rejects(bell: Bell, tmp_path: Path) -> None:
+    bell.close()
+    bad = b"order,quantity\n" + b"".join(b"%d,2\n" % number for number in range(1_200)) + b"1201\n1202,1,x\n"
+    choose(bell, tmp_path, {"orders.csv": bad})
+    bell.page.get_by_label("Name").fill("October")
+    bell.page.get_by_role("button", name="Import 1 CSV file").click()
+    expect(bell.toasts).to_contain_text("Import of October")
+    bell.open()
+    row = bell.rows.first
+    expect(row).to_contain_text("Rows imported: 1,200 of 1,202")
+    expect(row).to_contain_text("Columns: order, quantity")
+    row.get_by_text("2 lines were rejected").click()
+    expect(row).to_contain_text("orders.csv, line 1202: The number of fields is 1 instead of 2.")
+    expect(row.get_by_role("button", name="Download")).to_have_count(0)
+    bell.picture("csv-import")

@@ -1,0 +1,1 @@
+"""The kinds of the test app, instead of those in functions/jobs/."""
