@@ -32,7 +32,7 @@ def kept_cache() -> Path:
 
 
 def _copy(source: Path, target: Path) -> None:
-    """Replace a folder by a copy of another one; whoever reads meanwhile finds the earlier one, the new one or none."""
+    """Replace a folder by a copy of another one; a concurrent reader finds the earlier one, the new one or none."""
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f"{target.name}-", dir=target.parent) as part:
         shutil.copytree(source, Path(part) / "new")
