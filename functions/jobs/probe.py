@@ -41,8 +41,8 @@ class NothingToCopy(PermanentError):
 class Probe(JobRunner[ProbeRequest, ProbeResult]):
     """Takes every path that a job of an app takes: upload, queue, worker, database, hub, results, download.
 
-    Every signed-in user may start it, so that a check needs no additional rights. That is harmless: it counts towards
-    the user's quotas like any other job, reads only the user's own upload, and copies at most 64 KiB.
+    Every signed-in user may start it, so that a check works without additional rights. That is harmless: it counts
+    towards the user's quotas like any other job, reads only the user's own upload, and copies at most 64 KiB.
     """
 
     kind = "probe"

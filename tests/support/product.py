@@ -19,7 +19,7 @@ def running_product(
     durable: bool = False,
     database_url: str | None = None,
 ) -> Iterator[Stack]:
-    """Run a system of its own, whose parts can be stopped, killed and started again; without `app`, the test app."""
+    """Run a separate system, whose parts can be stopped, killed and started again; without `app`, the test app."""
     with temporary_folder() as folder:
         app = app or make_app(folder / "app")
         stack = make(State(folder), StackOptions(durable=durable, app=app, database_url=database_url))

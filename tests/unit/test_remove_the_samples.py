@@ -39,6 +39,8 @@ LOOK_AT_ALL = (
     "tests/unit/local/host/test_functions.py"
     "::test_the_product_has_one_front_door_two_triggers_for_each_queue_and_a_timer_for_each_schedule",
     "tests/unit/test_docs.py::test_links_lead_somewhere",
+    "tests/unit/test_docs.py::test_quoted_file_names_exist",
+    "tests/unit/test_docs.py::test_quoted_texts_occur_in_the_sources",
     "tests/unit/test_guarantees.py",
     "tests/unit/test_architecture.py",
     "tests/unit/test_times.py",

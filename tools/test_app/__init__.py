@@ -1,1 +1,1 @@
-"""The product with kinds of jobs of its own, for tests and pictures: those of a fork may change."""
+"""The product with separate kinds of jobs, for tests and screenshots: those of a fork may change."""

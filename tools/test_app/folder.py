@@ -27,8 +27,8 @@ def make_app(folder: Path) -> Path:
     return folder
 
 
-def _copy(source: Path, target: Path, *left_out: str) -> None:
-    shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__", *left_out), dirs_exist_ok=True)
+def _copy(source: Path, target: Path, *ignored: str) -> None:
+    shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__", *ignored), dirs_exist_ok=True)
 
 
 def _preload_renderers(web: Path) -> None:
