@@ -73,7 +73,7 @@ create_locks(deployment, {"storage": account, "database": database.server}, afte
 
 if settings.database_admin.object_id == PLACEHOLDER_OBJECT_ID and settings.rehearsal is None:
     pulumi.log.warn(
-        "databaseAdminObjectId is still the sample's, so Azure will refuse it after creating the database: set the "
+        "databaseAdminObjectId is still the sample's, so Azure will refuse it after creating the database; set the "
         "object id of the deployer, or let ./scripts/deploy do it."
     )
 if settings.profile.protected and not settings.private_network:

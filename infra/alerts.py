@@ -71,7 +71,7 @@ LOG_ALERTS: Final = (
     LogAlert(
         name="server-errors",
         title="The API returns errors",
-        description="At least five responses with status 500 or above: see the exceptions of the same time.",
+        description="At least five responses with status 500 or above; see the exceptions of the same time.",
         query="""AppRequests
 | where toint(ResultCode) >= 500
 | summarize Errors = count()

@@ -64,7 +64,7 @@ def _workflow_assertion(environment: Mapping[str, str]) -> str:
             timeout=30,
         )
     except httpx.HTTPError as error:
-        raise NotSignedIn(f"GitHub did not issue the workflow's identity ({error}): run the workflow again.") from error
+        raise NotSignedIn(f"GitHub did not issue the workflow's identity ({error}); run the workflow again.") from error
     if response.status_code != httpx.codes.OK:
         raise NotSignedIn(
             f"GitHub did not issue the workflow's identity (status {response.status_code}): "

@@ -21,9 +21,9 @@ def _own_name() -> str:
     try:
         name = name_in((ROOT / "Pulumi.yaml").read_text())
     except OSError as error:
-        sys.exit(f"{error.filename} cannot be read: restore it with git")
+        sys.exit(f"{error.filename} cannot be read; restore it with git")
     return name or sys.exit(
-        f"{ROOT / 'Pulumi.yaml'} has no `name:` of letters, digits, dots, dashes: restore it with git"
+        f"{ROOT / 'Pulumi.yaml'} has no `name:` of letters, digits, dots, dashes; restore it with git"
     )
 
 

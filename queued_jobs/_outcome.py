@@ -49,7 +49,7 @@ def dump_result(result: object, result_type: type[BaseModel] | None) -> dict[str
     size = len(json.dumps(data, ensure_ascii=False).encode("utf-8", "surrogatepass"))
     if size > MAX_RESULT_BYTES:
         raise ResultTooLarge(
-            f"The result is {size:,} bytes, more than {MAX_RESULT_BYTES:,}: store it in a blob and return its name."
+            f"The result is {size:,} bytes, more than {MAX_RESULT_BYTES:,}; store it in a blob and return its name."
         )
     return data
 

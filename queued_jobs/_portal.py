@@ -13,7 +13,7 @@ from weakref import WeakSet
 
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
-_CLOSED = "manager.blocking() was closed: make calls within its `with` block, or call manager.blocking() again."
+_CLOSED = "manager.blocking() was closed; make calls within its `with` block, or call manager.blocking() again."
 _FORKED = (
     "manager.blocking() was used before this process was forked, and its thread stayed in process {}. Call "
     "manager.blocking() in each worker process, such as in gunicorn's post_fork."

@@ -69,7 +69,7 @@ async def queue_jobs[Request: BaseModel, Result: BaseModel | None](
 ) -> Batch[Result]:
     """See `QueueManager.queue_jobs`."""
     if len(requests) > _MAX_JOBS:
-        raise InvalidRequest(f"A batch may have {_MAX_JOBS:,} jobs, not {len(requests):,}: queue it in parts.")
+        raise InvalidRequest(f"A batch may have {_MAX_JOBS:,} jobs, not {len(requests):,}; queue it in parts.")
     check_length("idempotency_key", idempotency_key, 190)
     batch_id = uuid4()
     keys = await backend.repository.new_keys(len(requests) + 1, conn=conn)

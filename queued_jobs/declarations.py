@@ -115,7 +115,7 @@ def check_declaration(cls: type[JobRunner[Any, Any]], base: Any) -> None:
 def _check_final(cls: type[JobRunner[Any, Any]], base: Any) -> None:
     for name in _FINAL:
         if inspect.getattr_static(cls, name) is not inspect.getattr_static(base, name):
-            raise TypeError(f"{cls.__name__}: {name} must not be overridden: remove it.")
+            raise TypeError(f"{cls.__name__}: {name} must not be overridden; remove it.")
 
 
 def _check_types(cls: type[JobRunner[Any, Any]]) -> None:
@@ -149,13 +149,13 @@ def _problem_of_method(static: object, method: object, name: str, count: int, *,
     if not callable(method):
         return f"is {method!r}, but must be a method"
     if on_the_class and not is_bound:
-        return "is called on the class: put @classmethod before it"
+        return "is called on the class; put @classmethod before it"
     if on_the_class and inspect.iscoroutinefunction(method):
-        return "is async def, but is not awaited: make it a plain def"
+        return "is async def, but is not awaited; make it a plain def"
     if name in ("execute", "receive", "receive_poison") and not inspect.iscoroutinefunction(method):
-        return "is awaited by triggers: make it async def"
+        return "is awaited by triggers; make it async def"
     if name == "on_execute" and (inspect.isgeneratorfunction(method) or inspect.isasyncgenfunction(method)):
-        return "yields, but must return its result: report progress with ctx.report"
+        return "yields, but must return its result; report progress with ctx.report"
     arguments = [None] * (count + (0 if is_bound else 1))
     try:
         inspect.signature(method).bind(*arguments)
@@ -181,5 +181,5 @@ def _check_schedule(cls: type[JobRunner[Any, Any]], base: Any) -> None:
     except ValidationError as exc:
         raise TypeError(
             f"{cls.__name__}: it has a schedule, but its request needs arguments "
-            f"({describe_invalid(exc, cls.request_type, in_words=False)}): implement scheduled_request(due)."
+            f"({describe_invalid(exc, cls.request_type, in_words=False)}); implement scheduled_request(due)."
         ) from exc

@@ -27,7 +27,7 @@ def seal_with(keys: Sequence[str]) -> None:
     shorter key.
     """
     if any(len(key) < _MIN_KEY_LENGTH for key in keys):
-        raise ValueError(f"An encryption key has fewer than {_MIN_KEY_LENGTH} characters: generate a longer one.")
+        raise ValueError(f"An encryption key has fewer than {_MIN_KEY_LENGTH} characters; generate a longer one.")
     _ciphers[:] = [AESSIV(hashlib.sha512(key.encode()).digest()) for key in keys]
 
 
@@ -48,7 +48,7 @@ def _decrypt(value: object) -> object:
 
 def _encrypt(value: SecretStr) -> str:
     if not _ciphers:
-        raise ValueError("No encryption key is set: call queued_jobs.encryption.seal_with at startup.")
+        raise ValueError("No encryption key is set; call queued_jobs.encryption.seal_with at startup.")
     # deterministic, so that a repeated request is recognised
     sealed = _ciphers[0].encrypt(value.get_secret_value().encode(), None)
     return SEAL_MARK + base64.urlsafe_b64encode(sealed).decode()

@@ -80,7 +80,7 @@ def _parse_field(text: str, name: str, lowest: int, highest: int, names: dict[st
         if value is None and word.isdecimal():
             value = int(word)
         if value is None or not lowest <= value <= highest:
-            raise ValueError(f"{word!r} is not a valid {name}: use {lowest} to {highest}")
+            raise ValueError(f"{word!r} is not a valid {name}; use {lowest} to {highest}")
         return value
 
     values: set[int] = set()

@@ -45,7 +45,7 @@ class JobRegistry:
                 if shared:
                     attribute, value = shared[0]
                     names = f"{_name(other)} and {_name(runner)}"
-                    raise TypeError(f"The {attribute} {value!r} is registered twice, by {names}: rename one.")
+                    raise TypeError(f"The {attribute} {value!r} is registered twice, by {names}; rename one.")
             self._runners[runner.kind] = runner
 
     @classmethod
@@ -60,10 +60,10 @@ class JobRegistry:
                     continue
                 if not inspect.isabstract(value):
                     if not hasattr(value, "kind"):
-                        raise TypeError(f'{_name(value)} has no kind: set it, for example kind = "zip-builder".')
+                        raise TypeError(f'{_name(value)} has no kind; set it, for example kind = "zip-builder".')
                     runners.append(value)
                 elif "kind" in vars(value):
-                    raise TypeError(f"{_name(value)} has a kind but no on_execute: implement it.")
+                    raise TypeError(f"{_name(value)} has a kind but no on_execute; implement it.")
         return cls(runners)
 
     def __iter__(self) -> Iterator[RunnerType]:

@@ -119,10 +119,10 @@ def form_of[ModelT: BaseModel](model: type[ModelT]) -> StoredForm[ModelT]:
         traits = traits_of(model)
         for path in traits.secrets:
             raise NotStorable(
-                f"{_describe_path(path)} is a secret, which would be stored as asterisks: use the type Sealed"
+                f"{_describe_path(path)} is a secret, which would be stored as asterisks; use the type Sealed"
             )
         for path in traits.excluded:
-            raise NotStorable(f"{_describe_path(path)} is not in the JSON and has no default: remove exclude=True")
+            raise NotStorable(f"{_describe_path(path)} is not in the JSON and has no default; remove exclude=True")
         form = StoredForm(model, traits)
         if traits.are_final:
             _forms[model] = form

@@ -113,7 +113,7 @@ class JobTracker:
         """Remove an ended job from the bell; idempotent. Raises `JobConflict` if it has not ended."""
         rows = await self._database.rows("clear", {"user_id": user_id, "ids": [job_id]})
         if not rows and not (await self.get(job_id, user_id=user_id)).status.is_final:
-            raise JobConflict("The job has not ended: cancel it first, or wait.")
+            raise JobConflict("The job has not ended; cancel it first, or wait.")
         await self._removed(user_id, rows)
 
     async def clear_finished(self, user_id: str) -> tuple[list[Changed], datetime]:

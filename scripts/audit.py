@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.sbom is not None and not options.sbom.absolute().parent.is_dir():
         parser.error(
-            f"--sbom {options.sbom}: the folder {options.sbom.parent} does not exist: create it, or choose another one"
+            f"--sbom {options.sbom}: the folder {options.sbom.parent} does not exist; create it, or choose another one"
         )
     code = bandit()
     lines = dependencies()

@@ -82,7 +82,7 @@ def main() -> None:
     if found is None:
         refused = "; ".join(search.refused) or "none"
         sys.exit(
-            f"install  | Python 3.13 or newer is needed (found: {refused}): install it with "
+            f"install  | Python 3.13 or newer is needed (found: {refused}); install it with "
             "`apt-get install python3.13-venv` (Debian 13, Ubuntu 25.04), `brew install python@3.13`, "
             "`uv python install 3.13` or `pyenv install 3.13`, and repeat the command"
         )

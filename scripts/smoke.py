@@ -50,16 +50,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     token = os.environ.get(TOKEN, "")
     site = urlunsplit((parts.scheme, parts.netloc, "/", "", ""))
     if parts.username is not None or parts.password is not None:
-        parser.error("the URL contains a user name or password: use https://NAME.azurewebsites.net/")
+        parser.error("the URL contains a user name or password; use https://NAME.azurewebsites.net/")
     if parts.scheme not in ("http", "https") or not has_place:
         parser.error(f"{site!r} is not a valid site URL: use https://NAME.azurewebsites.net/")
     if parts.scheme == "http" and not is_loopback(site):
-        parser.error(f"{site!r} would receive credentials unencrypted: use https")
+        parser.error(f"{site!r} would receive credentials unencrypted; use https")
     if not invite and not token:
-        parser.error(f"this stack requires sign-in: pass an invite link, or a bearer token in {TOKEN}")
+        parser.error(f"this stack requires sign-in; pass an invite link, or a bearer token in {TOKEN}")
     if not re.fullmatch("[!-~]*", token):
         parser.error(
-            f"{TOKEN} contains characters that are not valid in a token, such as a space: set it to the token alone"
+            f"{TOKEN} contains characters that are not valid in a token, such as a space; set it to the token alone"
         )
     try:
         outcome = asyncio.run(try_out(site, invite=invite, token=token))
@@ -84,7 +84,7 @@ async def try_out(
         status = (await anonymous.get("/api/admin/stats")).status_code
         if status != httpx.codes.UNAUTHORIZED:
             raise StackNotReady(
-                f"GET /api/admin/stats without a token returned {status}, not 401: do not use this stack"
+                f"GET /api/admin/stats without a token returned {status}, not 401; do not use this stack"
             )
     outcome = await run_one_job(site, invite, token=token, within=JOB_WITHIN)
     return replace(outcome, seconds={"health": waited, **outcome.seconds})

@@ -63,12 +63,12 @@ def build(output: Path, *, python_version: str = PYTHON_VERSION) -> Bundle:
     uv's cache. An interrupted build leaves no partial package. Raises `PackageError`.
     """
     if output.suffix != ".zip":
-        raise PackageError(f"{output} is not a valid package name: use one that ends in .zip.")
+        raise PackageError(f"{output} is not a valid package name; use one that ends in .zip.")
     try:
         return _build(output, python_version)
     except OSError as error:
         raise PackageError(
-            f"{error.filename or output}: {error.strerror}: restore missing files of the checkout, "
+            f"{error.filename or output}: {error.strerror}; restore missing files of the checkout, "
             "or write the package to another path."
         ) from error
 
@@ -173,7 +173,7 @@ def _system_certificates() -> dict[str, str]:
 def _uv() -> str:
     found = shutil.which("uv", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}")
     if found is None:
-        raise PackageError("uv, which builds the package, is not installed: run pip install uv, then try again.")
+        raise PackageError("uv, which builds the package, is not installed; run pip install uv, then try again.")
     return found
 
 

@@ -27,7 +27,7 @@ _ROLE_LAG = "BlobUploadFailedException"  # in a 400: the site may not write to t
 _REMEDIES = {
     401: "The deployer's token is not for this tenant: sign in to the tenant of the subscription.",
     403: "The deployer needs the role Contributor (or Website Contributor) on the app; a new one takes minutes.",
-    409: "Another deployment does not end: check it in the portal, then run the command again.",
+    409: "Another deployment does not end; check it in the portal, then run the command again.",
     413: "The zip is too large for the app.",
 }
 

@@ -52,7 +52,7 @@ async def list_jobs(
     elif following is None:
         sys.stderr.write("No job matches.\n")
     if following is not None:
-        sys.stderr.write(f"There may be more: run the command again with --before {following}\n")
+        sys.stderr.write(f"There may be more; run the command again with --before {following}\n")
 
 
 @command

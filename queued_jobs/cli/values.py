@@ -19,7 +19,7 @@ def parse_duration(text: str) -> timedelta:
     """Parse `90s`, `15m`, `24h` or `7d`."""
     found = _DURATION.fullmatch(text.strip())
     if found is None:
-        raise typer.BadParameter(f"{text!r} is not a valid duration: use a number and s, m, h or d, such as 24h.")
+        raise typer.BadParameter(f"{text!r} is not a valid duration; use a number and s, m, h or d, such as 24h.")
     return int(found[1]) * _UNITS[found[2]]
 
 
@@ -34,7 +34,7 @@ def parse_moment(text: str) -> datetime:
         moment = datetime.fromisoformat(text.strip())
     except ValueError as exc:
         raise typer.BadParameter(
-            f"{text!r} is not a valid time: use 2026-01-31, 2026-01-31T18:00 (UTC) or an age such as 24h."
+            f"{text!r} is not a valid time; use 2026-01-31, 2026-01-31T18:00 (UTC) or an age such as 24h."
         ) from exc
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
@@ -45,7 +45,7 @@ def parse_id(text: str, key_type: type[UUID] | type[int] = UUID) -> JobKey:
         if isinstance(key, int) and not 0 < key < 2**63:
             raise ValueError
     except ValueError as exc:
-        raise typer.BadParameter(f"{text!r} is not a valid job id: copy all of it from `queued-jobs list`.") from exc
+        raise typer.BadParameter(f"{text!r} is not a valid job id; copy all of it from `queued-jobs list`.") from exc
     return key
 
 

@@ -67,9 +67,9 @@ class JobQuery:
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
             if isinstance(value, str) and _UNSTORABLE.search(value):
-                raise InvalidRequest(f"{field.name} contains a character that cannot be stored: remove it.")
+                raise InvalidRequest(f"{field.name} contains a character that cannot be stored; remove it.")
             if isinstance(value, datetime) and value.tzinfo is None:
-                raise InvalidRequest(f"{field.name} has no time zone: add one.")
+                raise InvalidRequest(f"{field.name} has no time zone; add one.")
         if self.attempts_over is not None and not -(2**31) <= self.attempts_over < 2**31:
             raise InvalidRequest(f"attempts_over must be a valid number of attempts, not {self.attempts_over}.")
         if self.id_prefix is not None and not _ID_PREFIX.fullmatch(self._id_digits):

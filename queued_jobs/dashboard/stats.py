@@ -165,9 +165,9 @@ def _check(window: timedelta, bucket: timedelta) -> None:
     else:
         unit, kept = _DAY, _DAYS_KEPT
     if bucket % unit or (bucket < _DAY and _DAY % bucket):
-        raise InvalidRequest(f"Buckets of {bucket} do not divide a day: use whole minutes, hours or days that do.")
+        raise InvalidRequest(f"Buckets of {bucket} do not divide a day; use whole minutes, hours or days that do.")
     if window > kept:
-        raise InvalidRequest(f"Buckets of {bucket} are kept for {kept}, not for {window}: use longer buckets.")
+        raise InvalidRequest(f"Buckets of {bucket} are kept for {kept}, not for {window}; use longer buckets.")
 
 
 def _floor(moment: datetime, bucket: timedelta) -> datetime:

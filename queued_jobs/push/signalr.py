@@ -58,7 +58,7 @@ class ConnectionString:
         values = {name.strip().lower(): value.strip() for name, value in parts.items()}
         for name in ("Endpoint", "AccessKey"):
             if not values.get(name.lower()):
-                raise ValueError(f"The SignalR connection string has no {name}: copy it from the service's Keys page.")
+                raise ValueError(f"The SignalR connection string has no {name}; copy it from the service's Keys page.")
         endpoint = values["endpoint"].rstrip("/")
         if not is_origin(endpoint):
             raise ValueError("The Endpoint of the SignalR connection string is not an http(s) address.")

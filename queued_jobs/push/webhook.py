@@ -54,7 +54,7 @@ class Webhook:
         wait: timedelta = timedelta(seconds=1),
     ) -> None:
         if len(secret) < 32:
-            raise ValueError(f"The webhook's secret has {len(secret)} bytes: use 32 or more.")
+            raise ValueError(f"The webhook's secret has {len(secret)} bytes; use 32 or more.")
         self._url = url
         self._secret = secret
         self._registry = registry

@@ -22,5 +22,5 @@ class FrozenClock:
     def advance(self, by: timedelta) -> None:
         """Advance the clock. Raises `ValueError` for a negative step: a database's clock never goes back."""
         if by < timedelta():
-            raise ValueError(f"The clock cannot go back by {-by}: advance it by a positive time.")
+            raise ValueError(f"The clock cannot go back by {-by}; advance it by a positive time.")
         self._now += by

@@ -144,7 +144,7 @@ def _repository(text: str) -> Repository:
     repository = Repository.parse(text)
     if repository is None:
         raise argparse.ArgumentTypeError(
-            f"{text!r} is not a valid repository: use OWNER/NAME, or OWNER@OWNER_ID/NAME@ID"
+            f"{text!r} is not a valid repository; use OWNER/NAME, or OWNER@OWNER_ID/NAME@ID"
         )
     return repository
 
@@ -152,14 +152,14 @@ def _repository(text: str) -> Repository:
 def _subject(text: str) -> Subjects:
     if text.count(ENVIRONMENT) != 1 or text != text.strip() or not 3 <= len(text) <= _MAX_SUBJECT or "*" in text:
         raise argparse.ArgumentTypeError(
-            f"{text!r} is not a valid subject: write it in full, with {ENVIRONMENT} once, in place of the environment"
+            f"{text!r} is not a valid subject; write it in full, with {ENVIRONMENT} once, in place of the environment"
         )
     return Subjects(patterns={"": text})
 
 
 def _issuer(text: str) -> str:
     if not re.fullmatch(r"https://[a-z0-9.-]+(/[\w-]+)*", text):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a valid issuer: use an https URL without a slash at its end")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a valid issuer; use an https URL without a slash at its end")
     return text
 
 

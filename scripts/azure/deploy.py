@@ -132,7 +132,7 @@ def _try_out(outputs: dict[str, Any], smoke: Path) -> None:
         return
     _say("running a real job on the stack")
     if subprocess.run([str(smoke), outputs.get("openUrl", outputs["siteUrl"])], check=False).returncode != 0:
-        raise StackFailed("The stack is up, but a job on it failed: see above, and docs/how-to/troubleshoot-azure.md.")
+        raise StackFailed("The stack is up, but a job on it failed; see above, and docs/how-to/troubleshoot-azure.md.")
 
 
 def _show_links(outputs: dict[str, Any]) -> None:

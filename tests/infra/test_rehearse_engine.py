@@ -81,7 +81,7 @@ def test_a_cache_that_cannot_be_written_is_named(tmp_path: Path, environment: di
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        (None, "Pulumi.dev.yaml is missing: restore it"),
+        (None, "Pulumi.dev.yaml is missing; restore it"),
         ("config: [", "Pulumi.dev.yaml"),
         ("", "has no `config:`"),
         ("config:\n  azure-native:location: westeurope\n", "has no queued-jobs:databaseAdminName"),

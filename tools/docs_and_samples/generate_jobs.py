@@ -87,7 +87,7 @@ async def _generate(url: str, count: int, days: float, seed: int) -> None:
 
 def _count(text: str) -> int:
     if not text.isdecimal() or int(text) == 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a valid number of jobs: use 1 or more")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a valid number of jobs; use 1 or more")
     return int(text)
 
 
@@ -98,7 +98,7 @@ def _days(text: str) -> float:
         days = 0
     if not 0 < days <= _MAX_DAYS:
         raise argparse.ArgumentTypeError(
-            f"{text!r} is not a valid number of days: use more than 0, and at most {_MAX_DAYS}"
+            f"{text!r} is not a valid number of days; use more than 0, and at most {_MAX_DAYS}"
         )
     return days
 
@@ -112,7 +112,7 @@ def main() -> None:
     arguments = parser.parse_args()
     if not is_conninfo(arguments.url):
         parser.error(
-            "the url is not a valid Postgres connection string: use postgresql://user:password@host:port/database"
+            "the url is not a valid Postgres connection string; use postgresql://user:password@host:port/database"
         )
     started = time.monotonic()
     try:

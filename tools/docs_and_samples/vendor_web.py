@@ -74,7 +74,7 @@ def check() -> str:
     manifest = {entry["name"]: entry for entry in json.loads(MANIFEST.read_text())}
     if manifest.keys() != {package.name for package in PACKAGES}:
         raise VendorError(
-            "web/vendor/manifest.json lists other packages: run python -m tools.docs_and_samples.vendor_web"
+            "web/vendor/manifest.json lists other packages; run python -m tools.docs_and_samples.vendor_web"
         )
     return "\n".join(_checked(package, manifest[package.name]) for package in PACKAGES)
 

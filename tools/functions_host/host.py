@@ -61,7 +61,7 @@ class Host:
         worker = Worker()
         indexed = await worker.start(self._app_dir)
         if not indexed:
-            raise HostError(f"the worker found no functions in {self._app_dir}: add some to its function_app.py")
+            raise HostError(f"the worker found no functions in {self._app_dir}; add some to its function_app.py")
         functions = read_functions(indexed)
         storage = QueueStorage(base64_messages=settings.queues.base64)
         invoker = Invoker(worker, timeout=settings.function_timeout, write_output=storage.write_output)
@@ -133,7 +133,7 @@ class Host:
             listening.close()
             reason = getattr(error, "strerror", None) or error
             raise HostError(
-                f"cannot listen on {self._address}:{self._port} ({reason}): choose another --port"
+                f"cannot listen on {self._address}:{self._port} ({reason}); choose another --port"
             ) from None
         return listening
 

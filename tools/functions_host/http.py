@@ -183,7 +183,7 @@ class HttpFrontEnd:
 def _body_limit() -> int:
     text = os.environ.get(BODY_LIMIT_SETTING, str(DEFAULT_BODY_LIMIT))
     if not text.isdecimal():
-        raise SettingsError(f"the app setting {BODY_LIMIT_SETTING} is {text!r}: use a number of bytes")
+        raise SettingsError(f"the app setting {BODY_LIMIT_SETTING} is {text!r}; use a number of bytes")
     return int(text)
 
 

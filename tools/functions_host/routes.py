@@ -57,12 +57,12 @@ def make_route(function: Function, prefix: str) -> Route:
         raise FunctionLoadError(
             function.name,
             f"An error occurred while creating the route with name '{function.name}' and template "
-            f"'{prefix}/{template}': set extensions.http.routePrefix to \"\" in host.json",
+            f"'{prefix}/{template}'; set extensions.http.routePrefix to \"\" in host.json",
         )
     if template.strip("/").lower().startswith(("admin", "runtime")):
         raise FunctionLoadError(
             function.name,
-            "The specified route conflicts with one or more built in routes: do not begin with admin or runtime",
+            "The specified route conflicts with one or more built in routes; do not begin with admin or runtime",
         )
     segments = [segment for segment in f"{prefix}/{template}".split("/") if segment]
     pattern, precedence = "", []

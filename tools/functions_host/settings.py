@@ -62,7 +62,7 @@ def parse_time_span(text: str) -> timedelta:
     """Read `[days.]hh:mm:ss[.fraction]`; anything else raises ValueError."""
     match = _TIME_SPAN.fullmatch(text)
     if match is None:
-        raise ValueError(f"{text!r} is not a time span: use [days.]hh:mm:ss, for example 00:00:30 or 1.00:00:00")
+        raise ValueError(f"{text!r} is not a time span; use [days.]hh:mm:ss, for example 00:00:30 or 1.00:00:00")
     days, hours, minutes, seconds = match.groups()
     return timedelta(days=int(days or 0), hours=int(hours), minutes=int(minutes), seconds=float(seconds))
 
@@ -98,7 +98,7 @@ def apply_local_settings(app_dir: Path, environment: MutableMapping[str, str] = 
         return
     document = _read_json_object(path)
     if document.get("IsEncrypted"):
-        raise SettingsError(f'{path} is encrypted, which this host cannot read: set "IsEncrypted": false')
+        raise SettingsError(f'{path} is encrypted, which this host cannot read; set "IsEncrypted": false')
     values = document.get("Values", {})
     if not isinstance(values, dict):
         raise SettingsError(f"{path}: Values must be an object of strings")
@@ -115,7 +115,7 @@ def resolve_placeholders(text: str, environment: Mapping[str, str] = os.environ)
 
     def value(match: re.Match[str]) -> str:
         if match[1] not in environment:
-            raise SettingsError(f"'%{match[1]}%' does not resolve to a value: set the app setting {match[1]}")
+            raise SettingsError(f"'%{match[1]}%' does not resolve to a value; set the app setting {match[1]}")
         return environment[match[1]]
 
     return _PLACEHOLDER.sub(value, text)

@@ -78,7 +78,7 @@ class StorageConnection:
             uri = f"https://{settings['accountName']}.queue.core.windows.net"
         if not uri:
             raise SettingsError(
-                f"storage connection {self.name!r} does not exist: set the app setting {self.name} to a connection "
+                f"storage connection {self.name!r} does not exist; set the app setting {self.name} to a connection "
                 f"string, or {self.name}__queueServiceUri for an identity"
             )
         from azure.identity.aio import DefaultAzureCredential  # costs 0.15 s and only the cloud needs it
@@ -109,7 +109,7 @@ class QueueStorage:
         try:
             return base64.b64decode(text.translate(_WHITESPACE), validate=True)  # .NET skips whitespace too
         except (binascii.Error, ValueError) as error:
-            raise ValueError(f"it is not base64 ({error}): send it with TextBase64EncodePolicy") from None
+            raise ValueError(f"it is not base64 ({error}); send it with TextBase64EncodePolicy") from None
 
     async def write_output(self, binding: Mapping[str, Any], value: TypedData) -> None:
         """Send the value of a queue output binding, one message for each item of a list; creates a missing queue."""

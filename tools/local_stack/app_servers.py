@@ -144,7 +144,7 @@ def _write_local_settings(app: Path, settings: Mapping[str, str]) -> None:
             own = json.loads(path.read_text())["Values"]
         except (ValueError, KeyError, TypeError) as error:
             raise LocalRunError(
-                f"{path} is not a valid settings file of Core Tools ({error!r}): fix it or delete it"
+                f"{path} is not a valid settings file of Core Tools ({error!r}); fix it or delete it"
             ) from error
     values = own | {"FUNCTIONS_WORKER_RUNTIME": "python", "AzureWebJobsDisableHomepage": "true"} | dict(settings)
     write_private(path, json.dumps({"IsEncrypted": False, "Values": values}, indent=2) + "\n")

@@ -46,7 +46,7 @@ class AzuriteServer(Server):
 
     def _command(self) -> Command:
         if not SCRIPT.exists():
-            raise Missing(f"Azurite is not installed ({SCRIPT} is missing): run scripts/dev, which installs it")
+            raise Missing(f"Azurite is not installed ({SCRIPT} is missing); run scripts/dev, which installs it")
         blob, queue, table = map(str, self.ports)
         if self._folder is not None:
             self._folder.mkdir(parents=True, exist_ok=True)

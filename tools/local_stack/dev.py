@@ -71,7 +71,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _port(text: str) -> int:
     if not text.isdecimal() or not 1 <= int(text) <= 65535:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a valid port: use a number from 1 to 65535")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a valid port; use a number from 1 to 65535")
     return int(text)
 
 
@@ -84,13 +84,13 @@ def _run(options: argparse.Namespace, state: State, console: Console) -> None:
     database_url = os.environ.get("DATABASE_URL") or None
     if database_url and not is_conninfo(database_url):
         raise LocalRunError(
-            "DATABASE_URL is not a valid Postgres connection string: use "
+            "DATABASE_URL is not a valid Postgres connection string; use "
             "postgresql://user:password@host:port/database, or unset it for the embedded server"
         )
     ready_file: Path | None = options.ready_file
     if ready_file and not ready_file.parent.is_dir():
         raise LocalRunError(
-            f"--ready-file {ready_file}: the folder {ready_file.parent} does not exist: create it or choose another"
+            f"--ready-file {ready_file}: the folder {ready_file.parent} does not exist; create it or choose another"
         )
     with state.lock():
         if options.reset:

@@ -184,7 +184,7 @@ class PostgresServer(Server):
                 return
             if time.monotonic() > deadline:
                 raise ServerFailed(
-                    f"postgres: process {pid} still serves the data in {self._data}: end it (kill -INT {pid})"
+                    f"postgres: process {pid} still serves the data in {self._data}; end it (kill -INT {pid})"
                 )
             time.sleep(0.05)
 

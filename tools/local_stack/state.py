@@ -81,7 +81,7 @@ class State:
                 file.seek(0)
                 holder = file.read().strip() or "unknown"
                 raise StateInUse(
-                    f"{self.folder} is in use by process {holder}, another scripts/dev: stop that one first "
+                    f"{self.folder} is in use by process {holder}, another scripts/dev; stop that one first "
                     f"(Ctrl-C in its terminal, or kill {holder})"
                 ) from None
             file.truncate(0)
@@ -113,7 +113,7 @@ class State:
         try:
             return Secrets(**json.loads(path.read_text()))
         except (ValueError, TypeError) as error:
-            raise LocalRunError(f"{path} is damaged ({error}): delete it, or run scripts/dev --reset") from error
+            raise LocalRunError(f"{path} is damaged ({error}); delete it, or run scripts/dev --reset") from error
 
 
 def write_private(path: Path, text: str) -> None:

@@ -53,7 +53,7 @@ class Project:
         folder.mkdir()
         for name in _FILES:
             if not (ROOT / name).exists():
-                raise NoStack(f"{name} is missing: restore it with git")
+                raise NoStack(f"{name} is missing; restore it with git")
             shutil.copy(ROOT / name, folder / name)
         for name in _FOLDERS:
             shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns(*_LEFT_OUT))
@@ -65,7 +65,7 @@ class Project:
         """The deployer configured for the stack. Raises `NoStack` if there is none."""
         name = self._config().get(key("databaseAdminName"))
         if not name:
-            raise NoStack(f"Pulumi.dev.yaml has no {key('databaseAdminName')}: set it, the sample value suffices here")
+            raise NoStack(f"Pulumi.dev.yaml has no {key('databaseAdminName')}; set it, the sample value suffices here")
         return str(name)
 
     def configure(self, *, scm_url: str, postgres_port: int, settings: dict[str, Any]) -> None:
@@ -104,5 +104,5 @@ class Project:
             reason = " ".join(str(error).split())
             raise NoStack(f"Pulumi.dev.yaml is not valid YAML: {reason}. Fix it, or restore it with git") from error
         if not isinstance(document, dict) or not isinstance(document.get("config"), dict):
-            raise NoStack("Pulumi.dev.yaml has no `config:` with keys below it: restore it with git")
+            raise NoStack("Pulumi.dev.yaml has no `config:` with keys below it; restore it with git")
         return document

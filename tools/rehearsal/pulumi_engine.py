@@ -144,7 +144,7 @@ def _find_go(environment: Mapping[str, str]) -> Path:
 def _release() -> str:
     match = re.search(r"^\s*github\.com/pulumi/pulumi/pkg/v3 (v\S+)", (MODULE / "go.mod").read_text(), re.MULTILINE)
     if match is None:
-        raise EngineMissing(f"{MODULE / 'go.mod'} does not name a release of the engine: restore it")
+        raise EngineMissing(f"{MODULE / 'go.mod'} does not name a release of the engine; restore it")
     return match[1]
 
 

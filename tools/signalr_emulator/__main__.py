@@ -33,7 +33,7 @@ def main() -> None:
     secret = os.environ.pop(ACCESS_KEY, PUBLIC_KEY)
     if len(secret.encode()) < SHORTEST_KEY:
         parser.error(
-            f"{ACCESS_KEY} has fewer than {SHORTEST_KEY} bytes: generate a random key, or unset it to use a public one"
+            f"{ACCESS_KEY} has fewer than {SHORTEST_KEY} bytes; generate a random key, or unset it to use a public one"
         )
     key = AccessKey(secret)
     callers = EntraTokens(options.entra_key.read_text()) if options.entra_key else key

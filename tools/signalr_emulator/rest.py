@@ -96,7 +96,7 @@ def _check_query(call: Call, request: Request) -> None:
     if call.action is Action.GENERATE_TOKEN and request.query_params["api-version"] == WITHOUT_TOKENS:
         raise Refused(HTTPStatus.BAD_REQUEST, f"The api-version {WITHOUT_TOKENS} does not create tokens yet.")
     if "application" in request.query_params:
-        raise Refused(HTTPStatus.BAD_REQUEST, "The emulator has no applications: use the hub's name only.")
+        raise Refused(HTTPStatus.BAD_REQUEST, "The emulator has no applications; use the hub's name only.")
 
 
 def _lifetime(request: Request) -> timedelta | None:

@@ -27,7 +27,7 @@ def cursor_of(text: str | None) -> Cursor | None:
     with contextlib.suppress(OverflowError):  # a time beyond the calendar
         if written is not None:
             return Cursor(created_at=_EPOCH + timedelta(microseconds=int(written[1])), id=UUID(written[2]))
-    raise Problem(422, "`before` is not a cursor of this list: use the one of an earlier response.")
+    raise Problem(422, "`before` is not a cursor of this list; use a cursor from an earlier response.")
 
 
 def _digits(key: JobKey) -> str:

@@ -90,7 +90,7 @@ class KeySet:
         found = await _document(client, f"{self._issuer.rstrip('/')}/.well-known/openid-configuration")
         address = found.get("jwks_uri")
         if found.get("issuer") != self._issuer:
-            raise ValueError(f"its discovery document names {found.get('issuer')!r}: set OIDC_ISSUER to exactly that")
+            raise ValueError(f"its discovery document names {found.get('issuer')!r}; set OIDC_ISSUER to exactly that")
         if not isinstance(address, str) or not (address.startswith("https://") or self._issuer.startswith("http://")):
             raise ValueError("its jwks_uri is not a valid https URL")
         self._token_origin = _origin(found.get("token_endpoint"), loopback=self._issuer.startswith("http://"))

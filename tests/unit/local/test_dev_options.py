@@ -40,7 +40,7 @@ def test_a_database_that_is_no_address_is_named_and_not_shown(
     monkeypatch.setenv("DATABASE_URL", address)
     assert main([], tmp_path / "state") == 1
     told = capsys.readouterr().out
-    assert "DATABASE_URL is not a valid Postgres connection string: use postgresql://" in told
+    assert "DATABASE_URL is not a valid Postgres connection string; use postgresql://" in told
     assert len(told.splitlines()) == 1
     assert "SECRET" not in told
 

@@ -125,7 +125,7 @@ async def works(kind: type[JobRunner[Any, Any]]) -> None:
     [
         ({"priorities": ("urgent")}, r'priorities is .urgent., but must be a tuple of .* such as \("urgent",\)'),
         ({"keep_result": 30}, "keep_result is 30, but must be None or a timedelta"),
-        ({"label": lambda request: "x"}, "label is called on the class: put @classmethod before it"),
+        ({"label": lambda request: "x"}, "label is called on the class"),
         ({"label": classmethod(waits)}, "label is async def"),
         ({"on_execute": yields}, "on_execute yields, but must return its result"),
         ({"on_execute": lambda self: Answer()}, "on_execute is called with 2 arguments"),

@@ -75,7 +75,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         token, news, olds = _token(request.urn), decode(request.news), decode(request.olds)
         kind = kind_of(token)
         if kind is None or arguments.resource_class(token) is None:
-            reason = f"The emulator does not support {token}: add it to tools/rehearsal/azure/kinds.py."
+            reason = f"The emulator does not support {token}; add it to tools/rehearsal/azure/kinds.py."
             return provider_pb2.CheckResponse(failures=[provider_pb2.CheckFailure(reason=reason)])
         self._fill_in(token, kind, request.urn, news, olds)
         failures = [

@@ -230,7 +230,7 @@ async def test_another_address_must_be_asked_for(events: Events, start_host: Sta
     [
         ({"AzureFunctionsJobHost__extensions__http__routePrefix": "api"}, "template 'api//{*route}'"),
         ({"AzureFunctionsJobHost__extensions__queues__batchSize": "33"}, "extensions.queues.batchSize: 33 is out"),
-        ({"QueuesConn": ""}, "storage connection 'QueuesConn' does not exist: set the app setting"),
+        ({"QueuesConn": ""}, "storage connection 'QueuesConn' does not exist; set the app setting"),
         ({"QueuesConn": "nonsense"}, "the app setting QueuesConn "),
         ({"SAMPLE_SCHEDULE": "often"}, "cannot load the 'tick' function: "),
     ],
@@ -283,7 +283,7 @@ async def test_a_port_in_use_says_so(events: Events, start_host: StartHost) -> N
         port = taken.getsockname()[1]
         host = HostProcess(["-m", "tools.functions_host", str(SAMPLE_APP), "--port", str(port)], {})
         assert await host.ended() == 1
-    assert f"cannot listen on 127.0.0.1:{port} (Address already in use): choose another --port" in host.output
+    assert f"cannot listen on 127.0.0.1:{port} (Address already in use); choose another --port" in host.output
 
 
 async def test_settings_of_the_folder(queue: Queue, events: Events, start_host: StartHost, tmp_path: Path) -> None:

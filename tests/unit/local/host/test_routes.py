@@ -65,7 +65,7 @@ def test_the_specific_comes_before_the_general() -> None:
 
 
 def test_a_leading_slash_needs_an_empty_prefix() -> None:
-    with pytest.raises(FunctionLoadError, match=r"template 'api//\{\*route\}': set extensions\.http\.routePrefix"):
+    with pytest.raises(FunctionLoadError, match=r"template 'api//\{\*route\}'; set extensions\.http\.routePrefix"):
         _route("/{*route}")
 
 
