@@ -35,7 +35,7 @@ class Percentiles:
     def from_steps(cls, steps: Sequence[int], counts: Sequence[int]) -> Self | None:
         """Estimate from the number of durations in each step, in ascending order; None without durations.
 
-        The true value lies in the same step, so an estimate is off by less than 28 %. Values in the last step count as
+        The true value lies in the same step, so an estimate is off by less than 28%. Values in the last step count as
         its start, about six hours.
         """
         below = [0, *accumulate(counts)]

@@ -84,7 +84,7 @@ class StatsView(Public):
     until: datetime
     bucket_ms: int
     durations_bucket_ms: int
-    #: Whether the percentiles are exact; otherwise they are off by less than 28 %.
+    #: Whether the percentiles are exact; otherwise they are off by less than 28%.
     exact: bool
     total: KindStatsView
     kinds: tuple[NamedKindStatsView, ...]

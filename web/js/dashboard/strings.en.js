@@ -104,7 +104,7 @@ export const words = {
     csv: 'Download CSV',
     csvBusy: 'Preparing the file',
     csvDone: (n) => `The file contains ${jobs(n)}`,
-    csvCut: (n) => `The file contains the newest ${jobs(n)}. Narrow the filters for older ones.`,
+    csvCut: (n) => `The file contains the newest ${jobs(n)}. Narrow the filters for older jobs.`,
     csvFailed: 'Could not create the file',
   },
 
@@ -119,7 +119,7 @@ export const words = {
     about: {
       retry: (n) =>
         `${n} will run again, with all their attempts. Jobs that succeeded or have not ended are skipped.`,
-      cancel: (n) => `${n} will be cancelled; running ones are asked to stop. Jobs that have ended are skipped.`,
+      cancel: (n) => `${n} will be cancelled; running jobs are asked to stop. Jobs that have ended are skipped.`,
     },
     jobs,
     atLeast: (n) => `At least ${jobs(n)}`,
@@ -235,7 +235,7 @@ export const words = {
       run: 'Run time p50 / p95 / p99',
     },
     all: 'All',
-    estimated: 'Percentiles are estimates, off by less than 28 %.',
+    estimated: 'Percentiles are estimates, off by less than 28%.',
     exact: 'Percentiles are exact.',
     zone: 'Buckets begin at full units in UTC; times are in the time zone of this device.',
   },
