@@ -139,7 +139,7 @@ def test_the_remedy_is_named(attributes: dict[str, object], says: str) -> None:
 @pytest.mark.parametrize(
     ("request_type", "result_type", "says"),
     [
-        (Needs, Answer, r"\(the field n: missing\): .*scheduled_request\(due\)"),
+        (Needs, Answer, r"\(the field n: missing\).*scheduled_request\(due\)"),
         (Ask, dict, "the result type .*, not dict"),
         (Ask, Answer | None, "the result type"),
         (Ask | None, Answer, "the request type"),

@@ -33,7 +33,7 @@ class TestDelay:
         ],
     )
     def test_a_policy_that_cannot_work_is_refused(self, values: dict[str, Any]) -> None:
-        with pytest.raises(ValueError, match="must be"):
+        with pytest.raises(ValueError, match=r"max_attempts|base"):
             RetryPolicy(**values)
 
     @pytest.mark.parametrize("after", [timedelta.max, timedelta.min])
