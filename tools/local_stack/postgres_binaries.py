@@ -52,7 +52,7 @@ def unprivileged_account() -> Account | None:
         except KeyError:
             continue
         return Account(uid=entry.pw_uid, gid=entry.pw_gid)
-    raise Missing("Postgres refuses to run as root and there is no account postgres or nobody; add one of them")
+    raise Missing('Postgres refuses to run as root, and there is no account "postgres" or "nobody"; add one of them')
 
 
 def is_reachable(path: Path, account: Account) -> bool:
