@@ -111,7 +111,7 @@ class Archive:
                 out.write(piece)
 
     def _place(self, name: str) -> str:
-        """Return the name, changed if it or one of its folders would collide with another one on some system."""
+        """Return the name, changed if it or one of its folders would collide with another name on some system."""
         *folders, last = name.split("/")
         parent = ""
         for folder in folders:

@@ -83,7 +83,7 @@ class Repository(Protocol):
     def transaction(self) -> AbstractAsyncContextManager[AsyncConnection[Any]]:
         """Lend a body a connection for one transaction: committed at the end of the block, rolled back by an exception.
 
-        Bodies wait for each other where too many want one, so that heartbeats still find a connection.
+        Bodies wait for each other if too many need one, so that a connection remains for heartbeats.
         """
 
     async def ended(self, job_id: JobKey) -> QueuedJob | None:

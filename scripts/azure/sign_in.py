@@ -125,7 +125,7 @@ def _united(there: list[Any] | None, wanted: Iterable[Any]) -> list[Any]:
 
 
 def _extended(there: list[dict[str, Any]], key: str, owner: str, name: str, wanted: list[Any]) -> list[dict[str, Any]]:
-    """Return the existing entries; the one whose `key` is `owner` also has the wanted items in its list `name`."""
+    """Return the existing entries. The list `name` of the entry with `owner` as its `key` also has the wanted items."""
     entry: dict[str, Any] = next((one for one in there if one[key] == owner), {key: owner, name: []})
     extended = {**entry, name: _united(entry[name], wanted)}
     return [extended if one is entry else one for one in (there if entry in there else [*there, entry])]

@@ -43,7 +43,7 @@ def from_message(function: Function, message: QueueMessage, body: bytes) -> Trig
 
 
 def from_timer(*, last: datetime | None, following: datetime) -> TriggerData:
-    """Return the data of a timer trigger: when it ticked before, and when it ticks after this."""
+    """Return the data of a timer trigger: its previous and its next occurrence."""
     status = {"Last": last.isoformat() if last else _NEVER, "Next": following.isoformat(), "LastUpdated": _NEVER}
     value = {"Schedule": {"AdjustForDST": True}, "ScheduleStatus": status, "IsPastDue": False}
     return TriggerData(value=TypedData(json=json.dumps(value)))

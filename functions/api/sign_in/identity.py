@@ -26,7 +26,7 @@ class Principal:
     user_id
         The owner in rows and at the hub.
     expires_at
-        When the token ends, in Unix seconds.
+        When the token expires, in Unix seconds.
     """
 
     user_id: str
