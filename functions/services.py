@@ -38,7 +38,11 @@ def services() -> Services:
     """Return the services of this process. Raises `SettingsError` for missing or unsafe settings."""
     settings = Settings.from_environment()
     registry = JobRegistry.from_package(jobs)
-    database = Database(settings.database_url, password=settings.database_password)
+    database = Database(
+        settings.database_url,
+        password=settings.database_password,
+        transaction_pooler=settings.transaction_pooler,
+    )
     queues = StorageQueues(settings.queues)
     notifier = SignalRNotifier(settings.signalr, registry)
     return Services(

@@ -235,6 +235,10 @@ class _App(SettingsModel, alias_generator=str.upper):
     ]
     sweep_schedule: Annotated[str, AfterValidator(_check_schedule)]
     allowed_origins: Annotated[str, AfterValidator(_check_origins)] = ""
+    database_pooler: Annotated[
+        str,
+        require(("none", "transaction").__contains__, "not_a_pooler", "is not known; use transaction, or omit it"),
+    ] = "none"
     max_active_jobs: _Limit | None = None
     max_jobs_per_day: _Limit | None = None
     max_writes_per_minute: _Limit = "60"
@@ -337,6 +341,7 @@ class Settings:
     allowed_origins: tuple[str, ...]
     database_url: str = field(repr=False)
     database_password: Callable[[], Awaitable[str]] | None
+    transaction_pooler: bool
     queues: str | Keyless = field(repr=False)
     blobs: str | Keyless = field(repr=False)
     signalr: ConnectionString | Keyless = field(repr=False)
@@ -360,6 +365,7 @@ class Settings:
             allowed_origins=tuple(read.app.allowed_origins.split()),
             database_url=database.url,
             database_password=partial(identity.token, POSTGRES_SCOPE) if isinstance(database, _EntraDatabase) else None,
+            transaction_pooler=read.app.database_pooler == "transaction",
             queues=services.queues or keyless(endpoint=services.queues_address.rstrip("/")),
             blobs=services.blobs or keyless(endpoint=services.blobs_address.rstrip("/")),
             signalr=signalr or keyless(endpoint=services.signalr_address),

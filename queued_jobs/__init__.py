@@ -14,6 +14,7 @@ from queued_jobs.model import JobStatus, QueuedJob, ResultFile
 from queued_jobs.push.view import JobView
 from queued_jobs.retry import RetryPolicy
 from queued_jobs.runner import JobRunner
+from queued_jobs.worker import Worker
 
 __all__ = [
     "JobContext",
@@ -29,4 +30,5 @@ __all__ = [
     "RetryLater",
     "RetryPolicy",
     "Sealed",
+    "Worker",
 ]

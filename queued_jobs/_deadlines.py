@@ -25,6 +25,7 @@ LONG_STATEMENT_TIME: Final = timedelta(seconds=12)
 #: The sweeper's statements over many rows.
 LONG_STATEMENTS: Final = frozenset(
     {
+        "end_unknown",
         "expire",
         "expiring",
         "follow_up",

@@ -5,18 +5,28 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from typing import Any, Self
 from weakref import WeakSet
 
 import psycopg
 from psycopg import AsyncConnection
-from psycopg_pool import AsyncConnectionPool
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from queued_jobs._deadlines import CANCEL, CHECK, CHECKOUT, CONNECT_ALL, LONG_STATEMENT_TIME, Late, deadline, shut
 
 Row = dict[str, Any]
+
+#: What a pooler answers to the options of a connection that it cannot pass on.
+_REFUSED_BY_POOLER = "unsupported startup parameter"
+
+
+class PoolerFound(psycopg.OperationalError):
+    """A pooler is at this address: set DATABASE_POOLER=transaction, or pass transaction_pooler=True to Database."""
+
+    def __init__(self) -> None:
+        super().__init__((self.__doc__ or "").strip())
 
 
 class Connection(AsyncConnection[Row]):
@@ -29,6 +39,8 @@ class Connection(AsyncConnection[Row]):
 
     @classmethod
     async def connect(cls, conninfo: str = "", **kwargs: Any) -> Self:
+        """Connect, and pass a failure to the option `on_failure`: the pool would only log it."""
+        on_failure: Callable[[psycopg.OperationalError], None] = kwargs.pop("on_failure", _ignore)
         failure: psycopg.OperationalError
         try:
             async with asyncio.timeout(CONNECT_ALL.total_seconds()):
@@ -38,6 +50,7 @@ class Connection(AsyncConnection[Row]):
         except psycopg.OperationalError as exc:
             failure = type(exc)(str(exc))
             exc.__context__ = exc.__traceback__ = None  # a reference cycle would keep the unopened connection alive
+        on_failure(failure)
         raise failure
 
     async def wait(self, *args: Any, **kwargs: Any) -> Any:
@@ -74,16 +87,28 @@ class LoopPool:
     ----------
     options
         Called for each new connection.
+    transaction_pooler
+        Whether a pooler is expected; without it, one that is there is refused.
     """
 
-    def __init__(self, conninfo: str, options: Callable[[], Awaitable[dict[str, Any]]], *, max_size: int) -> None:
+    def __init__(
+        self,
+        conninfo: str,
+        options: Callable[[], Awaitable[dict[str, Any]]],
+        *,
+        max_size: int,
+        transaction_pooler: bool = False,
+    ) -> None:
+        self._options = options
+        self._expects_pooler = transaction_pooler
+        self._found_pooler = False
         self._opened: WeakSet[Connection] = WeakSet()
         self._loop = asyncio.get_running_loop()
         self._pool = AsyncConnectionPool(
             conninfo,
             connection_class=Connection,
-            kwargs=options,
-            configure=self._remember,
+            kwargs=self._connection_options,
+            configure=self._configure,
             check=self._check,
             open=False,
             min_size=0,
@@ -99,7 +124,13 @@ class LoopPool:
     async def connection(self) -> AsyncIterator[Connection]:
         """Lend a connection that works. Raises as psycopg does if there is none in time."""
         await self._pool.open(wait=False)
-        async with self._pool.connection() as conn:
+        async with AsyncExitStack() as stack:
+            try:
+                conn = await stack.enter_async_context(self._pool.connection())
+            except PoolTimeout as exc:
+                if self._found_pooler:
+                    raise PoolerFound from exc
+                raise
             conn.limit = LONG_STATEMENT_TIME
             yield conn
 
@@ -119,8 +150,22 @@ class LoopPool:
                         if coroutine is not None:
                             coroutine.close()
 
-    async def _remember(self, conn: Connection) -> None:
+    async def _connection_options(self) -> dict[str, Any]:
+        return await self._options() | {"on_failure": self._note}
+
+    def _note(self, exc: psycopg.OperationalError) -> None:
+        self._found_pooler = _REFUSED_BY_POOLER in str(exc)
+
+    async def _configure(self, conn: Connection) -> None:
         self._opened.add(conn)
+        if self._expects_pooler:
+            return
+        # a pooler reports another process id than the server
+        cursor = await conn.execute("select pg_backend_pid() as pid")
+        row = await cursor.fetchone()
+        self._found_pooler = row is not None and row["pid"] != conn.info.backend_pid
+        if self._found_pooler:
+            raise PoolerFound
 
     async def _check(self, conn: Connection) -> None:
         try:
@@ -129,3 +174,7 @@ class LoopPool:
         except Late:
             await self._pool.drain()  # the others use the same network
             raise
+
+
+def _ignore(exc: psycopg.OperationalError) -> None:
+    return None

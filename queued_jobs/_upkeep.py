@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
 from psycopg import AsyncConnection
@@ -20,6 +20,8 @@ HOLD = timedelta(seconds=15)
 STALE = timedelta(minutes=10)
 #: Lost workers after which a job is aborted.
 MAX_LOST = 3
+#: How long jobs wait for a worker that knows their kind.
+UNKNOWN = timedelta(days=1)
 _FOR_EVER = timedelta(days=365_000)
 
 
@@ -28,6 +30,11 @@ class PostgresUpkeep:
 
     def __init__(self, database: Database) -> None:
         self.database = database
+
+    async def now(self) -> datetime:
+        (row,) = await self.database.rows("now", {})
+        now: datetime = row["now"]
+        return now
 
     async def follow_ups(self, *, limit: int) -> list[QueuedJob]:
         return await self._jobs("follow_up", batch_id=None, n=limit, hold=0)
@@ -66,6 +73,13 @@ class PostgresUpkeep:
 
     async def rescue(self, *, limit: int) -> list[QueuedJob]:
         return await self._jobs("rescue", n=limit, max_lost=MAX_LOST)
+
+    async def end_unknown(self, kinds: Collection[str], *, limit: int) -> list[QueuedJob]:
+        return await self._jobs("end_unknown", n=limit, kinds=list(kinds), wait=UNKNOWN.total_seconds())
+
+    async def latest_key(self, *, kind: str, user_id: str, prefix: str) -> str | None:
+        row = await self.database.row("latest_key", {"kind": kind, "user_id": user_id, "prefix": prefix})
+        return None if row is None else row["idempotency_key"]
 
     async def resend_silent(self, *, limit: int) -> int:
         return len(await self.database.rows("resend_silent", {"n": limit, "stale": STALE.total_seconds()}))

@@ -28,7 +28,7 @@ from queued_jobs._deadlines import (
     deadline,
 )
 from queued_jobs._per_loop import PerLoop
-from queued_jobs._pool import Connection, LoopPool
+from queued_jobs._pool import Connection, LoopPool, PoolerFound
 from queued_jobs._pool import Row as Row
 from queued_jobs.errors import StoreRefused, StoreUnavailable
 from queued_jobs.schema import TABLES, Tables, statement
@@ -84,6 +84,10 @@ class Database:
     password
         Called for each new connection, for passwords that expire, such as tokens. Connections live half an hour at
         most.
+    transaction_pooler
+        True if a pooler in transaction mode, such as PgBouncer, is at this address. Then no statement is prepared, and
+        no setting is kept in a session. Without it, a pooler is refused with `StoreUnavailable`: a connection could run
+        the prepared statement of another one.
     """
 
     def __init__(
@@ -93,8 +97,10 @@ class Database:
         max_size: int = 4,
         tables: Tables = TABLES,
         password: Callable[[], Awaitable[str]] | None = None,
+        transaction_pooler: bool = False,
     ) -> None:
         self.tables = tables
+        self._has_pooler = transaction_pooler
         self._conninfo = conninfo
         self._password = password
         self.max_size = max_size
@@ -104,7 +110,8 @@ class Database:
         self._refusals: WeakKeyDictionary[AsyncConnection[Any], int] = WeakKeyDictionary()
         # options from the connection string, such as a search_path, are kept
         options = conninfo_to_dict(conninfo).get("options") or ""
-        limits = " ".join(f"-c {name}={limit // timedelta(milliseconds=1)}" for name, limit in SERVER.items())
+        self._limits_of_server = {name: str(limit // timedelta(milliseconds=1)) for name, limit in SERVER.items()}
+        limits = " ".join(f"-c {name}={limit}" for name, limit in self._limits_of_server.items())
         self._options = f"{options} -c timezone=UTC {limits}".strip()
 
     async def rows(
@@ -168,6 +175,8 @@ class Database:
                 conn.limit = timedelta(seconds=ends_at - time.monotonic())
                 try:
                     async with conn.transaction():
+                        if self._has_pooler:
+                            await self._run(conn, "set_limits", self._limits_of_server)
                         conn.limit = LONG_STATEMENT_TIME
                         try:
                             yield conn
@@ -231,15 +240,18 @@ class Database:
 
     def _make_pool(self) -> LoopPool:
         max_size = self._limits.get(asyncio.get_running_loop(), self.max_size)
-        return LoopPool(self._conninfo, self._connection_options, max_size=max_size)
+        return LoopPool(
+            self._conninfo, self._connection_options, max_size=max_size, transaction_pooler=self._has_pooler
+        )
 
     async def _connection_options(self) -> dict[str, Any]:
+        in_session: dict[str, Any] = {"options": self._options}
         return {
             "autocommit": True,
             "row_factory": dict_row,
             **NETWORK,
             "application_name": "queued-jobs",
-            "options": self._options,
+            **({"prepare_threshold": None} if self._has_pooler else in_session),
             **await self._expiring_password(),
         }
 
@@ -264,5 +276,7 @@ def _as_store_errors() -> Iterator[None]:
         yield
     except _REFUSED_VALUES as exc:
         raise StoreRefused(f"Postgres refused a value: {exc}") from exc
+    except PoolerFound as exc:
+        raise StoreUnavailable(str(exc)) from exc
     except (*_UNAVAILABLE, *_TRY_AGAIN) as exc:
         raise StoreUnavailable(f"Postgres did not respond: {exc}") from exc

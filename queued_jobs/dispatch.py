@@ -13,7 +13,7 @@ from queued_jobs.errors import SendFailed, StoreUnavailable
 from queued_jobs.message import Due, JobMessage
 from queued_jobs.model import QueuedJob
 from queued_jobs.notifier import Notifier
-from queued_jobs.queues import MAX_DELAY, Queues
+from queued_jobs.queues import MAX_DELAY, QueueMissing, Queues
 from queued_jobs.repository import Repository
 
 logger = logging.getLogger(__name__)
@@ -79,13 +79,21 @@ class Dispatcher:
 
     async def _sends(self, one: Due) -> bool:
         try:
-            await self._queues.send(one.queue, one.message, delay=one.delay)
+            await self._send(one)
         except SendFailed as exc:
             self._failures[one.queue] += 1
             logger.warning("job %s: could not send the message (%s); the sweeper will send it", one.message.id, exc)
             return False
         self._failures[one.queue] = 0
         return True
+
+    async def _send(self, one: Due) -> None:
+        try:
+            await self._queues.send(one.queue, one.message, delay=one.delay)
+        except QueueMissing:
+            logger.warning("the queue %s is missing, and is created again", one.queue)
+            await self._queues.ensure(one.queue)
+            await self._queues.send(one.queue, one.message, delay=one.delay)
 
     async def _mark(self, sent: Sequence[JobMessage]) -> None:
         if not sent:

@@ -52,6 +52,8 @@ class QueueManager:
     ----------
     registry
         The kinds.
+    backend
+        The store, the queues and the notifier.
     """
 
     def __init__(
@@ -65,8 +67,8 @@ class QueueManager:
         sweep_time: timedelta = timedelta(seconds=40),
     ) -> None:
         self.registry = runners if isinstance(runners, JobRegistry) else JobRegistry(runners)
-        self._backend = Backend(repository, queues, notifier or NullNotifier())
-        self._runners = {runner.kind: runner(self._backend) for runner in self.registry}
+        self.backend = Backend(repository, queues, notifier or NullNotifier())
+        self._runners = {runner.kind: runner(self.backend) for runner in self.registry}
         self._keep = keep
         self._sweep_time = sweep_time
 
@@ -118,7 +120,7 @@ class QueueManager:
             Postgres did not respond. Whether the job was stored is unknown: try again with an idempotency key.
         """
         return await enqueue.queue_job(
-            self._backend,
+            self.backend,
             runner,
             request,
             user_id=user_id,
@@ -160,7 +162,7 @@ class QueueManager:
             runs immediately.
         """
         return await batch.queue_jobs(
-            self._backend,
+            self.backend,
             runner,
             requests,
             user_id=user_id,
@@ -178,10 +180,11 @@ class QueueManager:
         """Queue the job of the current occurrence. Call it from a timer with the runner's schedule.
 
         There is one job per occurrence, however often the timer fires and on however many machines: its idempotency key
-        is the due time. A late timer starts the job of the previous occurrence. Raises `ValueError` for a runner
+        is the due time. What is due is decided by the database's clock; a late timer starts the job of the previous
+        occurrence. The sweeper makes up for occurrences that no timer has started. Raises `ValueError` for a runner
         without a schedule.
         """
-        return await periodic.queue_due(self._backend, runner)
+        return await periodic.queue_due(self.backend, runner)
 
     def runner(self, kind: str) -> JobRunner[Any, Any]:
         """Return the runner of a kind; pass the messages of its queues to its `receive`.
@@ -199,15 +202,15 @@ class QueueManager:
     @cached_property
     def sweeper(self) -> Sweeper:
         """The sweeper, to be run by a timer: it sends unsent messages, and reclaims jobs of lost workers."""
-        return Sweeper(self._backend, runners=self._runners.values(), keep=self._keep, time=self._sweep_time)
+        return Sweeper(self.backend, runners=self._runners.values(), keep=self._keep, time=self._sweep_time)
 
     @cached_property
     def tracker(self) -> JobTracker:
         """The read side and the actions of users and admins. Raises `TypeError` unless the repository is Postgres."""
-        repository = self._backend.repository
+        repository = self.backend.repository
         if not isinstance(repository, PostgresRepository):
             raise TypeError(f"The tracker requires a PostgresRepository, not a {type(repository).__name__}.")
-        return JobTracker(repository.database, self._backend, self.registry.kind_queues)
+        return JobTracker(repository.database, self.backend, self.registry.kind_queues)
 
     def blocking(self, *, connections: int = 1) -> BlockingJobs:
         """Return an interface for code without an event loop: Flask, Django, scripts.
@@ -223,7 +226,7 @@ class QueueManager:
         """
 
         def start() -> None:
-            if isinstance(self._backend.repository, PostgresRepository):
-                self._backend.repository.database.limit(connections)
+            if isinstance(self.backend.repository, PostgresRepository):
+                self.backend.repository.database.limit(connections)
 
         return BlockingJobs(self, start=start)

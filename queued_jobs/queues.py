@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import base64
+import logging
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from datetime import timedelta
 from types import TracebackType
 from typing import Any, Protocol, Self
 
-from azure.core.exceptions import AzureError, ResourceExistsError, ResourceNotFoundError
+from azure.core.exceptions import AzureError, HttpResponseError, ResourceExistsError, ResourceNotFoundError
 from azure.storage.queue import TextBase64EncodePolicy
 from azure.storage.queue.aio import QueueClient, QueueServiceClient
 
@@ -20,12 +21,16 @@ from queued_jobs.errors import SendFailed
 from queued_jobs.identity import Keyless
 from queued_jobs.message import JobMessage
 
+logger = logging.getLogger(__name__)
+
 #: Time limit of an operation, so that a request completes in time; the sweeper takes over a failed send. The
 #: client's own timeouts apply to each read and each try only.
 SEND_TIMEOUT = timedelta(seconds=5)
 #: The service allows 7 days; messages due later are sent by the sweeper when their time comes near.
 MAX_DELAY = timedelta(minutes=10)
 
+_POISON = "-poison"
+_FORBIDDEN = (401, 403)
 _CLIENT_OPTIONS: dict[str, Any] = {
     "retry_total": 1,
     # retry after one second: the default of about 18 is longer than a request may take
@@ -46,8 +51,18 @@ class QueueDepth:
     poison: int
 
 
+class QueueMissing(SendFailed):
+    """The queue does not exist: nothing was sent."""
+
+
 class Queues(Protocol):
     """The queue operations that the library needs."""
+
+    async def ensure(self, *queues: str) -> None:
+        """Create these queues and their poison queues if they are missing. Raises `SendFailed`.
+
+        Called for a queue for which `send` has raised `QueueMissing`.
+        """
 
     async def send(self, queue: str, message: JobMessage, *, delay: timedelta = timedelta()) -> None:
         """Put a message on a queue, invisible for `delay`. Raises `SendFailed`; the message may have been stored."""
@@ -75,22 +90,43 @@ class StorageQueues:
 
     async def send(self, queue: str, message: JobMessage, *, delay: timedelta = timedelta()) -> None:
         """Put a message on a queue, invisible for `delay`. Raises `SendFailed`; the message may have been stored."""
-        async with _failing_with(f"The queue {queue} did not accept a message"):
-            await self[queue].send_message(
-                message.encode(),
-                visibility_timeout=int(delay.total_seconds()),
-                time_to_live=-1,  # the default of 7 days would lose the end of a long backlog
-            )
+        # the host expects base64, and poisons a message in plain text silently
+        await self.put(queue, base64.b64encode(message.encode().encode()).decode(), delay=delay)
+
+    async def put(self, queue: str, content: str, *, delay: timedelta = timedelta()) -> None:
+        """Put a text on a queue unchanged; otherwise like `send`."""
+        client = self._services.get().get_queue_client(queue)
+        try:
+            async with failing_with(f"The queue {queue} did not accept a message"):
+                await client.send_message(
+                    content,
+                    visibility_timeout=int(delay.total_seconds()),
+                    time_to_live=-1,  # the default of 7 days would lose the end of a long backlog
+                )
+        except SendFailed as exc:
+            if isinstance(exc.__cause__, ResourceNotFoundError):
+                raise QueueMissing(f"The queue {queue} does not exist.") from exc
+            raise
 
     async def ensure(self, *queues: str) -> None:
         """Create these queues and their poison queues if they are missing. In the cloud the deployment creates them.
 
-        Raises `SendFailed` if the service does not respond.
+        Raises `SendFailed` if the service does not respond, or if the account does not permit it.
         """
         for name in _with_poison(queues):
-            async with _failing_with(f"The queue {name} was not created"):
-                with contextlib.suppress(ResourceExistsError):
+            async with failing_with(f"The queue {name} was not created"):
+                try:
                     await self[name].create_queue()
+                    logger.info("created the queue %s", name)
+                except ResourceExistsError:
+                    pass
+                except HttpResponseError as exc:
+                    if exc.status_code not in _FORBIDDEN:
+                        raise
+                    raise SendFailed(
+                        f"The queue {name} is missing, and this account may not create it: deploy again, or grant "
+                        f"it the role Storage Queue Data Contributor."
+                    ) from exc
 
     async def depths(self, *queues: str) -> list[QueueDepth]:
         """Return the approximate number of messages on these queues and their poison queues; missing queues count as 0.
@@ -110,16 +146,16 @@ class StorageQueues:
         not respond; messages moved before that stay moved.
         """
         # at most as many as are there now: unreadable messages return to the poison queue immediately
-        limit = min(limit, await self._count(f"{queue}-poison"))
+        limit = min(limit, await self._count(f"{queue}{_POISON}"))
         if limit == 0:
             return 0
         service = self._services.get()
-        poison, main = service.get_queue_client(f"{queue}-poison"), service.get_queue_client(queue)
+        poison, main = service.get_queue_client(f"{queue}{_POISON}"), service.get_queue_client(queue)
         messages = aiter(
             poison.receive_messages(messages_per_page=min(32, limit), visibility_timeout=60, max_messages=limit)
         )
         for moved in range(limit):
-            async with _failing_with(f"Only {moved} messages of the poison queue of {queue} were moved back"):
+            async with failing_with(f"Only {moved} messages of the poison queue of {queue} were moved back"):
                 message = await anext(messages, None)
                 if message is None:
                     return moved
@@ -128,7 +164,7 @@ class StorageQueues:
         return limit
 
     async def _count(self, queue: str) -> int:
-        async with _failing_with(f"The queue {queue} did not respond"):
+        async with failing_with(f"The queue {queue} did not respond"):
             try:
                 return (await self[queue].get_queue_properties()).approximate_message_count or 0
             except ResourceNotFoundError:
@@ -137,7 +173,7 @@ class StorageQueues:
     async def ping(self, *queues: str) -> None:
         """Raise `SendFailed` unless all of these queues exist and respond."""
         for queue in queues:
-            async with _failing_with(f"The queue {queue} did not respond"):
+            async with failing_with(f"The queue {queue} did not respond"):
                 await self[queue].get_queue_properties()
 
     async def close(self) -> None:
@@ -159,7 +195,7 @@ class StorageQueues:
 
 
 @asynccontextmanager
-async def _failing_with(otherwise: str) -> AsyncIterator[None]:
+async def failing_with(otherwise: str) -> AsyncIterator[None]:
     """Raise `SendFailed` with this prefix if the service fails or does not respond in time."""
     try:
         async with asyncio.timeout(SEND_TIMEOUT.total_seconds()):
@@ -171,4 +207,4 @@ async def _failing_with(otherwise: str) -> AsyncIterator[None]:
 
 
 def _with_poison(queues: Iterable[str]) -> list[str]:
-    return [name for queue in queues for name in (queue, f"{queue}-poison")]
+    return [name for queue in queues for name in (queue, f"{queue}{_POISON}")]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Any, Final, Protocol
 from uuid import UUID
@@ -23,6 +23,10 @@ NO_KINDS: Final[Mapping[str, timedelta]] = MappingProxyType({})
 NO_LIMITS: Final[Mapping[str, int]] = MappingProxyType({})
 
 NO_QUEUES: Final = KindQueues()
+
+#: Begins the idempotency key of a job that a schedule started; its time follows. See also prune.sql.
+OCCURRENCE: Final = "schedule:"
+
 #: A kind and a concurrency key.
 type Line = tuple[str, str]
 
@@ -67,6 +71,9 @@ class Repository(Protocol):
 
     #: Type of the keys.
     key_type: type[UUID] | type[int]
+
+    async def now(self) -> datetime:
+        """Return the store's time, by which everything is due."""
 
     async def new_keys(self, count: int, *, conn: AsyncConnection[Any] | None = None) -> list[JobKey]:
         """Generate keys for `count` new jobs. Unused keys are lost, which is harmless."""
@@ -196,6 +203,15 @@ class Repository(Protocol):
     async def rescue(self, *, limit: int) -> list[QueuedJob]:
         """Reclaim jobs whose lease or timeout has expired."""
 
+    async def end_unknown(self, kinds: Collection[str], *, limit: int) -> list[QueuedJob]:
+        """Abort jobs that have been due for a day and that no worker knows, and return them.
+
+        Their kind is none of these, no attempt of it is running, and none has ended during that day.
+        """
+
+    async def latest_key(self, *, kind: str, user_id: str, prefix: str) -> str | None:
+        """Return the greatest idempotency key with this prefix of the user's jobs of a kind."""
+
     async def resend_silent(self, *, limit: int) -> int:
         """Schedule messages again that were sent long ago and never claimed. Returns how many."""
 
@@ -213,8 +229,8 @@ class Repository(Protocol):
     async def prune(self, *, older_than: timedelta, kinds: Mapping[str, timedelta] = NO_KINDS, limit: int) -> int:
         """Delete jobs that ended longer ago than this, or than their kind's own retention. Returns how many.
 
-        Jobs whose result has not expired stay, jobs of a batch until its follow-up has ended, and jobs with attempts
-        that are not in the statistics yet: call `tally` first.
+        Jobs whose result has not expired stay, jobs of a batch until its follow-up has ended, the latest occurrence of
+        a schedule, and jobs with attempts that are not in the statistics yet: call `tally` first.
         """
 
     async def prune_notes(self, *, older_than: timedelta, limit: int) -> int:

@@ -10,10 +10,12 @@ from __future__ import annotations
 import dataclasses
 import logging
 import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 import psycopg
@@ -132,20 +134,31 @@ async def migrate(conninfo: str, tables: Tables = TABLES) -> list[str]:
     """Apply the missing migrations, and return their names.
 
     Safe to run concurrently: an advisory lock makes the others wait, and find nothing left to do. Each migration is a
-    transaction, so a crash leaves only complete migrations. Needs a role that may create objects in the database.
+    transaction, so a crash leaves only complete migrations. Needs a role that may create objects in the database. A
+    pooler in transaction mode may be at the address.
     """
     applied = []
-    async with await psycopg.AsyncConnection.connect(conninfo, autocommit=True, **NETWORK) as conn:
-        await conn.execute("select pg_advisory_lock(%s)", (_MIGRATION_LOCK,))
-        await conn.execute(f"create schema if not exists {tables.schema}".encode())
-        await conn.execute(tables.render(_MIGRATION_TABLE))
-        cursor = await conn.execute(tables.render(b"select number from queued_jobs.migration"))
-        done = {number for (number,) in await cursor.fetchall()}
-        for number, name, text in migrations(tables):
-            if number not in done:
-                async with conn.transaction():
-                    await conn.execute(text)
-                    await conn.execute(tables.render(_APPLIED), (number, name))
-                logger.info("applied migration %s", name)
-                applied.append(name)
+    async with _connect(conninfo) as waiting, waiting.transaction():
+        # a lock of the session would not survive a pooler
+        await waiting.execute("select pg_advisory_xact_lock(%s)", (_MIGRATION_LOCK,))
+        async with _connect(conninfo) as conn:
+            await conn.execute(f"create schema if not exists {tables.schema}".encode())
+            await conn.execute(tables.render(_MIGRATION_TABLE))
+            cursor = await conn.execute(tables.render(b"select number from queued_jobs.migration"))
+            done = {number for (number,) in await cursor.fetchall()}
+            for number, name, text in migrations(tables):
+                if number not in done:
+                    async with conn.transaction():
+                        await conn.execute(text)
+                        await conn.execute(tables.render(_APPLIED), (number, name))
+                    logger.info("applied migration %s", name)
+                    applied.append(name)
     return applied
+
+
+@asynccontextmanager
+async def _connect(conninfo: str) -> AsyncIterator[psycopg.AsyncConnection[Any]]:
+    async with await psycopg.AsyncConnection.connect(
+        conninfo, autocommit=True, prepare_threshold=None, **NETWORK
+    ) as conn:
+        yield conn

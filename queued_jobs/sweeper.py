@@ -14,6 +14,7 @@ from queued_jobs.backend import Backend
 from queued_jobs.duties import Batch, Duty, Rounds
 from queued_jobs.expiry import Expiry
 from queued_jobs.kind_queues import KindQueues
+from queued_jobs.periodic import Occurrences
 from queued_jobs.repository import Line
 from queued_jobs.runner import JobRunner
 
@@ -43,6 +44,8 @@ class SweepReport:
     expired: int = 0
     followed_up: int = 0
     woken: int = 0
+    scheduled: int = 0
+    ended: int = 0
     behind: tuple[str, ...] = ()
 
 
@@ -59,7 +62,8 @@ class Sweeper:
     keep
         How long an ended job stays in the database, unless its kind declares `keep`.
     runners
-        The kinds whose `concurrency`, `keep`, `keep_result` and `on_result_expired` apply.
+        The kinds whose `concurrency`, `keep`, `keep_result`, `schedule` and `on_result_expired` apply. Jobs of other
+        kinds are ended if no worker has known them for a day.
     """
 
     def __init__(
@@ -78,6 +82,7 @@ class Sweeper:
         self._time = time
         self._keep = keep
         self._runners = {runner.kind: runner for runner in runners}
+        self._occurrences = Occurrences(backend, map(type, self._runners.values()))
         self._kind_queues = KindQueues({kind: runner.queues_of_kind() for kind, runner in self._runners.items()})
         self._line: Line | None = None
         # remembered to report a queue as empty when no job waits there any more
@@ -101,12 +106,14 @@ class Sweeper:
 
         rescue = Duty("rescue", self._rescue)
         follow_up, wake = Duty("follow up", self._follow_up), Duty("wake lines", self._wake_lines)
+        scheduled = Duty("start scheduled", self._occurrences.step)
         resend, sending = Duty("resend", self._resend), Duty("send", send)
         # tallied before pruning, so that every job is counted
         tally, expire, prune = Duty("tally", self._tally), Duty("expire", expiry.step), Duty("prune", self._prune)
         rest = [Duty("measure", self._measure), tally, expire, prune]
-        rest += [Duty("prune notes", self._prune_notes), Duty("fold statistics", self._fold)]
-        rounds = Rounds(first=rescue, urgent=[follow_up, wake, resend], beside=sending, rest=rest)
+        unknown = Duty("end unknown", self._end_unknown)
+        rest += [unknown, Duty("prune notes", self._prune_notes), Duty("fold statistics", self._fold)]
+        rounds = Rounds(first=rescue, urgent=[follow_up, wake, scheduled, resend], beside=sending, rest=rest)
         try:
             await rounds.run(self._time)
             expire.done += await expiry.finish()
@@ -121,6 +128,8 @@ class Sweeper:
             expired=expire.done,
             followed_up=follow_up.done,
             woken=wake.done,
+            scheduled=scheduled.done,
+            ended=unknown.done,
             behind=rounds.behind,
         )
         if report != SweepReport(rescued=0, resent=0, sent=0, pruned=0):
@@ -153,6 +162,16 @@ class Sweeper:
         seen = await self._repository.wake_lines(max_concurrent=max_concurrent, after=self._line, limit=self._limit)
         self._line = seen.last
         return Batch(done=seen.woken, more=seen.last is not None)
+
+    async def _end_unknown(self) -> Batch:
+        """End the jobs of kinds that were removed; a sweeper without kinds cannot know which."""
+        if not self._runners:
+            return Batch(done=0, more=False)
+        ended = await self._repository.end_unknown(self._runners, limit=self._limit)
+        for job in ended:
+            logger.warning("job %s: no worker knew its kind %s for a day, so it was aborted", job.id, job.kind)
+        await announce(self._notifier, *ended)
+        return Batch.of(len(ended), self._limit)
 
     async def _resend(self) -> Batch:
         return Batch.of(await self._repository.resend_silent(limit=self._limit), self._limit)

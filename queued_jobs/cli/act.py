@@ -116,7 +116,7 @@ async def _act_on_all(verb: Verb, store: Store, account: Account, filters: Filte
         if count.number == 0 and count.exact:
             _say(f"No matching job can be {_DONE[verb]}.")
             return
-        _confirm(f"{verb.capitalize()} {'' if count.exact else 'more than '}{_jobs(count.number)}?", yes)
+        _confirm(f"{verb.capitalize()} {'' if count.exact else 'at least '}{_jobs(count.number)}?", yes)
         act = system.tracker.retry_all if verb == "retry" else system.tracker.cancel_all
         changed, refused = 0, Counter[str]()
         place: Cursor | None = None

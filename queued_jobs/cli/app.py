@@ -8,12 +8,13 @@ from collections.abc import Sequence
 
 import typer
 
-from queued_jobs.cli import act, look
+from queued_jobs.cli import act, look, work
 from queued_jobs.cli.problems import FAILURE, explain
 
 app = typer.Typer(
     name="queued-jobs",
-    help="Show background jobs, and act on them. Needs DATABASE_URL, and QueuesConn to wake workers immediately.",
+    help="Show background jobs, act on them, and run them. Needs DATABASE_URL, and QueuesConn to wake workers "
+    "immediately.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -27,6 +28,7 @@ app.command("cancel")(act.cancel)
 app.command("redrive")(act.redrive)
 app.command("prune")(act.prune)
 app.command("migrate")(act.migrate)
+app.command("worker")(work.worker)
 
 
 def run(arguments: Sequence[str] | None = None) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import asdict
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Annotated, Any
 
 import typer
@@ -43,12 +43,13 @@ async def list_jobs(
         if before is not None:
             cursor = Cursor.after(await system.tracker.get(parse_id(before, store.tables().key_type), user_id=ANY_USER))
         page = await system.tracker.search(query, before=cursor, limit=limit)
+        now = await system.repository.now()
     following = None if page.next is None else str(page.next.id)
     if as_json:
         _print_json({"jobs": [asdict(job) for job in page.jobs], "next": following})
         return
     if page.jobs:
-        print_jobs(make_console(), page.jobs, datetime.now(UTC))
+        print_jobs(make_console(), page.jobs, now)
     elif following is None:
         sys.stderr.write("No job matches.\n")
     if following is not None:

@@ -28,6 +28,13 @@ class Keys(StrEnum):
     BIGINT = "bigint"
 
 
+class Pooler(StrEnum):
+    """What is between this command and Postgres."""
+
+    NONE = "none"
+    TRANSACTION = "transaction"
+
+
 def _connection(help_text: str, **options: Any) -> Any:
     return typer.Option(help=help_text, rich_help_panel="Connections", **options)
 
@@ -48,6 +55,14 @@ class Store:
     schema: Annotated[str, _connection("Schema of the tables.", metavar="NAME")] = TABLES.schema
     prefix: Annotated[str, _connection("Prefix of the tables' names.", metavar="NAME")] = TABLES.prefix
     keys: Annotated[Keys, _connection("Type of the ids.", metavar="uuid|bigint")] = Keys.UUID
+    pooler: Annotated[
+        Pooler,
+        _connection(
+            "`transaction` if the URL leads to PgBouncer in transaction mode.",
+            envvar="DATABASE_POOLER",
+            metavar="none|transaction",
+        ),
+    ] = Pooler.NONE
 
     def tables(self) -> Tables:
         try:

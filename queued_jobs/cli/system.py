@@ -9,7 +9,7 @@ from datetime import timedelta
 
 import psycopg
 
-from queued_jobs.cli.options import Account, Store
+from queued_jobs.cli.options import Account, Pooler, Store
 from queued_jobs.cli.problems import WrongUsage
 from queued_jobs.database import Database
 from queued_jobs.errors import SendFailed
@@ -29,6 +29,10 @@ class CountingQueues:
     manager: StorageQueues | None
     unsent: int = 0
     reasons: set[str] = field(default_factory=set)
+
+    async def ensure(self, *queues: str) -> None:
+        if self.manager is not None:
+            await self.manager.ensure(*queues)
 
     async def send(self, queue: str, message: JobMessage, *, delay: timedelta = timedelta()) -> None:
         try:
@@ -60,7 +64,7 @@ async def connected(store: Store, account: Account | None = None) -> AsyncIterat
             manager = await stack.enter_async_context(connect_queues(account))
         # the pool would report a timeout only, and log the reason
         await (await psycopg.AsyncConnection.connect(address, connect_timeout=5)).close()
-        database = Database(address, tables=tables)
+        database = Database(address, tables=tables, transaction_pooler=store.pooler is Pooler.TRANSACTION)
         stack.push_async_callback(database.close)
         queues = CountingQueues(manager=manager)
         repository = PostgresRepository(database)

@@ -229,7 +229,7 @@ async def find_jobs(database: Database, query: JobQuery, *, before: Cursor | Non
 
 
 async def count_jobs(database: Database, query: JobQuery) -> JobCount:
-    """Count up to 10,000 jobs; if a filter has no index, only among the first 5,000."""
+    """Count up to 10,000 jobs; if a filter has no index, only among the newest 5,000."""
     if query.matches_nothing:
         (row,) = await database.rows("now", {})
         return JobCount(number=0, exact=True, as_of=row["now"])

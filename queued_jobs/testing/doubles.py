@@ -27,6 +27,9 @@ class FakeQueues:
         self._clock = clock
         self._lying: list[tuple[datetime, Due]] = []
 
+    async def ensure(self, *queues: str) -> None:
+        """Create nothing: every queue exists here."""
+
     async def send(self, queue: str, message: JobMessage, *, delay: timedelta = timedelta()) -> None:
         if self.unavailable:
             raise SendFailed(f"The queue {queue} is unavailable.")

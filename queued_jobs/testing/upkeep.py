@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 
-from queued_jobs._upkeep import HOLD, MAX_LOST, STALE
+from queued_jobs._upkeep import HOLD, MAX_LOST, STALE, UNKNOWN
 from queued_jobs.kind_queues import KindQueues
 from queued_jobs.message import Due, JobMessage
 from queued_jobs.model import JobError, JobKey, JobStatus, QueuedJob
-from queued_jobs.repository import NO_KINDS, NO_LIMITS, NO_QUEUES, Line, LinesSeen, Tallied
+from queued_jobs.repository import NO_KINDS, NO_LIMITS, NO_QUEUES, OCCURRENCE, Line, LinesSeen, Tallied
 from queued_jobs.testing.rows import LOOKED_AT, Rows
 
 
 class Upkeep(Rows):
     """The part of `Repository` that only the sweeper calls."""
+
+    async def now(self) -> datetime:
+        return self.clock()
 
     async def wake_lines(
         self, *, max_concurrent: Mapping[str, int] = NO_LIMITS, after: Line | None = None, limit: int
@@ -58,6 +61,37 @@ class Upkeep(Rows):
                 rescued.append(self._rescued(job, worker_lost=lost))
         return rescued
 
+    async def end_unknown(self, kinds: Collection[str], *, limit: int) -> list[QueuedJob]:
+        since = self.clock() - UNKNOWN
+        has_run = (JobStatus.SUCCEEDED, JobStatus.FAILED)
+        known = {
+            job.kind
+            for job in self.jobs.values()
+            if job.lease_token or (job.finished_at and job.finished_at > since and job.status in has_run)
+        }
+        unknown = [
+            job
+            for job in self._all_waiting()
+            if job.kind not in {*kinds, *known} and max(job.created_at, job.available_at) < since
+        ]
+        return [
+            self._changed(
+                job,
+                status=JobStatus.ABORTED,
+                finished_at=self.clock(),
+                error=JobError(type="no-handler", message=f"No worker knew the kind {job.kind} for a day."),
+            )
+            for job in unknown[:limit]
+        ]
+
+    async def latest_key(self, *, kind: str, user_id: str, prefix: str) -> str | None:
+        keys = [
+            job.idempotency_key
+            for job in self.jobs.values()
+            if (job.kind, job.user_id) == (kind, user_id) and (job.idempotency_key or "").startswith(prefix)
+        ]
+        return max(filter(None, keys), default=None)
+
     async def resend_silent(self, *, limit: int) -> int:
         now = self.clock()
         silent = [
@@ -89,7 +123,9 @@ class Upkeep(Rows):
         old = [
             job.id
             for job in self.jobs.values()
-            if job.result is None and self._is_kept_no_longer(job, older_than, kinds)
+            if job.result is None
+            and self._is_kept_no_longer(job, older_than, kinds)
+            and not await self._is_latest_occurrence(job)
         ]
         for key in old[:limit]:
             del self.jobs[key]
@@ -115,6 +151,10 @@ class Upkeep(Rows):
     async def fold_tallies(self, *, limit: int) -> int:
         """Do nothing, like `tally`."""
         return 0
+
+    async def _is_latest_occurrence(self, job: QueuedJob) -> bool:
+        latest = await self.latest_key(kind=job.kind, user_id=job.user_id, prefix=OCCURRENCE)
+        return latest is not None and job.idempotency_key == latest
 
     def _rescued(self, job: QueuedJob, *, worker_lost: bool) -> QueuedJob:
         lost_count = job.lost_count + worker_lost

@@ -34,6 +34,9 @@ class Mailbox:
         self.asked: list[Due] = []
         self.fate = "arrives"
 
+    async def ensure(self, *queues: str) -> None:
+        return None
+
     async def send(self, queue: str, message: JobMessage, *, delay: timedelta = timedelta()) -> None:
         self.asked.append(Due(message=message, queue=queue, delay=delay))
         copies = {"lost": 0, "refused": 0, "doubled": 2}.get(self.fate, 1)

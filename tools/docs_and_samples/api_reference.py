@@ -45,7 +45,7 @@ _PUBLIC = {
     "queued_jobs.database": ("Database",),
     "queued_jobs.schema": ("Tables", "migrate"),
     "queued_jobs.repository": ("Repository",),
-    "queued_jobs.queues": ("QueueDepth", "StorageQueues"),
+    "queued_jobs.queues": ("QueueDepth", "QueueMissing", "StorageQueues"),
     "queued_jobs.notifier": ("Notifier", "NullNotifier"),
     "queued_jobs.push.signalr": ("SignalRNotifier",),
     "queued_jobs.push.webhook": ("Webhook",),

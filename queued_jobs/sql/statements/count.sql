@@ -1,4 +1,5 @@
--- Count the matches among the first `examined` jobs that pass all filters but queue and text. The filters are those of search.sql.
+-- Count the matches among the newest `examined` jobs that pass all filters but queue and text: those that the first page of
+-- search.sql, whose filters these are, has examined too.
 select count(*) filter (where matches) as found, count(*) as examined, clock_timestamp() as counted_at
 from (
   select (%(queue)s::text is null or queue = %(queue)s)
@@ -13,4 +14,4 @@ from (
     and (%(created_from)s::timestamptz is null or created_at >= %(created_from)s)
     and (%(error_type)s::text is null or error->>'type' = %(error_type)s)
     and (%(attempts_over)s::int is null or attempt > %(attempts_over)s)
-  limit %(examined)s) candidate
+  order by created_at desc, id desc limit %(examined)s) candidate

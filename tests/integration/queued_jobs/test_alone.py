@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -12,20 +13,35 @@ from tools.local_stack.azurite import AzuriteServer
 
 ROOT = Path(__file__).resolve().parents[3]
 DOCUMENT = ROOT / "docs/how-to/use-the-library-alone.md"
+PYTHON = [sys.executable, "-W", "error"]
 
 
-def test_the_program_of_the_how_to_runs(tmp_path: Path, jobs_url: str, azurite: AzuriteServer) -> None:
-    (program,) = re.findall(r"```python\n(.*?)```", DOCUMENT.read_text(), re.DOTALL)
-    (tmp_path / "word_count.py").write_text(program)
-    environment = {"DATABASE_URL": jobs_url, "QueuesConn": azurite.connection_string, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "word_count.py"],
-        cwd=tmp_path,
-        env=os.environ | environment,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert (done.returncode, done.stdout) == (0, "words=4\n"), done.stderr
-    assert done.stderr == ""
+def test_the_programs_of_the_how_to_run(tmp_path: Path, database_url: str, azurite: AzuriteServer) -> None:
+    word_count, start_job, _ = re.findall(r"```python\n(.*?)```", DOCUMENT.read_text(), re.DOTALL)
+    (commands,) = re.findall(r"```\n(pip install.*?)```", DOCUMENT.read_text(), re.DOTALL)
+    (tmp_path / "word_count.py").write_text(word_count)
+    (tmp_path / "start_job.py").write_text(start_job)
+    connections = {"DATABASE_URL": database_url, "QueuesConn": azurite.connection_string}
+    environment = os.environ | connections | {"PYTHONPATH": str(ROOT)}
+    migrate, worker = [line.split()[1:] for line in commands.splitlines() if line.startswith("queued-jobs")]
+    command = [*PYTHON, "-m", "queued_jobs.cli"]
+    subprocess.run([*command, *migrate], cwd=tmp_path, env=environment, check=True, timeout=180, capture_output=True)
+    running = subprocess.Popen([*command, *worker], cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True)
+    try:
+        done = subprocess.run(
+            [*PYTHON, "start_job.py"],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=180,
+            check=False,
+        )
+        assert (done.returncode, done.stdout, done.stderr) == (0, "words=4\n", "")
+        running.send_signal(signal.SIGTERM)
+        _, log = running.communicate(timeout=180)
+        assert running.returncode == 0, log
+        assert "Traceback" not in log
+    finally:
+        running.kill()
+        running.communicate()

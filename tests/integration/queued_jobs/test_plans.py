@@ -183,6 +183,9 @@ class TestDuties:
         "resend_silent": {"n": 500, "stale": 600},
         "pick_unsent": {"n": 500, "hold": 15, **QUEUES.parameters()},
         "queue_ages": {},
+        "end_unknown": {"n": 500, "kinds": ["data-export"], "wait": 86_400},
+        "end_unknown of any kind": {"n": 500, "kinds": ["none of them"], "wait": 0},
+        "latest_key": {"user_id": "ann", "kind": "data-export", "prefix": "schedule:"},
     }
 
     @pytest.mark.parametrize("mode", ["force_custom_plan", "force_generic_plan"])

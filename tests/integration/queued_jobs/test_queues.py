@@ -5,16 +5,19 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import pytest
+from azure.storage.queue import AccountSasPermissions, ResourceTypes, generate_account_sas
 from uuid_utils.compat import uuid7
 
+from queued_jobs.backend import Backend
 from queued_jobs.errors import SendFailed
-from queued_jobs.message import JobMessage
-from queued_jobs.queues import QueueDepth, StorageQueues
-from tools.local_stack.azurite import AzuriteServer
+from queued_jobs.message import Due, JobMessage
+from queued_jobs.queues import QueueDepth, QueueMissing, StorageQueues
+from queued_jobs.testing import InMemoryRepository
+from tools.local_stack.azurite import ACCOUNT_KEY, ACCOUNT_NAME, AzuriteServer
 
 MESSAGE = JobMessage(id=uuid7(), gen=7)
 
@@ -86,3 +89,35 @@ async def test_an_account_that_is_away_is_told_in_time(azurite: AzuriteServer) -
         with pytest.raises(SendFailed) as caught:
             await manager.send("demo", MESSAGE)
     assert "AccountKey" not in str(caught.value)
+
+
+@pytest.mark.parametrize("poison_too", [False, True])
+async def test_a_queue_that_was_deleted_is_created_for_the_next_message(
+    queues: StorageQueues, name: str, poison_too: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    await queues[name].delete_queue()
+    if poison_too:
+        await queues[f"{name}-poison"].delete_queue()
+    dispatcher = Backend(InMemoryRepository(), queues).dispatcher()
+    due = Due(message=MESSAGE, queue=name, delay=timedelta())
+    assert await dispatcher.send([due]) == {MESSAGE}
+    assert await queues.depths(name) == [QueueDepth(queue=name, messages=1, poison=0)]
+    await queues.ping(name, f"{name}-poison")
+    assert name in caplog.text
+
+
+async def test_a_queue_that_may_not_be_created_is_named_with_the_remedy(azurite: AzuriteServer, name: str) -> None:
+    token = generate_account_sas(
+        ACCOUNT_NAME,
+        ACCOUNT_KEY,
+        resource_types=ResourceTypes(object=True, container=True),
+        permission=AccountSasPermissions(read=True, add=True, process=True),
+        expiry=datetime.now(UTC) + timedelta(days=1),
+    )
+    account = f"QueueEndpoint={azurite.queue_endpoint};SharedAccessSignature={token}"
+    async with StorageQueues(account) as queues:
+        with pytest.raises(QueueMissing, match=name):
+            await queues.send(name, MESSAGE)
+        with pytest.raises(SendFailed, match=f"{name} .*may not create") as caught:
+            await queues.ensure(name)
+    assert token not in str(caught.value)

@@ -315,6 +315,17 @@ class TestPages:
 
 
 class TestCount:
+    @pytest.mark.parametrize("filters", [{"text": "big"}, {"queue": "zip"}, {"kind": "zip", "text": "big"}], ids=str)
+    async def test_it_agrees_with_the_list(
+        self, tracker: JobTracker, monkeypatch: pytest.MonkeyPatch, filters: dict[str, str]
+    ) -> None:
+        for examined in (1, 7, 30, 150, 5_000):
+            monkeypatch.setattr(search, "EXAMINED", examined)
+            query = JobQuery(**filters)  # type: ignore[arg-type]
+            page, counted = await tracker.search(query, limit=500), await tracker.count(query)
+            assert counted.number == len(page.jobs)
+            assert counted.exact is (page.next is None)
+
     async def test_counting_stops_at_a_bound(self, tracker: JobTracker, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(search, "COUNTED", 400)
         assert [(count.number, count.exact) for count in [await tracker.count(JobQuery())]] == [(400, True)]

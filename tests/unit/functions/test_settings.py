@@ -50,6 +50,7 @@ def test_each_missing_setting_is_named(name: str) -> None:
     [
         ({"AUTH_MODE": "anonymous"}, "AUTH_MODE", "literal_error"),
         ({"AUTH_MODE": "easyauth"}, "AUTH_MODE", "literal_error"),
+        ({"DATABASE_POOLER": "session"}, "DATABASE_POOLER", "not_a_pooler"),
         ({"ENVIRONMENT": "prod"}, "AUTH_MODE", "not_for_production"),
         ({"INVITE_SECRET": "short"}, "INVITE_SECRET", "too_short"),
         ({"SESSION_SECRET": "i" * 43}, "ADMIN_INVITE_SECRET", "equal_secrets"),
@@ -183,6 +184,11 @@ def test_oidc_that_is_unsafe_is_refused(changes: dict[str, str], name: str, code
     with pytest.raises(SettingsError) as caught:
         Settings.from_environment(OIDC | changes)
     assert [(problem.name, problem.code) for problem in caught.value.problems] == [(name, code)]
+
+
+def test_a_pooler_is_named() -> None:
+    assert Settings.from_environment(GOOD | {"DATABASE_POOLER": "transaction"}).transaction_pooler
+    assert not Settings.from_environment(GOOD).transaction_pooler
 
 
 def test_strangers_in_the_cloud_get_less() -> None:

@@ -35,6 +35,9 @@ class FaultyQueues(FakeQueues):
         self.lasts = lasts
         self.tried: Counter[str] = Counter()
 
+    async def ensure(self, *queues: str) -> None:
+        return None
+
     async def send(self, queue: str, message: JobMessage, *, delay: timedelta = timedelta()) -> None:
         self.tried[queue] += 1
         await asyncio.sleep(self.lasts)

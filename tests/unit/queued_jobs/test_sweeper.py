@@ -64,6 +64,22 @@ async def test_a_hub_that_is_away_does_not_stop_the_sweep(world: World) -> None:
     assert (await sweeper(world).run_once()).sent == 1
 
 
+class TestKindsThatWereRemoved:
+    async def test_their_jobs_end_after_a_day_and_the_owner_is_told(self, world: World) -> None:
+        job = await world.queued()
+        world.change(job, kind="gone", created_at=job.created_at - 2 * DAY, available_at=job.created_at - 2 * DAY)
+        report = await Sweeper(world.backend, runners=[world.runner()]).run_once()
+        assert report.ended == 1
+        assert world.row(job).status is JobStatus.ABORTED
+        assert world.notifier.pushed[-1] == world.row(job)
+
+    async def test_a_sweeper_without_kinds_ends_none(self, world: World) -> None:
+        job = await world.queued()
+        world.change(job, created_at=job.created_at - 2 * DAY, available_at=job.created_at - 2 * DAY)
+        assert (await sweeper(world).run_once()).ended == 0
+        assert world.row(job).status is JobStatus.PENDING
+
+
 class Brief(Demo):
     keep_result = DAY
     keep = 3 * DAY

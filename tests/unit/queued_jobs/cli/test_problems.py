@@ -65,6 +65,12 @@ def test_without_its_extra_the_command_says_what_to_install(missing: str) -> Non
         (["retry", "--kind", "greeting", "--queues", "AccountKey=hunter2"], "copy all of it"),
         (["stats", "--window", "900d"], "--window is 900d"),
         (["nope"], "queued-jobs --help"),
+        (["worker", "manager"], "MODULE:NAME"),
+        (["worker", "no_such_module:manager"], "no_such_module"),
+        (["worker", "json:nothing"], "json:nothing"),
+        (["worker", "json:dumps"], "json:dumps"),
+        (["worker", "json:JSONDecoder"], "QueueManager"),
+        (["worker", "json:loads", "--grace", "soon"], "24h"),
     ],
 )
 def test_wrong_usage_is_told_in_one_line(
