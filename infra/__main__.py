@@ -26,8 +26,7 @@ from infra.outputs import export_outputs
 from infra.publish.resource import publish_code
 from infra.registered_queues import registered_queues
 from infra.signalr import create_hub
-from infra.storage import create_account, create_containers, create_queues
-from infra.validators import PLACEHOLDER_OBJECT_ID
+from infra.storage import RESULTS, UPLOADS, create_account, create_containers, create_queues
 from infra.workbook import create_workbook
 
 deployment = begin_deployment()
@@ -39,7 +38,8 @@ monitoring = create_monitoring(deployment)
 
 # Storage: a queue and a poison queue for each kind of job in functions/jobs/, and the blob containers.
 account = create_account(deployment)
-stored = [*create_containers(deployment, account), *create_queues(deployment, account, registered_queues())]
+containers = create_containers(deployment, account)
+queues = create_queues(deployment, account, registered_queues())
 
 # The hub, and the database; in a private network, the database has a private address only.
 hub = create_hub(deployment)
@@ -47,6 +47,11 @@ network = create_network(deployment) if settings.private_network else None
 database = create_database(deployment)
 reachable = (
     create_database_endpoint(deployment, network, database.server, after=database.ready) if network else database.ready
+)
+
+# Locks against accidental deletion: before what uses the data, so that they are the last to go.
+locks = create_locks(
+    deployment, {"uploads": containers[UPLOADS], "results": containers[RESULTS], "database": database.jobs}
 )
 
 # The deployer creates the tables and the app's role, which may only read and write rows.
@@ -60,22 +65,18 @@ links = None if settings.oidc else InviteLinks("invite-links")
 environment = app_settings(
     deployment, identity, account=account, database=database, hub=hub, telemetry=monitoring.component, links=links
 )
-app = create_app(deployment, identity, environment, private=network, after=[*grants, *stored, schema])
+app = create_app(
+    deployment, identity, environment, private=network, after=[*grants, *containers.values(), *queues, *locks, schema]
+)
 code = publish_code(deployment, app)
 
-# Alerts and budget, and locks against accidental deletion.
+# Alerts and budget.
 operators = create_action_group(deployment)
 create_alerts(deployment, operators, monitoring=monitoring, server=database.server, hub=hub)
 create_budget(deployment, operators)
 if settings.workbook:
     create_workbook(deployment, monitoring)
-create_locks(deployment, {"storage": account, "database": database.server}, after=schema)
 
-if settings.database_admin.object_id == PLACEHOLDER_OBJECT_ID and settings.rehearsal is None:
-    pulumi.log.warn(
-        "databaseAdminObjectId is still the sample's, so Azure will refuse it after creating the database; set the "
-        "object id of the deployer, or let ./scripts/deploy do it."
-    )
 if settings.profile.protected and not settings.private_network:
     pulumi.log.warn(
         "privateNetwork is false: any workload in Azure can reach the database port, where only Entra tokens are "

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -32,34 +33,71 @@ def deployer_token(scope: str) -> str:
 
 
 def deployer_credential(environment: Mapping[str, str]) -> TokenCredential:
-    """Return the pipeline's identity in GitHub Actions, otherwise the developer's sign-in, such as by `az login`.
+    """Return the identity that Pulumi's Azure provider uses, chosen by the same variables in the same order.
 
-    A workflow's assertion expires within minutes and creating a database server takes longer, so each token requests
-    a new one.
+    OIDC (ARM_USE_OIDC), a client secret, a client certificate, a managed identity (ARM_USE_MSI), then `az login`.
+    Raises `NotSignedIn` where a variable is missing.
     """
-    from azure.identity import ClientAssertionCredential, DefaultAzureCredential
-
-    if "ACTIONS_ID_TOKEN_REQUEST_URL" not in environment:
-        return DefaultAzureCredential()
-    missing = [name for name in ("ARM_TENANT_ID", "ARM_CLIENT_ID") if not environment.get(name)]
-    if missing:
-        raise NotSignedIn(
-            f"The workflow may ask for an identity, but {' and '.join(missing)} is not set: "
-            "set it to the app registration that the stack is deployed with."
-        )
-    return ClientAssertionCredential(
-        environment["ARM_TENANT_ID"], environment["ARM_CLIENT_ID"], lambda: _workflow_assertion(environment)
+    from azure.identity import (
+        AzureCliCredential,
+        CertificateCredential,
+        ClientAssertionCredential,
+        ClientSecretCredential,
+        ManagedIdentityCredential,
     )
 
+    def principal(method: str) -> tuple[str, str]:
+        missing = [name for name in ("ARM_TENANT_ID", "ARM_CLIENT_ID") if not environment.get(name)]
+        if missing:
+            raise NotSignedIn(
+                f"{method} is set, but {' and '.join(missing)} is not: "
+                "set it to the app registration that the stack is deployed with."
+            )
+        return environment["ARM_TENANT_ID"], environment["ARM_CLIENT_ID"]
 
-def _workflow_assertion(environment: Mapping[str, str]) -> str:
+    if _is_set(environment, "ARM_USE_OIDC") or "ACTIONS_ID_TOKEN_REQUEST_URL" in environment:
+        assertion = _assertion(environment)
+        return ClientAssertionCredential(*principal("Sign-in by OIDC"), assertion)
+    if environment.get("ARM_CLIENT_SECRET"):
+        return ClientSecretCredential(*principal("ARM_CLIENT_SECRET"), environment["ARM_CLIENT_SECRET"])
+    if path := environment.get("ARM_CLIENT_CERTIFICATE_PATH"):
+        password = environment.get("ARM_CLIENT_CERTIFICATE_PASSWORD")
+        try:
+            return CertificateCredential(*principal("ARM_CLIENT_CERTIFICATE_PATH"), path, password=password)
+        except (OSError, ValueError) as error:
+            raise NotSignedIn(f"ARM_CLIENT_CERTIFICATE_PATH cannot be used: {error}") from error
+    if _is_set(environment, "ARM_USE_MSI"):
+        return ManagedIdentityCredential(client_id=environment.get("ARM_CLIENT_ID") or None)
+    return AzureCliCredential()
+
+
+def _is_set(environment: Mapping[str, str], name: str) -> bool:
+    return environment.get(name, "").lower() in ("1", "true")
+
+
+def _assertion(environment: Mapping[str, str]) -> Callable[[], str]:
+    """Return where each token gets a new assertion: one expires in minutes, creating a server takes longer."""
+    if token := environment.get("ARM_OIDC_TOKEN"):
+        return lambda: token
+    if path := environment.get("ARM_OIDC_TOKEN_FILE_PATH"):
+        return lambda: Path(path).read_text().strip()
+    url = environment.get("ARM_OIDC_REQUEST_URL") or environment.get("ACTIONS_ID_TOKEN_REQUEST_URL")
+    bearer = environment.get("ARM_OIDC_REQUEST_TOKEN") or environment.get("ACTIONS_ID_TOKEN_REQUEST_TOKEN") or "none"
+    if not url:
+        raise NotSignedIn(
+            "ARM_USE_OIDC is set, but the pipeline offers no identity: set ARM_OIDC_TOKEN or ARM_OIDC_TOKEN_FILE_PATH, "
+            "or in GitHub Actions `permissions: id-token: write`."
+        )
+    return lambda: _workflow_assertion(url, bearer)
+
+
+def _workflow_assertion(url: str, bearer: str) -> str:
     import httpx
 
-    bearer = environment.get("ACTIONS_ID_TOKEN_REQUEST_TOKEN") or "none"
     try:
         response = httpx.get(
             # appended manually: httpx would replace the URL's own parameters
-            f"{environment['ACTIONS_ID_TOKEN_REQUEST_URL']}&audience=api://AzureADTokenExchange",
+            f"{url}&audience=api://AzureADTokenExchange",
             headers={"Authorization": f"Bearer {bearer}"},
             timeout=30,
         )

@@ -23,9 +23,10 @@ _PORT: Final = 5432
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Database:
-    """The server, and the last change to it, which later changes have to wait for."""
+    """The server with its database, and the last change to it, which later changes have to wait for."""
 
     server: dbforpostgresql.Server
+    jobs: dbforpostgresql.Database
     ready: pulumi.Resource
 
     @property
@@ -47,7 +48,7 @@ def create_database(deployment: Deployment) -> Database:
     settings = deployment.settings
     group = deployment.group.name
     server = _create_server(deployment)
-    last: pulumi.Resource = dbforpostgresql.Database(
+    jobs = dbforpostgresql.Database(
         "database",
         resource_group_name=group,
         server_name=server.name,
@@ -56,6 +57,7 @@ def create_database(deployment: Deployment) -> Database:
         collation="en_US.utf8",
         opts=deployment.guarded(),
     )
+    last: pulumi.Resource = jobs
     for name, address in _let_in(deployment).items():
         last = dbforpostgresql.FirewallRule(
             f"let-in-{name}",
@@ -76,7 +78,7 @@ def create_database(deployment: Deployment) -> Database:
         tenant_id=deployment.tenant_id,
         opts=pulumi.ResourceOptions(depends_on=[last]),
     )
-    return Database(server=server, ready=admin)
+    return Database(server=server, jobs=jobs, ready=admin)
 
 
 def apply_schema(
@@ -98,6 +100,7 @@ def apply_schema(
         role=identity.name,
         role_object_id=identity.principal_id,
         migrations_digest=_migrations_digest(),
+        location=deployment.settings.location,
         opts=pulumi.ResourceOptions(depends_on=[after]),
     )
 
@@ -144,9 +147,10 @@ def _create_server(deployment: Deployment) -> dbforpostgresql.Server:
             tenant_id=deployment.tenant_id,
         ),
         tags=deployment.tags,
-        # Azure chooses a zone, and changes it at a failover
+        # Azure chooses the zones, and exchanges them at a failover
         opts=pulumi.ResourceOptions.merge(
-            deployment.guarded(), pulumi.ResourceOptions(ignore_changes=["availabilityZone"])
+            deployment.guarded(),
+            pulumi.ResourceOptions(ignore_changes=["availabilityZone", "highAvailability.standbyAvailabilityZone"]),
         ),
     )
 

@@ -29,7 +29,7 @@ class Deployment:
         return [self.names.site, *self.settings.allowed_origins]
 
     def guarded(self, *after: pulumi.Resource) -> pulumi.ResourceOptions:
-        """Return the options of a resource that holds data."""
+        """Return the options of a resource that holds data, or that is needed to reach it."""
         return pulumi.ResourceOptions(protect=self.settings.protected, depends_on=list(after))
 
 
@@ -39,11 +39,17 @@ def begin_deployment() -> Deployment:
     client = get_client_config()
     names = Names(project=pulumi.get_project(), stack=pulumi.get_stack(), subscription_id=client.subscription_id)
     tags = {"project": names.project, "stack": names.stack, "managed-by": "pulumi"}
+    group = resources.ResourceGroup(
+        "group",
+        resource_group_name=names.resource_group,
+        tags=tags,
+        opts=pulumi.ResourceOptions(protect=settings.protected),
+    )
     return Deployment(
         settings=settings,
         names=names,
         subscription_id=client.subscription_id,
         tenant_id=client.tenant_id,
-        group=resources.ResourceGroup("group", resource_group_name=names.resource_group, tags=tags),
+        group=group,
         tags=tags,
     )

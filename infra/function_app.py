@@ -59,7 +59,7 @@ def create_app(
             app_settings=[web.NameValuePairArgsDict(name=name, value=value) for name, value in settings.items()],
         ),
         tags=deployment.tags,
-        opts=pulumi.ResourceOptions(depends_on=list(after)),
+        opts=deployment.guarded(*after),
     )
     _refuse_passwords(deployment, app)
     return app

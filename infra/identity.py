@@ -18,6 +18,7 @@ def create_identity(deployment: Deployment) -> managedidentity.UserAssignedIdent
         resource_group_name=deployment.group.name,
         resource_name_=deployment.names.of("id"),
         tags=deployment.tags,
+        opts=deployment.guarded(),
     )
 
 

@@ -1,6 +1,8 @@
-"""Azure locks on resources with data: they also prevent manual deletion."""
+"""Azure locks on the data itself: they also prevent manual deletion, of its server, account and resource group too."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 import pulumi
 from pulumi_azure_native import authorization
@@ -8,19 +10,23 @@ from pulumi_azure_native import authorization
 from infra.deployment import Deployment
 
 
-def create_locks(deployment: Deployment, resources: dict[str, pulumi.CustomResource], after: pulumi.Resource) -> None:
-    """Lock these against deletion. A lock also protects all parts of a resource, such as single queues.
+def create_locks(deployment: Deployment, resources: Mapping[str, pulumi.CustomResource]) -> list[pulumi.Resource]:
+    """Lock these against deletion, in profiles that protect data.
 
-    `after` is the last change to any of them.
+    Azure refuses to delete whatever contains something locked, and whatever is part of it. So the locks are on the
+    innermost resources: changes of firewall rules, administrators, roles and queues stay possible. Pulumi deletes a
+    lock just before its resource, and after everything that was created after the lock.
     """
-    if not deployment.settings.protected:
-        return
-    for name, resource in resources.items():
+    if not deployment.settings.profile.protected:
+        return []
+    return [
         authorization.ManagementLockByScope(
             f"lock-{name}",
             scope=resource.id,
             lock_name=f"keep-{name}",
             level="CanNotDelete",
-            notes="Holds data. Set deleteProtection to false, then run pulumi up, to remove this lock.",
-            opts=pulumi.ResourceOptions(depends_on=[after]),
+            notes="Holds data. To delete it, set deleteProtection to false, run pulumi up, then pulumi destroy.",
+            opts=deployment.guarded(),
         )
+        for name, resource in resources.items()
+    ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import pulumi
 from pulumi_azure_native import applicationinsights, consumption, monitor, operationalinsights
@@ -31,6 +32,7 @@ def create_monitoring(deployment: Deployment) -> Monitoring:
         workspace_capping=operationalinsights.WorkspaceCappingArgs(daily_quota_gb=limit) if limit is not None else None,
         features=operationalinsights.WorkspaceFeaturesArgs(enable_log_access_using_only_resource_permissions=True),
         tags=deployment.tags,
+        opts=deployment.guarded(),
     )
     component = applicationinsights.Component(
         "telemetry",
@@ -42,6 +44,7 @@ def create_monitoring(deployment: Deployment) -> Monitoring:
         workspace_resource_id=workspace.id,
         disable_local_auth=True,
         tags=deployment.tags,
+        opts=deployment.guarded(),
     )
     return Monitoring(workspace=workspace, component=component)
 
@@ -67,18 +70,20 @@ def create_action_group(deployment: Deployment) -> monitor.ActionGroup:
 
 def create_budget(deployment: Deployment, operators: monitor.ActionGroup) -> None:
     """Warn at 80% of the budget, and when the forecast of the month exceeds it."""
-    budget = deployment.settings.budget
-    if budget is None:
+    amount = deployment.settings.monthly_budget
+    if not amount:
         return
+    # Azure takes the current month only; it keeps the one in which the budget was created
+    month = datetime.now(UTC).date().replace(day=1)
     emails = list(deployment.settings.alert_emails)
     consumption.Budget(
         "budget",
         scope=deployment.group.id,
         budget_name=deployment.names.of("budget"),
-        amount=budget.monthly_budget,
+        amount=amount,
         category="Cost",
         time_grain="Monthly",
-        time_period=consumption.BudgetTimePeriodArgs(start_date=f"{budget.budget_start}T00:00:00Z"),
+        time_period=consumption.BudgetTimePeriodArgs(start_date=f"{month}T00:00:00Z"),
         notifications={
             "spent": consumption.NotificationArgs(
                 enabled=True,

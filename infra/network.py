@@ -37,8 +37,10 @@ def create_network(deployment: Deployment) -> PrivateNetwork:
                 address_prefix="10.20.0.0/24",
                 # instances of Flex Consumption run in this service's environments
                 delegations=[network.DelegationArgs(name=_APP, service_name="Microsoft.App/environments")],
+                # to storage, hub and identity provider; a subnet with a delegation cannot be without it
+                default_outbound_access=True,
             ),
-            network.SubnetArgs(name=_ENDPOINTS, address_prefix="10.20.1.0/24"),
+            network.SubnetArgs(name=_ENDPOINTS, address_prefix="10.20.1.0/24", default_outbound_access=False),
         ],
         tags=deployment.tags,
     )

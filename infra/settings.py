@@ -16,7 +16,15 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, Validati
 from pydantic.alias_generators import to_camel
 
 from infra.profiles import PROFILES, Profile
-from infra.validators import is_public_ipv4, is_region, is_stack_name, why_no_email, why_no_origin
+from infra.validators import (
+    PLACEHOLDER_OBJECT_ID,
+    is_public_ipv4,
+    is_region,
+    is_reserved,
+    is_stack_name,
+    why_no_email,
+    why_no_origin,
+)
 from queued_jobs.redact import mask_secrets
 from queued_jobs.urls import is_address, is_port, names_no_tenant
 from queued_jobs.validation import SettingProblem, SettingsModel, matches, problems_of, rejection, require
@@ -74,6 +82,16 @@ def _is_https(text: str) -> bool:
     return is_address(text) and text.startswith("https:")
 
 
+def _is_real(text: str) -> bool:
+    """Return whether it is none of the values that the sample stacks begin with."""
+    host = urlsplit(text).hostname if "://" in text else text.rpartition("@")[2]
+    return text != PLACEHOLDER_OBJECT_ID and not is_reserved(host or "")
+
+
+def _is_in_azure(given: Mapping[str, str]) -> bool:
+    return not given.get("rehearsal")
+
+
 def _list_of(why_not: Callable[[str], str | None], code: str, what: str, remedy: str) -> BeforeValidator:
     """Parse a JSON list of strings; one message has the problem of each of them."""
 
@@ -93,6 +111,7 @@ def _list_of(why_not: Callable[[str], str | None], code: str, what: str, remedy:
     return BeforeValidator(read)
 
 
+_SAMPLE_ADMIN: Final = "{value} is the sample's; set the principal that deploys, or let ./scripts/deploy do it"
 _Word = Annotated[str, require(matches(re.compile(r"\S+")), "not_a_word", "{value} is not one word; copy it again")]
 _Flag = Annotated[Literal["true", "false"], BeforeValidator(str.lower)]
 
@@ -108,6 +127,7 @@ class OidcSettings(SettingsModel, alias_generator=lambda name: to_camel(f"oidc_{
             "no_tenant",
             "{value} does not name a tenant, so it matches no token; put the tenant's id into it",
         ),
+        require(_is_real, "sample", "{value} is the sample's; set the issuer of your identity provider"),
     ]
     audience: _Word
     client_id: _Word
@@ -124,33 +144,13 @@ class OidcSettings(SettingsModel, alias_generator=lambda name: to_camel(f"oidc_{
 class DatabaseAdmin(SettingsModel, alias_generator=lambda name: to_camel(f"database_admin_{name}")):
     """The Entra principal that applies migrations: a group (for several deployers), a user or a service principal."""
 
-    name: str
+    name: Annotated[str, require(_is_real, "sample", _SAMPLE_ADMIN, when=_is_in_azure)]
     object_id: Annotated[
-        str, require(matches(_GUID), "not_a_guid", "{value} is not an object id; copy it from the principal in Entra")
+        str,
+        require(matches(_GUID), "not_a_guid", "{value} is not an object id; copy it from the principal in Entra"),
+        require(_is_real, "sample", _SAMPLE_ADMIN, when=_is_in_azure),
     ]
     type: Literal["User", "Group", "ServicePrincipal"]
-
-
-class Budget(SettingsModel, alias_generator=to_camel):
-    """A warning about costs, which does not stop resources.
-
-    Attributes
-    ----------
-    monthly_budget
-        In the currency of the subscription.
-    budget_start
-        The first day of a month; Azure requires the month in which the budget is created.
-    """
-
-    monthly_budget: int
-    budget_start: Annotated[
-        str,
-        require(
-            matches(re.compile(r"20\d\d-(0[1-9]|1[0-2])-01")),
-            "not_a_month",
-            "{value} is not the first of a month; set YYYY-MM-01",
-        ),
-    ]
 
 
 class Rehearsal(SettingsModel, alias_generator=to_camel):
@@ -270,12 +270,19 @@ class _Config(BaseModel):
     keys: _Keys
     database_admin: DatabaseAdmin
     oidc: OidcSettings | None
-    budget: Budget | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StackSettings:
-    """The settings of a stack. `oidc` is None for a stack with invite links."""
+    """The settings of a stack.
+
+    Attributes
+    ----------
+    oidc
+        None for a stack with invite links.
+    monthly_budget
+        In the currency of the subscription; 0 for no budget. A warning about costs, which does not stop resources.
+    """
 
     profile: Profile
     location: str
@@ -287,7 +294,7 @@ class StackSettings:
     zone_redundant_database: bool
     protected: bool
     alert_emails: tuple[str, ...]
-    budget: Budget | None
+    monthly_budget: int
     workbook: bool
     rehearsal: Rehearsal | None
 
@@ -300,8 +307,6 @@ class StackSettings:
         parts: dict[str, Any] = dict.fromkeys(_Config.model_fields, given)
         if given["authMode"] != "oidc":
             parts["oidc"] = None
-        if not _has_budget(given):
-            parts["budget"] = None
         unknown = list(_unknown_keys(config))
         try:
             read = _Config.model_validate(parts, context=given)
@@ -322,7 +327,7 @@ class StackSettings:
             zone_redundant_database=profile.zone_redundant and keys.high_availability == "true",
             protected=profile.protected and keys.delete_protection == "true",
             alert_emails=keys.alert_emails,
-            budget=read.budget,
+            monthly_budget=int(keys.monthly_budget),
             workbook=keys.workbook == "true",
             rehearsal=Rehearsal.model_validate_json(keys.rehearsal) if keys.rehearsal else None,
         )
@@ -330,7 +335,7 @@ class StackSettings:
 
 def config_keys() -> set[str]:
     """Return the names of all keys of the project's own namespace that the program reads."""
-    models: list[type[BaseModel]] = [_Keys, DatabaseAdmin, OidcSettings, Budget]
+    models: list[type[BaseModel]] = [_Keys, DatabaseAdmin, OidcSettings]
     names = {str(info.alias) for model in models for info in model.model_fields.values()}
     return names - {"stack", "azure-native:location"}
 

@@ -39,8 +39,8 @@ def create_account(deployment: Deployment) -> storage.StorageAccount:
     )
 
 
-def create_containers(deployment: Deployment, account: storage.StorageAccount) -> list[pulumi.Resource]:
-    """Create the containers, and the rules by which their blobs expire."""
+def create_containers(deployment: Deployment, account: storage.StorageAccount) -> dict[str, storage.BlobContainer]:
+    """Create the containers, by name, and the rules by which their blobs expire."""
     service = storage.BlobServiceProperties(
         "blobs",
         resource_group_name=deployment.group.name,
@@ -61,8 +61,8 @@ def create_containers(deployment: Deployment, account: storage.StorageAccount) -
             ]
         ),
     )
-    containers = [
-        storage.BlobContainer(
+    containers = {
+        name: storage.BlobContainer(
             f"container-{name}",
             resource_group_name=deployment.group.name,
             account_name=account.name,
@@ -71,7 +71,7 @@ def create_containers(deployment: Deployment, account: storage.StorageAccount) -
             opts=deployment.guarded(service),
         )
         for name in (UPLOADS, RESULTS, APP_PACKAGE)
-    ]
+    }
     storage.ManagementPolicy(
         "expiry",
         resource_group_name=deployment.group.name,
@@ -80,9 +80,9 @@ def create_containers(deployment: Deployment, account: storage.StorageAccount) -
         policy=storage.ManagementPolicySchemaArgs(
             rules=[_expiry(name, deployment.settings.profile.keep_files) for name in (UPLOADS, RESULTS)]
         ),
-        opts=pulumi.ResourceOptions(depends_on=containers),
+        opts=pulumi.ResourceOptions(depends_on=[*containers.values()]),
     )
-    return [*containers]
+    return containers
 
 
 def create_queues(

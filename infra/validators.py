@@ -31,6 +31,11 @@ _INSIDE: Final = tuple(
 )
 
 
+def is_reserved(domain: str) -> bool:
+    """Return whether it is a domain for documentation (RFC 2606), such as those of the sample stacks."""
+    return re.fullmatch(r"(.*\.)?example\.(com|net|org)", domain.lower()) is not None
+
+
 def is_stack_name(text: str) -> bool:
     """Return whether it leads to names of resources that are unique in the project.
 
@@ -57,7 +62,9 @@ def why_no_email(text: str) -> str | None:
         return "does not have exactly one @"
     if not user:
         return "has nothing before the @"
-    return None if "." in host and _HOST.fullmatch(host.lower()) else "has no domain after the @"
+    if "." not in host or not _HOST.fullmatch(host.lower()):
+        return "has no domain after the @"
+    return "is an address for examples, which receives no mail" if is_reserved(host) else None
 
 
 def why_no_origin(text: str) -> str | None:

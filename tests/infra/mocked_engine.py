@@ -39,6 +39,8 @@ class Cloud(Mocks):
         self.preview = preview
         self.dependencies: dict[str, list[str]] = {}
         self.secrets: dict[str, list[str]] = {}
+        self.protected: dict[str, bool] = {}
+        self.ignored: dict[str, list[str]] = {}
         self.asked: list[dict[str, Any]] = []
 
     def new_resource(self, args: MockResourceArgs) -> tuple[str, dict[str, Any]]:
@@ -49,6 +51,7 @@ class Cloud(Mocks):
                 after |= dict.fromkeys(earlier["after"])
         inputs = _revealed(args.inputs)
         self.asked.append({"type": args.typ, "name": args.name, "inputs": inputs, "after": list(after)})
+        self.asked[-1] |= {"protected": self.protected[args.name], "ignored": self.ignored[args.name]}
         if self.preview:
             # the app's identities are asked for as a list and answered as a map: unknown until then
             return "", {key: value for key, value in args.inputs.items() if key != "identity"}
@@ -71,6 +74,8 @@ class Monitor(MockMonitor):
 
     def RegisterResource(self, request: Any) -> Any:  # noqa: N802 (the name of the remote procedure)
         self._cloud.dependencies[request.name] = list(request.dependencies)
+        self._cloud.protected[request.name] = request.protect
+        self._cloud.ignored[request.name] = list(request.ignoreChanges)
         self._cloud.secrets[request.name] = list(request.additionalSecretOutputs)
         return super().RegisterResource(request)  # type: ignore[no-untyped-call]
 

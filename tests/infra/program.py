@@ -11,7 +11,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,20 +20,19 @@ ADMIN = "33333333-3333-4333-8333-333333333333"
 
 DEV: Mapping[str, str] = {
     "azure-native:location": "westeurope",
-    "databaseAdminName": "ann@example.com",
+    "databaseAdminName": "ann@contoso.com",
     "databaseAdminObjectId": ADMIN,
 }
 PROD: Mapping[str, str] = {
     **DEV,
     "profile": "prod",
     "authMode": "oidc",
-    "oidcIssuer": "https://login.example.com/",
+    "oidcIssuer": "https://login.contoso.com/",
     "oidcAudience": "queued-jobs",
     "oidcClientId": "page",
     "oidcRolesClaim": "roles",
-    "alertEmails": '["ops@example.com"]',
+    "alertEmails": '["ops@contoso.com"]',
     "monthlyBudget": "500",
-    "budgetStart": "2026-11-01",
 }
 
 
@@ -54,12 +53,18 @@ class Asked:
     ----------
     after
         Names of the resources that must be there before, directly or through others.
+    protected
+        Pulumi refuses to delete or replace it.
+    ignored
+        Properties whose changes Pulumi ignores.
     """
 
     type: str
     name: str
     inputs: dict[str, Any]
     after: frozenset[str]
+    protected: bool
+    ignored: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +93,7 @@ class Ran:
 def run_program(*cases: Case) -> list[Ran]:
     """Run `infra/__main__.py` for each case."""
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
-    asked = [{"stack": case.stack, "config": dict(case.config), "preview": case.preview} for case in cases]
+    asked = [{**asdict(case), "config": dict(case.config)} for case in cases]
     child = subprocess.run(
         [sys.executable, str(ROOT / "tests" / "infra" / "mocked_engine.py")],
         cwd=ROOT / "infra",
@@ -103,10 +108,7 @@ def run_program(*cases: Case) -> list[Ran]:
 
 
 def _ran(answer: dict[str, Any]) -> Ran:
-    asked = [
-        Asked(type=one["type"], name=one["name"], inputs=one["inputs"], after=frozenset(one["after"]))
-        for one in answer["asked"]
-    ]
+    asked = [Asked(**{**one, **{key: frozenset(one[key]) for key in ("after", "ignored")}}) for one in answer["asked"]]
     assert len({one.name for one in asked}) == len(asked), "two resources have the same name"
     return Ran(
         asked={one.name: one for one in asked},

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
-from azure.identity import ClientAssertionCredential, DefaultAzureCredential
+from azure.identity import (
+    AzureCliCredential,
+    ClientAssertionCredential,
+    ClientSecretCredential,
+    ManagedIdentityCredential,
+)
 
 from infra.credentials import SCM_SCOPE, NotSignedIn, deployer_credential, deployer_token
 from tools.local_stack import ports
@@ -47,7 +54,7 @@ def github() -> Iterator[tuple[str, list[str]]]:
 
 
 def test_a_machine_with_an_identity_uses_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("ACTIONS_ID_TOKEN_REQUEST_URL", "AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET", "AZURE_TENANT_ID"):
+    for name in (*(name for name in os.environ if name.startswith("ARM_")), "ACTIONS_ID_TOKEN_REQUEST_URL"):
         monkeypatch.delenv(name, raising=False)
     endpoint = TokenEndpoint()
     for name, value in endpoint.environment.items():
@@ -56,8 +63,47 @@ def test_a_machine_with_an_identity_uses_it(monkeypatch: pytest.MonkeyPatch) -> 
     endpoint.close()
 
 
-def test_a_laptop_takes_whoever_is_signed_in() -> None:
-    assert isinstance(deployer_credential({}), DefaultAzureCredential)
+@pytest.mark.parametrize(
+    ("environment", "kind"),
+    [
+        ({}, AzureCliCredential),
+        ({"AZURE_CLIENT_ID": "x", "AZURE_CLIENT_SECRET": "x", "AZURE_TENANT_ID": "x"}, AzureCliCredential),
+        (PIPELINE, AzureCliCredential),
+        (PIPELINE | {"ARM_CLIENT_SECRET": "x"}, ClientSecretCredential),
+        (PIPELINE | {"ARM_CLIENT_SECRET": "x", "ARM_USE_MSI": "true"}, ClientSecretCredential),
+        ({"ARM_USE_MSI": "true"}, ManagedIdentityCredential),
+        (PIPELINE | {"ARM_USE_MSI": "1"}, ManagedIdentityCredential),
+        (PIPELINE | {"ARM_USE_OIDC": "true", "ARM_OIDC_TOKEN": "x"}, ClientAssertionCredential),
+        (PIPELINE | {"ARM_USE_OIDC": "true", "ARM_OIDC_TOKEN_FILE_PATH": "x"}, ClientAssertionCredential),
+        (PIPELINE | {"ARM_CLIENT_SECRET": "x", "ACTIONS_ID_TOKEN_REQUEST_URL": "x"}, ClientAssertionCredential),
+    ],
+)
+def test_the_database_is_set_up_as_whom_the_provider_signs_in(environment: dict[str, str], kind: type) -> None:
+    assert type(deployer_credential(environment)) is kind
+
+
+@pytest.mark.parametrize(
+    ("environment", "named"),
+    [
+        ({"ARM_CLIENT_SECRET": "x"}, "ARM_TENANT_ID and ARM_CLIENT_ID"),
+        ({"ARM_CLIENT_SECRET": "x", "ARM_TENANT_ID": "x"}, "ARM_CLIENT_ID"),
+        (PIPELINE | {"ARM_USE_OIDC": "true"}, "ARM_OIDC_TOKEN_FILE_PATH"),
+        (PIPELINE | {"ARM_CLIENT_CERTIFICATE_PATH": "/nowhere.pem"}, "ARM_CLIENT_CERTIFICATE_PATH"),
+    ],
+)
+def test_what_a_way_to_sign_in_lacks_is_named(environment: dict[str, str], named: str) -> None:
+    with pytest.raises(NotSignedIn, match=named):
+        deployer_credential(environment)
+
+
+def test_the_assertion_of_another_pipeline_is_read_from_its_file(tmp_path: Path) -> None:
+    file = tmp_path / "assertion"
+    environment = PIPELINE | {"ARM_USE_OIDC": "true", "ARM_OIDC_TOKEN_FILE_PATH": str(file)}
+    credential = deployer_credential(environment)
+    assert isinstance(credential, ClientAssertionCredential)
+    for text in ("first", "second"):
+        file.write_text(f"{text}\n")
+        assert credential._func() == text
 
 
 def test_nobody_signed_in_is_told_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -78,7 +78,7 @@ def test_each_profile_has_its_parts(runs: dict[str, Ran]) -> None:
     extras = {
         "dbforpostgresql:FirewallRule": (1, 1, 0),
         "network:PrivateEndpoint": (0, 0, 1),
-        "authorization:ManagementLockByScope": (0, 2, 2),
+        "authorization:ManagementLockByScope": (0, 3, 3),
         "consumption:Budget": (0, 1, 1),
         "applicationinsights:Workbook": (0, 0, 1),
         "pulumi-python:dynamic:Resource": (3, 2, 2),

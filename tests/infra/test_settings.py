@@ -75,7 +75,7 @@ def settings_of(config: Mapping[str, str], stack: str = "dev") -> StackSettings:
         (DEV, {"alertEmails": '["a@b..example"]'}, "alertEmails", "'a@b..example' has no domain after the @"),
         (PROD, {"alertEmails": "[]"}, "alertEmails", "no_recipient"),
         (PROD, {"monthlyBudget": "0"}, "monthlyBudget", "no_budget"),
-        (DEV, {"monthlyBudget": "50", "budgetStart": "2026-11-01"}, "alertEmails", "no_recipient"),
+        (DEV, {"monthlyBudget": "50"}, "alertEmails", "no_recipient"),
         (DEV, {"highAvailability": "perhaps"}, "highAvailability", "literal_error"),
         (DEV, {"deleteProtection": "perhaps"}, "deleteProtection", "literal_error"),
         (DEV, {"alertEmail": "ops@example.com"}, "alertEmail", "use alertEmails, if you meant that"),
@@ -84,7 +84,11 @@ def settings_of(config: Mapping[str, str], stack: str = "dev") -> StackSettings:
         (DEV, {"maxActiveJobs": "0"}, "maxActiveJobs", "unknown_key"),
         (DEV, {"monthlyBudget": "-5"}, "monthlyBudget", "not_an_amount"),
         (DEV, {"monthlyBudget": "much"}, "monthlyBudget", "not_an_amount"),
-        (PROD, {"budgetStart": "2026-11-14"}, "budgetStart", "not_a_month"),
+        (DEV, {"budgetStart": "2026-11-01"}, "budgetStart", "unknown_key"),
+        (PROD, {"oidcIssuer": "https://login.example.com/"}, "oidcIssuer", "sample"),
+        (PROD, {"alertEmails": '["ops@example.com"]'}, "alertEmails", "'ops@example.com' is an address for examples"),
+        (DEV, {"databaseAdminName": "you@example.com"}, "databaseAdminName", "sample"),
+        (DEV, {"databaseAdminObjectId": "0" * 8 + "-0000" * 3 + "-" + "0" * 12}, "databaseAdminObjectId", "sample"),
         (DEV, {"rehearsal": '{"scmUrl":"http://127.0.0.1"}'}, "rehearsal", "not_a_rehearsal"),
         (
             DEV,
@@ -186,4 +190,6 @@ def test_the_sample_stacks_are_valid(stack: str) -> None:
     merged = {**defaults, **{key.removeprefix("queued-jobs:"): value for key, value in sample.items()}}
     # as Pulumi hands them over: texts as they are, all else as JSON
     texts = {key: value if isinstance(value, str) else json.dumps(value) for key, value in merged.items()}
-    assert settings_of(texts).profile.name == stack
+    with pytest.raises(ConfigError) as raised:  # complete, but for what only a fork knows
+        settings_of(texts)
+    assert {problem.code for problem in raised.value.problems} <= {"sample", "not_emails"}

@@ -10,7 +10,7 @@ from tools.rehearsal.stage import Stage, expect
 #: Signs users in at an identity provider: a stack without any secret.
 OIDC = {
     "authMode": "oidc",
-    "oidcIssuer": "https://login.example.com/",
+    "oidcIssuer": "https://login.contoso.com/",
     "oidcAudience": "queued-jobs",
     "oidcClientId": "queued-jobs-page",
 }

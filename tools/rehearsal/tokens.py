@@ -25,9 +25,9 @@ class TokenEndpoint:
 
     @property
     def environment(self) -> dict[str, str]:
-        """The environment of its clients: the same variables that a web app in Azure has."""
+        """The environment of its clients: the variables that a web app has in Azure, and one that Pulumi reads."""
         url = f"http://127.0.0.1:{self._server.server_address[1]}/token"
-        return {"IDENTITY_ENDPOINT": url, "IDENTITY_HEADER": self.header}
+        return {"IDENTITY_ENDPOINT": url, "IDENTITY_HEADER": self.header, "ARM_USE_MSI": "true"}
 
     def token_for(self, audience: str) -> str:
         return self._tokens.setdefault(audience.rstrip("/"), f"{secrets.token_hex(8)}.{secrets.token_hex(32)}")
