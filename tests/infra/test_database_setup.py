@@ -133,7 +133,7 @@ def test_it_repeats_what_was_interrupted(server: EntraPostgres, props: dict[str,
     ("change", "words"),
     [
         ({"admin": "somebody else"}, "Set databaseAdminName to the exact name"),
-        ({"port": 1.0}, "the server runs"),
+        ({"port": 1.0}, "whether a firewall blocks"),
     ],
 )
 def test_who_is_not_let_in_is_told_why(props: dict[str, Any], change: dict[str, Any], words: str) -> None:
