@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
@@ -19,6 +20,7 @@ from queued_jobs.errors import (
     JobCancelled,
     JobTimeout,
     LeaseLost,
+    RetryLater,
     StoreRefused,
     StoreUnavailable,
 )
@@ -196,7 +198,18 @@ class _Attempt:
         error = await offload(describe_error, exc)
         retry_in = self._runner.retry.retry_in(exc, job.tries)
         self._retry_in = retry_in or timedelta()
-        self._log("failing: %s: %s", error.type, error.message.replace("\n", " "))
+        if isinstance(exc, RetryLater):
+            self._log("failing: %s: %s", error.type, error.message.replace("\n", " "))
+        else:
+            is_final = retry_in is None or job.attempt >= job.max_attempts
+            # the stored traceback, in which credentials are masked
+            self._log(
+                "failing: %s: %s\n%s",
+                error.type,
+                error.message.replace("\n", " "),
+                error.traceback or "",
+                level=logging.ERROR if is_final else logging.WARNING,
+            )
         return lambda: repository.fail(job, error, retry_in=retry_in)
 
     async def _finish(self, finish: Finish | None) -> QueuedJob | None:
@@ -259,10 +272,12 @@ class _Attempt:
         """Return the row if the body stored its result in its own transaction, however the body ended."""
         return await self._repository.outcome(self._job) if self._ctx.completed else None
 
-    def _log(self, text: str, *args: object) -> None:
+    def _log(self, text: str, *args: object, level: int = logging.INFO) -> None:
         job = self._job
         fields = {"job_id": str(job.id), "job_kind": job.kind, "job_attempt": job.attempt, "job_phase": self._phase}
-        self._runner.logger.info(f"job %s (%s) attempt %d: {text}", job.id, job.kind, job.attempt, *args, extra=fields)
+        self._runner.logger.log(
+            level, f"job %s (%s) attempt %d: {text}", job.id, job.kind, job.attempt, *args, extra=fields
+        )
 
 
 def _being_cancelled() -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from queued_jobs._outcome import dump_result
-from queued_jobs.announcements import flush_pushes
+from queued_jobs.announcements import announce, flush_pushes
 from queued_jobs.context import JobContext
 from queued_jobs.handle import JobHandle
 from queued_jobs.manager import QueueManager
@@ -50,6 +50,16 @@ class JobBench:
     def job(self, handle: JobHandle[Any]) -> QueuedJob:
         """Return the job's row as it is now."""
         return self.repository.jobs[handle.id]
+
+    async def cancel(self, handle: JobHandle[Any]) -> QueuedJob:
+        """Request a cancel, as the owner does, and return the row.
+
+        A waiting job ends now; a running one stops at a checkpoint after its next heartbeat or report. Raises
+        `JobConflict` if the job has ended.
+        """
+        job = await self.repository.cancel(handle.id)
+        await announce(self.notifier, job)
+        return job
 
     async def drain(self) -> int:
         """Sweep and deliver until no job is due, and return how many messages were delivered.

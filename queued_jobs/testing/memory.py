@@ -57,6 +57,17 @@ class InMemoryRepository(Attempts, Upkeep):
     async def batch(self, batch_id: UUID) -> list[QueuedJob]:
         return [job for job in self.jobs.values() if job.batch_id == batch_id]
 
+    async def cancel(self, job_id: JobKey) -> QueuedJob:
+        """Request a cancel, as `JobTracker.cancel` does. Raises `JobConflict` if the job has ended."""
+        job = self.jobs[job_id]
+        if job.status.is_final:
+            raise JobConflict(f"Only unfinished jobs can be cancelled; this one is {job.status}.")
+        if job.cancel_requested:
+            return job
+        if job.status is JobStatus.RUNNING:
+            return self._changed(job, cancel_requested=True)
+        return self._changed(job, cancel_requested=True, status=JobStatus.CANCELLED, finished_at=self.clock())
+
     def _add(self, job: NewJob) -> Added:
         for other in self.jobs.values():
             same_kind = other.kind == job.kind

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import itertools
 from datetime import timedelta
 
 import pytest
 from pydantic import BaseModel
 
 from queued_jobs import JobContext, JobRunner, JobStatus, PermanentError
+from queued_jobs.errors import JobConflict
 from queued_jobs.testing import FrozenClock, JobBench, run_inline
 
 
@@ -117,3 +120,37 @@ class TestBench:
 def test_time_does_not_go_back() -> None:
     with pytest.raises(ValueError, match="0:00:01"):
         FrozenClock().advance(-timedelta(seconds=1))
+
+
+class TestCancel:
+    async def test_a_waiting_job_ends_and_never_runs(self) -> None:
+        bench = JobBench(Counter)
+        handle = await bench.manager.queue_job(Counter, Ask(words=["a"]), user_id="ann")
+        assert (await bench.cancel(handle)).status is JobStatus.CANCELLED
+        await bench.drain()
+        assert (bench.job(handle).status, bench.job(handle).attempt) == (JobStatus.CANCELLED, 0)
+        assert bench.notifier.pushed[-1].status is JobStatus.CANCELLED
+        with pytest.raises(JobConflict):
+            await bench.cancel(handle)
+
+    async def test_a_running_job_stops_at_its_checkpoint(self) -> None:
+        begun = asyncio.Event()
+
+        class Patient(JobRunner[Ask, None]):
+            kind = queue = "patient"
+
+            async def on_execute(self, request: Ask, ctx: JobContext[None]) -> None:
+                begun.set()
+                for n in itertools.count():
+                    ctx.report(message=str(n))
+                    ctx.checkpoint()
+                    await asyncio.sleep(0.01)
+
+        bench = JobBench(Patient)
+        handle = await bench.manager.queue_job(Patient, Ask(words=[]), user_id="ann")
+        draining = asyncio.create_task(bench.drain())
+        await begun.wait()
+        job = await bench.cancel(handle)
+        assert (job.status, job.cancel_requested) == (JobStatus.RUNNING, True)
+        await draining
+        assert bench.job(handle).status is JobStatus.CANCELLED

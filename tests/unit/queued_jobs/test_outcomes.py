@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from datetime import timedelta
 
@@ -64,6 +65,28 @@ class TestSuccess:
 
 
 class TestFailure:
+    async def test_its_trace_is_logged_once_and_as_an_error_when_it_is_final(
+        self, world: World, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        for kind, level in ((OSError, logging.WARNING), (PermanentError, logging.ERROR)):
+
+            async def body(request: Ask, ctx: JobContext[Answer], kind: type[Exception] = kind) -> Answer:
+                raise kind("disk sig=abc123 is full")
+
+            caplog.clear()
+            await world.run(body)
+            (record,) = [record for record in caplog.records if record.levelno > logging.INFO]
+            assert record.levelno == level
+            assert "in body" in record.getMessage()
+            assert "abc123" not in caplog.text
+
+    async def test_a_wish_for_a_later_retry_is_no_warning(self, world: World, caplog: pytest.LogCaptureFixture) -> None:
+        async def body(request: Ask, ctx: JobContext[Answer]) -> Answer:
+            raise RetryLater(timedelta(minutes=1))
+
+        await world.run(body)
+        assert not [record for record in caplog.records if record.levelno > logging.INFO]
+
     async def test_an_error_is_kept_and_the_job_sent_again_later(self, world: World) -> None:
         async def body(request: Ask, ctx: JobContext[Answer]) -> Answer:
             raise OSError("disk sig=abc123 is full") from ValueError("no room")
