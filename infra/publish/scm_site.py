@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import re
 import time
 from collections.abc import Callable
 from datetime import timedelta
 from enum import IntEnum
-from typing import Any, NoReturn, Self
+from typing import Any, Final, Self
 
 import httpx
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 logger = logging.getLogger(__name__)
 
@@ -23,7 +25,10 @@ APPEARS_WITHIN = timedelta(minutes=2)
 FINISHES_WITHIN = timedelta(minutes=20)
 _MAX_PAUSE = timedelta(minutes=1)
 _NOT_READY = frozenset({403, 404, 409, 429, 500, 502, 503, 504})
-_ROLE_LAG = "BlobUploadFailedException"  # in a 400: the site may not write to the app's container yet
+#: In a response, or in the log of a failed deployment: the app may not access its container yet.
+_ROLE_LAG = re.compile("BlobUploadFailedException|AuthorizationPermissionMismatch|AuthorizationFailure")
+#: A new site rejects valid tokens for a moment.
+_ATTEMPTS_WITH_401 = 4
 _REMEDIES = {
     401: "The deployer's token is not for this tenant: sign in to the tenant of the subscription.",
     403: "The deployer needs the role Contributor (or Website Contributor) on the app; a new one takes minutes.",
@@ -47,6 +52,19 @@ class Status(IntEnum):
     SUCCESS = 4
     CONFLICT = 5
     PARTIAL_SUCCESS = 6
+
+    @classmethod
+    def _missing_(cls, value: object) -> Status:
+        return cls.UNKNOWN
+
+
+class _Deployment(BaseModel):
+    id: str
+    status: int
+
+
+_ONE: Final = TypeAdapter(_Deployment)
+_MANY: Final = TypeAdapter(list[_Deployment])
 
 
 class ScmSite:
@@ -79,19 +97,32 @@ class ScmSite:
         Retries temporary errors: a site that is not ready, a role without effect yet, another deployment.
         """
         for attempt in range(1, ATTEMPTS + 1):
-            older = {deployment["id"] for deployment in self._deployments()}
+            older = {deployment.id for deployment in self._read("/api/deployments", _MANY)}
             response = self._accepted("POST", "/api/publish", content)
             deployment_id = self._new_deployment(older)
             status = self._wait_for_end(deployment_id)
             if status is Status.SUCCESS:
                 return deployment_id
+            reason = "is busy with another deployment"
             if status is not Status.CONFLICT:
-                self._fail(deployment_id, status)
-            logger.warning("%s is busy with another deployment (attempt %d of %d)", self._url, attempt, ATTEMPTS)
+                log = self._log(deployment_id)
+                if not _ROLE_LAG.search(log) or attempt == ATTEMPTS:
+                    raise PublishFailed(
+                        f"Deployment {deployment_id} at {self._url} ended as {status.name.lower().replace('_', ' ')}: "
+                        f"{log}\nThe app still runs the previous code. Fix the cause and run `pulumi up` again."
+                    )
+                reason = "may not read its container yet"
+            logger.warning("%s %s (attempt %d of %d)", self._url, reason, attempt, ATTEMPTS)
             self._sleep(pause_after(response, PAUSE))
         raise PublishFailed(f"{self._url} stayed busy with other deployments. {_REMEDIES[409]}")
 
-    def _accepted(self, method: str, path: str, content: bytes | None = None) -> httpx.Response:
+    def _read[T](self, path: str, kind: TypeAdapter[T]) -> T:
+        """Return the site's answer; a page of a gateway in its place is a temporary error."""
+        return kind.validate_json(self._accepted("GET", path, kind=kind).content)
+
+    def _accepted(
+        self, method: str, path: str, content: bytes | None = None, *, kind: TypeAdapter[Any] | None = None
+    ) -> httpx.Response:
         """Send until the site accepts. Raises `PublishFailed` after the last attempt, or for a permanent error."""
         last: httpx.Response | httpx.TransportError | None = None
         for attempt in range(1, ATTEMPTS + 1):
@@ -105,9 +136,9 @@ class ScmSite:
             except httpx.TransportError as error:
                 last = error
                 continue
-            if last.is_success:
+            if last.is_success and (kind is None or _fits(last, kind)):
                 return last
-            if not _is_temporary(last):
+            if not (last.is_success or _is_temporary(last, attempt)):
                 break
         remedy = _REMEDIES.get(last.status_code, "") if isinstance(last, httpx.Response) else ""
         remedy = (
@@ -127,16 +158,12 @@ class ScmSite:
             content=content,
         )
 
-    def _deployments(self) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = self._accepted("GET", "/api/deployments").json()
-        return found
-
     def _new_deployment(self, older: set[str]) -> str:
         deadline = self._clock() + APPEARS_WITHIN.total_seconds()
         while True:
-            for deployment in self._deployments():
-                if deployment["id"] not in older:
-                    return str(deployment["id"])
+            for deployment in self._read("/api/deployments", _MANY):
+                if deployment.id not in older:
+                    return deployment.id
             if self._clock() > deadline:
                 raise PublishFailed(
                     f"{self._url} accepted the zip, but no deployment appeared within "
@@ -147,7 +174,7 @@ class ScmSite:
     def _wait_for_end(self, deployment_id: str) -> Status:
         deadline = self._clock() + FINISHES_WITHIN.total_seconds()
         while True:
-            status = Status(self._accepted("GET", f"/api/deployments/{deployment_id}").json()["status"])
+            status = Status(self._read(f"/api/deployments/{deployment_id}", _ONE).status)
             if status >= Status.FAILED:
                 return status
             if self._clock() > deadline:
@@ -158,19 +185,26 @@ class ScmSite:
                 )
             self._sleep(POLL.total_seconds())
 
-    def _fail(self, deployment_id: str, status: Status) -> NoReturn:
-        words = "it has no log"
+    def _log(self, deployment_id: str) -> str:
         with contextlib.suppress(PublishFailed):
-            words = self._accepted("GET", f"/api/deployments/{deployment_id}/log").text.strip()[:2000] or words
-        raise PublishFailed(
-            f"Deployment {deployment_id} at {self._url} ended as {status.name.lower().replace('_', ' ')}: {words}\n"
-            "The app still runs the previous code. Fix the cause and run `pulumi up` again."
-        )
+            log = self._accepted("GET", f"/api/deployments/{deployment_id}/log").text.strip()
+            return log[:2000] or "it has no log"
+        return "its log cannot be read"
 
 
-def _is_temporary(response: httpx.Response) -> bool:
+def _fits(response: httpx.Response, kind: TypeAdapter[Any]) -> bool:
+    try:
+        kind.validate_json(response.content)
+    except ValidationError:
+        return False
+    return True
+
+
+def _is_temporary(response: httpx.Response, attempt: int) -> bool:
+    if response.status_code == httpx.codes.UNAUTHORIZED:
+        return attempt < _ATTEMPTS_WITH_401
     return response.status_code in _NOT_READY or (
-        response.status_code == httpx.codes.BAD_REQUEST and _ROLE_LAG in response.text
+        response.status_code == httpx.codes.BAD_REQUEST and _ROLE_LAG.search(response.text) is not None
     )
 
 

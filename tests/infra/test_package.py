@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import zipfile
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -85,15 +87,71 @@ def test_what_passes_is_repeated(site: stand_in.ScmSite, status: int) -> None:
     assert site.refused == 3
 
 
-@pytest.mark.parametrize(
-    ("status", "words"), [(401, "tenant"), (400, "not a role lag"), (413, "too large"), (422, "422")]
-)
+@pytest.mark.parametrize(("status", "words"), [(400, "not a role lag"), (413, "too large"), (422, "422")])
 def test_what_stays_wrong_is_told_at_once(site: stand_in.ScmSite, status: int, words: str) -> None:
     site.replies.append(Reply(status=status, body="not a role lag" if status == 400 else ""))
     with pytest.raises(PublishFailed, match=words):
         publish(site)
     assert site.refused == 1
     assert site.deployments == []
+
+
+def test_a_new_site_that_knows_no_token_yet_is_asked_again(site: stand_in.ScmSite) -> None:
+    site.replies.extend([Reply(status=401)] * 2)
+    assert publish(site) == "deployment-1"
+    site.replies.extend([Reply(status=401)] * scm_site.ATTEMPTS)
+    with pytest.raises(PublishFailed, match="tenant"):
+        publish(site)
+
+
+def test_a_container_that_the_app_may_not_read_yet_is_waited_for(site: stand_in.ScmSite) -> None:
+    site.replies.append(Reply(ends_as=FAILED, log="403 AuthorizationPermissionMismatch"))
+    assert publish(site) == "deployment-2"
+
+
+ODD = [
+    httpx.Response(200, text="<html>Service starting</html>"),
+    httpx.Response(200, text=""),
+    httpx.Response(200, json={"error": "no list"}),
+    httpx.Response(200, json=[{"status": 4}]),
+    httpx.Response(200, json=None),
+]
+
+
+def odd_site(odd: httpx.Response, at: int, times: int) -> httpx.MockTransport:
+    """A site that deploys, and whose answers from that number on are odd."""
+    numbers, polls, posts = count(), count(), count()
+    posted: list[int] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.method == "POST":
+            posted.append(next(posts))
+            return httpx.Response(202)
+        if at <= next(numbers) < at + times:
+            return httpx.Response(odd.status_code, content=odd.content)
+        if request.url.path.endswith("/1"):
+            return httpx.Response(200, json={"id": "1", "status": 4 if next(polls) else 99})
+        return httpx.Response(200, json=[{"id": "1", "status": 1}] if posted else [])
+
+    return httpx.MockTransport(answer)
+
+
+@pytest.mark.parametrize("odd", ODD, ids=lambda odd: odd.text or "nothing")
+@pytest.mark.parametrize(
+    "at", range(4), ids=["the list before", "the list afterwards", "how it goes on", "how it ended"]
+)
+def test_an_answer_of_another_shape_is_asked_for_again(odd: httpx.Response, at: int) -> None:
+    time = Time()
+    for times in (1, scm_site.ATTEMPTS):
+        client = ScmSite(
+            "http://127.0.0.1",
+            token=lambda: "t",
+            transport=odd_site(odd, at, times),
+            sleep=time.sleep,
+            clock=time.clock,
+        )
+        with client, contextlib.nullcontext() if times == 1 else pytest.raises(PublishFailed):
+            assert client.publish(a_zip()) == "1"
 
 
 def test_what_never_passes_ends(site: stand_in.ScmSite) -> None:
@@ -149,7 +207,9 @@ def test_a_site_without_a_name_yet_is_waited_for() -> None:
         calls.append(request.url.path)
         if len(calls) < 3:
             raise httpx.ConnectError("no such host")
-        return httpx.Response(200, json={"id": "1", "status": 4} if calls[-1].endswith("/1") else [{"id": "1"}])
+        return httpx.Response(
+            200, json={"id": "1", "status": 4} if calls[-1].endswith("/1") else [{"id": "1", "status": 4}]
+        )
 
     time = Time()
     client = ScmSite(

@@ -28,6 +28,7 @@ class Reply:
     status: int = 202
     body: str = ""
     ends_as: int = SUCCESS
+    log: str = "and could not unpack"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -37,6 +38,7 @@ class Deployment:
     id: str
     size: int
     steps: deque[int]
+    log: str
     status: int = PENDING
     files: list[str] = field(default_factory=list)
     version: str | None = None
@@ -85,6 +87,7 @@ class ScmSite:
             id=f"deployment-{len(self.deployments) + 1}",
             size=len(content),
             steps=deque([DEPLOYING, reply.ends_as]),
+            log=reply.log,
             files=files,
             version=version,
         )
@@ -134,7 +137,7 @@ class _Handler(BaseHTTPRequestHandler):
         if found is None:
             self._reply(404, "")
         elif path.endswith("/log"):
-            self._reply(200, [{"message": f"{found.id} took {found.size} bytes"}, {"message": "and could not unpack"}])
+            self._reply(200, [{"message": f"{found.id} took {found.size} bytes"}, {"message": found.log}])
         else:
             found.status = found.steps.popleft() if found.steps else found.status
             self._reply(200, {"id": found.id, "status": found.status})
