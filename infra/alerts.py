@@ -147,7 +147,6 @@ def _log_alert(deployment: Deployment, operators: monitor.ActionGroup, monitorin
         auto_mitigate=True,
         # a new workspace has no tables until the app has sent data
         skip_query_validation=True,
-        tags=deployment.tags,
     )
 
 
@@ -187,5 +186,4 @@ def _metric_alert(
         ),
         actions=[monitor.MetricAlertActionArgs(action_group_id=operators.id)],
         auto_mitigate=True,
-        tags=deployment.tags,
     )

@@ -146,7 +146,6 @@ def _create_server(deployment: Deployment) -> dbforpostgresql.Server:
             password_auth="Disabled",  # noqa: S106 (the word says that there is none)
             tenant_id=deployment.tenant_id,
         ),
-        tags=deployment.tags,
         # Azure chooses the zones, and exchanges them at a failover
         opts=pulumi.ResourceOptions.merge(
             deployment.guarded(),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import pulumi
 from pulumi_azure_native import resources
@@ -21,7 +22,6 @@ class Deployment:
     subscription_id: str
     tenant_id: str
     group: resources.ResourceGroup
-    tags: dict[str, str]
 
     @property
     def origins(self) -> list[str]:
@@ -33,16 +33,25 @@ class Deployment:
         return pulumi.ResourceOptions(protect=self.settings.protected, depends_on=list(after))
 
 
+def _tag(
+    tags: dict[str, str], resource: pulumi.ResourceTransformationArgs
+) -> pulumi.ResourceTransformationResult | None:
+    """Tag each resource of a type that has tags."""
+    if "tags" not in resource.props:
+        return None
+    return pulumi.ResourceTransformationResult(props={**resource.props, "tags": tags}, opts=resource.opts)
+
+
 def begin_deployment() -> Deployment:
     """Read the configuration and create the resource group. Raises `ConfigError` before creating anything."""
     settings = StackSettings.from_config(pulumi.Config(), pulumi.Config("azure-native"), stack=pulumi.get_stack())
     client = get_client_config()
     names = Names(project=pulumi.get_project(), stack=pulumi.get_stack(), subscription_id=client.subscription_id)
-    tags = {"project": names.project, "stack": names.stack, "managed-by": "pulumi"}
+    own = {"project": names.project, "stack": names.stack, "managed-by": "pulumi"}
+    pulumi.runtime.register_stack_transformation(partial(_tag, {**settings.tags, **own}))
     group = resources.ResourceGroup(
         "group",
         resource_group_name=names.resource_group,
-        tags=tags,
         opts=pulumi.ResourceOptions(protect=settings.protected),
     )
     return Deployment(
@@ -51,5 +60,4 @@ def begin_deployment() -> Deployment:
         subscription_id=client.subscription_id,
         tenant_id=client.tenant_id,
         group=group,
-        tags=tags,
     )

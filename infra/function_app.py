@@ -34,7 +34,6 @@ def create_app(
         kind="functionapp",
         reserved=True,  # means Linux
         sku=web.SkuDescriptionArgs(name="FC1", tier="FlexConsumption"),
-        tags=deployment.tags,
     )
     app = web.WebApp(
         "app",
@@ -58,7 +57,6 @@ def create_app(
             http20_enabled=True,
             app_settings=[web.NameValuePairArgsDict(name=name, value=value) for name, value in settings.items()],
         ),
-        tags=deployment.tags,
         opts=deployment.guarded(*after),
     )
     _refuse_passwords(deployment, app)

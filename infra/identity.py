@@ -17,7 +17,6 @@ def create_identity(deployment: Deployment) -> managedidentity.UserAssignedIdent
         "identity",
         resource_group_name=deployment.group.name,
         resource_name_=deployment.names.of("id"),
-        tags=deployment.tags,
         opts=deployment.guarded(),
     )
 

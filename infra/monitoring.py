@@ -31,7 +31,6 @@ def create_monitoring(deployment: Deployment) -> Monitoring:
         retention_in_days=profile.keep_logs.days,
         workspace_capping=operationalinsights.WorkspaceCappingArgs(daily_quota_gb=limit) if limit is not None else None,
         features=operationalinsights.WorkspaceFeaturesArgs(enable_log_access_using_only_resource_permissions=True),
-        tags=deployment.tags,
         opts=deployment.guarded(),
     )
     component = applicationinsights.Component(
@@ -43,7 +42,6 @@ def create_monitoring(deployment: Deployment) -> Monitoring:
         ingestion_mode="LogAnalytics",
         workspace_resource_id=workspace.id,
         disable_local_auth=True,
-        tags=deployment.tags,
         opts=deployment.guarded(),
     )
     return Monitoring(workspace=workspace, component=component)
@@ -64,7 +62,6 @@ def create_action_group(deployment: Deployment) -> monitor.ActionGroup:
             )
             for number, address in enumerate(deployment.settings.alert_emails, 1)
         ],
-        tags=deployment.tags,
     )
 
 

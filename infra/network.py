@@ -42,7 +42,6 @@ def create_network(deployment: Deployment) -> PrivateNetwork:
             ),
             network.SubnetArgs(name=_ENDPOINTS, address_prefix="10.20.1.0/24", default_outbound_access=False),
         ],
-        tags=deployment.tags,
     )
     subnets = virtual_network.id.apply(lambda id_: f"{id_}/subnets/")
     return PrivateNetwork(
@@ -82,7 +81,6 @@ def create_database_endpoint(
                 name="database", private_link_service_id=server.id, group_ids=["postgresqlServer"]
             )
         ],
-        tags=deployment.tags,
         opts=pulumi.ResourceOptions(depends_on=[after]),
     )
     return network.PrivateDnsZoneGroup(

@@ -24,6 +24,7 @@ from infra.validators import (
     is_stack_name,
     why_no_email,
     why_no_origin,
+    why_no_tag,
 )
 from queued_jobs.redact import mask_secrets
 from queued_jobs.urls import is_address, is_port, names_no_tenant
@@ -111,6 +112,25 @@ def _list_of(why_not: Callable[[str], str | None], code: str, what: str, remedy:
     return BeforeValidator(read)
 
 
+def _read_tags(text: str) -> dict[str, str]:
+    """Parse a JSON object of texts, within the limits that Azure has for all types of resources."""
+    try:
+        tags = json.loads(text)
+    except ValueError:
+        tags = None
+    if not isinstance(tags, dict) or not all(isinstance(value, str) for value in tags.values()):
+        raise rejection("not_tags", 'is not an object of texts; set one, as {"cost-center": "4711"}')
+    reasons = {name: why_no_tag(name, value) for name, value in tags.items()}
+    reasons |= {name: "is set by the program" for name in tags if name.lower() in _OWN_TAGS}
+    if len(tags) > _MAX_TAGS:
+        raise rejection("not_tags", f"has {len(tags)} tags; use {_MAX_TAGS} at most")
+    if wrong := ", ".join(f"{mask_secrets(name)!r} {reason}" for name, reason in reasons.items() if reason):
+        raise rejection("not_tags", f"has tags that cannot be used: {wrong}; change them")
+    return tags
+
+
+_OWN_TAGS: Final = ("project", "stack", "managed-by")
+_MAX_TAGS: Final = 40
 _SAMPLE_ADMIN: Final = "{value} is the sample's; set the principal that deploys, or let ./scripts/deploy do it"
 _Word = Annotated[str, require(matches(re.compile(r"\S+")), "not_a_word", "{value} is not one word; copy it again")]
 _Flag = Annotated[Literal["true", "false"], BeforeValidator(str.lower)]
@@ -230,6 +250,7 @@ class _Keys(SettingsModel, alias_generator=to_camel):
             'set a list of exact origins, as ["https://intranet.example.com"]',
         ),
     ] = ()
+    tags: Annotated[dict[str, str], BeforeValidator(_read_tags)] = Field(default_factory=dict)
     monthly_budget: Annotated[
         str,
         require(
@@ -295,6 +316,7 @@ class StackSettings:
     protected: bool
     alert_emails: tuple[str, ...]
     monthly_budget: int
+    tags: Mapping[str, str]
     workbook: bool
     rehearsal: Rehearsal | None
 
@@ -328,6 +350,7 @@ class StackSettings:
             protected=profile.protected and keys.delete_protection == "true",
             alert_emails=keys.alert_emails,
             monthly_budget=int(keys.monthly_budget),
+            tags=keys.tags,
             workbook=keys.workbook == "true",
             rehearsal=Rehearsal.model_validate_json(keys.rehearsal) if keys.rehearsal else None,
         )

@@ -24,5 +24,4 @@ def create_hub(deployment: Deployment) -> signalrservice.SignalR:
         serverless=signalrservice.ServerlessSettingsArgs(connection_timeout_in_seconds=30),
         tls=signalrservice.SignalRTlsSettingsArgs(client_cert_enabled=False),
         public_network_access="Enabled",
-        tags=deployment.tags,
     )

@@ -34,7 +34,6 @@ def create_account(deployment: Deployment) -> storage.StorageAccount:
         minimum_tls_version="TLS1_2",
         enable_https_traffic_only=True,
         network_rule_set=storage.NetworkRuleSetArgs(default_action=storage.DefaultAction.ALLOW, bypass="AzureServices"),
-        tags=deployment.tags,
         opts=deployment.guarded(),
     )
 

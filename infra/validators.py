@@ -86,6 +86,17 @@ def why_no_origin(text: str) -> str | None:
     return "names port 443, which browsers omit" if port == "443" else None
 
 
+def why_no_tag(name: str, value: str) -> str | None:
+    """Return why Azure would reject the tag for some type of resource, or None if it accepts it."""
+    if not name:
+        return "has no name"
+    if len(name) > 128 or len(value) > 256:
+        return "is longer than 128 characters, or its value than 256"
+    if re.search(r"[<>%&\\?/\x00-\x1f]", name + value):
+        return "contains one of <>%&\\?/ or a control character"
+    return "begins with a name that Azure reserves" if re.match("(?i)azure|microsoft|windows", name) else None
+
+
 def is_public_ipv4(text: str) -> bool:
     """Return whether it is a public IPv4 address."""
     try:

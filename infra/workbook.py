@@ -55,7 +55,6 @@ def create_workbook(deployment: Deployment, monitoring: Monitoring) -> None:
         display_name=f"Jobs of {deployment.names.stack}",
         source_id=monitoring.workspace.id,
         serialized_data=json.dumps(_content(), sort_keys=True),
-        tags=deployment.tags,
     )
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator
+from inspect import signature
+from typing import Any
 
 import pytest
 
@@ -13,6 +15,7 @@ from infra.profiles import PROFILES
 from queued_jobs.registry import JobRegistry
 from settings import Settings
 from tests.infra.program import DEV, PROD, Case, Ran, run_program
+from tools.rehearsal.azure.arguments import resource_class
 
 PRIVATE = {**PROD, "privateNetwork": "true", "workbook": "true"}
 CASES = {
@@ -220,3 +223,18 @@ def test_a_rehearsal_moves_the_endpoints_of_the_deployer_and_nothing_else(runs: 
     assert (code["scm_url"], code["health_url"]) == ("http://127.0.0.1:8", "http://127.0.0.1:8/api/health")
     assert (code["digest"], code["version"]) == ("a" * 64, "b" * 64)
     assert rehearsed.app_settings == runs["dev"].app_settings
+
+
+def test_every_resource_that_can_have_tags_has_all_of_them() -> None:
+    (ran,) = run_program(Case(stack="prod", config={**PRIVATE, "tags": '{"cost-center": "4711", "Owner": "ops"}'}))
+    wanted = {"cost-center": "4711", "Owner": "ops", "project": "queued-jobs", "stack": "prod", "managed-by": "pulumi"}
+    taggable = {name for name, one in ran.asked.items() if _takes_tags(one.type)}
+    assert {name: one.inputs["tags"] for name, one in ran.asked.items() if "tags" in one.inputs} == {
+        name: wanted for name in taggable
+    }
+    assert {"group", "postgres", "database-zone", "database-zone-link"} <= taggable
+
+
+def _takes_tags(kind: str) -> bool:
+    found: Any = resource_class(kind)
+    return found is not None and "tags" in signature(found._internal_init).parameters

@@ -84,6 +84,13 @@ def settings_of(config: Mapping[str, str], stack: str = "dev") -> StackSettings:
         (DEV, {"maxActiveJobs": "0"}, "maxActiveJobs", "unknown_key"),
         (DEV, {"monthlyBudget": "-5"}, "monthlyBudget", "not_an_amount"),
         (DEV, {"monthlyBudget": "much"}, "monthlyBudget", "not_an_amount"),
+        (DEV, {"tags": "a=b"}, "tags", "not_tags"),
+        (DEV, {"tags": '["a"]'}, "tags", "not_tags"),
+        (DEV, {"tags": '{"a": 1}'}, "tags", "not_tags"),
+        (DEV, {"tags": '{"a/b": "c"}'}, "tags", "'a/b' contains"),
+        (DEV, {"tags": '{"": "c"}'}, "tags", "has no name"),
+        (DEV, {"tags": '{"Stack": "c"}'}, "tags", "'Stack' is set by the program"),
+        (DEV, {"tags": '{"microsoft-x": "c"}'}, "tags", "reserves"),
         (DEV, {"budgetStart": "2026-11-01"}, "budgetStart", "unknown_key"),
         (PROD, {"oidcIssuer": "https://login.example.com/"}, "oidcIssuer", "sample"),
         (PROD, {"alertEmails": '["ops@example.com"]'}, "alertEmails", "'ops@example.com' is an address for examples"),
@@ -169,7 +176,7 @@ def test_protection_and_standby_belong_to_production_and_can_be_given_up() -> No
 
 
 def test_every_key_is_declared_with_type_default_and_description() -> None:
-    assert PROJECT["config"].keys() == config_keys() - {"rehearsal"}
+    assert PROJECT["config"].keys() == config_keys() - {"rehearsal", "tags"}
     for name, declared in PROJECT["config"].items():
         assert {"type", "default", "description"} <= set(declared), name
     described = (ROOT / "docs" / "reference" / "infrastructure.md").read_text()

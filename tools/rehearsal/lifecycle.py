@@ -14,12 +14,6 @@ from tools.rehearsal.stage import Stage, expect, expect_changes
 
 #: With sign-in by invite link these settings contain the links' secrets; with an identity provider there are none.
 LINK_SETTINGS = ("INVITE_SECRET", "ADMIN_INVITE_SECRET", "SESSION_SECRET")
-#: In place of the values of the sample that the program refuses.
-_OWN = (
-    "oidcIssuer=https://login.contoso.com/",
-    "databaseAdminObjectId=44444444-4444-4444-8444-444444444444",
-    'alertEmails=["ops@contoso.com"]',
-)
 _NOT_IN_AZURE = 3  # the package, the schema, the links: resources of Pulumi alone
 
 
@@ -141,11 +135,11 @@ def _lose_queue(stage: Stage) -> None:
 def _preview_production(stage: Stage) -> None:
     """Production has endpoints of Azure only, so only its preview is rehearsed."""
     stage.pulumi.make_stack("prod")
-    own = [part for value in _OWN for part in ("--config", value)]
+    stage.project.replace_samples()
     for private in ("false", "true"):
         planned = stage.show(
             f"production, privateNetwork {private}",
-            stage.pulumi.preview("--stack", "prod", "--config", f"privateNetwork={private}", *own),
+            stage.pulumi.preview("--stack", "prod", "--config", f"privateNetwork={private}"),
         )
         expect(planned.code == 0, "the preview of production failed", planned)
         wanted = {"lock-database", "database-endpoint"} if private == "true" else {"lock-database", "let-in-azure"}

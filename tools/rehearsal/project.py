@@ -9,6 +9,7 @@ from typing import Any
 import yaml  # type: ignore[import-untyped]
 
 from infra.project import key
+from infra.validators import PLACEHOLDER_OBJECT_ID
 from tools.local_stack.errors import LocalRunError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -67,6 +68,12 @@ class Project:
         if not name:
             raise NoStack(f"Pulumi.dev.yaml has no {key('databaseAdminName')}; set it, the sample value suffices here")
         return str(name)
+
+    def replace_samples(self) -> None:
+        """Give production values of its own, since the program refuses those of the sample."""
+        file = self.folder / "Pulumi.prod.yaml"
+        own = file.read_text().replace("example.com", "contoso.com")
+        file.write_text(own.replace(PLACEHOLDER_OBJECT_ID, "44444444-4444-4444-8444-444444444444"))
 
     def configure(self, *, scm_url: str, postgres_port: int, settings: dict[str, Any]) -> None:
         """Point the stack at this machine, and set these keys."""
