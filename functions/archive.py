@@ -52,7 +52,7 @@ class BlockWriter:
     def flush(self) -> None:
         """Do nothing: `commit` writes the rest."""
 
-    def commit(self, *, content_type: str, metadata: Mapping[str, str]) -> None:
+    def commit(self, *, content_type: str, metadata: Mapping[str, str] | None = None) -> None:
         """Publish the blob. Raises `ResourceExistsError`, and changes nothing, if the blob exists already."""
         from azure.storage.blob import BlobBlock, ContentSettings
 
@@ -63,7 +63,7 @@ class BlockWriter:
             self._blob.commit_block_list(
                 [BlobBlock(block_id=block) for block in self._blocks],
                 content_settings=ContentSettings(content_type=content_type),
-                metadata=dict(metadata),
+                metadata=dict(metadata or {}),
                 match_condition=MatchConditions.IfMissing,
             )
         except ResourceExistsError:

@@ -10,6 +10,7 @@ from api.sign_in.identity import Authenticator
 from api.sign_in.invite import InviteAuthenticator
 from api.sign_in.oidc import OidcAuthenticator
 from queued_jobs import QueueManager
+from queued_jobs.audit import AuditLog
 from queued_jobs.database import Database
 from queued_jobs.postgres import PostgresRepository
 from queued_jobs.push.signalr import SignalRNotifier
@@ -30,6 +31,7 @@ class Services:
     notifier: SignalRNotifier
     authenticator: Authenticator
     quotas: Quotas
+    audit: AuditLog
     settings: Settings
 
 
@@ -52,6 +54,7 @@ def services() -> Services:
         notifier=notifier,
         authenticator=_authenticator(settings),
         quotas=Quotas(database, settings.limits),
+        audit=AuditLog(database),
         settings=settings,
     )
 

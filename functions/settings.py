@@ -29,6 +29,7 @@ from queued_jobs.ncrontab import Ncrontab
 from queued_jobs.push.signalr import ConnectionString
 from queued_jobs.quotas import Limits
 from queued_jobs.redact import mask_secrets
+from queued_jobs.secret_strength import is_guessable
 from queued_jobs.urls import checks_server, is_address, is_conninfo, is_origin, is_port, is_safe, names_no_tenant
 from queued_jobs.validation import SettingProblem, SettingsModel, matches, problems_of, rejection, require
 
@@ -36,6 +37,10 @@ from queued_jobs.validation import SettingProblem, SettingsModel, matches, probl
 _ALGORITHMS = ("RS256", "ES256", "EdDSA")
 #: Each may be empty if the other form of the same connection is set.
 _WITH_KEY = ("DATABASE_URL", "QueuesConn", "BlobsConn", "SIGNALR_CONNECTION")
+
+
+#: Of an invite, in characters: the API accepts no longer one.
+MAX_SECRET = 200
 
 
 class SettingsError(Exception):
@@ -145,9 +150,17 @@ _GENERATE = "generate a random one of 43 characters"
 _Secret = Annotated[
     str,
     require(lambda text: len(text.encode()) >= 32, "too_short", f"is shorter than 32 bytes; {_GENERATE}"),
-    # a random secret of 43 characters has about 30 distinct characters, one of 64 hex digits rarely fewer than 12
-    require(lambda text: len(set(text)) >= 10, "guessable", f"can be guessed; {_GENERATE}", when=_in_cloud),
+    require(lambda text: not is_guessable(text), "guessable", f"can be guessed; {_GENERATE}"),
     Field(repr=False),
+]
+_LinkSecret = Annotated[
+    _Secret,
+    require(lambda text: len(text) <= MAX_SECRET, "too_long", f"is longer than {MAX_SECRET} characters; {_GENERATE}"),
+    require(
+        matches(re.compile("[A-Za-z0-9._~-]+")),
+        "not_for_links",
+        f"has characters that a link cannot hold; {_GENERATE}, of letters, digits, - and _",
+    ),
 ]
 _Word = Annotated[
     str, require(matches(re.compile(r"\S+")), "not_a_word", "is more than one word; copy it from the provider")
@@ -169,9 +182,9 @@ _StorageAddress = Annotated[
 class InviteSettings(SettingsModel, alias_generator=str.upper):
     """`AUTH_MODE=invite`: one link makes guests, the other makes admins."""
 
-    invite_secret: _Secret
+    invite_secret: _LinkSecret
     session_secret: _Secret
-    admin_invite_secret: _Secret
+    admin_invite_secret: _LinkSecret
 
     @field_validator("admin_invite_secret")
     @classmethod

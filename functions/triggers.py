@@ -1,21 +1,27 @@
-"""The triggers besides HTTP: for each kind of job its queues and poison queues, and one timer."""
+"""The triggers besides HTTP: for each kind of job its queues and poison queues, and the timers."""
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from typing import Any
 
 import azure.functions as func
+from azure.core.exceptions import AzureError
 
 from queued_jobs import JobRunner, QueueManager
 from queued_jobs.registry import RunnerType
+from storage import sweep_uploads
 
-_SWEEP = "sweep"
+logger = logging.getLogger(__name__)
+
+_SWEEP, _SWEEP_UPLOADS = "sweep", "sweep_uploads"
 
 
 def register_triggers(app: func.AsgiFunctionApp, manager: QueueManager) -> None:
-    """Add the functions of every registered runner, and the sweeper's timer."""
+    """Add the functions of every registered runner, and the timers of the sweeper and of the uploads."""
     for kind in manager.registry:
-        if _function_name(kind) == _SWEEP or kind.kind.endswith(("-poison", "-schedule")):
+        if _function_name(kind) in (_SWEEP, _SWEEP_UPLOADS) or kind.kind.endswith(("-poison", "-schedule")):
             raise TypeError(f"The kind {kind.kind!r} has the same name as another function; rename the kind.")
         _register_runner(app, manager.runner(kind.kind))
         if kind.schedule is not None:
@@ -25,6 +31,17 @@ def register_triggers(app: func.AsgiFunctionApp, manager: QueueManager) -> None:
     @app.timer_trigger(arg_name="timer", schedule="%SWEEP_SCHEDULE%", use_monitor=False)
     async def sweep(timer: func.TimerRequest) -> None:
         await manager.sweeper.run_once()
+
+    @app.function_name(_SWEEP_UPLOADS)
+    @app.timer_trigger(arg_name="timer", schedule="0 0 * * * *", use_monitor=False)
+    async def sweep_files(timer: func.TimerRequest) -> None:
+        try:
+            deleted = await asyncio.to_thread(sweep_uploads)
+        except AzureError as exc:
+            logger.warning("the uploads are swept again in an hour: %s", exc)
+        else:
+            if deleted:
+                logger.warning("deleted %d blobs that are not files from the uploads", deleted)
 
 
 def _register_schedule(app: func.AsgiFunctionApp, manager: QueueManager, runner: RunnerType, schedule: str) -> None:

@@ -102,11 +102,17 @@ def _expiry(container: str, after: timedelta) -> storage.ManagementPolicyRuleArg
         type="Lifecycle",
         enabled=True,
         definition=storage.ManagementPolicyDefinitionArgs(
-            filters=storage.ManagementPolicyFilterArgs(blob_types=["blockBlob"], prefix_match=[f"{container}/"]),
+            # page blobs, which a rule cannot name, are deleted by the app
+            filters=storage.ManagementPolicyFilterArgs(
+                blob_types=["blockBlob", "appendBlob"], prefix_match=[f"{container}/"]
+            ),
             actions=storage.ManagementPolicyActionArgs(
                 base_blob=storage.ManagementPolicyBaseBlobArgs(
                     delete=storage.DateAfterModificationArgs(days_after_modification_greater_than=after.days)
-                )
+                ),
+                snapshot=storage.ManagementPolicySnapShotArgs(
+                    delete=storage.DateAfterCreationArgs(days_after_creation_greater_than=after.days)
+                ),
             ),
         ),
     )

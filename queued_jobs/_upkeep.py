@@ -96,8 +96,9 @@ class PostgresUpkeep:
         return len(await self.database.rows("prune", {"n": limit, **_retention(older_than, kinds)}))
 
     async def prune_notes(self, *, older_than: timedelta, limit: int) -> int:
-        rejected = await self.database.rows("prune_rejected", {"n": limit, "keep": _kept(older_than)})
-        return max(len(rejected), len(await self.database.rows("prune_uses", {"n": limit})))
+        params = {"n": limit, "keep": _kept(older_than)}
+        names = ("prune_rejected", "prune_uses", "prune_runs", "prune_audit")
+        return max([len(await self.database.rows(name, params)) for name in names])
 
     async def queue_ages(self) -> dict[str, timedelta]:
         rows = await self.database.rows("queue_ages", {})

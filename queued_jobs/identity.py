@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import zlib
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from azure.core.exceptions import AzureError
 from psycopg.conninfo import make_conninfo
@@ -23,6 +24,8 @@ POSTGRES_SCOPE = "https://ossrdbms-aad.database.windows.net/.default"
 
 #: Time limit for a token: the first one of a process comes over the network.
 TOKEN_TIMEOUT = timedelta(seconds=5)
+#: What Azure's clients raise for any response, also for one that is not HTTP or not what it says.
+AZURE_ERRORS: Final = (AzureError, OSError, ValueError, RecursionError, zlib.error)
 #: Maximum length of a reason: azure-identity lists every attempted method.
 _MAX_REASON = 500
 
@@ -51,8 +54,8 @@ class Identity:
                 return (await self.credential().get_token(scope)).token
         except TimeoutError as exc:
             raise NoToken(f"No token for {scope}: Entra did not respond in time.") from exc
-        except AzureError as exc:
-            reason = " ".join(exc.message.split())[:_MAX_REASON]
+        except AZURE_ERRORS as exc:
+            reason = " ".join(str(exc).split())[:_MAX_REASON]
             raise NoToken(f"No token for {scope}: {reason}") from exc
 
     def credential(self) -> DefaultAzureCredential:
@@ -64,8 +67,10 @@ class Identity:
         """Return the credential for clients whose calls block."""
         from azure.identity import DefaultAzureCredential  # slow to import, and not needed with keys
 
+        from queued_jobs.blocking_transport import BlockingTransport
+
         seconds = TOKEN_TIMEOUT.total_seconds()
-        return DefaultAzureCredential(connection_timeout=seconds, read_timeout=seconds)
+        return DefaultAzureCredential(transport=BlockingTransport(seconds, seconds))
 
     async def close(self) -> None:
         """Close this event loop's credential. A later use creates a new one."""

@@ -12,13 +12,13 @@ from datetime import timedelta
 from types import TracebackType
 from typing import Any, Protocol, Self
 
-from azure.core.exceptions import AzureError, HttpResponseError, ResourceExistsError, ResourceNotFoundError
+from azure.core.exceptions import HttpResponseError, ResourceExistsError, ResourceNotFoundError
 from azure.storage.queue import TextBase64EncodePolicy
 from azure.storage.queue.aio import QueueClient, QueueServiceClient
 
 from queued_jobs._per_loop import PerLoop
 from queued_jobs.errors import SendFailed
-from queued_jobs.identity import Keyless
+from queued_jobs.identity import AZURE_ERRORS, Keyless
 from queued_jobs.message import JobMessage
 
 logger = logging.getLogger(__name__)
@@ -202,7 +202,7 @@ async def failing_with(otherwise: str) -> AsyncIterator[None]:
             yield
     except TimeoutError as exc:
         raise SendFailed(f"{otherwise}: no response within {SEND_TIMEOUT.total_seconds():g} seconds.") from exc
-    except AzureError as exc:
+    except AZURE_ERRORS as exc:
         raise SendFailed(f"{otherwise}: {exc}") from exc
 
 

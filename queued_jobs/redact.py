@@ -10,6 +10,12 @@ from typing import Any
 logger = logging.getLogger(__name__)
 
 _HIDDEN = "***"
+#: A regular expression, for Python and Postgres (both ignoring case), that finds something in every text of which a
+#: part is masked. Python's own `i`, `s` and `k` are more letters than those of ASCII.
+SIGNS_OF_SECRETS = (
+    "[s\u017f][i\u0130\u0131]g|[k\u212a]ey|pa[s\u017f][s\u017f]|pwd|[s\u017f]ecret|to[k\u212a]en|bearer|"
+    "ba[s\u017f][i\u0130\u0131]c|eyj|://"
+)
 #: Characters examined beyond the part that is kept, so that the name of a credential is complete.
 _MARGIN = 1_024
 #: Maximum length of a credential's name, and minimum length of a credential with its name.
@@ -80,6 +86,12 @@ def to_storable_text(text: str, limit: int) -> str:
     return clean if len(clean) <= limit and not cut else clean[: limit - 1] + "\u2026"
 
 
+def mask_beginning(text: str, limit: int) -> str:
+    """Return the first `limit` characters, with credentials masked, also one that the cut has parted."""
+    beginning = text[: limit + _MARGIN]
+    return _hidden(_CUT if len(text) > len(beginning) else _WHOLE, beginning)[:limit]
+
+
 def text_of(exc: BaseException) -> str:
     """Return the text of an exception, of any length, or its class name if the text is empty or cannot be made."""
     try:
@@ -94,23 +106,24 @@ def text_of(exc: BaseException) -> str:
         return type(exc).__name__
 
 
-def redact_json(value: Any) -> Any:
-    """Return a copy of a JSON value with `***` in place of credentials, recognised by key or content."""
+def redact_json(value: Any, *, hidden: str = _HIDDEN) -> Any:
+    """Return a copy of a JSON value with `hidden` in place of credentials, recognised by key or content."""
     if isinstance(value, str):
-        return mask_secrets(value) if len(value) >= _MIN_SECRET else value
+        return _hidden(_WHOLE, value, hidden) if len(value) >= _MIN_SECRET else value
     if isinstance(value, (list, tuple)):
-        return [redact_json(item) for item in value]
+        return [redact_json(item, hidden=hidden) for item in value]
     if isinstance(value, Mapping):
         return {
-            mask_secrets(key): _HIDDEN if _is_secret(key, item) else redact_json(item) for key, item in value.items()
+            _hidden(_WHOLE, key, hidden): hidden if _is_secret(key, item) else redact_json(item, hidden=hidden)
+            for key, item in value.items()
         }
     return value
 
 
-def _hidden(credentials: re.Pattern[str], text: str) -> str:
+def _hidden(credentials: re.Pattern[str], text: str, hidden: str = _HIDDEN) -> str:
     # split, since a callback per match would take longer than finding thousands of matches
     parts = credentials.split(text)
-    parts[2::3] = [_HIDDEN] * (len(parts) // 3)
+    parts[2::3] = [hidden] * (len(parts) // 3)
     return "".join(parts)
 
 

@@ -173,16 +173,22 @@ class JobTracker:
         await announce(self._notifier, job)
         return job
 
-    async def search(self, query: JobQuery, *, before: Cursor | None = None, limit: int = 50) -> Page:
-        """Return a page of matching jobs, newest first. `before` is the `Page.next` of the previous page."""
-        return await find_jobs(self._database, query, before=before, limit=limit)
+    async def search(
+        self, query: JobQuery, *, before: Cursor | None = None, limit: int = 50, traces: bool = True
+    ) -> Page:
+        """Return a page of matching jobs, newest first. `before` is the `Page.next` of the previous page.
 
-    async def count(self, query: JobQuery) -> JobCount:
+        Pass `traces=False` for a caller who must not read tracebacks: then a text is not looked for in them either.
+        """
+        return await find_jobs(self._database, query, before=before, limit=limit, traces=traces)
+
+    async def count(self, query: JobQuery, *, traces: bool = True) -> JobCount:
         """Count the matching jobs, up to 10,000. `JobCount.exact` says whether the count is complete.
 
-        To count the jobs that a bulk action would change, pass `query.retryable()` or `query.cancellable()`.
+        To count the jobs that a bulk action would change, pass `query.retryable()` or `query.cancellable()`. `traces`
+        is as in `search`.
         """
-        return await count_jobs(self._database, query)
+        return await count_jobs(self._database, query, traces=traces)
 
     async def retry_all(
         self, query: JobQuery, *, as_of: datetime | None = None, before: Cursor | None = None, limit: int = 1_000

@@ -10,7 +10,9 @@ from fastapi.routing import APIRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api import health, jobs, static_files, uploads
+from api.admin import audit_records
 from api.admin import routes as admin
+from api.audit import check_audits
 from api.http import openapi, problems
 from api.http.headers import SecureHeaders, content_security_policy, with_origins, with_websocket
 from api.sign_in import session
@@ -38,11 +40,17 @@ def create_api(services: Services, *, web: Path) -> ASGIApp:
     known: list[APIRoute] = []
     for routes in _routers(services, web, connect):
         known += check_policies(routes)
+        check_audits(routes)
         app.include_router(routes)
     app.state.all_routes = known
     openapi.install(app, known)
     open_to_others = with_origins(app, services.settings.allowed_origins)
-    return _AnswerLifespan(SecureHeaders(open_to_others, policy=content_security_policy(connect)))
+    secure = SecureHeaders(
+        open_to_others,
+        policy=content_security_policy(connect),
+        only_tls=services.settings.environment != "local",
+    )
+    return _AnswerLifespan(secure)
 
 
 def _routers(services: Services, web: Path, connect: Sequence[str]) -> list[APIRouter]:
@@ -59,6 +67,7 @@ def _routers(services: Services, web: Path, connect: Sequence[str]) -> list[APIR
         jobs.routes,
         uploads.routes,
         admin.routes,
+        audit_records.routes,
         health.routes,
         static_files.router(web, blob_origin=origin(), sign_in=services.settings.sign_in, policy=page_policy),
     ]

@@ -16,6 +16,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, BeforeValidator, ValidationError
 
+from api.audit import Audited
 from api.dependencies import App
 from api.http.cursors import cursor_of, cursor_text
 from api.http.json_bodies import LimitedRoute
@@ -100,17 +101,21 @@ async def clear(job_id: UUID, caller: SignedIn, app: App) -> None:
 
 
 @routes.post("/{job_id}/cancel", status_code=202)
-async def cancel(job_id: UUID, caller: SignedIn, app: App) -> JobView:
+async def cancel(job_id: UUID, caller: SignedIn, audit: Audited, app: App) -> JobView:
     """Cancel a waiting job, or ask a running one to stop."""
-    job = await app.manager.tracker.cancel(job_id, user_id=_whose(caller))
+    async with audit.acting("cancel", id=job_id) as acting:
+        job = await app.manager.tracker.cancel(job_id, user_id=_whose(caller))
+        acting.changed = 1
     return await offload(_seen_by, caller, job, app.manager.registry)
 
 
 @routes.post("/{job_id}/retry", status_code=202)
-async def retry(job_id: UUID, caller: SignedIn, app: App) -> JobView:
+async def retry(job_id: UUID, caller: SignedIn, audit: Audited, app: App) -> JobView:
     """Run a failed, aborted or cancelled job again."""
     transaction = None if caller.is_admin else app.quotas.restarting(caller.user_id)
-    job = await app.manager.tracker.retry(job_id, user_id=_whose(caller), transaction=transaction)
+    async with audit.acting("retry", id=job_id) as acting:
+        job = await app.manager.tracker.retry(job_id, user_id=_whose(caller), transaction=transaction)
+        acting.changed = 1
     return await offload(_seen_by, caller, job, app.manager.registry)
 
 

@@ -11,6 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstr
 
 from queued_jobs.model import Changed, JobKey
 from queued_jobs.push.view import ErrorView, JobView, Public
+from settings import MAX_SECRET
 from storage import MAX_FILES
 
 _EXAMPLE = "2026-01-31T08:00:00Z"
@@ -23,7 +24,7 @@ class Body(BaseModel):
 
 
 class InviteBody(Body):
-    invite: Annotated[str, StringConstraints(min_length=1, max_length=200)]
+    invite: Annotated[str, StringConstraints(min_length=1, max_length=MAX_SECRET)]
 
 
 class UserView(Public):

@@ -14,7 +14,7 @@ from pydantic import ConfigDict, StringConstraints
 from archive import BlockWriter
 from queued_jobs import JobContext, JobRunner, PermanentError, QueuedJob, RetryPolicy
 from queued_jobs.push.view import Public
-from storage import MAX_BYTES, MAX_FILE_BYTES, MAX_FILES, RESULTS, blob_service, delete_blob
+from storage import MAX_BYTES, MAX_FILE_BYTES, MAX_FILES, RESULTS, blob_service, delete_blob, list_files
 
 _MAX_REJECTED_SHOWN = 100
 _MAX_COLUMNS_SHOWN = 50
@@ -78,11 +78,11 @@ class CsvImport(JobRunner[CsvImportRequest, CsvImportResult]):
 
     def on_execute(self, request: CsvImportRequest, ctx: JobContext[CsvImportResult]) -> CsvImportResult:
         folder = f"{ctx.job.user_id}/{request.prefix}"
-        blobs = list(blob_service().get_container_client(request.container).list_blobs(folder))
+        blobs, others = list_files(request.container, folder)
         total = sum(blob.size for blob in blobs)
         if any(blob.size > MAX_FILE_BYTES for blob in blobs):
             raise NothingToImport(f"A file is larger than {MAX_FILE_BYTES // 1024**2} MiB.")
-        if not blobs or len(blobs) > MAX_FILES or total > MAX_BYTES:
+        if not blobs or len(blobs) + len(others) > MAX_FILES or total > MAX_BYTES:
             limit = f"{MAX_BYTES // 1024**3} GiB"
             raise NothingToImport(f"There must be 1 to {MAX_FILES:,} files, at most {limit} in total.")
         name = f"{ctx.job.id}/{ctx.claim_id}.jsonl"  # unique to this attempt
@@ -119,7 +119,7 @@ class CsvImport(JobRunner[CsvImportRequest, CsvImportResult]):
                 target.write(json.dumps(dict(zip(header, row, strict=True)), ensure_ascii=False).encode() + b"\n")
                 imported += 1
         ctx.checkpoint()
-        target.commit(content_type="application/jsonl", metadata={"queued_jobs_kind": self.kind})
+        target.commit(content_type="application/jsonl")
         return CsvImportResult(
             container=RESULTS,
             blob=name,

@@ -13,13 +13,11 @@ from pydantic import ConfigDict, StringConstraints, field_validator
 from archive import Archive, BlockWriter, safe_name
 from queued_jobs import JobContext, JobRunner, PermanentError, QueuedJob, ResultFile, RetryPolicy
 from queued_jobs.push.view import Public
-from storage import MAX_BYTES, MAX_FILE_BYTES, MAX_FILES, RESULTS, blob_service, delete_blob
+from storage import MAX_BYTES, MAX_FILE_BYTES, MAX_FILES, RESULTS, blob_service, delete_blob, list_files
 
 if TYPE_CHECKING:
     from azure.storage.blob import BlobProperties
 
-#: Blob metadata that marks a zip of this kind.
-_MADE_BY = "queued_jobs_kind"
 _MAX_SKIPPED_SHOWN = 100
 
 
@@ -120,7 +118,7 @@ class ZipBuilder(JobRunner[ZipRequest, ZipResult]):
             for number, blob in enumerate(blobs, start=1):
                 archive.add(blob.name.removeprefix(parent), blob.last_modified, counted(blob, number))
         ctx.checkpoint()
-        target.commit(content_type="application/zip", metadata={_MADE_BY: self.kind})
+        target.commit(content_type="application/zip")
         return ZipResult(
             container=RESULTS,
             blob=name,
@@ -140,17 +138,13 @@ class ZipBuilder(JobRunner[ZipRequest, ZipResult]):
 
     def _list(self, container: str, prefix: str) -> tuple[list[BlobProperties], list[SkippedFile]]:
         """Return the files to zip and those to skip. Raises before reading if they exceed the limits."""
-        taken, skipped = [], []
-        listing = blob_service().get_container_client(container).list_blobs(prefix, include=["metadata"])
-        for blob in listing:
-            if (blob.metadata or {}).get(_MADE_BY) == self.kind:
-                skipped.append(SkippedFile(name=blob.name[-200:], reason="It is a zip that was created by this app."))
-                continue
-            if blob.size > MAX_FILE_BYTES:
-                raise TooMuchToZip(f"A file is larger than {MAX_FILE_BYTES // 1024**2} MiB.")
-            taken.append(blob)
-            if len(taken) > MAX_FILES:
-                raise TooMuchToZip(f"There are more than {MAX_FILES:,} files.")
+        taken, others = list_files(container, prefix)
+        if len(taken) + len(others) > MAX_FILES:
+            raise TooMuchToZip(f"There are more than {MAX_FILES:,} files.")
+        if any(blob.size > MAX_FILE_BYTES for blob in taken):
+            raise TooMuchToZip(f"A file is larger than {MAX_FILE_BYTES // 1024**2} MiB.")
+        reason = "It is not an ordinary file."
+        skipped = [SkippedFile(name=blob.name[-200:], reason=reason) for blob in others]
         if sum(blob.size for blob in taken) > MAX_BYTES:
             raise TooMuchToZip(_too_large())
         if not taken:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
+from datetime import timedelta
 from typing import Annotated, Literal
 
 import typer
 
 from queued_jobs.cli.options import Account, Filters, Store, Yes, command
 from queued_jobs.cli.problems import WrongUsage
-from queued_jobs.cli.system import CountingQueues, check_connection_string, connect_queues, connected
+from queued_jobs.cli.system import CountingQueues, System, check_connection_string, connect_queues, connected
 from queued_jobs.cli.values import parse_duration, parse_id, safe
 from queued_jobs.dashboard.search import Cursor
 from queued_jobs.model import JobStatus
@@ -67,18 +68,23 @@ async def prune(
     async with connected(store) as system:
         which = "every job" if with_results else "every job without a result"
         _confirm(f"Delete {which} that ended more than {older_than} ago?", yes)
-        while with_results and (batch := await system.repository.expiring(older_than=age, limit=_BATCH)):
-            await system.repository.expire([job.id for job in batch])
-        deleted = 0
-        while True:
-            # jobs that are not in the statistics are not deleted
-            tallied = await system.repository.tally(limit=_BATCH)
-            number = await system.repository.prune(older_than=age, limit=_BATCH)
-            noted = await system.repository.prune_notes(older_than=age, limit=_BATCH)
-            deleted += number
-            if not tallied.attempts and not tallied.more and not number and not noted:
-                break
-    _say(f"{_jobs(deleted)} deleted.")
+        async with system.acting("prune", older_than=older_than, with_results=with_results) as acting:
+            acting.changed = await _prune(system, age, with_results=with_results)
+    _say(f"{_jobs(acting.changed or 0)} deleted.")
+
+
+async def _prune(system: System, age: timedelta, *, with_results: bool) -> int:
+    while with_results and (batch := await system.repository.expiring(older_than=age, limit=_BATCH)):
+        await system.repository.expire([job.id for job in batch])
+    deleted = 0
+    while True:
+        # jobs that are not in the statistics are not deleted
+        tallied = await system.repository.tally(limit=_BATCH)
+        number = await system.repository.prune(older_than=age, limit=_BATCH)
+        noted = await system.repository.prune_notes(older_than=age, limit=_BATCH)
+        deleted += number
+        if not tallied.attempts and not tallied.more and not number and not noted:
+            return deleted
 
 
 @command
@@ -100,7 +106,9 @@ async def _act(verb: Verb, store: Store, account: Account, filters: Filters, job
     key = parse_id(job_id, store.tables().key_type)
     async with connected(store, account) as system:
         act = system.tracker.retry if verb == "retry" else system.tracker.cancel
-        job = await act(key, user_id=ANY_USER)
+        async with system.acting(verb, id=key) as acting:
+            job = await act(key, user_id=ANY_USER)
+            acting.changed = 1
     if verb == "cancel" and job.status is JobStatus.RUNNING:
         _say(f"{key} was asked to stop at its next checkpoint.")
     else:
@@ -120,14 +128,16 @@ async def _act_on_all(verb: Verb, store: Store, account: Account, filters: Filte
         act = system.tracker.retry_all if verb == "retry" else system.tracker.cancel_all
         changed, refused = 0, Counter[str]()
         place: Cursor | None = None
-        while True:
-            # nothing newer than the count, so that only confirmed jobs are changed
-            report = await act(query, as_of=count.as_of, before=place)
-            changed += report.changed
-            refused.update(report.refused)
-            place = report.next
-            if place is None:
-                break
+        async with system.acting(f"{verb}-all", **filters.as_given()) as acting:
+            while True:
+                # nothing newer than the count, so that only confirmed jobs are changed
+                report = await act(query, as_of=count.as_of, before=place)
+                changed += report.changed
+                acting.changed = changed
+                refused.update(report.refused)
+                place = report.next
+                if place is None:
+                    break
     _say(f"{_jobs(changed)} {_DONE[verb]}.")
     for reason, number in refused.most_common():
         _say(f"{_jobs(number)} skipped: {reason}")

@@ -1,4 +1,4 @@
-"""The read-only commands: list, show, stats."""
+"""The read-only commands: list, show, stats, audit."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pydantic import TypeAdapter
 from queued_jobs.cli.options import AsJson, Filters, Store, command
 from queued_jobs.cli.problems import WrongUsage
 from queued_jobs.cli.system import connected
-from queued_jobs.cli.tables import make_console, print_job, print_jobs, print_stats
+from queued_jobs.cli.tables import make_console, print_audit, print_job, print_jobs, print_stats
 from queued_jobs.cli.values import parse_duration, parse_id
 from queued_jobs.dashboard.search import Cursor
 from queued_jobs.redact import redact_json
@@ -90,6 +90,27 @@ async def stats(
         _print_json({"stats": asdict(figures), "failures": asdict(failures)})
     else:
         print_stats(make_console(), figures, failures.groups[:_MAX_GROUPS])
+
+
+@command
+async def audit(
+    store: Store,
+    limit: Annotated[int, typer.Option(min=1, max=1_000, help="Maximum number of entries.")] = 20,
+    before: Annotated[
+        int | None,
+        typer.Option(metavar="NUMBER", show_default=False, help="Show the page that follows this entry."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List what admins and operators did, newest first."""
+    async with connected(store) as system:
+        entries = await system.audit.entries(before=before, limit=limit)
+    if as_json:
+        _print_json({"entries": [asdict(entry) for entry in entries]})
+    elif entries:
+        print_audit(make_console(), entries)
+    else:
+        sys.stderr.write("Nothing was recorded.\n")
 
 
 def _bucket(window: timedelta) -> timedelta:

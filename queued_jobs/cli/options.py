@@ -115,7 +115,12 @@ class Filters:
 
     @property
     def given(self) -> bool:
-        return any(getattr(self, field.name) not in (None, []) for field in dataclasses.fields(self))
+        return bool(self.as_given())
+
+    def as_given(self) -> dict[str, Any]:
+        """Return the filters that were passed, by name."""
+        passed = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return {name: value for name, value in passed.items() if value not in (None, [])}
 
     def query(self) -> JobQuery:
         return JobQuery(

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import getpass
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 
 import psycopg
 
+from queued_jobs.audit import Action, AuditLog
 from queued_jobs.cli.options import Account, Pooler, Store
 from queued_jobs.cli.problems import WrongUsage
 from queued_jobs.database import Database
@@ -52,6 +54,11 @@ class System:
     repository: PostgresRepository
     queues: CountingQueues
     tracker: JobTracker
+    audit: AuditLog
+
+    def acting(self, action: str, **filters: object) -> AbstractAsyncContextManager[Action]:
+        """Record the action of this block under the name of the account that runs the command."""
+        return self.audit.acting(f"command:{_account_name()}", "operator", action, filters)
 
 
 @asynccontextmanager
@@ -70,7 +77,7 @@ async def connected(store: Store, account: Account | None = None) -> AsyncIterat
         repository = PostgresRepository(database)
         # people's pages read again by themselves, so nothing here needs the key of the hub
         tracker = QueueManager((), repository=repository, queues=queues).tracker
-        yield System(repository=repository, queues=queues, tracker=tracker)
+        yield System(repository=repository, queues=queues, tracker=tracker, audit=AuditLog(database))
 
 
 @asynccontextmanager
@@ -101,3 +108,10 @@ def check_connection_string(store: Store) -> str:
             "--database-url is not a valid Postgres connection string; use postgresql://user@host:port/database"
         )
     return store.database_url
+
+
+def _account_name() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # an id without a name, as in some containers
+        return "unknown"

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from queued_jobs.audit import AuditEntry
 from queued_jobs.cli.values import brief, exact, safe
 from queued_jobs.dashboard.failures import FailureGroup
 from queued_jobs.dashboard.histogram import Percentiles
@@ -140,6 +141,19 @@ def print_stats(console: Console, stats: Stats, groups: Sequence[FailureGroup]) 
             error = JobError(type=group.type, message=group.message)
             table.add_row(str(group.failures), brief(stats.until - group.last_at), _error(error), str(group.example))
         console.print(table)
+
+
+def print_audit(console: Console, entries: Sequence[AuditEntry]) -> None:
+    """Print one line per action."""
+    table = _table("NUMBER")
+    for name in ("WHEN", "WHO", "ROLE", "ACTION", "CHANGED", "OUTCOME"):
+        table.add_column(name, no_wrap=True)
+    table.add_column("FILTER", overflow="fold")
+    for entry in entries:
+        facts = (entry.subject, entry.role, entry.action, "-" if entry.changed is None else str(entry.changed))
+        filters = json.dumps(redact_json(entry.filter), ensure_ascii=False)
+        table.add_row(str(entry.id), exact(entry.at), *map(safe, (*facts, entry.outcome, filters)))
+    console.print(table)
 
 
 def _table(first: str | None = None, **options: Any) -> Table:

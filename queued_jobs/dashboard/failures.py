@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from queued_jobs.database import Database
+from queued_jobs.database import Database, Row
 from queued_jobs.errors import InvalidRequest
 from queued_jobs.model import JobKey
+from queued_jobs.redact import mask_secrets
 
 _MAX_GROUPS = 200
+#: What the database puts in place of differences, each with a character of Unicode's private area.
+_PLACEHOLDERS = {"<n>": "\ue000", "<id>": "\ue001", "<text>": "\ue002"}
 #: Retention in tally_fold.sql.
 _HOURS_KEPT, _DAYS_KEPT = timedelta(days=7), timedelta(days=400)
 
@@ -23,7 +28,7 @@ class FailureGroup:
     fingerprint
         Stays the same for the same error, in any window.
     message
-        With `<n>`, `<id>` and `<text>` in place of the differences.
+        With `<n>`, `<id>` and `<text>` in place of the differences, and without secrets.
     failures
         Number of times that jobs ended as failed or aborted. A retried job may fail again.
     example
@@ -67,5 +72,40 @@ async def read_failures(database: Database, window: timedelta) -> Failures:
     if window > _HOURS_KEPT:
         since = since.replace(hour=0)
     rows = await database.planned_rows("failures", {"since": since, "limit": _MAX_GROUPS + 1})
-    groups = [FailureGroup(**(found | {"kinds": tuple(found["kinds"])})) for found in rows[:_MAX_GROUPS]]
-    return Failures(since=since, groups=tuple(groups), more=len(rows) > _MAX_GROUPS)
+    return Failures(since=since, groups=tuple(_masked(rows[:_MAX_GROUPS])), more=len(rows) > _MAX_GROUPS)
+
+
+def _masked(rows: Iterable[Row]) -> list[FailureGroup]:
+    """Return the groups without secrets: those that differ in secrets only are one, with one fingerprint."""
+    merged: dict[str, list[Row]] = {}
+    messages = {}
+    for row in rows:
+        message = _mask(row["message"])
+        # as in the database, which has the same text unless other code has stored a secret
+        digest = hashlib.sha256(f"{row['type']}\n{message}".encode()).hexdigest()[:16]
+        merged.setdefault(digest, []).append(row)
+        messages[digest] = message
+    groups = [
+        FailureGroup(
+            fingerprint=digest,
+            type=same[0]["type"],
+            message=messages[digest],
+            kinds=tuple(sorted({kind for row in same for kind in row["kinds"]})),
+            failures=sum(row["failures"] for row in same),
+            first_at=min(row["first_at"] for row in same),
+            last_at=max(row["last_at"] for row in same),
+            example=max(same, key=lambda row: (row["last_at"], row["example"]))["example"],
+        )
+        for digest, same in merged.items()
+    ]
+    return sorted(groups, key=lambda group: (group.failures, group.last_at), reverse=True)
+
+
+def _mask(message: str) -> str:
+    # a placeholder may be within a secret, which angle brackets would end
+    for placeholder, letter in _PLACEHOLDERS.items():
+        message = message.replace(placeholder, letter)
+    message = mask_secrets(message)
+    for placeholder, letter in _PLACEHOLDERS.items():
+        message = message.replace(letter, placeholder)
+    return message

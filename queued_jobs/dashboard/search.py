@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,9 +10,11 @@ from datetime import UTC, datetime
 from typing import Any, Final, Self
 from uuid import UUID
 
+from queued_jobs.dashboard.text_filter import matching, text_params
 from queued_jobs.database import Database
 from queued_jobs.errors import InvalidRequest
 from queued_jobs.model import JobError, JobKey, JobStatus, QueuedJob
+from queued_jobs.redact import mask_beginning
 from queued_jobs.schema import TABLES, Tables
 
 #: Queue and text have no index: at most this many of the newest jobs that match the other filters are read per page.
@@ -21,6 +22,9 @@ from queued_jobs.schema import TABLES, Tables
 EXAMINED: Final = 5_000
 #: Counting goes no further.
 COUNTED: Final = 10_000
+#: Jobs that a search for a text reads at once: texts may be large.
+_BATCH: Final = 200
+_MAX_MESSAGE: Final = 300
 
 #: After every job was created: where a list begins.
 START: Final = datetime(9999, 1, 1, tzinfo=UTC)
@@ -47,7 +51,8 @@ class JobQuery:
     attempts_over
         Jobs with more attempts than this.
     text
-        Contained in a name or value of the request, or in the error. Case is ignored; there are no wildcards.
+        Contained in a name or value of the request, or in the error, as readers see them: without masked secrets. Case
+        is ignored; there are no wildcards.
     id_prefix
         The first hexadecimal digits of the id, or all of it; dashes are ignored. If ids are numbers: the whole number.
     """
@@ -96,7 +101,9 @@ class JobQuery:
         """Whether there is a filter without an index."""
         return self.queue is not None or self.text is not None
 
-    def to_params(self, before: Cursor | None = None, tables: Tables = TABLES) -> dict[str, Any]:
+    def to_params(
+        self, before: Cursor | None = None, tables: Tables = TABLES, *, traces: bool = True
+    ) -> dict[str, Any]:
         """Return the parameters of `search.sql` and `count.sql`, for the jobs after a cursor."""
         id_from, id_to = self._id_range(tables)
         place = before or Cursor(created_at=START, id=tables.last_key)
@@ -113,8 +120,7 @@ class JobQuery:
             "created_from": self.created_from,
             "error_type": self.error_type,
             "attempts_over": self.attempts_over,
-            # as in stored JSON, where quotes and backslashes are escaped
-            "text": None if self.text is None else json.dumps(self.text, ensure_ascii=False)[1:-1],
+            **text_params(self.text, traces=traces),
             "id_from": id_from,
             "id_to": id_to,
         }
@@ -157,7 +163,7 @@ class JobSummary:
     available_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
-    #: The first 300 characters of its message.
+    #: With the first 300 characters of its message, masked.
     error: JobError | None
 
     @classmethod
@@ -165,7 +171,9 @@ class JobSummary:
         values: dict[str, Any] = {field.name: row.get(field.name) for field in dataclasses.fields(cls)}
         values["status"] = JobStatus(row["status"])
         if row["error_type"] is not None:
-            values["error"] = JobError(type=row["error_type"], message=row["error_message"] or "")
+            # masked before it is cut, which may part a secret from its name
+            message = mask_beginning(row["error_message"] or "", _MAX_MESSAGE)
+            values["error"] = JobError(type=row["error_type"], message=message)
         return cls(**values)
 
 
@@ -211,30 +219,65 @@ class JobCount:
     as_of: datetime
 
 
-async def find_jobs(database: Database, query: JobQuery, *, before: Cursor | None, limit: int) -> Page:
-    """Return a page; jobs created at the same time are ordered by id, so that pages have no gaps and no overlap."""
+async def find_jobs(
+    database: Database, query: JobQuery, *, before: Cursor | None, limit: int, traces: bool = True
+) -> Page:
+    """Return a page; jobs created at the same time are ordered by id, so that pages have no gaps and no overlap.
+
+    With `traces` a text is also looked for in tracebacks: for callers who may read them.
+    """
     if query.matches_nothing:
         return Page(jobs=(), next=None)
-    examined = EXAMINED if query.needs_a_look else limit + 1
-    rows = await database.planned_rows(
-        "search", query.to_params(before, database.tables) | {"examined": examined, "limit": limit + 1}
-    )
-    jobs = [JobSummary.from_row(row) for row in rows if row["matches"]]
-    following = None
+    rows, stopped_at = await _find_rows(database, query, before, limit + 1, traces)
+    jobs = [JobSummary.from_row(row) for row in rows]
     if len(jobs) > limit:
-        following = Cursor.after(jobs[limit - 1])
-    elif rows and rows[-1]["is_last"]:
-        following = Cursor(created_at=rows[-1]["created_at"], id=rows[-1]["id"])
-    return Page(jobs=tuple(jobs[:limit]), next=following)
+        return Page(jobs=tuple(jobs[:limit]), next=Cursor.after(jobs[limit - 1]))
+    return Page(jobs=tuple(jobs), next=stopped_at)
 
 
-async def count_jobs(database: Database, query: JobQuery) -> JobCount:
+async def count_jobs(database: Database, query: JobQuery, *, traces: bool = True) -> JobCount:
     """Count up to 10,000 jobs; if a filter has no index, only among the newest 5,000."""
     if query.matches_nothing:
-        (row,) = await database.rows("now", {})
-        return JobCount(number=0, exact=True, as_of=row["now"])
+        return JobCount(number=0, exact=True, as_of=await _now(database))
+    if query.text is not None:
+        as_of = await _now(database)
+        rows, stopped_at = await _find_rows(database, query, None, COUNTED + 1, traces)
+        exact = stopped_at is None and len(rows) <= COUNTED
+        return JobCount(number=min(len(rows), COUNTED), exact=exact, as_of=as_of)
     reads_rows = query.needs_a_look or query.error_type is not None
     examined = EXAMINED if reads_rows else COUNTED + 1
     (row,) = await database.planned_rows("count", query.to_params(None, database.tables) | {"examined": examined})
     exact = row["examined"] < examined and row["found"] <= COUNTED
     return JobCount(number=min(row["found"], COUNTED), exact=exact, as_of=row["counted_at"])
+
+
+async def _find_rows(
+    database: Database, query: JobQuery, before: Cursor | None, most: int, traces: bool
+) -> tuple[list[Mapping[str, Any]], Cursor | None]:
+    """Return up to `most` matching rows, and where the search stopped looking for more; None at the end.
+
+    Where it stops depends on the jobs that match and on the number of others, never on what is masked in them.
+    """
+    found: list[Mapping[str, Any]] = []
+    place, left = before, EXAMINED if query.needs_a_look else most
+    # what is read may turn out not to match, so read no fewer for a short page
+    batch = max(most, _BATCH) if query.text is None else _BATCH
+    while True:
+        limits = {"examined": left, "limit": batch}
+        rows = await database.planned_rows("search", query.to_params(place, database.tables, traces=traces) | limits)
+        found += await matching(rows, query.text)
+        if len(found) >= most:
+            return found[:most], None
+        if not rows:
+            return found, None
+        place, left = Cursor(created_at=rows[-1]["created_at"], id=rows[-1]["id"]), left - rows[-1]["place"]
+        if left <= 0:
+            return found, place
+        if len(rows) < batch:
+            return found, None
+
+
+async def _now(database: Database) -> datetime:
+    (row,) = await database.rows("now", {})
+    now: datetime = row["now"]
+    return now

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import importlib
 import json
 import runpy
@@ -132,7 +133,8 @@ def _answer(args: MockResourceArgs) -> dict[str, Any]:
             added["defaultHostName"] = f"{inputs['name']}.azurewebsites.net"
             added["identity"] = {**inputs["identity"], "userAssignedIdentities": identities}
         case _ if args.name == "invite-links":
-            added |= {name: f"secret-{name}-{'x' * 32}" for name in ("invite", "admin_invite", "session")}
+            for number, name in enumerate(("invite", "admin_invite", "session")):
+                added[name] = f"hidden-{number}-x{hashlib.sha256(name.encode()).hexdigest()}"
         case _ if args.name == "code":
             added["deployment_id"] = "deployment-1"
     return added

@@ -164,7 +164,7 @@ def test_app_and_deployer_check_the_name_of_the_server_that_gets_their_tokens(ra
 @pytest.mark.parametrize("name", ["dev", "prod", "private"])
 def test_settings_and_outputs_hold_no_secret(name: str, runs: dict[str, Ran]) -> None:
     ran = runs[name]
-    looks_secret = re.compile(r"(?i)(AccountKey|AccessKey|SharedAccessKey|password|pwd)\s*=|\bsig=|secret-\w+-x")
+    looks_secret = re.compile(r"(?i)(AccountKey|AccessKey|SharedAccessKey|password|pwd)\s*=|\bsig=|hidden-\w+-x")
     links = {"INVITE_SECRET", "ADMIN_INVITE_SECRET", "SESSION_SECRET"} if name == "dev" else set()
     assert {key for key, value in ran.app_settings.items() if looks_secret.search(str(value))} == links
     assert not [text for text in texts(ran.outputs) if looks_secret.search(text)]
@@ -192,6 +192,14 @@ def test_sizes_and_safeguards_are_those_of_the_profile(name: str, runs: dict[str
     scale = runs[name].only("web:WebApp").inputs["functionAppConfig"]["scaleAndConcurrency"]
     assert sum(one["instanceCount"] for one in scale["alwaysReady"]) == profile.always_ready
     assert scale["maximumInstanceCount"] == profile.max_instances
+
+
+def test_everything_that_a_rule_can_delete_of_the_uploads_is_deleted(runs: dict[str, Ran]) -> None:
+    rules = runs["prod"].only("storage:ManagementPolicy").inputs["policy"]["rules"]
+    for rule in rules:
+        assert rule["definition"]["filters"]["blobTypes"] == ["blockBlob", "appendBlob"]
+        assert set(rule["definition"]["actions"]) == {"baseBlob", "snapshot"}
+    assert [rule["definition"]["filters"]["prefixMatch"] for rule in rules] == [["uploads/"], ["results/"]]
 
 
 def test_a_private_database_has_no_public_door(runs: dict[str, Ran]) -> None:

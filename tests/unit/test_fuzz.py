@@ -30,6 +30,7 @@ from queued_jobs.ncrontab import Ncrontab
 from queued_jobs.push.signalr import ConnectionString
 from queued_jobs.tracker import Cursor
 from settings import InviteSettings, OidcSettings, Settings, SettingsError
+from tests.support import link_secrets
 from tests.unit.functions.test_settings import GOOD
 from tools.test_app.jobs.packer import Packer, PackRequest
 
@@ -41,7 +42,11 @@ JSON = st.recursive(
 #: A loaded machine takes its time, which is no failure.
 RELAXED = bounded(deadline=None, max_examples=80)
 INVITES = InviteAuthenticator(
-    InviteSettings(invite_secret="i" * 43, admin_invite_secret="a" * 43, session_secret="s" * 43)
+    InviteSettings(
+        invite_secret=link_secrets.INVITE,
+        admin_invite_secret=link_secrets.ADMIN_INVITE,
+        session_secret=link_secrets.SESSION,
+    )
 )
 
 

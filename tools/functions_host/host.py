@@ -25,6 +25,7 @@ from tools.functions_host.settings import apply_local_settings, load_host_settin
 from tools.functions_host.storage import QueueStorage
 from tools.functions_host.timers import TimerListener
 from tools.functions_host.worker import Worker
+from tools.local_server import LoopbackNames, PatientProtocol
 
 log = logging.getLogger("host")
 
@@ -73,7 +74,7 @@ class Host:
         ]
         timers = [TimerListener(f, invoker=invoker) for f in functions if f.trigger_type == TIMER_TRIGGER]
         listening = self._listen()
-        server = _Server(_server_config(front_end))
+        server = _Server(_server_config(front_end, is_local=self._address == LOOPBACK))
         self._catch_signals()
         serving = _named("HTTP server", server.serve(sockets=[listening]))
         work = [
@@ -170,10 +171,10 @@ def leave(code: int) -> NoReturn:
     os._exit(code)
 
 
-def _server_config(front_end: HttpFrontEnd) -> uvicorn.Config:
+def _server_config(front_end: HttpFrontEnd, *, is_local: bool) -> uvicorn.Config:
     return uvicorn.Config(
-        front_end,
-        http="h11",
+        LoopbackNames(front_end) if is_local else front_end,
+        http=PatientProtocol,
         ws="none",
         lifespan="off",
         access_log=False,

@@ -10,6 +10,7 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
+from tools.local_server import LoopbackNames
 from tools.signalr_emulator.client import ClientEndpoint
 from tools.signalr_emulator.connections import Timings
 from tools.signalr_emulator.control import ControlEndpoint
@@ -44,7 +45,7 @@ def create_app(*, callers: RestCallers, key: AccessKey, hubs: Hubs, timings: Tim
     )
     app = Starlette(
         routes=routes,
-        middleware=[cors, Middleware(HeaderLimit)],
+        middleware=[Middleware(LoopbackNames), cors, Middleware(HeaderLimit)],
         exception_handlers={Refused: answer_refusal},
         lifespan=watch_hubs,
     )

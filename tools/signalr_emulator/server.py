@@ -7,6 +7,7 @@ import socket
 
 import uvicorn
 
+from tools.local_server import PatientProtocol
 from tools.signalr_emulator.app import create_app
 from tools.signalr_emulator.connections import Address, Timings, Transport
 from tools.signalr_emulator.hubs import Hubs
@@ -27,7 +28,7 @@ class SignalRServer(uvicorn.Server):
                 create_app(callers=callers, key=key, hubs=self._hubs, timings=timings),
                 host=LOOPBACK,
                 port=port,
-                http="h11",
+                http=PatientProtocol,
                 h11_max_incomplete_event_size=LARGEST_REQUEST_HEAD,
                 ws="websockets-sansio",
                 ws_max_size=LARGEST_REQUEST_HEAD,

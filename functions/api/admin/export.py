@@ -23,7 +23,7 @@ _COLUMNS = (
 _FORMULA = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
 
 
-async def csv_pieces(tracker: JobTracker, query: JobQuery, first: Page) -> AsyncIterator[str]:
+async def csv_pieces(tracker: JobTracker, query: JobQuery, first: Page, *, traces: bool) -> AsyncIterator[str]:
     """Yield the file page by page, starting with `first`, newest job first: up to 50,000 rows.
 
     A slow search with few matches ends after a minute, and the last line says so.
@@ -40,7 +40,7 @@ async def csv_pieces(tracker: JobTracker, query: JobQuery, first: Page) -> Async
         if time.monotonic() > until:
             yield _lines([["The search took too long and ends here: narrow the filters."]])
             return
-        page = await tracker.search(query, before=page.next, limit=MAX_JOBS)
+        page = await tracker.search(query, before=page.next, limit=MAX_JOBS, traces=traces)
 
 
 def _cells(view: AdminJobView) -> list[str]:

@@ -28,6 +28,7 @@ from api.admin.stats_models import (
     RedriveView,
     StatsView,
 )
+from api.audit import Audited
 from api.dependencies import App
 from api.http.cursors import cursor_of, cursor_text
 from api.http.json_bodies import StrictRoute
@@ -60,7 +61,9 @@ async def options(caller: Viewer, app: App) -> OptionsView:
 @routes.get("/jobs")
 async def search(filters: Annotated[ListFilters, Query()], caller: Viewer, app: App) -> AdminPage:
     """Return a page of matching jobs, newest first."""
-    page = await app.manager.tracker.search(filters.to_query(), before=cursor_of(filters.before), limit=filters.limit)
+    page = await app.manager.tracker.search(
+        filters.to_query(), before=cursor_of(filters.before), limit=filters.limit, traces=caller.is_admin
+    )
     return AdminPage(
         items=tuple(AdminJobView.of(job, can_act=caller.is_admin) for job in page.jobs),
         next_before=None if page.next is None else cursor_text(page.next),
@@ -72,9 +75,10 @@ async def export(filters: Annotated[JobFilters, Query()], caller: Viewer, app: A
     """Return the matching jobs as a CSV file: up to 50,000, newest first."""
     query = filters.to_query()
     # read before the response starts, so that an error gets an error status
-    first = await app.manager.tracker.search(query, limit=MAX_JOBS)
+    first = await app.manager.tracker.search(query, limit=MAX_JOBS, traces=caller.is_admin)
+    pieces = csv_pieces(app.manager.tracker, query, first, traces=caller.is_admin)
     headers = {"Content-Disposition": 'attachment; filename="jobs.csv"'}
-    return StreamingResponse(csv_pieces(app.manager.tracker, query, first), media_type="text/csv", headers=headers)
+    return StreamingResponse(pieces, media_type="text/csv", headers=headers)
 
 
 @routes.get("/jobs/count")
@@ -83,18 +87,21 @@ async def count(filters: Annotated[CountFilters, Query()], caller: Viewer, app: 
     query = filters.to_query()
     if filters.action is not None:
         query = query.retryable() if filters.action == "retry" else query.cancellable()
-    return CountView.model_validate(await app.manager.tracker.count(query))
+    return CountView.model_validate(await app.manager.tracker.count(query, traces=caller.is_admin))
 
 
 @routes.post("/jobs/bulk")
-async def bulk(body: BulkBody, caller: Admin, app: App) -> BulkView:
+async def bulk(body: BulkBody, caller: Admin, audit: Audited, app: App) -> BulkView:
     """Retry or cancel the matching jobs whose state allows it: up to `limit` per call.
 
     Jobs that were created or ended after `asOf` are skipped, so that no job is retried twice, however often the
     request is sent.
     """
     act = app.manager.tracker.retry_all if body.action == "retry" else app.manager.tracker.cancel_all
-    report = await act(body.filters.to_query(), as_of=body.as_of, before=cursor_of(body.before), limit=body.limit)
+    filters = body.filters.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+    async with audit.acting(f"{body.action}-all", **filters, asOf=body.as_of) as acting:
+        report = await act(body.filters.to_query(), as_of=body.as_of, before=cursor_of(body.before), limit=body.limit)
+        acting.changed = report.changed
     return BulkView.of(report, None if report.next is None else cursor_text(report.next))
 
 
@@ -153,12 +160,14 @@ async def queues(caller: Viewer, app: App) -> QueuesView:
 
 
 @routes.post("/queues/{queue}/redrive")
-async def redrive(queue: str, caller: Admin, app: App) -> RedriveView:
+async def redrive(queue: str, caller: Admin, audit: Audited, app: App) -> RedriveView:
     """Move up to 1,000 poisoned messages back to their queue."""
     if queue not in app.manager.registry.queues:
         raise Problem(404, "There is no such queue.")
     try:
-        return RedriveView(moved=await app.queues.redrive(queue))
+        async with audit.acting("redrive", queue=queue) as acting:
+            acting.changed = await app.queues.redrive(queue)
+        return RedriveView(moved=acting.changed)
     except SendFailed as exc:
         raise _queues_unavailable() from exc
 

@@ -8,6 +8,22 @@ from starlette.datastructures import MutableHeaders
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    # none of it is used, and a script that was injected must not use it either
+    "Permissions-Policy": ", ".join(
+        f"{feature}=()"
+        for feature in (
+            *("accelerometer", "autoplay", "camera", "display-capture", "encrypted-media", "fullscreen", "geolocation"),
+            *("gyroscope", "hid", "idle-detection", "magnetometer", "microphone", "midi", "payment"),
+            *("picture-in-picture", "publickey-credentials-get", "screen-wake-lock", "serial", "usb"),
+            "xr-spatial-tracking",
+        )
+    ),
+}
+_ONLY_TLS = {"Strict-Transport-Security": "max-age=31536000"}
 #: Set by App Service Authentication, which is off, so any such header is forged.
 _FORGED = (b"x-ms-client-principal", b"x-ms-token-")
 
@@ -25,6 +41,7 @@ def content_security_policy(connect: Iterable[str]) -> str:
             "form-action 'none'",
             "frame-ancestors 'none'",
             "require-trusted-types-for 'script'",
+            "trusted-types 'none'",
         ]
     )
 
@@ -53,19 +70,27 @@ def with_origins(app: ASGIApp, origins: Sequence[str]) -> ASGIApp:
 
 
 class SecureHeaders:
-    """Adds security headers, disables caching by default, and drops forged identity headers."""
+    """Adds security headers, disables caching by default, and drops forged identity headers.
 
-    def __init__(self, app: ASGIApp, *, policy: str) -> None:
+    Parameters
+    ----------
+    policy
+        The content security policy, except of pages, which have their own.
+    only_tls
+        Tell browsers to use TLS only for a year: not on a laptop, whose host name other programs share.
+    """
+
+    def __init__(self, app: ASGIApp, *, policy: str, only_tls: bool) -> None:
         self._app = app
         self._policy = policy
+        self._headers = _HEADERS | (_ONLY_TLS if only_tls else {})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def secured(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 headers.setdefault("Content-Security-Policy", self._policy)  # pages set their own
-                headers["X-Content-Type-Options"] = "nosniff"
-                headers["Referrer-Policy"] = "no-referrer"
+                headers.update(self._headers)
                 headers.setdefault("Cache-Control", "no-store")
             await send(message)
 

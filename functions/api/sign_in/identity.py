@@ -111,7 +111,7 @@ class NoPolicy(TypeError):
 
 def policy_of(route: APIRoute) -> Policy:
     """Return the policy of this route. Raises `NoPolicy` unless it declares exactly one."""
-    calls = set(_calls(route.dependant))
+    calls = set(calls_of(route.dependant))
     found = [policy for policy in _POLICIES if policy in calls]
     if len(found) != 1:
         raise NoPolicy(
@@ -132,8 +132,9 @@ def check_policies(router: APIRouter) -> list[APIRoute]:
     return found
 
 
-def _calls(dependant: Dependant) -> Iterator[Callable[..., object]]:
+def calls_of(dependant: Dependant) -> Iterator[Callable[..., object]]:
+    """Yield all dependencies of a route."""
     for inner in dependant.dependencies:
         if inner.call is not None:
             yield inner.call
-        yield from _calls(inner)
+        yield from calls_of(inner)

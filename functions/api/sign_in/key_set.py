@@ -78,7 +78,7 @@ class KeySet:
             try:
                 async with asyncio.timeout(_PATIENCE), httpx.AsyncClient(follow_redirects=False) as client:
                     self._keys = await self._fetch(client)
-            except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, ValueError) as exc:
+            except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, ValueError, RecursionError) as exc:
                 logger.error("the keys of %s cannot be fetched: %s: %s", self._issuer, type(exc).__name__, exc)
                 if not self._keys:
                     # no caller can sign in without them, so retry soon
@@ -100,7 +100,7 @@ class KeySet:
             if isinstance(entry, dict) and entry.get("use", "sig") == "sig" and isinstance(entry.get("kid"), str):
                 try:
                     keys[entry["kid"]] = jwt.PyJWK(entry)
-                except (jwt.PyJWTError, TypeError, ValueError) as exc:
+                except Exception as exc:  # noqa: BLE001 (one odd key must not hide the others)
                     logger.warning("key %r of %s cannot be used: %s", entry["kid"], self._issuer, exc)
         return keys
 

@@ -11,7 +11,7 @@ from api.dependencies import App
 from api.http.json_bodies import StrictRoute
 from api.http.problems import Problem, seconds
 from api.models import InviteBody, NegotiateView, SessionView, UserView
-from api.sign_in.identity import SignedIn, public
+from api.sign_in.identity import ADMIN, SignedIn, public
 from api.sign_in.invite import InviteAuthenticator
 from queued_jobs.push.signalr import PushFailed
 
@@ -42,6 +42,9 @@ def invite_routes(authenticator: InviteAuthenticator) -> APIRouter:
                 raise Problem(429, detail, {"Retry-After": seconds(wait)}) from None
             raise
         who = made.principal
+        if who.is_admin:
+            async with app.audit.acting(who.user_id, ADMIN, "sign-in", {}):
+                pass
         user = UserView(id=who.user_id, display=who.display, roles=tuple(sorted(who.roles)))
         return SessionView(token=made.token, expires_at=made.expires_at, user=user)
 

@@ -1,10 +1,8 @@
--- Count the matches among the newest `examined` jobs that pass all filters but queue and text: those that the first page of
--- search.sql, whose filters these are, has examined too.
+-- Count the matches among the newest `examined` jobs that pass all filters but the queue: those that the first page of search.sql,
+-- whose filters these are, has examined too. With a filter for a text, search.sql counts.
 select count(*) filter (where matches) as found, count(*) as examined, clock_timestamp() as counted_at
 from (
-  select (%(queue)s::text is null or queue = %(queue)s)
-         and (%(text)s::text is null or strpos(lower(request::text), lower(%(text)s)) > 0
-              or strpos(lower(error::text), lower(%(text)s)) > 0) is true as matches
+  select (%(queue)s::text is null or queue = %(queue)s) as matches
   from queued_jobs.job
   where (created_at, id) < (%(before_created)s, %(before_id)s)
     and (%(id_from)s::job_key is null or id between %(id_from)s and %(id_to)s)

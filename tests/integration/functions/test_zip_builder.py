@@ -101,16 +101,31 @@ async def test_the_winners_file_is_as_the_winner_left_it(
     await keep_the_winners_file(site, monkeypatch, KIND, {"a.txt": b"hello"}, after=after)
 
 
-async def test_zips_that_were_made_here_are_skipped_and_own_zips_are_not(site: Site) -> None:
+async def test_no_metadata_keeps_a_file_out_and_what_is_no_file_is_skipped(site: Site) -> None:
     prefix = await site.upload("ann", {"own.zip": b"PK", "a.txt": b"1"})
-    made = blob_service().get_blob_client("uploads", f"{await site.user_id('ann')}/{prefix}made.zip")
-    made.upload_blob(b"PK", metadata={"queued_jobs_kind": KIND})
+    folder = f"{await site.user_id('ann')}/{prefix}"
+    marked = blob_service().get_blob_client("uploads", f"{folder}marked.zip")
+    marked.upload_blob(b"PK", metadata={"queued_jobs_kind": KIND})
+    blob_service().get_blob_client("uploads", f"{folder}page").create_page_blob(1024**4)
+    blob_service().get_blob_client("uploads", f"{folder}append").create_append_blob()
+    archived = blob_service().get_blob_client("uploads", f"{folder}archived")
+    archived.upload_blob(b"cold")
+    archived.set_standard_blob_tier("Archive")
     job = await start(site, "ann", prefix)
     await site.deliver(KIND)
     result = (await site.job("ann", job["id"]))["result"]
-    assert (result["files"], result["skippedCount"]) == (2, 1)
-    assert result["skipped"][0]["name"].endswith("made.zip")
-    assert result["skipped"][0]["reason"] == "It is a zip that was created by this app."
+    assert (result["files"], result["skippedCount"]) == (3, 3)
+    assert {skipped["name"].rpartition("/")[2] for skipped in result["skipped"]} == {"page", "append", "archived"}
+
+
+async def test_what_is_no_file_counts_as_one(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(zip_builder, "MAX_FILES", 2)
+    prefix = await site.upload("ann", {"a": b"1", "b": b"2"})
+    blob = f"{await site.user_id('ann')}/{prefix}page"
+    blob_service().get_blob_client("uploads", blob).create_page_blob(512)
+    job = await start(site, "ann", prefix)
+    await site.deliver(KIND)
+    assert (await site.job("ann", job["id"]))["error"]["class"] == "TooMuchToZip"
 
 
 async def test_names_inside_are_relative_to_the_prefix_and_safe(site: Site) -> None:

@@ -30,6 +30,7 @@ from infra.publish.bundle import PYTHON_VERSION, SITE_PACKAGES, Bundle
 from queued_jobs.registry import JobRegistry
 from scripts import smoke
 from tests.integration.keyless.conftest import KeylessAzurite, KeylessHub
+from tests.support import link_secrets
 from tests.support.entra import Entra
 from tests.support.target_python import TargetPython
 from tests.support.tls import Certificate
@@ -139,7 +140,7 @@ def settings(
         yield {
             **entra.environment,
             **{"AUTH_MODE": "invite", "ENVIRONMENT": "dev", "SWEEP_SCHEDULE": "*/15 * * * * *"},
-            **{"INVITE_SECRET": "i" * 43, "ADMIN_INVITE_SECRET": "a" * 43, "SESSION_SECRET": "s" * 43},
+            **link_secrets.SETTINGS,
             **{"PGHOST": str(parts["host"]), "PGPORT": str(parts["port"]), "PGDATABASE": str(parts["dbname"])},
             **{"PGUSER": "the-app", "PGSSLMODE": "disable"},
             "QueuesConn__queueServiceUri": keyless_azurite.queue_endpoint,

@@ -24,6 +24,7 @@ from queued_jobs.identity import Identity, Keyless
 from queued_jobs.message import JobMessage
 from queued_jobs.queues import QueueDepth, StorageQueues
 from tests.integration.keyless.conftest import KeylessAzurite
+from tests.support import link_secrets
 from tests.support.entra import Entra
 from tests.support.proxy import SILENT, WELL, Proxy
 from tests.support.tls import Certificate
@@ -49,7 +50,7 @@ def blobs(
     """The module `storage` of the function app, with settings that hold no key."""
     settings = {
         **{"AUTH_MODE": "invite", "ENVIRONMENT": "local", "SWEEP_SCHEDULE": "0 0 0 1 1 *"},
-        **{"INVITE_SECRET": "i" * 43, "ADMIN_INVITE_SECRET": "a" * 43, "SESSION_SECRET": "s" * 43},
+        **link_secrets.SETTINGS,
         **{"PGHOST": "127.0.0.1", "PGDATABASE": "jobs", "PGUSER": "app"},
         "QueuesConn__queueServiceUri": keyless_azurite.queue_endpoint,
         "BlobsConn__blobServiceUri": keyless_azurite.blob_endpoint,

@@ -33,7 +33,8 @@ _LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 #: For every parameter of every statement a value that has a plan made, and finds nothing.
 VALUES: dict[str, Any] = (
     dict.fromkeys(("id", "before_id", "token", "batch_id"), _KEY)
-    | dict.fromkeys(("id_from", "id_to", "statuses", "error_type", "created_from", "attempts_over", "text"))
+    | dict.fromkeys(("id_from", "id_to", "statuses", "error_type", "created_from", "attempts_over"))
+    | dict.fromkeys(("text", "json_text", "signs"))
     | dict.fromkeys(
         ("n", "max_concurrent", "limit", "gen", "schema_version", "max_lost", "max_resend", "give_up", "most"), 5
     )
@@ -42,12 +43,17 @@ VALUES: dict[str, Any] = (
     | dict.fromkeys(("since", "new_since", "before_created", "as_of", "origin"), _LONG_AGO)
     | dict.fromkeys(("bucket", "window"), timedelta(hours=1))
     | dict.fromkeys(("result", "error"), Jsonb({"type": "none"}))
-    | dict.fromkeys(("any_user", "retryable"), False)
+    | dict.fromkeys(("any_user", "retryable", "traces"), False)
     | dict.fromkeys(("kind", "queue", "user_id", "concurrency_key", "worker_id", "message", "reason", "key"), "nobody")
+    | dict.fromkeys(("subject", "role", "action", "outcome"), "none")
     | {
+        "changed": 0,
+        "before": 5,
+        "filter": Jsonb({}),
         "ids": [_KEY],
         "gens": [1],
         "queues": ["none"],
+        "suffixes": [""],
         "jobs": Jsonb([]),
         "kinds": ["none"],
         "keeps": [1.0],

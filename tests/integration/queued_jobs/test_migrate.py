@@ -21,7 +21,8 @@ async def test_several_at_once_share_the_work(database_url: str) -> None:
 
 def test_numbers_are_in_order_and_apart() -> None:
     numbers = [number for number, _, _ in migrations()]
-    assert numbers == list(range(1, len(numbers) + 1))
+    assert numbers == sorted(set(numbers))
+    assert numbers[0] == 1
 
 
 async def test_a_broken_row_is_refused_by_the_schema(database_url: str) -> None:

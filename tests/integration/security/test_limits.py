@@ -14,8 +14,13 @@ import httpx
 import psycopg
 import pytest
 
+from queued_jobs import QueueManager
+from queued_jobs.dashboard.search import JobQuery
 from queued_jobs.database import Database
+from queued_jobs.postgres import PostgresRepository
 from queued_jobs.quotas import LimitReached, Limits, Quotas, TooBusy
+from queued_jobs.testing import FakeQueues
+from queued_jobs.tracker import ANY_USER
 from tests.integration.security.conftest import Attacks, Site, another_host, is_problem, running
 from tests.support.issuer import Issuer
 
@@ -165,6 +170,62 @@ def test_a29_retries_at_once_take_the_last_places_and_no_more(limited: Site, att
     assert sorted(statuses) == [202] * 2 + [429] * 10
     assert all(int(answer.headers["retry-after"]) >= 1 for answer in answers if answer.status_code == 429)
     attacks.note("A29", "12 retries at once with 8 of 10 places taken", statuses)
+
+
+async def test_every_run_counts_however_it_was_started(database: Database, jobs_url: str) -> None:
+    """New jobs, retries by their owner, by an admin and in bulk, and jobs that are gone: five runs are five runs."""
+    quotas = Quotas(database, LIMITS)
+    repository = PostgresRepository(database)
+    tracker = QueueManager((), repository=repository, queues=FakeQueues()).tracker
+    insert(jobs_url, "ann", "failed", 1, age="2 days")
+    with psycopg.connect(jobs_url) as connection:
+        ((key,),) = connection.execute("select id from queued_jobs.job").fetchall()
+
+    def fail() -> None:
+        with psycopg.connect(jobs_url, autocommit=True) as connection:
+            connection.execute(
+                "update queued_jobs.job set status = 'failed', finished_at = clock_timestamp() - interval '2 days'"
+            )
+
+    await tracker.retry(key, user_id="ann", transaction=quotas.restarting("ann"))
+    fail()
+    await tracker.retry(key, user_id=ANY_USER)
+    fail()
+    assert (await tracker.retry_all(JobQuery(user_id="ann"))).changed == 1
+    fail()
+    insert(jobs_url, "ann", "succeeded", 1)
+    await check_start(quotas, "ann")
+    insert(jobs_url, "ann", "succeeded", 1)
+    for rows in (3, 1):
+        with pytest.raises(LimitReached) as caught:
+            await tracker.retry(key, user_id="ann", transaction=quotas.restarting("ann"))
+        assert timedelta(hours=23) < caught.value.retry_after <= timedelta(days=1)
+        # jobs that retention deletes have run all the same
+        assert await repository.prune(older_than=timedelta(), limit=10) == rows
+        insert(jobs_url, "ann", "failed", 1, age="2 days")
+        with psycopg.connect(jobs_url) as connection:
+            ((key,),) = connection.execute("select id from queued_jobs.job").fetchall()
+    await check_start(quotas, "bob")
+    with psycopg.connect(jobs_url, autocommit=True) as connection:
+        connection.execute("update queued_jobs.past_run set at = at - interval '1 day'")
+        await check_start(quotas, "ann")
+        assert await repository.prune_notes(older_than=timedelta(days=30), limit=3) == 3
+        assert await repository.prune_notes(older_than=timedelta(days=30), limit=3) == 2
+        assert connection.execute("select count(*) from queued_jobs.past_run").fetchone() == (0,)
+
+
+def test_a29_retries_at_once_do_not_pass_the_quota_of_a_day(limited: Site, attacks: Attacks, issuer: Issuer) -> None:
+    host = another_host(limited.stack, **issuer.settings, MAX_JOBS_PER_DAY="5", MAX_ACTIVE_JOBS="100")
+    with running(host), closing(Site(host, limited.stack, issuer)) as site:
+        url, user = site.stack.database_url, site.user_id("daily")
+        insert(url, user, "failed", 12, age="2 days")
+        with psycopg.connect(url) as connection:
+            rows = connection.execute("select id from queued_jobs.job where user_id = %s", (user,)).fetchall()
+        with ThreadPoolExecutor(12) as pool:
+            answers = list(pool.map(lambda row: site.call("daily", "POST", f"/api/jobs/{row[0]}/retry"), rows))
+    statuses = [answer.status_code for answer in answers]
+    assert sorted(statuses) == [202] * 5 + [429] * 7
+    attacks.note("A29", "12 retries at once with 5 runs a day", statuses)
 
 
 def test_a28_the_sixty_first_write_in_a_minute(limited: Site, attacks: Attacks) -> None:

@@ -12,13 +12,12 @@ from pathlib import Path
 import pytest
 
 from tests.integration.security.conftest import ROOT, Attacks
+from tests.support import link_secrets
 
 GOOD = {
     "AUTH_MODE": "invite",
     "ENVIRONMENT": "local",
-    "INVITE_SECRET": "i" * 43,
-    "ADMIN_INVITE_SECRET": "a" * 43,
-    "SESSION_SECRET": "s" * 43,
+    **link_secrets.SETTINGS,
     "DATABASE_URL": "postgresql://u:SECRET@127.0.0.1/d",
     "QueuesConn": "UseDevelopmentStorage=true",
     "BlobsConn": "UseDevelopmentStorage=true",
@@ -56,6 +55,7 @@ STARTS: list[tuple[dict[str, str], list[str]]] = [
 KIND = """
 from __future__ import annotations
 from pydantic import BaseModel
+from tests.support import link_secrets
 from queued_jobs import JobContext, JobRunner
 class Nothing(BaseModel): ...
 class Another(JobRunner[Nothing, None]):

@@ -84,19 +84,25 @@ def test_a35_a_link_to_upload_does_one_thing_only(signed: Site, attacks: Attacks
         "another user's": ("PUT", f"{root}/uploads/{signed.user_id('bob')}/x?{query}"),
         "a result": ("PUT", f"{root}/results/x/1.zip?{query}"),
         "out of it": ("PUT", f"{address}/../../x?{query}"),
-        "more rights": ("PUT", f"{address}?{query.replace('sp=cw', 'sp=rcwdl')}"),
+        "more rights": ("PUT", f"{address}?{query.replace('sp=c&', 'sp=rcwdl&')}"),
         "later": ("PUT", f"{address}?{query.replace('se=20', 'se=21')}"),
         "unsigned": ("PUT", address),
+        "again": ("PUT", link),
+        "a block": ("PUT", f"{link}&comp=block&blockid=AAAA"),
+        "other metadata": ("PUT", f"{link}&comp=metadata"),
+        "another tier": ("PUT", f"{link}&comp=tier"),
+        "a lease": ("PUT", f"{link}&comp=lease"),
+        "other properties": ("PUT", f"{link}&comp=properties"),
     }
     answers = []
     for name, (method, url) in tries.items():
         content = b"evil" if method == "PUT" else None
-        answer = httpx.request(
-            method, url, content=content, headers=headers if method == "PUT" else {}, trust_env=False
-        )
+        extra = {"x-ms-lease-action": "acquire", "x-ms-lease-duration": "-1", "x-ms-access-tier": "Archive"}
+        sent = {} if method != "PUT" else headers | (extra if "comp=" in url else {})
+        answer = httpx.request(method, url, content=content, headers=sent, trust_env=False)
         assert answer.status_code in (403, 404), (name, answer.status_code, answer.text)
         answers.append(answer.status_code)
-    attacks.note("A35", "a link to upload for eleven other things", answers)
+    attacks.note("A35", "a link to upload for seventeen other things", answers)
 
 
 @pytest.mark.parametrize("kind", ["packer", "importer"])

@@ -13,13 +13,14 @@ from api.http.problems import Problem
 from api.sign_in.identity import user_id_of
 from api.sign_in.invite import InviteAuthenticator
 from settings import InviteSettings
+from tests.support.link_secrets import ADMIN_INVITE, INVITE, SESSION
 
-SETTINGS = InviteSettings(invite_secret="i" * 43, admin_invite_secret="a" * 43, session_secret="s" * 43)
+SETTINGS = InviteSettings(invite_secret=INVITE, admin_invite_secret=ADMIN_INVITE, session_secret=SESSION)
 authenticator = InviteAuthenticator(SETTINGS)
 
 
 async def test_a_guest_and_an_admin() -> None:
-    guest, admin = await authenticator.exchange("i" * 43), await authenticator.exchange("a" * 43)
+    guest, admin = await authenticator.exchange(INVITE), await authenticator.exchange(ADMIN_INVITE)
     assert (guest.principal.roles, admin.principal.roles) == (frozenset({"guest"}), frozenset({"admin"}))
     assert not guest.principal.is_admin
     assert await authenticator.authenticate(guest.token) == guest.principal
@@ -27,7 +28,7 @@ async def test_a_guest_and_an_admin() -> None:
 
 
 async def test_each_exchange_is_another_user() -> None:
-    ids = {(await authenticator.exchange("i" * 43)).principal.user_id for _ in range(5)}
+    ids = {(await authenticator.exchange(INVITE)).principal.user_id for _ in range(5)}
     assert len(ids) == 5
     assert all(len(user_id) == 32 and user_id.isalnum() for user_id in ids)
 
@@ -84,7 +85,7 @@ async def test_a_session_with_wrong_claims_is_refused(changes: dict[str, Any]) -
     assert caught.value.status_code == 401
 
 
-@pytest.mark.parametrize("key", ["i" * 43, "a" * 43, "s" * 43, "x" * 43])
+@pytest.mark.parametrize("key", [INVITE, ADMIN_INVITE, SESSION, "x" * 43])
 async def test_nobody_with_a_link_can_sign_a_session(key: str) -> None:
     token = jwt.encode(claims(role="admin"), key, algorithm="HS256")
     with pytest.raises(Problem):
@@ -106,6 +107,6 @@ async def test_no_algorithm_is_no_signature() -> None:
 @pytest.mark.parametrize("name", ["invite_secret", "admin_invite_secret", "session_secret"])
 async def test_a_new_secret_ends_all_sessions(name: str) -> None:
     values = {field: getattr(SETTINGS, field) for field in InviteSettings.model_fields}
-    other = InviteAuthenticator(InviteSettings(**(values | {name: "n" * 43})))
+    other = InviteAuthenticator(InviteSettings(**(values | {name: SESSION[::-1]})))
     with pytest.raises(Problem):
         await other.authenticate(signed())

@@ -7,14 +7,13 @@ from psycopg.conninfo import conninfo_to_dict
 
 from queued_jobs.identity import Keyless
 from settings import Settings, SettingsError
+from tests.support import link_secrets
 
 CLOUD = {
     "WEBSITE_SITE_NAME": "app",
     "AUTH_MODE": "invite",
     "ENVIRONMENT": "dev",
-    "INVITE_SECRET": "ibcdefghjk" * 4,
-    "ADMIN_INVITE_SECRET": "abcdefghjk" * 4,
-    "SESSION_SECRET": "sbcdefghjk" * 4,
+    **link_secrets.SETTINGS,
     "SWEEP_SCHEDULE": "0 * * * * *",
     "QueuesConn__queueServiceUri": "https://mine.queue.core.windows.net/",
     "BlobsConn__blobServiceUri": "https://mine.blob.core.windows.net",

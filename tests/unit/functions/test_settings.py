@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import traceback
 
 import pytest
 
 from settings import OidcSettings, Settings, SettingsError, setting_names
+from tests.support import link_secrets
 
 GOOD = {
     "AUTH_MODE": "invite",
     "ENVIRONMENT": "local",
-    "INVITE_SECRET": "i" * 43,
-    "ADMIN_INVITE_SECRET": "a" * 43,
-    "SESSION_SECRET": "s" * 43,
+    **link_secrets.SETTINGS,
     "DATABASE_URL": "postgresql://u:SECRET@127.0.0.1/d",
     "QueuesConn": "AccountName=devstoreaccount1;AccountKey=SECRETED",
     "BlobsConn": "AccountName=devstoreaccount1;AccountKey=SECRETED",
@@ -23,14 +23,20 @@ GOOD = {
 CLOUD = GOOD | {
     "WEBSITE_SITE_NAME": "app",
     "ENVIRONMENT": "dev",
-    "INVITE_SECRET": "ibcdefghjk" * 4,
-    "ADMIN_INVITE_SECRET": "abcdefghjk" * 4,
-    "SESSION_SECRET": "sbcdefghjk" * 4,
     "DATABASE_URL": "postgresql://u@db.example/d?sslmode=verify-full",
     "QueuesConn": "AccountName=mine;AccountKey=SECRETED",
     "BlobsConn": "AccountName=mine;AccountKey=SECRETED",
     "SIGNALR_CONNECTION": "Endpoint=https://x.service.signalr.net;AccessKey=SECRET;",
 }
+
+
+#: Long enough, and not random.
+GUESSABLE = (
+    *("i" * 43, "changeme" * 6, "change-me-please-change-me-please-1234", "CHANGE_ME_9zXq7LwPs4VtRb2NkYc8HdGf"),
+    *("ibcdefghjk" * 4, "0123456789abcdef" * 4, "abcdefghijklmnopqrstuvwxyz0123456789", "a1" * 20),
+    *("my-super-long-password-of-our-first-site", "zZ9" * 14, "Tr0ub4dor3" * 4),
+)
+RANDOM = "".join(hashlib.sha256(str(number).encode()).hexdigest() for number in range(4))
 
 
 @pytest.mark.parametrize("environment", [GOOD, CLOUD])
@@ -53,7 +59,10 @@ def test_each_missing_setting_is_named(name: str) -> None:
         ({"DATABASE_POOLER": "session"}, "DATABASE_POOLER", "not_a_pooler"),
         ({"ENVIRONMENT": "prod"}, "AUTH_MODE", "not_for_production"),
         ({"INVITE_SECRET": "short"}, "INVITE_SECRET", "too_short"),
-        ({"SESSION_SECRET": "i" * 43}, "ADMIN_INVITE_SECRET", "equal_secrets"),
+        ({"INVITE_SECRET": f"{link_secrets.SESSION}+/="}, "INVITE_SECRET", "not_for_links"),
+        ({"ADMIN_INVITE_SECRET": RANDOM[:201]}, "ADMIN_INVITE_SECRET", "too_long"),
+        *(({name: secret}, name, "guessable") for name in link_secrets.SETTINGS for secret in GUESSABLE),
+        ({"SESSION_SECRET": link_secrets.INVITE}, "ADMIN_INVITE_SECRET", "equal_secrets"),
         ({"DATABASE_URL": "postgres:/u:SECRET;@h/d"}, "DATABASE_URL", "not_postgres"),
         ({"DATABASE_URL": "postgresql://u:SECRET;@h:99999/d"}, "DATABASE_URL", "not_postgres"),
         ({"DATABASE_URL": "postgresql://u:SECRET;@h/d?sslmode=on"}, "DATABASE_URL", "not_postgres"),

@@ -66,11 +66,12 @@ def test_each_kind_has_its_triggers_and_there_is_one_sweeper() -> None:
         "nightly_poison": "nightly-poison",
         "nightly_schedule": "0 0 3 * * *",
         "sweep": "%SWEEP_SCHEDULE%",
+        "sweep_uploads": "0 0 * * * *",
     }
     assert {trigger["connection"] for trigger in found.values() if "queueName" in trigger} == {"QueuesConn"}
 
 
-@pytest.mark.parametrize("kind", ["sweep", "plain-kind-poison", "plain-kind-schedule"])
+@pytest.mark.parametrize("kind", ["sweep", "sweep-uploads", "plain-kind-poison", "plain-kind-schedule"])
 def test_a_kind_that_would_take_another_functions_name_is_refused(kind: str) -> None:
     world = World()
     named = type("Named", (Plain,), {"kind": kind, "queue": "another"})

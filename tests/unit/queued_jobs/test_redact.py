@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from queued_jobs.redact import mask_secrets, redact_json, to_storable_text
+from queued_jobs.redact import SIGNS_OF_SECRETS, mask_secrets, redact_json, to_storable_text
 
 CREDENTIALS = [
     "https://a.blob.example/c/b?se=2026&sig=SECRET%2Babc&sp=r",
@@ -187,3 +187,20 @@ def _left(secret: str, text: str) -> int:
         if len(secret) > 3
         else int(secret in text)
     )
+
+
+class TestSigns:
+    """A search in Postgres compares only texts without these; the others it compares without their secrets."""
+
+    PIECES = (
+        *("password", "Passwd", "passphrase", "PWD", "sig", "signature", "SIG", "ſig", "sıg", "token", "toKen"),
+        *("api_key", "AccountKey", "functions-key", "shared access signature", "private_key", "secret", "ſecret"),
+        *("Bearer ", "Basic ", "BAſİC ", "SharedKey ", "eyJhbGciOiJIUzI1NiJ9", "https://me:", "x@", "=", ": ", ":"),
+        *('"', "'", "\\", "\u00a0", "\n", " ", "hunter2", "a", "-", ";", "&"),
+    )
+
+    @given(st.lists(st.sampled_from(PIECES) | st.characters(), max_size=12).map("".join))
+    def test_whatever_is_masked_has_a_sign(self, text: str) -> None:
+        for value in (text, {text: "hunter2"}, {"a": [{text: 1}, text]}):
+            if redact_json(value) != value:
+                assert re.search(SIGNS_OF_SECRETS, json.dumps(value, ensure_ascii=False), re.IGNORECASE)

@@ -104,6 +104,9 @@ export class Upload {
   }
 }
 
+/** The storage's code for a file that is there already: the answer to an earlier try was lost. */
+const ALREADY_UPLOADED = 'UnauthorizedBlobOverwrite';
+
 /** PUT one file. With XMLHttpRequest, because fetch does not report upload progress. @throws {ApiError} */
 export function putFile({ url, headers }, file, { onProgress, signal }) {
   return new Promise((resolve, reject) => {
@@ -112,7 +115,8 @@ export function putFile({ url, headers }, file, { onProgress, signal }) {
     request.open('PUT', url);
     for (const [name, value] of Object.entries(headers)) request.setRequestHeader(name, value);
     request.upload.addEventListener('progress', ({ loaded }) => onProgress(loaded));
-    request.addEventListener('load', () => (request.status < 300 ? resolve() : fail()));
+    const isThere = () => request.status < 300 || request.responseText.includes(ALREADY_UPLOADED);
+    request.addEventListener('load', () => (isThere() ? resolve() : fail()));
     for (const event of ['error', 'abort']) request.addEventListener(event, fail);
     signal.addEventListener('abort', () => request.abort());
     request.send(file);

@@ -173,7 +173,7 @@ async def test_a_stalled_client_does_not_hold_the_end_up(events: Events, start_h
     host = start_host(SAMPLE_APP, "--drain-seconds", "3600")
     url = httpx.URL(await host.ready())
     with socket.create_connection((url.host, url.port)) as stalled:
-        stalled.sendall(b"POST /api/health HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nhalf")
+        stalled.sendall(b"POST /api/health HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\nhalf")
         async with httpx.AsyncClient(base_url=url) as client:
             await client.get("/api/health")  # so that the half request was read
         host.request_stop()
@@ -198,7 +198,7 @@ async def test_many_requests_at_once_and_slow_clients(events: Events, start_host
     stalled = [socket.create_connection(address) for _ in range(50)]
     try:
         for half_sent in stalled[:25]:
-            half_sent.sendall(b"POST /api/health HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nhalf")
+            half_sent.sendall(b"POST /api/health HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\nhalf")
         async with httpx.AsyncClient(base_url=url, limits=httpx.Limits(max_connections=None), timeout=180) as client:
             # each is answered when all have come: one after the other they would wait for ever
             answers = await asyncio.gather(*(client.get("/api/together?count=60") for _ in range(60)))

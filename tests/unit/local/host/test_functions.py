@@ -12,6 +12,7 @@ import pytest
 
 import jobs
 from queued_jobs.registry import JobRegistry
+from tests.support import link_secrets
 from tests.unit.local.host.conftest import MakeApp
 from tools.functions_host.errors import FunctionLoadError
 
@@ -106,7 +107,7 @@ def test_the_product_has_one_front_door_two_triggers_for_each_queue_and_a_timer_
     )
     storage = "DefaultEndpointsProtocol=http;AccountName=a;AccountKey=a2V5;"
     settings = {
-        **{name: f"{name}-{'x' * 32}" for name in ("INVITE_SECRET", "ADMIN_INVITE_SECRET", "SESSION_SECRET")},
+        **link_secrets.SETTINGS,
         **{"AUTH_MODE": "invite", "ENVIRONMENT": "local", "SWEEP_SCHEDULE": "*/15 * * * * *"},
         "DATABASE_URL": "postgresql://nobody@127.0.0.1:9/nothing",
         "SIGNALR_CONNECTION": f"Endpoint=http://127.0.0.1:9;AccessKey={'k' * 48};Version=1.0;",
@@ -123,6 +124,6 @@ def test_the_product_has_one_front_door_two_triggers_for_each_queue_and_a_timer_
     registry = JobRegistry.from_package(jobs)
     scheduled = [kind for kind in registry if kind.schedule is not None]
     assert registry.queues
-    assert types == {"httpTrigger": 1, "timerTrigger": 1 + len(scheduled), "queueTrigger": 2 * len(registry.queues)}
+    assert types == {"httpTrigger": 1, "timerTrigger": 2 + len(scheduled), "queueTrigger": 2 * len(registry.queues)}
     queues = {trigger["queueName"] for _, trigger in functions if trigger["type"] == "queueTrigger"}
     assert queues == {name for queue in registry.queues for name in (queue, f"{queue}-poison")}

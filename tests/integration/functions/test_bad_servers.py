@@ -1,0 +1,123 @@
+"""Every client, against servers that answer badly or never in full: each call ends in time, with an error of ours."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from azure.core.exceptions import AzureError
+from azure.storage.blob import BlobServiceClient
+from pydantic import BaseModel
+from uuid_utils.compat import uuid7
+
+from api.sign_in.key_set import KeySet, KeysUnavailable
+from queued_jobs import JobContext, JobRunner, QueuedJob, QueueManager
+from queued_jobs.blocking_transport import BlockingTransport
+from queued_jobs.database import Database
+from queued_jobs.errors import SendFailed, StoreUnavailable
+from queued_jobs.message import JobMessage
+from queued_jobs.push.signalr import ConnectionString, PushFailed, SignalRNotifier
+from queued_jobs.push.webhook import Webhook, WebhookFailed
+from queued_jobs.queues import StorageQueues
+from queued_jobs.registry import JobRegistry
+from queued_jobs.testing import FakeQueues, FrozenClock, InMemoryRepository
+from tests.support.bad_server import ENDLESS, PROMPT, Answer, answering
+from tools.local_stack import ports
+
+#: Seconds, far more than each of the deadlines: a call without one never ends here.
+PATIENCE = 90
+BLOBS_TIMEOUT = 2
+_ACCOUNT = "DefaultEndpointsProtocol=http;AccountName=a;AccountKey=a2V5;"
+_MESSAGE = JobMessage(id=uuid7(), gen=1)
+
+
+#: Of the blob service. Besides properties, only bodies of jobs ask it, where any error is a failed attempt.
+_OF_BODIES = (AzureError, ValueError, RecursionError)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    client: str
+    raises: type[Exception] | tuple[type[Exception], ...]
+    run: Callable[[], Awaitable[Any]]
+
+
+class Nothing(BaseModel):
+    pass
+
+
+class Quiet(JobRunner[Nothing, None]):
+    kind = "quiet"
+    queue = "quiet"
+
+    async def on_execute(self, request: Nothing, ctx: JobContext[None]) -> None:
+        return None
+
+
+async def a_job() -> QueuedJob:
+    manager = QueueManager([Quiet], repository=InMemoryRepository(FrozenClock()), queues=FakeQueues())
+    return (await manager.queue_job(Quiet, Nothing(), user_id="ann")).job
+
+
+def calls(port: int, job: QueuedJob) -> list[Call]:
+    there = f"http://{ports.LOOPBACK}:{port}"
+    queues = StorageQueues(f"{_ACCOUNT}QueueEndpoint={there}/a;")
+    hub = SignalRNotifier(ConnectionString(endpoint=there, access_key="k" * 44), JobRegistry([Quiet]))
+    webhook = Webhook(there, b"s" * 32, JobRegistry([Quiet]), tries=1)
+    keys = KeySet(there)
+    blobs = BlobServiceClient.from_connection_string(
+        f"{_ACCOUNT}BlobEndpoint={there}/a;",
+        transport=BlockingTransport(BLOBS_TIMEOUT, BLOBS_TIMEOUT),
+        retry_total=0,
+    )
+    blob = blobs.get_blob_client("c", "b")
+    database = Database(f"postgresql://u:p@{ports.LOOPBACK}:{port}/d?sslmode=disable", max_size=1)
+
+    def in_thread(function: Callable[[], Any]) -> Callable[[], Awaitable[Any]]:
+        return lambda: asyncio.to_thread(function)
+
+    return [
+        Call(client="queues", raises=SendFailed, run=lambda: queues.send("queue", _MESSAGE)),
+        Call(client="queues", raises=SendFailed, run=lambda: queues.depths("queue")),
+        Call(client="queues", raises=SendFailed, run=lambda: queues.redrive("queue")),
+        Call(client="hub", raises=PushFailed, run=hub.ping),
+        Call(client="hub", raises=PushFailed, run=lambda: hub.job_changed(job)),
+        Call(client="webhook", raises=WebhookFailed, run=lambda: webhook.post(job)),
+        Call(client="keys", raises=KeysUnavailable, run=lambda: keys.find("k", "RS256")),
+        Call(client="blobs", raises=AzureError, run=in_thread(blob.get_blob_properties)),
+        Call(client="blobs", raises=_OF_BODIES, run=in_thread(lambda: blob.download_blob().readall())),
+        Call(client="blobs", raises=_OF_BODIES, run=in_thread(lambda: blob.upload_blob(b"x", overwrite=True))),
+        Call(client="database", raises=StoreUnavailable, run=database.ping),
+    ]
+
+
+async def outcome(call: Call) -> tuple[str, str]:
+    """Return how a call ends, or "too late"."""
+    try:
+        async with asyncio.timeout(PATIENCE):
+            await call.run()
+    except call.raises:
+        return call.client, "ours"
+    except TimeoutError:
+        return call.client, "too late"
+    except Exception as exc:  # noqa: BLE001 (that is what the test is about)
+        return call.client, f"{type(exc).__name__}: {exc}"
+    return call.client, "fine"
+
+
+@pytest.mark.parametrize("servers", [PROMPT, ENDLESS], ids=["prompt", "endless"])
+async def test_every_call_ends_in_time_with_an_error_of_ours(servers: dict[str, Answer]) -> None:
+    job = await a_job()
+
+    async def outcomes(answer: Answer) -> list[tuple[str, str]]:
+        async with answering(answer) as port:
+            return await asyncio.gather(*map(outcome, calls(port, job)))
+
+    found = dict(zip(servers, await asyncio.gather(*map(outcomes, servers.values())), strict=True))
+    for name, ended in found.items():
+        assert {how for _, how in ended} <= {"ours", "fine"}, (name, ended)
+        # some clients need no more than the status
+        assert {("database", "ours"), ("keys", "ours")} <= set(ended), name
