@@ -42,7 +42,7 @@ PROMPT: dict[str, Answer] = {
     "nested without an end": _once(_HEAD + b"Content-Length: 60000\r\n\r\n" + b"[" * 60_000),
     "a redirect to itself": _once(b"HTTP/1.1 302 Found\r\nLocation: /again\r\nContent-Length: 0\r\n\r\n"),
     "a redirect to nowhere": _once(b"HTTP/1.1 301 M\r\nLocation: http://[::\r\nContent-Length: 0\r\n\r\n"),
-    "an error of its own": _once(b"HTTP/1.1 500 Oops\r\nContent-Length: 2\r\n\r\n<>"),
+    "a server error": _once(b"HTTP/1.1 500 Oops\r\nContent-Length: 2\r\n\r\n<>"),
 }
 #: Those that go on for ever.
 ENDLESS: dict[str, Answer] = {

@@ -18,7 +18,7 @@ from queued_jobs.dashboard import search
 from tests.integration.functions.conftest import Site
 from tests.support.stored_jobs import store
 
-#: Two secrets that differ in every part, and have characters with a meaning of their own.
+#: Two secrets that differ in every part, and have characters with a special meaning.
 ONE, OTHER = "Quetzal*7431xy", "Brimful**90zw"
 OPEN = "harbour"
 EVERYBODY = ("viewer", "admin")
