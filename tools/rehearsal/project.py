@@ -70,7 +70,7 @@ class Project:
         return str(name)
 
     def replace_samples(self) -> None:
-        """Give production values of its own, since the program refuses those of the sample."""
+        """Give the production stack its own values, since the program refuses those of the sample."""
         file = self.folder / "Pulumi.prod.yaml"
         own = file.read_text().replace("example.com", "contoso.com")
         file.write_text(own.replace(PLACEHOLDER_OBJECT_ID, "44444444-4444-4444-8444-444444444444"))
