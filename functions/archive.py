@@ -24,7 +24,7 @@ _BLOCK = 4 * 1024 * 1024
 _MAX_NAME_BYTES = 200
 _ZIP_EPOCH = datetime(1980, 1, 1, tzinfo=UTC)
 _UNSAFE = re.compile(r'[\x00-\x1f\x7f-\x9f<>:"|?*\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]')
-_WINDOWS_DEVICES = re.compile(r"(?i)(con|prn|aux|nul|com[0-9]|lpt[0-9])(\.|$)")
+_WINDOWS_DEVICES = re.compile(r"(?i)(con|prn|aux|nul|com[0-9\u00b9\u00b2\u00b3]|lpt[0-9\u00b9\u00b2\u00b3]) *(\.|$)")
 
 
 class BlockWriter:
@@ -100,8 +100,8 @@ class Archive:
         yield cls(zip_file)
         zip_file.close()
 
-    def add(self, name: str, modified: datetime, pieces: Iterable[bytes]) -> None:
-        """Add one file under this name, which is made safe and unique."""
+    def add(self, name: str, modified: datetime, pieces: Iterable[bytes]) -> str:
+        """Add one file and return its name in the archive: the given one, unless it is not safe or not unique."""
         name = self._place(safe_name(name))
         entry = zipfile.ZipInfo(name, max(modified.astimezone(UTC), _ZIP_EPOCH).timetuple()[:6])
         entry.compress_type = zipfile.ZIP_DEFLATED
@@ -109,6 +109,7 @@ class Archive:
         with self._zip.open(entry, "w", force_zip64=True) as out:
             for piece in pieces:
                 out.write(piece)
+        return name
 
     def _place(self, name: str) -> str:
         """Return the name, changed if it or one of its folders would collide with another name on some system."""
@@ -116,55 +117,68 @@ class Archive:
         parent = ""
         for folder in folders:
             wanted = parent + folder
-            if wanted.casefold() not in self._folders:
-                actual = unused_name(wanted, self._files, self._numbers)
-                self._folders[wanted.casefold()] = actual
-                self._taken.add(actual.casefold())
-            # folders that differ only in case are the same
-            parent = f"{self._folders[wanted.casefold()]}/"
+            key = _key(wanted)
+            if key not in self._folders:
+                self._folders[key] = unused_name(wanted, self._files, self._numbers)
+                self._taken.add(_key(self._folders[key]))
+            # folders that only such systems take for the same are the same
+            parent = f"{self._folders[key]}/"
         placed = unused_name(parent + last, self._taken, self._numbers)
-        self._files.add(placed.casefold())
-        self._taken.add(placed.casefold())
+        self._files.add(_key(placed))
+        self._taken.add(_key(placed))
         return placed
 
 
 def safe_name(name: str) -> str:
-    """Return a relative path that every unzip tool on every system extracts inside its folder.
+    """Return a relative path that every unzip tool on every system extracts inside its folder: this name if it is one.
 
-    At most 200 bytes of UTF-8 in NFC; never empty.
+    At most 200 bytes of UTF-8; never empty.
     """
     parts = []
-    for part in unicodedata.normalize("NFC", name).replace("\\", "/").split("/"):
-        part = _UNSAFE.sub("_", part.encode("utf-8", "replace").decode()).strip(" .")
+    for part in name.replace("\\", "/").split("/"):
+        # Windows drops dots and spaces at the end
+        part = _UNSAFE.sub("_", part.encode("utf-8", "replace").decode()).rstrip(" .")
         if part:
             parts.append(f"_{part}" if _WINDOWS_DEVICES.match(part) else part)
-    return _shorten("/".join(parts) or "unnamed", _MAX_NAME_BYTES)
+    whole = "/".join(parts) or "unnamed"
+    short = _shorten(whole, _MAX_NAME_BYTES)
+    return short if short == whole else safe_name(short)
 
 
 def unused_name(name: str, used: set[str], numbers: dict[str, int]) -> str:
-    """Return the name, with `~2`, `~3` before its suffix if it equals a used one (ignoring case).
+    """Return the name, with `~2`, `~3` before its suffix if some system takes it for a used one.
 
     `numbers` stores the last number for the next call with the same name.
     """
     stem, dot, suffix = name.rpartition(".")
-    if not stem or "/" in suffix:
+    if not _has_stem(stem) or "/" in suffix:
         stem, dot, suffix = name, "", ""
     candidate = name
-    while candidate.casefold() in used:
-        number = numbers[name.casefold()] = numbers.get(name.casefold(), 1) + 1
+    while _key(candidate) in used:
+        number = numbers[_key(name)] = numbers.get(_key(name), 1) + 1
         tail = f"~{number}{dot}{suffix}"
         candidate = _shorten(stem, _MAX_NAME_BYTES - len(tail.encode())) + tail
     return candidate
+
+
+def _key(name: str) -> str:
+    """Return what names have in common that differ in case or Unicode form only, which some systems ignore."""
+    return unicodedata.normalize("NFD", unicodedata.normalize("NFD", name).casefold())
 
 
 def _shorten(name: str, limit: int) -> str:
     if len(name.encode()) <= limit:
         return name
     stem, dot, suffix = name.rpartition(".")
-    if dot and len(suffix.encode()) <= 16 and "/" not in suffix:
+    if dot and len(suffix.encode()) <= 16 and "/" not in suffix and _has_stem(stem):
         room = limit - len(suffix.encode()) - 1
         return _cut(stem, room) + dot + suffix
     return _cut(name, limit)
+
+
+def _has_stem(stem: str) -> bool:
+    """Return whether what precedes the last dot is a name, not just a folder: `.env` is no suffix."""
+    return bool(stem) and not stem.endswith("/")
 
 
 def _cut(text: str, limit: int) -> str:

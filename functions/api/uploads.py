@@ -58,11 +58,13 @@ def _check_sizes(body: UploadBody) -> None:
 
 
 def _check_names(body: UploadBody) -> list[str]:
-    names = [unicodedata.normalize("NFC", file.name) for file in body.files]
+    names = [file.name for file in body.files]
     for name in names:
         parts = name.split("/")
         if "\\" in name or any(part in ("", ".", "..") for part in parts) or not name.isprintable():
-            raise Problem(422, "A file name must be a relative path of printable characters, without . or .. in it.")
-    if len(set(names)) < len(names):
+            must = "a file name must be a relative path of printable characters, without . or .. in it"
+            raise Problem(422, f"{name!r} is refused: {must}.")
+    # some systems, and people, cannot tell other forms of the same characters apart
+    if len({unicodedata.normalize("NFC", name) for name in names}) < len(names):
         raise Problem(422, "Two files have the same name.")
     return names

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import codecs
-import csv
 import json
 from collections.abc import Iterable, Iterator
 from typing import Annotated, Literal
@@ -12,14 +10,16 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, StringConstraints
 
 from archive import BlockWriter
+from csv_files import DELIMITERS, Records, lines, text_problem
 from queued_jobs import JobContext, JobRunner, PermanentError, QueuedJob, RetryPolicy
 from queued_jobs.push.view import Public
 from storage import MAX_BYTES, MAX_FILE_BYTES, MAX_FILES, RESULTS, blob_service, delete_blob, list_files
 
 _MAX_REJECTED_SHOWN = 100
 _MAX_COLUMNS_SHOWN = 50
-_MAX_LINE = 1024 * 1024
 _MAX_NAME = 100
+#: Each row repeats the names of the columns, which may be much longer than its values.
+_MAX_RESULT_BYTES = 10 * MAX_BYTES
 
 
 class CsvImportRequest(Public):
@@ -46,6 +46,8 @@ class CsvImportResult(Public):
     files: int
     #: Columns of the first file; at most fifty.
     columns: tuple[str, ...]
+    #: The delimiters that were found, by name.
+    delimiters: tuple[str, ...] = ()
     rows: int
     imported: int
     rejected: int
@@ -57,15 +59,12 @@ class NothingToImport(PermanentError):
     """There are no files below this prefix, or they are too many or too large."""
 
 
-class NotCsv(PermanentError):
-    """A file cannot be read as CSV with a header."""
-
-
 class CsvImport(JobRunner[CsvImportRequest, CsvImportResult]):
     """Streams file by file and stores the valid rows as JSON lines, in a blob that appears when it is complete.
 
-    The first line of a file names its columns; a row is rejected if its number of fields differs, its quoting is
-    invalid or it is not UTF-8. Another attempt starts again with a separate file.
+    Files are UTF-8, with commas, semicolons, tabs or vertical bars, or what a first line `sep=` names. The first row
+    names the columns; a row is rejected if its number of fields differs, its quoting is invalid or it is not UTF-8.
+    Another attempt starts again with a separate file.
     """
 
     kind = "csv-import"
@@ -89,6 +88,7 @@ class CsvImport(JobRunner[CsvImportRequest, CsvImportResult]):
         target = BlockWriter(blob_service().get_blob_client(RESULTS, name))
         rejected: list[RejectedLine] = []
         columns: list[str] = []
+        delimiters: dict[str, None] = {}  # each once, in their order
         rows = imported = done = 0
 
         def counted(pieces: Iterable[bytes]) -> Iterator[bytes]:
@@ -102,13 +102,10 @@ class CsvImport(JobRunner[CsvImportRequest, CsvImportResult]):
         for blob in blobs:
             file = blob.name.removeprefix(folder)[-_MAX_NAME:]
             pieces = blob_service().get_blob_client(request.container, blob.name).download_blob().chunks()
-            records = iter(Records(lines(counted(pieces), file), file))
-            _, header, _ = next(records, (0, [], ""))
-            if not any(header):
-                raise NotCsv(f"{file} has no header line with column names.")
-            if len(set(header)) < len(header):
-                raise NotCsv(f"{file} has two columns with the same name.")
+            records = Records(lines(counted(pieces), file), file)
+            header = records.header()
             columns = columns or header
+            delimiters[DELIMITERS.get(records.delimiter, records.delimiter)] = None
             for line, row, problem in records:
                 rows += 1
                 reason = problem or reason_against(row, header)
@@ -118,6 +115,8 @@ class CsvImport(JobRunner[CsvImportRequest, CsvImportResult]):
                     continue
                 target.write(json.dumps(dict(zip(header, row, strict=True)), ensure_ascii=False).encode() + b"\n")
                 imported += 1
+                if target.size > _MAX_RESULT_BYTES:
+                    raise NothingToImport("The names of the columns are too long to be repeated in each row.")
         ctx.checkpoint()
         target.commit(content_type="application/jsonl")
         return CsvImportResult(
@@ -125,6 +124,7 @@ class CsvImport(JobRunner[CsvImportRequest, CsvImportResult]):
             blob=name,
             files=len(blobs),
             columns=tuple(name[:_MAX_NAME] for name in columns[:_MAX_COLUMNS_SHOWN]),
+            delimiters=tuple(delimiters),
             rows=rows,
             imported=imported,
             rejected=rows - imported,
@@ -138,62 +138,8 @@ class CsvImport(JobRunner[CsvImportRequest, CsvImportResult]):
         await asyncio.to_thread(delete_blob, result.container, result.blob)
 
 
-def lines(pieces: Iterable[bytes], file: str) -> Iterator[str]:
-    """Yield the lines with their ends; invalid UTF-8 becomes U+FFFD. Raises `NotCsv` for a line that is too long."""
-    decoder = codecs.getincrementaldecoder("utf-8-sig")(errors="replace")
-    begun: list[str] = []  # parts of a line that ends in a later piece
-    length = 0
-    for piece in pieces:
-        *ends, rest = decoder.decode(piece).split("\n")
-        for end in ends:
-            yield f"{''.join(begun)}{end}\n"
-            begun, length = [], 0
-        begun.append(rest)
-        length += len(rest)
-        if length > _MAX_LINE:
-            raise NotCsv(f"{file} has a line of more than {_MAX_LINE:,} characters.")
-    last = "".join([*begun, decoder.decode(b"", final=True)])
-    if last:
-        yield last
-
-
-class Records:
-    """The rows of a file, each with the line where it ends and the problem of its syntax, or "".
-
-    Rows without fields are omitted. Raises `NotCsv` for a row that is too long.
-    """
-
-    def __init__(self, text: Iterator[str], file: str) -> None:
-        self._text = text
-        self._file = file
-        self._length = 0
-
-    def __iter__(self) -> Iterator[tuple[int, list[str], str]]:
-        reader = csv.reader(self._counted(), strict=True)
-        while True:
-            self._length = 0
-            try:
-                row = next(reader)
-            except StopIteration:
-                return
-            except csv.Error as error:
-                yield reader.line_num, [], f"It is not valid CSV: {error}."
-            else:
-                if row:
-                    yield reader.line_num, row, ""
-
-    def _counted(self) -> Iterator[str]:
-        for line in self._text:
-            self._length += len(line)
-            if self._length > _MAX_LINE:
-                raise NotCsv(f"{self._file} has a row of more than {_MAX_LINE:,} characters.")
-            yield line
-
-
 def reason_against(row: list[str], header: list[str]) -> str:
     """Return the reason to reject the row, or "" for a valid one."""
     if len(row) != len(header):
         return f"The number of fields is {len(row)} instead of {len(header)}."
-    if any("\ufffd" in value for value in row):
-        return "It is not UTF-8."
-    return ""
+    return text_problem("".join(row))

@@ -18,7 +18,8 @@ from storage import MAX_BYTES, MAX_FILE_BYTES, MAX_FILES, RESULTS, blob_service,
 if TYPE_CHECKING:
     from azure.storage.blob import BlobProperties
 
-_MAX_SKIPPED_SHOWN = 100
+_MAX_SHOWN = 100
+_MAX_NAME_SHOWN = 200
 
 
 class ZipRequest(Public):
@@ -45,6 +46,12 @@ class SkippedFile(Public):
     reason: str
 
 
+class RenamedFile(Public):
+    name: str
+    #: Its name in the zip.
+    stored: str
+
+
 class ZipResult(Public):
     container: str
     blob: str
@@ -57,6 +64,9 @@ class ZipResult(Public):
     #: The first hundred of the skipped files.
     skipped: tuple[SkippedFile, ...]
     skipped_count: int
+    #: The first hundred of the files whose names are not safe on every system, or not unique.
+    renamed: tuple[RenamedFile, ...] = ()
+    renamed_count: int = 0
 
 
 class TooMuchToZip(PermanentError):
@@ -114,9 +124,13 @@ class ZipBuilder(JobRunner[ZipRequest, ZipResult]):
 
         # names are relative to the last folder of the prefix, which may end within a name
         parent = folder + "".join(request.prefix.rpartition("/")[:2])
+        renamed = []
         with Archive.writing(target) as archive:
             for number, blob in enumerate(blobs, start=1):
-                archive.add(blob.name.removeprefix(parent), blob.last_modified, counted(blob, number))
+                file = blob.name.removeprefix(parent)
+                stored = archive.add(file, blob.last_modified, counted(blob, number))
+                if stored != file:
+                    renamed.append(RenamedFile(name=file[-_MAX_NAME_SHOWN:], stored=stored))
         ctx.checkpoint()
         target.commit(content_type="application/zip")
         return ZipResult(
@@ -126,8 +140,10 @@ class ZipBuilder(JobRunner[ZipRequest, ZipResult]):
             files=len(blobs),
             bytes=done,
             zip_bytes=target.size,
-            skipped=tuple(skipped[:_MAX_SKIPPED_SHOWN]),
+            skipped=tuple(skipped[:_MAX_SHOWN]),
             skipped_count=len(skipped),
+            renamed=tuple(renamed[:_MAX_SHOWN]),
+            renamed_count=len(renamed),
         )
 
     async def on_result_expired(self, job: QueuedJob, result: ZipResult) -> None:
@@ -144,7 +160,7 @@ class ZipBuilder(JobRunner[ZipRequest, ZipResult]):
         if any(blob.size > MAX_FILE_BYTES for blob in taken):
             raise TooMuchToZip(f"A file is larger than {MAX_FILE_BYTES // 1024**2} MiB.")
         reason = "It is not an ordinary file."
-        skipped = [SkippedFile(name=blob.name[-200:], reason=reason) for blob in others]
+        skipped = [SkippedFile(name=blob.name[-_MAX_NAME_SHOWN:], reason=reason) for blob in others]
         if sum(blob.size for blob in taken) > MAX_BYTES:
             raise TooMuchToZip(_too_large())
         if not taken:

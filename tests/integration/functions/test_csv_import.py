@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 
 import jobs
-from jobs.csv_import import CsvImportResult, Records, lines
+from csv_files import Records, find_delimiter, lines
+from jobs import csv_import
+from jobs.csv_import import CsvImportResult
 from queued_jobs.errors import JobsError
 from queued_jobs.hooks import call_hook
 from storage import blob_service
@@ -38,7 +40,7 @@ async def test_good_rows_are_stored_and_bad_lines_are_told(site: Site) -> None:
     job = await imported(site, {"orders.csv": b"\xef\xbb\xbf" + broken, "more.csv": b"order,note\n8,x\n"})
     assert (job["status"], job["label"]) == ("succeeded", "Import of orders")
     result = job["result"]
-    assert (result["files"], result["columns"]) == (2, ["order", "note"])
+    assert (result["files"], result["columns"], result["delimiters"]) == (2, ["order", "note"], ["comma"])
     assert (result["rows"], result["imported"], result["rejected"]) == (8, 4, 4)
     assert [(each["file"], each["line"]) for each in result["rejectedLines"]] == [
         ("orders.csv", 4),
@@ -62,6 +64,64 @@ async def test_good_rows_are_stored_and_bad_lines_are_told(site: Site) -> None:
 async def test_only_a_hundred_rejected_lines_are_kept(site: Site) -> None:
     job = await imported(site, {"a.csv": b"one,two\n" + b"x\n" * 150})
     assert (job["result"]["rejected"], len(job["result"]["rejectedLines"])) == (150, 100)
+
+
+async def test_files_of_other_delimiters_are_read_and_told(site: Site) -> None:
+    files = {
+        "a.csv": "Name;Price, EUR;City\r\nLamp;1,50;\u00dcrzig\r\nDesk;2,75;Bern\r\n".encode("utf-8-sig"),
+        "b.csv": b"a\tb\n1, 2\t3;4\n",
+        "c.csv": b"sep=^\r\na^b\r\n1^2,3\r\nx\r\n",
+        "d.csv": b"a,b\r1,2\r3\r",
+    }
+    result = (await imported(site, files))["result"]
+    assert result["delimiters"] == ["semicolon", "tab", "^", "comma"]
+    assert (result["columns"], result["rows"], result["imported"]) == (["Name", "Price, EUR", "City"], 7, 5)
+    assert [(each["file"], each["line"]) for each in result["rejectedLines"]] == [("c.csv", 4), ("d.csv", 3)]
+    stored = blob_service().get_blob_client(result["container"], result["blob"]).download_blob().readall()
+    assert [json.loads(line) for line in stored.decode().splitlines()] == [
+        {"Name": "Lamp", "Price, EUR": "1,50", "City": "\u00dcrzig"},
+        {"Name": "Desk", "Price, EUR": "2,75", "City": "Bern"},
+        {"a": "1, 2", "b": "3;4"},
+        {"a": "1", "b": "2,3"},
+        {"a": "1", "b": "2"},
+    ]
+
+
+TEXT = "gr\u00f6\u00dfe,ort\n1,Z\u00fcrich\n"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        *(TEXT.encode(encoding) for encoding in ("latin-1", "cp437", "utf-16", "utf-16-le", "utf-16-be", "utf-32")),
+        '"a","b"\n1,2\n'.encode("utf-16"),
+        *(
+            b"a\0,b\n1,2\n",
+            b"\0\0\0\0",
+            b"\xff\xfe",
+            b"sep=\xff\na\n",
+            b"sep=\0\na\n",
+            b'a,"x\n\xff"\n',
+            b'"a"b,c\n1,2\n',
+        ),
+    ],
+)
+async def test_the_first_line_that_is_no_utf8_is_told_with_its_file(site: Site, content: bytes) -> None:
+    job = await imported(site, {"good.csv": b"a\n1\n", "other.csv": content})
+    assert (job["status"], job["error"]["class"]) == ("failed", "NotCsv")
+    assert "other.csv, line " in job["error"]["message"]
+
+
+async def test_rows_of_another_encoding_are_rejected_and_a_replacement_character_is_none(site: Site) -> None:
+    result = (await imported(site, {"a.csv": "a,b\n\ufffd,1\n".encode() + b"\xff,2\n\0,3\n\x01,4\n"}))["result"]
+    assert (result["imported"], [each["line"] for each in result["rejectedLines"]]) == (2, [3, 4])
+
+
+async def test_long_names_of_columns_do_not_fill_the_storage(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(csv_import, "_MAX_RESULT_BYTES", 1_000_000)
+    job = await imported(site, {"a.csv": b"a,%s\n" % (b"b" * 100_000) + b",\n" * 1_000})
+    assert (job["status"], job["error"]["class"]) == ("failed", "NothingToImport")
+    assert list(blob_service().get_container_client("results").list_blobs(job["id"])) == []
 
 
 @pytest.mark.parametrize("content", [b"", b"\n\n", b",,\n1,2,3\n", b"a,a\n1,2\n", b"a,b\n" + b'"x\n",' * 300_000])
@@ -104,6 +164,7 @@ def test_twice_the_text_takes_no_more_than_twice_the_time(unit: str, in_pieces: 
         pieces = (part.encode("utf-8", "surrogatepass") for part in (text if in_pieces else [text]))
         with contextlib.suppress(JobsError):
             list(Records(lines(pieces, "f"), "f"))
+            find_delimiter(text.splitlines(keepends=True))
 
     assert not grows_too_fast(read, lambda length: repeated(unit, length))
 
@@ -120,3 +181,24 @@ async def test_the_winners_file_is_as_the_winner_left_it(
     site: Site, monkeypatch: pytest.MonkeyPatch, after: bool
 ) -> None:
     await keep_the_winners_file(site, monkeypatch, "csv-import", {"a.csv": b"order,note\n1,one\n"}, after=after)
+
+
+@pytest.mark.parametrize(
+    ("text", "delimiter"),
+    [
+        ("a,b\n", ","),
+        ("one\n1;2\n", ","),
+        ("Name;Price, EUR;City\nA;1,5;X\n", ";"),
+        ("last, first;age\nDoe, J;3\n", ";"),
+        ('id,text\n1,"a;b;c"\n2,"d;e"\n', ","),
+        ("a,b;c\n1,2\n3,4\n", ","),
+        ('"a";"b"\n"1,2";"3"\n', ";"),
+        ("a|b\n1,2|3\n", "|"),
+        ("a\tb\n1,2\t3;4\n", "\t"),
+        ('a,"b\nc"\n', ","),
+        (",,\n", ","),
+        ("", ","),
+    ],
+)
+def test_the_delimiter_splits_all_rows_alike(text: str, delimiter: str) -> None:
+    assert find_delimiter(text.splitlines(keepends=True)) == delimiter

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import unicodedata
 import zipfile
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
@@ -21,7 +22,12 @@ from archive import Archive, BlockWriter, safe_name, unused_name
         ("report.pdf", "report.pdf"),
         ("a/b/c.txt", "a/b/c.txt"),
         ("ü/日本.txt", "ü/日本.txt"),
-        ("u\u0308.txt", "ü.txt"),
+        ("u\u0308.txt", "u\u0308.txt"),
+        (".gitignore", ".gitignore"),
+        ("conf/.env", "conf/.env"),
+        ("..a/.b/ c", "..a/.b/ c"),
+        ("./a/.. /b", "a/b"),
+        ("nul .txt", "_nul .txt"),
         ("../../etc/passwd", "etc/passwd"),
         ("/abs", "abs"),
         ("C:\\x", "C_/x"),
@@ -54,16 +60,17 @@ def test_any_name_stays_inside(tmp_path_factory: pytest.TempPathFactory, name: s
 
 def test_a_long_name_keeps_its_suffix() -> None:
     assert safe_name("x" * 1_000 + ".pdf").endswith("x.pdf")
+    assert safe_name("x" * 300 + "/.env") == "x" * 200
 
 
 def test_names_that_differ_in_case_only_are_told_apart() -> None:
     used: set[str] = set()
     numbers: dict[str, int] = {}
     names = []
-    for name in ["a.txt", "A.TXT", "a.txt", "d.x/a", "D.X/A"]:
+    for name in ["a.txt", "A.TXT", "a.txt", "d.x/a", "D.X/A", "d/.env", "d/.ENV"]:
         names.append(unused_name(name, used, numbers))
         used.add(names[-1].casefold())
-    assert names == ["a.txt", "A~2.TXT", "a~3.txt", "d.x/a", "D.X/A~2"]
+    assert names == ["a.txt", "A~2.TXT", "a~3.txt", "d.x/a", "D.X/A~2", "d/.env", "d/.ENV~2"]
 
 
 def test_many_files_of_one_name_are_counted_once() -> None:
@@ -104,12 +111,15 @@ class Blob:
         return [] if self.content is None else [self.content]
 
 
-def written(files: list[tuple[str, list[bytes]]]) -> bytes:
+def written(files: list[tuple[str, list[bytes]]], stored: list[str] | None = None) -> bytes:
+    """Return the zip of these files; `stored` gets the names that they have in it."""
     blob = Blob()
     target = BlockWriter(blob)  # type: ignore[arg-type]
     with Archive.writing(target) as archive:
         for name, pieces in files:
-            archive.add(name, datetime(2026, 1, 2, 3, 4, 6, tzinfo=UTC), pieces)
+            placed = archive.add(name, datetime(2026, 1, 2, 3, 4, 6, tzinfo=UTC), pieces)
+            if stored is not None:
+                stored.append(placed)
     assert blob.published() == [], "nothing is published before the end"
     target.commit(content_type="application/zip", metadata={"made": "here"})
     (content,) = blob.published()
@@ -147,6 +157,67 @@ def test_whatever_the_names_all_files_can_be_extracted(
     parents = {parent.casefold() for name in stored for parent in map(str, PurePosixPath(name).parents)} - {"."}
     assert len(every) == len(names)
     assert not every & parents, "no file is another's folder, upper or lower case"
+
+
+#: What names are made of, and where systems differ.
+PIECES = [
+    *(".", "..", "/", "a", "A", "b", " ", "~2", ".txt", "con", "NUL", "e\u0301", "\u00e9", "\u00c9", "\u1e9e", "ss"),
+    *("x" * 90, ":", "\\", "\u202e", "\n", "\ud800"),
+]
+DEVICES = {"con", "prn", "aux", "nul", *(f"{port}{number}" for port in ("com", "lpt") for number in range(10))}
+
+
+def is_portable(name: str) -> bool:
+    """Whether every system can have a file of this name."""
+    printable = all(character.isprintable() and character not in '<>:"|?*\\' for character in name)
+    return (
+        printable
+        and len(name.encode()) <= 200
+        and all(part and part[-1] not in " ." for part in name.split("/"))
+        and not any(part.partition(".")[0].rstrip().lower() in DEVICES for part in name.split("/"))
+    )
+
+
+def names_in_headers(content: bytes) -> list[str]:
+    """Read the names as a program does that does not look at the directory at the end."""
+    names = []
+    with zipfile.ZipFile(io.BytesIO(content)) as zip_file:
+        for entry in zip_file.infolist():
+            flags, length = (int.from_bytes(content[entry.header_offset + at :][:2], "little") for at in (6, 26))
+            name = content[entry.header_offset + 30 :][:length]
+            assert flags & 0x800 or name.isascii(), "others would take it for the encoding of their own system"
+            names.append(name.decode())
+    return names
+
+
+@given(st.lists(st.lists(st.sampled_from(PIECES), min_size=1, max_size=6).map("".join), min_size=1, max_size=8))
+@example([".gitignore", "conf/.env", ".a.b", "..a"])
+@example(["e\u0301.txt", "\u00e9.txt", "\u00c9.TXT"])
+@example(["a", "a.", "a ", "./a", "A"])
+def test_a_name_comes_out_as_it_went_in_or_is_told(names: list[str]) -> None:
+    stored: list[str] = []
+    content = written([(name, []) for name in names], stored)
+    with zipfile.ZipFile(io.BytesIO(content)) as zip_file:
+        assert zip_file.namelist() == stored == names_in_headers(content)
+    assert all(map(is_portable, stored))
+    files: set[str] = set()
+    folders: dict[str, str] = {}
+    for name, placed in zip(names, stored, strict=True):
+        above = [path for path in map(str, PurePosixPath(name).parents) if path != "."]
+        is_free = folded(name) not in files | folders.keys()
+        if (
+            is_portable(name)
+            and is_free
+            and all(folded(path) not in files and folders.get(folded(path), path) == path for path in above)
+        ):
+            assert placed == name
+        assert folded(placed) not in files | folders.keys(), "another one on some system"
+        files.add(folded(placed))
+        folders |= {folded(path): path for path in map(str, PurePosixPath(placed).parents) if path != "."}
+
+
+def folded(name: str) -> str:
+    return unicodedata.normalize("NFC", name).casefold()
 
 
 def test_an_old_time_is_the_oldest_that_a_zip_can_hold() -> None:
