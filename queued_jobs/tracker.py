@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import batched
 from typing import Any, Final
 
 import psycopg
@@ -24,6 +25,9 @@ from queued_jobs.errors import JobConflict, JobNotFound
 from queued_jobs.kind_queues import KindQueues
 from queued_jobs.message import Due, JobMessage
 from queued_jobs.model import Attempt, Changed, JobKey, QueuedJob
+
+#: How many restored jobs are in memory at once, with their requests and results.
+_AT_ONCE = 500
 
 
 class _AnyUser:
@@ -121,11 +125,20 @@ class JobTracker:
         rows = await self._database.rows("clear_finished", {"user_id": user_id})
         if not rows:
             return [], (await self._database.rows("now", {}))[0]["now"]
-        return await self._removed(user_id, rows), min(row["cleared_at"] for row in rows)
+        return await self._removed(user_id, rows), rows[0]["cleared_at"]
 
-    async def undo_clear(self, user_id: str, ids: Sequence[JobKey], *, since: datetime) -> list[Changed]:
-        """Restore the jobs among these that were cleared at `since` or later."""
-        return await self._shown("undo_clear", {"user_id": user_id, "ids": list(ids), "since": since})
+    async def undo_clear(self, user_id: str, ids: Sequence[JobKey] | None, *, since: datetime) -> list[Changed]:
+        """Restore the jobs among these that were cleared at `since` or later; None: all cleared exactly then.
+
+        A crash may leave a part of them restored; the same call restores the rest.
+        """
+        if ids is None:
+            rows = await self._database.rows("cleared_at", {"user_id": user_id, "since": since})
+            ids = [row["id"] for row in rows]
+        restored: list[Changed] = []
+        for some in batched(ids, _AT_ONCE, strict=False):
+            restored += await self._shown("undo_clear", {"user_id": user_id, "ids": list(some), "since": since})
+        return restored
 
     async def cancel(self, job_id: JobKey, *, user_id: str | _AnyUser) -> QueuedJob:
         """Cancel a waiting job now; ask a running one to stop at its next checkpoint, if it has one.

@@ -81,12 +81,12 @@ async def clear_finished(caller: SignedIn, app: App) -> ClearedView:
 
 @routes.post("/undo-clear")
 async def undo_clear(body: UndoClearBody, caller: SignedIn, app: App) -> RestoredView:
-    """Restore jobs that were cleared since a given time."""
+    """Restore jobs that were cleared since a given time; without ids, all that were cleared together at that time."""
     restored = await app.manager.tracker.undo_clear(caller.user_id, body.ids, since=body.since)
     return RestoredView(restored=ChangedView.of(restored))
 
 
-@routes.get("/{job_id}")
+@routes.get("/{job_id:uuid}")
 async def get(job_id: UUID, caller: SignedIn, app: App) -> JobDetailView:
     """Return a job with its request and the history of its attempts."""
     job = await app.manager.tracker.get(job_id, user_id=_whose(caller))
@@ -94,13 +94,13 @@ async def get(job_id: UUID, caller: SignedIn, app: App) -> JobDetailView:
     return await offload(_detail, caller, job, attempts, app.manager.registry)
 
 
-@routes.delete("/{job_id}", status_code=204)
+@routes.delete("/{job_id:uuid}", status_code=204)
 async def clear(job_id: UUID, caller: SignedIn, app: App) -> None:
     """Remove an ended job from the bell."""
     await app.manager.tracker.clear(caller.user_id, job_id)
 
 
-@routes.post("/{job_id}/cancel", status_code=202)
+@routes.post("/{job_id:uuid}/cancel", status_code=202)
 async def cancel(job_id: UUID, caller: SignedIn, audit: Audited, app: App) -> JobView:
     """Cancel a waiting job, or ask a running one to stop."""
     async with audit.acting("cancel", id=job_id) as acting:
@@ -109,7 +109,7 @@ async def cancel(job_id: UUID, caller: SignedIn, audit: Audited, app: App) -> Jo
     return await offload(_seen_by, caller, job, app.manager.registry)
 
 
-@routes.post("/{job_id}/retry", status_code=202)
+@routes.post("/{job_id:uuid}/retry", status_code=202)
 async def retry(job_id: UUID, caller: SignedIn, audit: Audited, app: App) -> JobView:
     """Run a failed, aborted or cancelled job again."""
     transaction = None if caller.is_admin else app.quotas.restarting(caller.user_id)
@@ -119,7 +119,7 @@ async def retry(job_id: UUID, caller: SignedIn, audit: Audited, app: App) -> Job
     return await offload(_seen_by, caller, job, app.manager.registry)
 
 
-@routes.get("/{job_id}/download")
+@routes.get("/{job_id:uuid}/download")
 async def download(job_id: UUID, caller: SignedIn, app: App) -> DownloadView:
     """Return a new link to the job's file, valid for a quarter of an hour."""
     file = app.manager.registry.file(await app.manager.tracker.get(job_id, user_id=caller.user_id))

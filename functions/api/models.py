@@ -93,8 +93,11 @@ class JobDetailView(JobView):
     attempts: tuple[AttemptView, ...]
 
 
+_Ids = Annotated[list[UUID], Field(min_length=1, max_length=500)]
+
+
 class IdsBody(Body):
-    ids: Annotated[list[UUID], Field(min_length=1, max_length=500)]
+    ids: _Ids
 
 
 def _moment(value: Any) -> datetime:
@@ -111,7 +114,9 @@ def _moment(value: Any) -> datetime:
 Moment = Annotated[datetime, BeforeValidator(_moment)]
 
 
-class UndoClearBody(IdsBody):
+class UndoClearBody(Body):
+    #: Null: all that one `clear-finished` cleared, and `since` is its `clearedAt`.
+    ids: _Ids | None = None
     since: Moment
 
 

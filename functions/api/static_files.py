@@ -10,8 +10,11 @@ from functools import lru_cache
 from pathlib import Path
 
 from fastapi import APIRouter, Depends, Request, Response
+from fastapi.routing import APIRoute
+from starlette.routing import Match
+from starlette.types import Scope
 
-from api.http.problems import Problem
+from api.http.problems import NOTHING, Problem
 from api.sign_in.identity import public
 from settings import InviteSettings, OidcSettings
 
@@ -31,6 +34,14 @@ def router(
     """Return the routes; `policy` returns the content security policy of each page."""
     routes = APIRouter(include_in_schema=False, dependencies=[Depends(public)])
     root = root.resolve(strict=True)
+
+    class FileRoute(APIRoute):
+        """Matches existing files only, so that a wrong method on another path is no 405."""
+
+        def matches(self, scope: Scope) -> tuple[Match, Scope]:
+            match, matched = super().matches(scope)
+            return (match, matched) if match is Match.NONE or _inside(root, scope["path"]) else (Match.NONE, {})
+
     config = {"api": "/api", **_how_to_sign_in(sign_in), "blobOrigins": [blob_origin]}
 
     @routes.api_route("/config.js", methods=["GET", "HEAD"])
@@ -39,7 +50,9 @@ def router(
         return Response(text, media_type="text/javascript", headers={"Cache-Control": "no-cache"})
 
     async def file(request: Request) -> Response:  # not in a thread: the files are small, and threads may be busy
-        found = _inside(root, request.url.path.removeprefix("/") or "index.html")
+        found = _inside(root, request.scope["path"])
+        if found is None:  # deleted meanwhile
+            raise Problem(404, NOTHING)
         zipped = "gzip" in request.headers.get("accept-encoding", "")
         content = _content(found, found.stat().st_mtime_ns, zipped)
         headers = {"Cache-Control": "no-cache", "Vary": "Accept-Encoding"}
@@ -57,7 +70,7 @@ def router(
 
     # no catch-all route: it would also match API paths with a wrong method
     for path in ("/", "/{file}", *(f"/{folder}/{{file:path}}" for folder in _FOLDERS)):
-        routes.add_api_route(path, file, methods=["GET", "HEAD"])
+        routes.add_api_route(path, file, methods=["GET", "HEAD"], route_class_override=FileRoute)
     return routes
 
 
@@ -80,10 +93,9 @@ def _content(path: Path, changed_at: int, zipped: bool) -> bytes:
     return gzip.compress(content, mtime=0) if zipped else content
 
 
-def _inside(root: Path, path: str) -> Path:
-    """Return the file of this path if it is inside `root`; raises 404 otherwise."""
-    if "\0" not in path and "\\" not in path and len(path) <= _MAX_PATH:
-        found = (root / path).resolve()
-        if found.is_relative_to(root) and found.suffix in _TYPES and found.is_file():
-            return found
-    raise Problem(404, "There is nothing here.")
+def _inside(root: Path, path: str) -> Path | None:
+    """Return the file of this path if it is inside `root`."""
+    if "\0" in path or "\\" in path or len(path) > _MAX_PATH:
+        return None
+    found = (root / (path.removeprefix("/") or "index.html")).resolve()
+    return found if found.is_relative_to(root) and found.suffix in _TYPES and found.is_file() else None

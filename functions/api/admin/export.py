@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 import time
 from collections.abc import AsyncIterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
-from api.admin.filters import MAX_JOBS
+from api.admin.filters import MAX_JOBS, JobFilters
 from api.admin.job_models import AdminJobView
 from queued_jobs.dashboard.search import JobQuery, Page
 from queued_jobs.tracker import JobTracker
@@ -20,7 +21,19 @@ _COLUMNS = (
     *("id", "kind", "queue", "user_id", "status", "attempt", "max_attempts", "created_at", "started_at"),
     *("finished_at", "wait_ms", "duration_ms"),
 )
-_FORMULA = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
+#: Spreadsheets may skip white space before a formula.
+_FORMULA = re.compile(r"[\s\ufeff]*[=+\-@\uff1d\uff0b\uff0d\uff20]|[\t\r\n]")
+#: Without it, spreadsheets do not take a file for UTF-8.
+_BOM = "\ufeff"
+_MAX_NAME = 120
+
+
+def file_name(filters: JobFilters) -> str:
+    """Return a name with the day in UTC and the filters, such as `jobs-2026-11-30-status-failed-user-ann.csv`."""
+    words = [f"jobs {datetime.now(UTC):%Y-%m-%d}"]
+    for name, value in filters.model_dump(mode="json", by_alias=True, exclude_defaults=True).items():
+        words += [name, *(value if isinstance(value, list) else [str(value)])]
+    return f"{re.sub('[^0-9A-Za-z_]+', '-', ' '.join(words))[:_MAX_NAME].strip('-')}.csv"
 
 
 async def csv_pieces(tracker: JobTracker, query: JobQuery, first: Page, *, traces: bool) -> AsyncIterator[str]:
@@ -29,7 +42,7 @@ async def csv_pieces(tracker: JobTracker, query: JobQuery, first: Page, *, trace
     A slow search with few matches ends after a minute, and the last line says so.
     """
     until = time.monotonic() + _PATIENCE.total_seconds()
-    yield _lines([[*_COLUMNS, "error_class", "error_message"]])
+    yield _BOM + _lines([[*_COLUMNS, "error_class", "error_message"]])
     page, left = first, MAX_ROWS
     while True:
         views = [AdminJobView.of(job, can_act=False) for job in page.jobs[:left]]
@@ -52,11 +65,11 @@ def _cell(value: object) -> str:
     if value is None:
         return ""
     text = value.isoformat() if isinstance(value, datetime) else str(value)
-    return f"'{text}" if text.startswith(_FORMULA) else text
+    return f"'{text}" if _FORMULA.match(text) else text
 
 
 def _lines(rows: list[list[str]]) -> str:
-    # csv keeps a bare CR inside a quoted cell
+    # csv keeps a bare CR inside a quoted cell. Every cell is quoted: some programs split at semicolons and tabs as well
     lines = io.StringIO(newline="")
-    csv.writer(lines).writerows(rows)
+    csv.writer(lines, quoting=csv.QUOTE_ALL).writerows(rows)
     return lines.getvalue()

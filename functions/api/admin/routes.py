@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from datetime import timedelta
 from typing import Annotated, Literal
 from uuid import UUID
@@ -9,7 +11,7 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Response
 from fastapi.responses import StreamingResponse
 
-from api.admin.export import MAX_ROWS, csv_pieces
+from api.admin.export import MAX_ROWS, csv_pieces, file_name
 from api.admin.filters import MAX_JOBS, JobFilters, ListFilters
 from api.admin.job_models import (
     AdminJobDetailView,
@@ -37,8 +39,11 @@ from api.http.problems import Problem
 from api.sign_in.identity import Admin, Viewer
 from queued_jobs.errors import JobNotFound, SendFailed
 from queued_jobs.offload import offload
+from queued_jobs.queues import QueueDepth
 from queued_jobs.redact import redact_json
 from queued_jobs.tracker import ANY_USER
+
+logger = logging.getLogger(__name__)
 
 _MAX_MINUTES = 400 * 24 * 60
 
@@ -77,7 +82,7 @@ async def export(filters: Annotated[JobFilters, Query()], caller: Viewer, app: A
     # read before the response starts, so that an error gets an error status
     first = await app.manager.tracker.search(query, limit=MAX_JOBS, traces=caller.is_admin)
     pieces = csv_pieces(app.manager.tracker, query, first, traces=caller.is_admin)
-    headers = {"Content-Disposition": 'attachment; filename="jobs.csv"'}
+    headers = {"Content-Disposition": f'attachment; filename="{file_name(filters)}"'}
     return StreamingResponse(pieces, media_type="text/csv", headers=headers)
 
 
@@ -105,7 +110,7 @@ async def bulk(body: BulkBody, caller: Admin, audit: Audited, app: App) -> BulkV
     return BulkView.of(report, None if report.next is None else cursor_text(report.next))
 
 
-@routes.get("/jobs/{job_id}")
+@routes.get("/jobs/{job_id:uuid}")
 async def get(job_id: UUID, caller: Viewer, app: App) -> AdminJobDetailView:
     """Return all data of a job. Secrets are masked, and values larger than 100 KiB are truncated."""
     job = await app.manager.tracker.get(job_id, user_id=ANY_USER)
@@ -113,7 +118,7 @@ async def get(job_id: UUID, caller: Viewer, app: App) -> AdminJobDetailView:
     return await offload(AdminJobDetailView.of_job, job, attempts, app.manager.registry, can_act=caller.is_admin)
 
 
-@routes.get("/jobs/{job_id}/payload/{part}")
+@routes.get("/jobs/{job_id:uuid}/payload/{part}")
 async def payload(job_id: UUID, part: Literal["request", "result"], caller: Viewer, app: App) -> Response:
     """Return the whole request or result as a JSON file. Secrets are masked."""
     job = await app.manager.tracker.get(job_id, user_id=ANY_USER)
@@ -146,17 +151,27 @@ async def stats(
 
 @routes.get("/queues")
 async def queues(caller: Viewer, app: App) -> QueuesView:
-    """Return the queues, each with its number of messages and poisoned messages, and its waiting jobs."""
+    """Return the queues, each with its messages and poisoned messages if the storage is available, and its waiting jobs."""
     minute = timedelta(minutes=1)
     kinds = (await app.manager.tracker.stats(window=minute, bucket=minute)).kinds
     by_queue = {runner.queue: runner.kind for runner in app.manager.registry}
-    try:
-        depths = await app.queues.depths(*sorted(by_queue))
-    except SendFailed as exc:
-        raise _queues_unavailable() from exc
+    names = sorted(by_queue)
+    depths = await asyncio.gather(*(_depth(app, queue) for queue in names))
     return QueuesView(
-        queues=tuple(QueueView.of(depth, by_queue[depth.queue], kinds.get(by_queue[depth.queue])) for depth in depths)
+        queues=tuple(
+            QueueView.of(queue, depth, by_queue[queue], kinds.get(by_queue[queue]))
+            for queue, depth in zip(names, depths, strict=True)
+        )
     )
+
+
+async def _depth(app: App, queue: str) -> QueueDepth | None:
+    try:
+        (depth,) = await app.queues.depths(queue)
+    except SendFailed as exc:
+        logger.warning("%s", exc)
+        return None
+    return depth
 
 
 @routes.post("/queues/{queue}/redrive")
@@ -169,8 +184,5 @@ async def redrive(queue: str, caller: Admin, audit: Audited, app: App) -> Redriv
             acting.changed = await app.queues.redrive(queue)
         return RedriveView(moved=acting.changed)
     except SendFailed as exc:
-        raise _queues_unavailable() from exc
-
-
-def _queues_unavailable() -> Problem:
-    return Problem(503, "The queues are unavailable at the moment. Try again in a few seconds.", {"Retry-After": "5"})
+        detail = "The queues are unavailable at the moment. Try again in a few seconds."
+        raise Problem(503, detail, {"Retry-After": "5"}) from exc

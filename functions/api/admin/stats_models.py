@@ -117,9 +117,10 @@ class StatsView(Public):
 class QueueView(Public):
     queue: str
     kind: str
-    #: Approximate number on the queue and on its poison queue, including delayed messages.
-    messages: int
-    poison: int
+    #: Approximate number on the queue and on its poison queue, including delayed messages; null if it is unknown,
+    #: since the storage does not answer.
+    messages: int | None
+    poison: int | None
     #: Jobs: due but not claimed; not due yet; running.
     waiting: int
     delayed: int
@@ -128,9 +129,10 @@ class QueueView(Public):
     waiting_since: datetime | None
 
     @classmethod
-    def of(cls, depth: QueueDepth, kind: str, stats: KindStats | None) -> Self:
+    def of(cls, queue: str, depth: QueueDepth | None, kind: str, stats: KindStats | None) -> Self:
         backlog = Backlog() if stats is None else stats.backlog
-        return cls.model_validate(fields_of(depth, backlog) | {"kind": kind})
+        counts = {"messages": None, "poison": None} if depth is None else fields_of(depth)
+        return cls.model_validate(fields_of(backlog) | counts | {"queue": queue, "kind": kind})
 
 
 class QueuesView(Public):

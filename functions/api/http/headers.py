@@ -64,7 +64,7 @@ def with_origins(app: ASGIApp, origins: Sequence[str]) -> ASGIApp:
             *("Authorization", "Content-Type", "Idempotency-Key", "If-None-Match"),
             *("X-Requested-With", "X-SignalR-User-Agent"),
         ],
-        expose_headers=["ETag", "Location", "Retry-After"],
+        expose_headers=["Content-Disposition", "ETag", "Location", "Retry-After"],
         max_age=600,
     )
 

@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
 
-from api.http.problems import Problem
+from api.http.problems import NOTHING, Problem
 from api.sign_in.identity import Principal, policy_of
 from queued_jobs.encryption import SEAL_MARK
 from queued_jobs.offload import offload
@@ -77,7 +77,7 @@ class StrictRoute(APIRoute):
             caller = await policy_of(self)(request)
             request.check_declared_size()  # even if the route does not read the body
             if not request.scope["path"].isprintable():  # routing ignores a trailing line break in a path
-                raise Problem(404, "There is nothing here.")
+                raise Problem(404, NOTHING)
             if isinstance(caller, Principal):
                 await self.admit(request, caller)
             return await handler(request)

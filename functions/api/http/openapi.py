@@ -40,7 +40,9 @@ _NEXT = {
 
 def install(app: FastAPI, routes: Sequence[APIRoute]) -> None:
     """Make the application publish the OpenAPI document of these routes. It is built once."""
-    policies = {(route.path, method.lower()): policy_of(route) for route in routes for method in route.methods or ()}
+    policies = {
+        (route.path_format, method.lower()): policy_of(route) for route in routes for method in route.methods or ()
+    }
 
     def document() -> dict[str, Any]:
         if app.openapi_schema is None:

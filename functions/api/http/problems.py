@@ -41,6 +41,8 @@ _STATUS: dict[type[JobsError], int] = {
     TooBusy: 503,
 }
 _RETRY_AFTER = "5"
+#: For every path that names nothing, whatever the method.
+NOTHING = "There is nothing here: no such address, and no such kind of job."
 #: Maximum number of field errors in a response: a long list may have as many invalid values.
 _MAX_ERRORS = 100
 
@@ -58,6 +60,8 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     async def http(request: Request, exc: HTTPException) -> JSONResponse:
         headers = dict(exc.headers or {})
+        if exc.status_code == HTTPStatus.NOT_FOUND and not isinstance(exc, Problem):
+            return _response(request.scope, 404, NOTHING, headers=headers)
         if exc.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
             headers["Allow"] = ", ".join(sorted(_allowed(request)))
         return _response(request.scope, exc.status_code, exc.detail, headers=headers)
@@ -66,7 +70,7 @@ def install(app: FastAPI) -> None:
     async def invalid(request: Request, exc: RequestValidationError) -> JSONResponse:
         errors = exc.errors()
         if any(error["loc"][0] == "path" for error in errors):
-            return _response(request.scope, 404, "There is nothing here.")
+            return _response(request.scope, 404, NOTHING)
         # without the input, which may contain secrets
         fields = [
             {"field": ".".join(map(str, error["loc"][1:])), "message": error["msg"]} for error in errors[:_MAX_ERRORS]

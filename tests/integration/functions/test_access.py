@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from uuid import uuid4
+
 import jwt
 import pytest
 from fastapi import APIRouter
@@ -87,6 +89,58 @@ async def test_wrong_methods_are_told(site: Site) -> None:
         answer = await site.call("ann", method, path)
         assert_problem(answer, 405)
         assert answer.headers["allow"] == "POST"
+
+
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
+UNKNOWN = [
+    *(
+        "/nothing",
+        "/nothing.js",
+        "/js/nothing.js",
+        "/css/",
+        "/api",
+        "/api/",
+        "/api/nothing",
+        "/api/jobs/",
+        "/api/jobs/no-kind",
+    ),
+    *("/api/jobs/no-kind/cancel", "/api/jobs/packer/cancel", "/api/jobs/1234", "/api/jobs/PACKER"),
+    *("/api/jobs/no-kind/download", "/api/admin", "/api/admin/jobs/no-id", "/api/admin/nothing", "/api/admin/queues/"),
+    *("/api/admin/jobs/no-id/payload/request", "/api/health/", "/api/jobs/mine/", "/api/session/x"),
+]
+
+
+@pytest.mark.parametrize("who", [None, "ann", "admin"])
+async def test_what_does_not_exist_is_404_for_every_method_and_names_nothing_that_does(
+    site: Site, who: str | None
+) -> None:
+    for path in UNKNOWN:
+        for method in METHODS:
+            answer = await site.call(who, method, path)
+            assert (answer.status_code, "allow" in answer.headers) == (404, False), (method, path)
+            if method != "HEAD":
+                told = str(assert_problem(answer, 404)["detail"])
+                assert not [kind for kind in ("packer",) if kind in told]
+
+
+async def test_what_exists_tells_its_methods(site: Site) -> None:
+    """Whatever the path has in place of a name; to whom it does not matter."""
+    places = {
+        "/api/jobs/packer": "POST",
+        f"/api/jobs/{uuid4()}": "DELETE, GET",
+        f"/api/jobs/{uuid4()}/retry": "POST",
+        f"/api/admin/jobs/{uuid4()}": "GET",
+        "/api/admin/queues/packer/redrive": "POST",
+        "/api/jobs/mine": "GET",
+        "/js/job-bell.js": "GET, HEAD",
+        "/": "GET, HEAD",
+        "/config.js": "GET, HEAD",
+    }
+    for path, allowed in places.items():
+        for method in set(METHODS) - set(allowed.split(", ")) - {"HEAD"}:
+            answer = await site.call("ann", method, path)
+            assert_problem(answer, 405)
+            assert answer.headers["allow"] == allowed, (method, path)
 
 
 async def test_every_answer_has_the_security_headers(site: Site, hub: ControlledHub) -> None:

@@ -6,9 +6,11 @@ import asyncio
 import csv
 import io
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import httpx
 import pytest
 
 from queued_jobs.queues import StorageQueues
@@ -216,26 +218,57 @@ class TestBulk:
 
 class TestExport:
     async def test_cells_are_no_formulas_and_the_file_reads_back(self, site: Site) -> None:
-        messages = ["=cmd()", "+1", "-1", "@x", "\tx", "\rx", 'say "a, b"\r\nand c', "ü €", "a=b", ""]
+        messages = [
+            " =1",
+            "\ufeff=1",
+            "\u3000\uff1d1",
+            "a;=1\tb",
+            "=cmd()",
+            "+1",
+            "-1",
+            "@x",
+            "\tx",
+            "\rx",
+            'say "a, b"\r\nand c',
+            "ü €",
+            "a=b",
+            "",
+        ]
         for message in messages:
             await add(site, user_id=message or "ann", error=ERROR | {"message": message})
         answer = await site.call("admin", "GET", "/api/admin/jobs.csv")
         assert answer.headers["content-type"] == "text/csv; charset=utf-8"
-        assert answer.headers["content-disposition"] == 'attachment; filename="jobs.csv"'
-        rows = list(csv.DictReader(io.StringIO(answer.content.decode(), newline="")))
+        assert file_name(answer) == f"jobs-{datetime.now(UTC):%Y-%m-%d}.csv"
+        assert answer.content.startswith("\ufeff".encode()), "spreadsheets take it for another encoding otherwise"
+        rows = read_csv(answer)
         assert len(rows) == len(messages)
         for row in rows:
             assert not any(cell.startswith(("=", "+", "-", "@", "\t", "\r")) for cell in row.values())
             assert row["wait_ms"] == "2000"
         told = {row["error_message"] for row in rows}
-        assert told == {"'=cmd()", "'+1", "'-1", "'@x", "'\tx", "'\rx", 'say "a, b"\r\nand c', "ü €", "a=b", ""}
+        assert told == {
+            "' =1",
+            "'\ufeff=1",
+            "'\u3000\uff1d1",
+            "a;=1\tb",
+            "'=cmd()",
+            "'+1",
+            "'-1",
+            "'@x",
+            "'\tx",
+            "'\rx",
+            'say "a, b"\r\nand c',
+            "ü €",
+            "a=b",
+            "",
+        }
         assert answer.content.count(b"\r\n") == 1 + len(messages) + 2  # two stand in cells
 
     async def test_filters_hold_and_pages_are_put_together(self, site: Site) -> None:
         await add(site, 450)
         await add(site, user_id="bob")
         answer = await site.call("admin", "GET", "/api/admin/jobs.csv?user=ann")
-        rows = list(csv.DictReader(io.StringIO(answer.text, newline="")))
+        rows = read_csv(answer)
         assert [row["id"] for row in rows[:200]] == await ids(site, user="ann", limit=200)
         assert len({row["id"] for row in rows}) == len(rows) == 450
         assert_problem(await site.call("admin", "GET", "/api/admin/jobs.csv?limit=3"), 422)
@@ -245,6 +278,36 @@ class TestExport:
         await add(site, 450)
         answer = await site.call("admin", "GET", "/api/admin/jobs.csv")
         assert len(answer.text.splitlines()) == 251
+
+    async def test_its_name_says_the_day_and_the_filters(self, site: Site) -> None:
+        query = {
+            "status": ["failed", "aborted"],
+            "user": 'ann "x"/../\r\n\u00fc',
+            "attemptsOver": 2,
+            "from": "2026-11-01T00:00:00Z",
+        }
+        answer = await site.call("admin", "GET", "/api/admin/jobs.csv", params=query)
+        day = f"{datetime.now(UTC):%Y-%m-%d}"
+        wanted = f"jobs-{day}-status-failed-aborted-user-ann-x-from-2026-11-01T00-00-00Z-attemptsOver-2.csv"
+        assert sorted(file_name(answer).split("-")) == sorted(wanted.split("-"))
+        long = await site.call("admin", "GET", "/api/admin/jobs.csv", params={"text": "x" * 200})
+        assert len(file_name(long)) < 130
+
+    async def test_no_cell_is_split_at_another_delimiter(self, site: Site) -> None:
+        """Programs that offer comma, semicolon and tab at once keep a quoted cell whole."""
+        await add(site, error=ERROR | {"message": "a;=1"})
+        answer = await site.call("admin", "GET", "/api/admin/jobs.csv")
+        assert all(cell[0] == cell[-1] == '"' for line in answer.text[1:].splitlines() for cell in line.split(","))
+
+
+def file_name(answer: httpx.Response) -> str:
+    found = re.fullmatch(r'attachment; filename="([0-9A-Za-z_.-]+)"', answer.headers["content-disposition"])
+    assert found is not None
+    return found[1]
+
+
+def read_csv(answer: httpx.Response) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(answer.content.decode("utf-8-sig"), newline="")))
 
 
 class TestOverview:
@@ -283,13 +346,17 @@ class TestOverview:
         assert (queue["messages"], queue["poison"]) == (3, 0)
         await manager["packer"].clear_messages()
 
-    async def test_queues_that_do_not_answer_are_503(
+    async def test_of_queues_that_do_not_answer_the_jobs_are_told(
         self, site: Site, azurite: AzuriteServer, monkeypatch: pytest.MonkeyPatch
     ) -> None:
+        await site.start("ann")
         port = azurite.queue_endpoint.rpartition(":")[2].partition("/")[0]
         away = StorageQueues(azurite.connection_string.replace(f":{port}/", ":9/"))
         for name in ("depths", "redrive"):
             monkeypatch.setattr(site.services.queues, name, getattr(away, name))
-        for method, path in (("GET", "queues"), ("POST", "queues/packer/redrive")):
-            assert_problem(await site.call("admin", method, f"/api/admin/{path}"), 503)
+        assert_problem(await site.call("admin", "POST", "/api/admin/queues/packer/redrive"), 503)
+        queues = {one["queue"]: one for one in (await read(site, "queues"))["queues"]}
+        assert set(queues) == set(site.services.manager.registry.queues)
+        assert {(one["messages"], one["poison"]) for one in queues.values()} == {(None, None)}
+        assert queues["packer"]["waiting"] == 1
         await away.close()

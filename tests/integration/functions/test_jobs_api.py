@@ -15,6 +15,7 @@ import pytest
 from storage import blob_service
 from tests.integration.functions.conftest import Site
 from tests.support.hub import ControlledHub
+from tests.support.stored_jobs import store
 from tools.local_stack.azurite import AzuriteServer
 
 PROBLEM = "application/problem+json"
@@ -75,6 +76,22 @@ class TestStory:
         body = {"ids": [job["id"]], "since": cleared["clearedAt"]}
         restored = (await site.call("ann", "POST", "/api/jobs/undo-clear", json=body)).json()
         assert restored["restored"][0]["version"] == cleared["cleared"][0]["version"] + 1
+
+    async def test_one_request_undoes_all_that_was_cleared_together(self, site: Site) -> None:
+        """However many they are, and whatever was cleared before and after."""
+        ann = await site.user_id("ann")
+        (before, *_) = store(site.settings["DATABASE_URL"], user_id=ann)
+        await site.call("ann", "DELETE", f"/api/jobs/{before}")
+        together = store(site.settings["DATABASE_URL"], 1_200, user_id=ann)
+        cleared = (await site.call("ann", "POST", "/api/jobs/clear-finished")).json()
+        (after, *_) = store(site.settings["DATABASE_URL"], user_id=ann)
+        await site.call("ann", "DELETE", f"/api/jobs/{after}")
+        body = {"since": cleared["clearedAt"]}
+        assert (await site.call("bob", "POST", "/api/jobs/undo-clear", json=body)).json() == {"restored": []}
+        restored = (await site.call("ann", "POST", "/api/jobs/undo-clear", json=body)).json()["restored"]
+        assert {one["id"] for one in restored} == set(together)
+        assert (await site.call("ann", "GET", "/api/jobs/mine")).json()["unseen"] == 0
+        assert (await site.call("ann", "POST", "/api/jobs/undo-clear", json=body)).json() == {"restored": []}
 
     async def test_a_failed_job_says_why_and_runs_again(self, site: Site) -> None:
         job = await site.start("ann", "no-such-prefix/")
