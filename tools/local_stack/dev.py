@@ -56,7 +56,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--once", action="store_true", help="run one job through a fresh system, check it, and stop")
     parser.add_argument("--reset", action="store_true", help="delete the data of earlier runs first")
-    parser.add_argument("--port", type=_port, metavar="N", help=f"port of the page (default: {USUAL_PORT} if free)")
+    parser.add_argument(
+        "--port",
+        type=_port,
+        metavar="N",
+        help=f"port of the page (default: that of the last run, or {USUAL_PORT}, if free)",
+    )
     parser.add_argument("--ready-file", type=Path, metavar="PATH", help="write links, ports, process ids to this file")
     parser.add_argument("--no-browser", action="store_true", help="do not open the page")
     parser.add_argument(
@@ -99,7 +104,7 @@ def _run(options: argparse.Namespace, state: State, console: Console) -> None:
             console.say(f"using the database {_without_password(database_url)} from DATABASE_URL")
         stack_options = StackOptions(
             durable=True,
-            page_port=_page_port(options.port, console),
+            page_port=_page_port(options.port, console, state),
             database_url=database_url,
             core_tools=options.host == "func",
         )
@@ -140,11 +145,13 @@ def _reset(state: State, database_url: str | None, console: Console) -> None:
     console.say(f"deleted the data in {state.folder}{kept}")
 
 
-def _page_port(wanted: int | None, console: Console) -> int | None:
+def _page_port(wanted: int | None, console: Console, state: State) -> int | None:
     if wanted is not None:
         if not ports.is_free(wanted):
             raise LocalRunError(f"port {wanted} cannot be used: another program uses it, or it needs more permissions")
         return wanted
+    if "host" in state.ports():
+        return None
     if ports.is_free(USUAL_PORT):
         return USUAL_PORT
     console.say(f"port {USUAL_PORT} is used by another program; the page uses another port")

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import random
 import socket
+import time
+from collections.abc import Sequence
+from datetime import timedelta
 from pathlib import Path
 
 LOOPBACK = "127.0.0.1"
 LOWEST = 20000
+#: Servers of a killed run end a moment later than it.
+FREE_WITHIN = timedelta(seconds=3)
 RANGE_OF_OUTGOING_CONNECTIONS = Path("/proc/sys/net/ipv4/ip_local_port_range")
 
 
@@ -21,6 +26,16 @@ def is_free(port: int) -> bool:
         except OSError:
             return False
         return True
+
+
+def become_free(wanted: Sequence[int]) -> bool:
+    """Return whether all of these ports are free now, or soon."""
+    deadline = time.monotonic() + FREE_WITHIN.total_seconds()
+    while not all(map(is_free, wanted)):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True
 
 
 def is_listening(port: int) -> bool:

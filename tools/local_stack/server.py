@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from datetime import timedelta
 from threading import Event
 
@@ -29,6 +30,19 @@ class Server(ABC):
         self._attempts = 1 if port is not None else ATTEMPTS
         self._emit = emit
         self._process: ChildProcess | None = None
+
+    def prefer(self, kept: Sequence[int]) -> None:
+        """Take these ports of the last run, if they are free: pages that are open then find the server again.
+
+        Call it before the start. A port that was given stays.
+        """
+        if self._attempts == 1 or len(kept) != len(self.ports):
+            return
+        if ports.become_free(kept):
+            self.ports = list(kept)
+        else:
+            numbers = ", ".join(map(str, kept))
+            self._emit("dev", f"{self.name}: another program uses port {numbers} of the last run: reload open pages")
 
     @property
     def pid(self) -> int | None:

@@ -25,7 +25,10 @@ MAX_BODY = 1024 * 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StackOptions:
-    """`database_url` = a server of the user's own instead of the embedded one. `page_port` None = any free port."""
+    """`database_url` = a server of the user's own instead of the embedded one.
+
+    `page_port` None = the port of the last run, or any free port.
+    """
 
     durable: bool
     app: Path = FUNCTIONS
@@ -39,6 +42,7 @@ class Stack:
 
     def __init__(self, state: State, options: StackOptions, *, emit: Emit = discard) -> None:
         secrets = state.secrets()
+        self._state = state
         self._secrets = secrets
         self._emit = emit
         self._external_database = options.database_url or ""
@@ -51,6 +55,9 @@ class Stack:
         host_class = FuncServer if options.core_tools else HostServer
         self.host: HostServer = host_class(self.settings, app=options.app, port=options.page_port, emit=emit)
         self.supervisor = Supervisor(self.servers)
+        kept = state.ports()
+        for server in self.servers:
+            server.prefer(kept.get(server.name, []))
 
     @property
     def servers(self) -> list[Server]:
@@ -126,6 +133,7 @@ class Stack:
         self.host.spawn()
         self.host.wait_until_ready(stop)
         self._say_ready(self.host, started)
+        self._state.keep_ports({server.name: server.ports for server in self.servers})
 
     def stop(self) -> None:
         """Stop all parts, in the opposite order of their start."""

@@ -1,4 +1,4 @@
-"""The folder with the data, the secrets and the lock of the local run."""
+"""The folder with the data, the secrets, the ports and the lock of the local run."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import os
 import secrets
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -114,6 +114,23 @@ class State:
             return Secrets(**json.loads(path.read_text()))
         except (ValueError, TypeError) as error:
             raise LocalRunError(f"{path} is damaged ({error}); delete it, or run scripts/dev --reset") from error
+
+    def ports(self) -> dict[str, list[int]]:
+        """Return the ports of each server in the last run; none if their file is missing or damaged."""
+        try:
+            kept: dict[str, list[int]] = json.loads(self._ports_file.read_text())
+            valid = all(0 < port < 65536 for ports in kept.values() for port in ports)
+        except (OSError, ValueError, TypeError, AttributeError):
+            return {}
+        return kept if valid else {}
+
+    def keep_ports(self, ports: Mapping[str, Sequence[int]]) -> None:
+        """Keep the ports of each server for the next run."""
+        write_private(self._ports_file, json.dumps(ports, indent=2) + "\n")
+
+    @property
+    def _ports_file(self) -> Path:
+        return self.folder / "ports.json"
 
 
 def write_private(path: Path, text: str) -> None:

@@ -41,6 +41,26 @@ def test_it_keeps_its_port_when_it_is_stopped_or_killed_and_started_again(small:
         assert ports.is_listening(port[0])
 
 
+def test_it_takes_the_ports_of_the_last_run_if_they_are_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ports, "FREE_WITHIN", timedelta())
+    lines: list[str] = []
+    kept = ports.choose_ports(1)
+    small = SmallServer(emit=lambda _, line: lines.append(line))
+    small.prefer(kept)
+    assert (small.ports, lines) == (kept, [])
+    other = ports.choose_ports(1)
+    with socket.create_server((ports.LOOPBACK, other[0])):
+        small.prefer(other)
+    assert small.ports == kept
+    assert str(other[0]) in lines[0]
+    for unusable in ([], [1, 2]):
+        small.prefer(unusable)
+    assert (small.ports, len(lines)) == (kept, 1)
+    given = SmallServer(port=other[0])
+    given.prefer(kept)
+    assert given.ports == other
+
+
 def test_stopping_twice_is_harmless(small: SmallServer) -> None:
     small.start()
     small.stop()

@@ -44,6 +44,24 @@ def test_damaged_secrets_are_an_error_with_a_remedy(state: State, content: str) 
         state.secrets()
 
 
+def test_ports_are_kept_and_a_damaged_file_keeps_none(state: State) -> None:
+    assert state.ports() == {}
+    state.keep_ports({"host": [7071], "azurite": [1, 2, 3]})
+    assert State(state.folder).ports() == {"host": [7071], "azurite": [1, 2, 3]}
+    for content in (
+        "",
+        "no JSON",
+        "[]",
+        '{"host": 7071}',
+        '{"host": ["7071"]}',
+        '{"host": [0]}',
+        '{"host": [65536]}',
+        "7",
+    ):
+        (state.folder / "ports.json").write_text(content)
+        assert state.ports() == {}
+
+
 def test_a_second_run_is_refused_with_the_process_of_the_first(state: State) -> None:
     with state.lock(), pytest.raises(StateInUse, match=f"process {os.getpid()}"), State(state.folder).lock():
         pass
