@@ -18,7 +18,7 @@ from tests.e2e.conftest import Noise
 from tests.support.bell import Bell, wait_on
 from tests.support.client import Person
 from tests.support.hub import control
-from tests.support.site import Site, stack_for
+from tests.support.site import NONCE, Site, stack_for
 from tests.support.waiting import wait_until
 from tools.docs_and_samples.staged_jobs import Stage
 from tools.local_stack.node import find_node
@@ -28,7 +28,12 @@ Visitor = Callable[..., Page]
 
 HERE = Path(__file__).parent / "frameworks"
 GUIDE = Path(__file__).resolve().parents[2] / "docs/how-to/embed-the-bell.md"
-EXAMPLE = re.compile(r"^```(?:jsx|vue)\n(?:// |<!-- )(?P<name>\S+)(?: -->)?\n(?P<code>.*?)^```$", re.M | re.S)
+EXAMPLE = re.compile(
+    r"^```(?:jsx|vue|js|html)\n(?:// |<!-- )(?P<name>\S+\.\w+)(?: -->)?\n(?P<code>.*?)^```$", re.M | re.S
+)
+PACKAGES = Path(__file__).resolve().parents[2] / "tools/local_stack/node_modules"
+#: Libraries that put HTML of the server into pages.
+LIBRARIES = {"htmx": "htmx.org/dist/htmx.min.js", "turbo": "@hotwired/turbo/dist/turbo.es2017-umd.js"}
 
 PAGE = """<!doctype html>
 <html lang="en"><title>A page of a framework</title><link rel="icon" href="data:,">
@@ -37,6 +42,26 @@ PAGE = """<!doctype html>
 </html>
 """
 SCRIPT = '<script type="module" src="{}"></script>\n'
+#: A page that a server makes, with links to another one and to a part of it.
+SERVED = """<!doctype html>
+<html lang="en">
+<head>
+<title>{title}</title><link rel="icon" href="data:,"><meta name="csp-nonce" content="{nonce}">
+<script src="/{library}.js" defer></script>
+<script type="module" src="{app}/js/job-bell.js"></script>
+<script type="module" src="/bells.js"></script>
+</head>
+<body hx-boost:inherited="true">
+{bell}
+<h1>Page {title}</h1>
+<a href="/{library}-{other}.html">Page {other}</a>
+<a href="/part.html" hx-get="/part.html" hx-target="#part" hx-push-url="false" data-turbo-frame="part">More</a>
+<turbo-frame id="part"></turbo-frame>
+</body>
+</html>
+"""
+PART = '<turbo-frame id="part"><p>A part</p><job-bell api="{app}/api"></job-bell></turbo-frame>'
+SESSION = "export const getToken = () => globalThis.token;"
 RENDERS = 20
 #: In milliseconds: longer than an element waits for its function.
 SILENT_FOR = 4_000
@@ -88,9 +113,10 @@ def site() -> Iterator[Site]:
 def stack(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     folder = tmp_path_factory.mktemp("frameworks")
     examples = {found["name"]: found["code"] for found in EXAMPLE.finditer(GUIDE.read_text())}
-    assert set(examples) == {"Bell.jsx", "BellByRef.jsx", "Bell.vue"}
-    for name, text in examples.items():
-        (folder / name).write_text(text)
+    components = {"Bell.jsx", "BellByRef.jsx", "Bell.vue"}
+    assert set(examples) == {*components, "my-page.js", "bells.js", "htmx.html", "turbo.html"}
+    for name in components:
+        (folder / name).write_text(examples[name])
     with stack_for(site) as stack:
         bell = SCRIPT.format(f"{site.app}/js/job-bell.js")
         for entry in ("react.jsx", "vue.js"):
@@ -102,6 +128,20 @@ def stack(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stac
             app = SCRIPT.format(f"/{name}.js")
             site.files[f"/{name}.html"] = PAGE.format(scripts=bell + app)
             site.files[f"/{name}-alone.html"] = PAGE.format(scripts=app)
+        site.files |= {
+            "/bells.js": examples["bells.js"],
+            "/session.js": SESSION,
+            "/part.html": PART.format(app=site.app),
+        }
+        for name, path in LIBRARIES.items():
+            site.files[f"/{name}.js"] = (PACKAGES / path).read_text()
+            bell = examples[f"{name}.html"].replace("https://jobs.example", site.app)
+            for title, other in (("one", "two"), ("two", "one")):
+                path = f"/{name}-{title}.html"
+                site.files[path] = SERVED.format(
+                    title=title, other=other, library=name, app=site.app, bell=bell, nonce=NONCE
+                )
+                site.with_library.add(path)
         yield stack
 
 
@@ -296,4 +336,37 @@ def test_the_module_may_come_again_by_another_address(
     bell.expect_live()
     stage.put(ann.user_id, "running")
     expect(bell.rows).to_have_count(1)
+    assert noise.heard == []
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_pages_and_parts_from_a_server_share_one_connection(
+    visitor: Visitor, site: Site, stage: Stage, ann: Person, noise: Noise, library: str
+) -> None:
+    page = visitor("about:blank")
+    page.add_init_script(f"globalThis.token = {ann.token!r}")
+    traffic = Traffic(page)
+    page.goto(f"{site.origin}/{library}-one.html")
+    page.evaluate("globalThis.first = document.querySelector('job-bell')")
+    bell = Bell(page)
+    bell.open()
+    bell.expect_live()
+    bell.close()
+    before = traffic.counts
+    for title in ("two", "one"):
+        page.get_by_role("link", name=f"Page {title}").click()
+        expect(page.get_by_role("heading", name=f"Page {title}")).to_be_visible()
+    page.go_back()
+    expect(page.get_by_role("heading", name="Page two")).to_be_visible()
+    assert page.evaluate("first.isConnected"), "it is the same element"
+    page.get_by_role("link", name="More").click()
+    expect(page.get_by_text("A part")).to_be_visible()
+    stage.put(ann.user_id, "failed")
+    for number in range(2):
+        name = page.locator("job-bell").nth(number).get_by_role("button", name="Background jobs")
+        expect(name).to_have_accessible_name("Background jobs, 1 new")
+    bell.open()
+    bell.expect_live()
+    expect(bell.rows).to_contain_text("Failed")
+    assert traffic.counts == before
     assert noise.heard == []

@@ -10,6 +10,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from tests.support.product import running_product
 from tools.local_stack.stack import Stack
 
+#: For style sheets of a library.
+NONCE = "of-a-library"
+
 _KINDS = {"html": "text/html", "css": "text/css", "js": "text/javascript"}
 
 
@@ -20,6 +23,8 @@ class Site:
         site = self
         self.app = self.hub = ""
         self.files: dict[str, str] = {}
+        #: Pages whose own libraries fetch from their site, and make HTML of texts.
+        self.with_library: set[str] = set()
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
@@ -40,9 +45,12 @@ class Site:
         path = request.path.partition("?")[0]
         text = self.files.get("/index.html" if path == "/" else path)
         kind = _KINDS.get(path.rpartition(".")[2], "text/html")
+        own, types = "", "; require-trusted-types-for 'script'"
+        if path in self.with_library:
+            own, types = "'self'", ""
         policy = (
-            f"default-src 'none'; script-src 'self' {self.app}; style-src 'self'; img-src data:; "
-            f"connect-src {self.app} {self.hub} {self.hub.replace('http', 'ws', 1)}; require-trusted-types-for 'script'"
+            f"default-src 'none'; script-src 'self' {self.app}; style-src 'self' 'nonce-{NONCE}'; img-src data:; "
+            f"connect-src {own} {self.app} {self.hub} {self.hub.replace('http', 'ws', 1)}{types}"
         )
         request.send_response(404 if text is None else 200)
         request.send_header("Content-Type", f"{kind}; charset=utf-8")
