@@ -54,7 +54,7 @@ def test_the_whole_panel_works_by_keyboard(bell: Bell, stage: Stage) -> None:
                 "document.activeElement.shadowRoot.activeElement.textContent"
             )
         )
-    assert order == ["Retry", "Clear Zip of three", "Retry", "Clear Zip of two", "Retry", "Clear Zip of one"]
+    assert order == [f"{action} Zip of {name}" for name in ("three", "two", "one") for action in ("Retry", "Clear")]
     press("ArrowUp")
     expect(bell.rows.nth(1)).to_be_focused()
     press("ArrowUp")

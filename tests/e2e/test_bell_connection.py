@@ -144,6 +144,8 @@ def test_without_a_hub_the_list_is_read_and_the_hub_asked_for_ever(
             page.wait_for_timeout(100)
             wait_for_more(page, tries, than=before)
         assert began + 10 <= len(tries) <= 25, len(tries)
+        ours = [text for text in noise.heard if "ERR_CONNECTION_REFUSED" not in text]
+        assert len(ours) == 1, "of all tries the browser tells, and of the outage we, once"
     finally:
         stack.hub.start()
     page.clock.fast_forward(30_000)
@@ -217,6 +219,7 @@ def test_without_a_server_nothing_is_lost_from_the_screen(stack: Stack, stage: S
         stack.postgres.start()
     stage.connect()
     bell.expect_live()
+    expect(bell.rows.locator(".note")).to_be_hidden()
     clear.click()
     expect(bell.rows).to_have_count(0)
 

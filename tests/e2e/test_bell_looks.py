@@ -12,6 +12,7 @@ from playwright.sync_api import FilePayload, Page, expect
 from tests.e2e.conftest import Noise
 from tests.support.axe import LOOKS, Looks, settle, violations
 from tests.support.bell import Bell
+from tests.support.names import ambiguous, not_of_their_row
 from tools.docs_and_samples.bell_states import NOISE, STATES, scroll_to, show
 from tools.docs_and_samples.staged_jobs import Stage
 from tools.local_stack.stack import Stack
@@ -54,7 +55,7 @@ def test_each_state_is_open_to_everybody_and_nothing_is_cut_off(
     show(page, state, stage, bell.user_id)
     looks = Looks(page)
     shown = bell.host.evaluate(SHOWN)
-    found = []
+    found = ambiguous(page) + not_of_their_row(bell.host.locator("li.row, .toast"))
     for look, media in LOOKS.items():
         page.emulate_media(**media)
         for width in WIDTHS:
@@ -165,6 +166,8 @@ def test_with_reduced_motion_nothing_moves(stack: Stack, stage: Stage, visitor: 
     expect(bell.rows).to_contain_text("Running")
     moving = "(bell) => bell.shadowRoot.getAnimations().length"
     assert bell.host.evaluate(moving) == 0
+    bar = bell.rows.locator(".bar")
+    assert bar.evaluate("(bar) => bar.firstElementChild.offsetWidth === bar.clientWidth"), "it is no share of the work"
     page.emulate_media(reduced_motion="no-preference")
     assert bell.host.evaluate(moving) > 0, "this test sees what moves"
 

@@ -134,15 +134,43 @@ class TestFinding:
         page.get_by_role("button", name="Newer").click()
         expect(rows(page).first.locator("a")).to_have_attribute("href", re.compile(stored[119]))
 
+    def test_new_jobs_are_told_on_every_page_and_many_as_such(self, stack: Stack, admin: Admin) -> None:
+        store(stack.database_url, 60, user_id="news", since=datetime.now(UTC) - timedelta(days=1))
+        page = admin("?user=news")
+        expect(rows(page)).to_have_count(50)
+        page.get_by_role("button", name="Older").click()
+        expect(rows(page)).to_have_count(10)
+        news = page.get_by_role("button", name=re.compile("new job"))
+        expect(news).to_be_hidden()
+        page.clock.install()
+        for count, told in ((1, "Show 1 new job"), (60, "Show 50+ new jobs")):
+            store(stack.database_url, count, user_id="news", since=recent())
+            page.clock.run_for(6_000)
+            page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+            expect(news).to_have_text(told)
+        news.click()
+        expect(news).to_be_hidden()
+        expect(rows(page)).to_have_count(50)
+        page.emulate_media(media="print")
+        for control in (
+            page.get_by_role("search"),
+            page.get_by_role("button", name="Older"),
+            page.get_by_label("Period"),
+        ):
+            expect(control).to_be_hidden()
+        expect(rows(page).first).to_be_visible()
+
     def test_the_csv_file_holds_what_the_filters_show(self, stack: Stack, admin: Admin, tmp_path: Path) -> None:
         error = {**ERROR, "message": '=HYPERLINK("x")'}
         stored = store(stack.database_url, 60, user_id="csv", error=error, since=datetime.now(UTC) - timedelta(days=1))
         page = admin("?user=csv")
         with page.expect_download() as download:
             page.get_by_role("button", name="Download CSV").click()
-        assert download.value.suggested_filename == "jobs.csv"
+        assert re.fullmatch(r"jobs-\d{4}-\d\d-\d\d-user-csv\.csv", download.value.suggested_filename)
         download.value.save_as(tmp_path / "jobs.csv")
-        read = list(csv.DictReader(io.StringIO((tmp_path / "jobs.csv").read_bytes().decode(), newline="")))
+        content = (tmp_path / "jobs.csv").read_bytes()
+        assert content.startswith("\ufeff".encode())
+        read = list(csv.DictReader(io.StringIO(content.decode("utf-8-sig"), newline="")))
         assert [row["id"] for row in read] == stored[::-1]
         assert {row["error_message"] for row in read} == {'\'=HYPERLINK("x")'}
 
@@ -270,6 +298,11 @@ class TestActing:
         expect(row.locator(".c-poison")).to_have_text("1")
         row.get_by_role("button", name="Redrive").click()
         expect(page.get_by_text("messages moved back to packer")).to_be_attached()
+        page.route("**/api/admin/queues", without_storage)
+        page.reload()
+        expect(row.locator(".c-poison")).to_have_text("unknown")
+        expect(row.locator(".c-waiting")).to_have_text("0")
+        expect(page.get_by_role("button", name="Redrive")).to_have_count(0)
         queues.get_queue_client("packer-poison").clear_messages()
 
 
@@ -380,6 +413,13 @@ class TestPeople:
             heading = page.get_by_role("heading", name="Dashboard").bounding_box()
             assert heading is not None
             assert heading["x"] + heading["width"] > width / 2
+
+
+def without_storage(route: Route) -> None:
+    """Answer as the API does whose storage is unavailable."""
+    answer = route.fetch()
+    queues = [queue | {"messages": None, "poison": None} for queue in answer.json()["queues"]]
+    route.fulfill(response=answer, json={"queues": queues})
 
 
 def hrefs(page: Page) -> list[str]:

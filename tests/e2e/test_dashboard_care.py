@@ -119,11 +119,15 @@ def test_an_api_that_was_away_is_back_by_itself(stack: Stack, admin: Admin, nois
     store(stack.database_url, 2, user_id="away", since=recent() - timedelta(hours=1))
     page = admin("?user=away")
     expect(rows(page)).to_have_count(2)
+    notes = page.locator("job-dashboard .note:visible")
     stack.host.kill()
+    rows(page).first.get_by_role("button", name="Retry").click()
+    expect(notes.first).to_be_visible()
     page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
     expect(page.get_by_text("Not up to date, last update")).to_be_visible()
     expect(rows(page)).to_have_count(2)
     stack.host.start()
+    expect(notes).to_have_count(0)
     # the hub was never away: it is no reason to wait a minute for the next read
     expect(page.locator("job-dashboard .connection")).to_have_text("Live")
 
@@ -231,7 +235,7 @@ def test_no_cell_of_a_csv_file_is_a_formula_in_any_spreadsheet(stack: Stack) -> 
         store(stack.database_url, user_id="formulas", error={**ERROR, "message": message}, since=recent())
     with Person(stack.page_url, stack.admin_url.partition("#invite=")[2]) as person:
         text = person.call("GET", "/api/admin/jobs.csv", params={"user": "formulas"}).text
-    read = {row["error_message"] for row in csv.DictReader(io.StringIO(text, newline=""))}
+    read = {row["error_message"] for row in csv.DictReader(io.StringIO(text.removeprefix("\ufeff"), newline=""))}
     assert read == {"'\n=1+1", "'\uff1d1+1", "harmless = 1"}
 
 

@@ -9,19 +9,20 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
 import jwt
 import psycopg
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from queued_jobs.push.signalr import API_VERSION, ConnectionString
 from tests.e2e.conftest import Noise
 from tests.support.axe import LOOKS, Looks, settle
 from tests.support.bell import picture, wait_on
+from tests.support.names import ambiguous
 from tests.support.stored_jobs import ERROR, store
 from tools.docs_and_samples.dashboard_states import STATES, show
 from tools.docs_and_samples.generate_jobs import add_jobs, count_jobs
@@ -66,6 +67,7 @@ def test_each_state_is_open_to_everybody_and_nothing_is_cut_off(filled: Stack, v
     for state in STATES:
         page.set_viewport_size({"width": 1280, "height": 800})
         show(page, state)
+        found += [f"{state}: {each}" for each in ambiguous(page)]
         for look, media in LOOKS.items():
             page.emulate_media(**media)
             for width in WIDTHS[look]:
@@ -205,6 +207,38 @@ def test_figures_agree_with_the_rows(filled: Stack, visitor: Visitor) -> None:
     columns = [[int(cell.replace(",", "")) for cell in row.split("\t")[2:]] for row in cells]
     assert [sum(column) for column in zip(*columns, strict=True)] == [succeeded, retried, failed]
     expect(page.locator(".card.failed .value")).to_have_text(f"{failed:,}")
+
+
+@pytest.mark.parametrize("zone", ["America/Los_Angeles", "Pacific/Kiritimati"])
+def test_days_have_the_name_that_they_have_where_they_are_cut(filled: Stack, visitor: Visitor, zone: str) -> None:
+    """Also around the days that are longer or shorter there: 1 November, and 14 March."""
+    page = visitor(dashboard(filled).replace("#", "?view=statistics&window=30d#"), timezone_id=zone)
+    figure = page.locator("figure").first
+    expect(figure.locator("svg")).to_be_visible()
+    for until in (datetime(2026, 11, 10, tzinfo=UTC), datetime(2027, 3, 20, tzinfo=UTC)):
+        days = [until - timedelta(days=number) for number in range(31)][::-1]
+
+        def fill(route: Route, days: list[datetime] = days) -> None:
+            answer = route.fetch()
+            known = answer.json()
+            counts = {"created": 1, "succeeded": 1, "failed": 0, "retried": 0}
+            durations = [{"at": day.isoformat(), "wait": known["total"]["wait"], "run": None} for day in days]
+            buckets = [{"at": day.isoformat(), **counts} for day in days]
+            changed = {"since": days[0].isoformat(), "until": days[-1].isoformat(), "bucketMs": 86_400_000}
+            changed |= {"durationsBucketMs": 86_400_000, "buckets": buckets, "durations": durations}
+            route.fulfill(response=answer, json=known | changed)
+
+        page.route("**/api/admin/stats?minutes=43200&*", fill)
+        page.reload()
+        names = {f"{day:%b} {day.day}" for day in days}
+        for number in range(2):
+            labels = page.locator("figure").nth(number).locator("svg text[text-anchor=middle]")
+            expect(labels.first).to_have_text(f"{days[0]:%b} {days[0].day}")
+            assert set(labels.all_inner_texts()) <= names
+        figure.get_by_role("button", name="Show as table").click()
+        told = figure.locator("tbody th").all_inner_texts()
+        assert told == [f"{day:%b} {day.day}, {day.year}, UTC" for day in days]
+        page.unroute_all()
 
 
 def as_shown(seconds: float) -> str:

@@ -25,7 +25,7 @@ export class ApiError extends Error {
  * @param {(token: string|null) => void} options.onRefused called with the rejected token, or null
  */
 export function createApi({ base, getToken, onRefused }) {
-  async function request(method, path, { body, headers, within, refusals = [401] } = {}) {
+  async function request(method, path, { body, headers, within, keepalive, refusals = [401] } = {}) {
     const token = await getToken().catch(() => {
       throw new ApiError({});
     });
@@ -33,19 +33,14 @@ export function createApi({ base, getToken, onRefused }) {
       onRefused(null);
       throw new ApiError({ status: 401 });
     }
-    const answer = await send(method, base + path, body, { ...headers, authorization: `Bearer ${token}` }, within);
+    const access = { ...headers, authorization: `Bearer ${token}` };
+    const answer = await send(method, base + path, body, access, within, keepalive);
     if (refusals.includes(answer.status)) onRefused(token);
     return answer;
   }
 
   const call = async (method, path, options) => read(await request(method, path, options));
   const job = (id) => `/jobs/${encodeURIComponent(id)}`;
-
-  async function inParts(ids, path, body) {
-    for (let from = 0; from < ids.length; from += MAX_IDS) {
-      await call('POST', path, { body: { ...body, ids: ids.slice(from, from + MAX_IDS) } });
-    }
-  }
 
   return {
     /** Any other route: the body of its JSON response. @throws {ApiError} */
@@ -74,9 +69,14 @@ export function createApi({ base, getToken, onRefused }) {
     cancel: (id) => call('POST', `${job(id)}/cancel`),
     retry: (id) => call('POST', `${job(id)}/retry`),
     download: (id) => call('GET', `${job(id)}/download`),
-    seen: (ids) => inParts(ids, '/jobs/seen'),
+    async seen(ids) {
+      for (let from = 0; from < ids.length; from += MAX_IDS) {
+        await call('POST', '/jobs/seen', { body: { ids: ids.slice(from, from + MAX_IDS) } });
+      }
+    },
     clearFinished: () => call('POST', '/jobs/clear-finished'),
-    undoClear: (ids, since) => inParts(ids, '/jobs/undo-clear', { since }),
+    /** Restore all jobs that were cleared together then, even if the page is closed meanwhile. */
+    undoClear: (since) => call('POST', '/jobs/undo-clear', { body: { since }, keepalive: true }),
     uploads: (files) => call('POST', '/uploads', { body: { files } }),
   };
 }
@@ -137,7 +137,7 @@ export class SnapshotReader {
   }
 }
 
-async function send(method, url, body, headers = {}, within = WITHIN) {
+async function send(method, url, body, headers = {}, within = WITHIN, keepalive = false) {
   try {
     return await fetch(url, {
       method,
@@ -146,6 +146,7 @@ async function send(method, url, body, headers = {}, within = WITHIN) {
       credentials: 'omit',
       // We send the ETag ourselves, so the browser's cache must not answer.
       cache: 'no-store',
+      keepalive,
       signal: AbortSignal.timeout(within),
     });
   } catch (error) {

@@ -40,6 +40,10 @@ export const button = (look, content, onclick, attributes) =>
 /** Untrusted text, isolated from the direction of the text around it. @param {unknown} text */
 export const bdi = (text) => h('bdi', {}, plain(text));
 
+/** Content behind a summary. @param {string} text the summary @param {object} attributes @param {...(Node|string)} content */
+export const details = (text, attributes, ...content) =>
+  h('details', attributes, h('summary', {}, h('span', {}, text)), ...content);
+
 /** An icon, which only repeats the text beside it. @param {keyof typeof ICONS} name */
 export function icon(name) {
   const path = fill(document.createElementNS(SVG, 'path'), { d: ICONS[name] }, []);

@@ -92,5 +92,15 @@ export function failure(what, error) {
   return `${what}. ${refused ? '' : `${strings.failure.tryAgain} `}${reason(error)}`;
 }
 
+/**
+ * A name that differs from those before it: "Zip", "Zip (2)".
+ * @param {Map<string, number>} counts of the titles so far @param {string} title
+ */
+export function numbered(counts, title) {
+  const count = (counts.get(title) ?? 0) + 1;
+  counts.set(title, count);
+  return count > 1 ? `${title} (${count})` : title;
+}
+
 /** "99+" above 99. @param {number} count */
 export const badge = (count) => (count > 99 ? strings.bell.many : String(count));

@@ -257,6 +257,9 @@ export class JobDashboard extends FeedElement {
     try {
       await work();
       if (turn !== this.#turn) return;
+      // Once the server answers again, nothing on screen says that it does not.
+      const notes = this.#failing ? this.#place.querySelectorAll(':not(.loading) > .note') : [];
+      for (const note of notes) note.hidden = true;
       this.#failing = false;
       this.#readAt = Date.now();
     } catch (error) {

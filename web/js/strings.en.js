@@ -54,7 +54,8 @@ export const strings = {
     cancelling: 'Cancelling',
     progress: (title) => `Progress of ${title}`,
     unseen: 'New',
-    clear: (title) => `Clear ${title}`,
+    named: (action, title) => `${action} ${title}`,
+    clear: 'Clear',
     cancel: 'Cancel',
     retry: 'Retry',
     details: 'Details',
@@ -72,7 +73,7 @@ export const strings = {
   },
   toast: {
     show: 'Show',
-    dismiss: (title) => `Dismiss the message about ${title}`,
+    dismiss: 'Dismiss',
     region: 'Job messages',
   },
   failure: {
@@ -92,6 +93,7 @@ export const strings = {
     files: (n) => count(n, 'file', 'files'),
     sizes: (before, after) => `${before} zipped to ${after}`,
     skipped: (n) => `${count(n, 'file was', 'files were')} skipped`,
+    renamed: (n) => `${count(n, 'file was', 'files were')} renamed`,
     download: 'Download zip',
   },
   csv: {

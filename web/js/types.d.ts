@@ -94,6 +94,7 @@ export type OpenHub = (options: HubOptions) => Promise<Hub>;
 /** What `undo` needs. */
 export interface Cleared {
   ids: Id[];
+  /** When all of them were cleared. */
   since: string;
 }
 
@@ -104,6 +105,8 @@ export interface Tools {
   h: typeof import('./dom.js').h;
   /** Isolates untrusted text. */
   bdi: typeof import('./dom.js').bdi;
+  /** Content behind a summary. */
+  details: typeof import('./dom.js').details;
   /** A button that fetches a new download link when clicked; null if there is nothing to download. */
   link(job: Job, text: string): HTMLElement | null;
   strings: typeof import('./strings.en.js').strings;

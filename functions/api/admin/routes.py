@@ -151,7 +151,7 @@ async def stats(
 
 @routes.get("/queues")
 async def queues(caller: Viewer, app: App) -> QueuesView:
-    """Return the queues, each with its messages and poisoned messages if the storage is available, and its waiting jobs."""
+    """Return the queues, each with its messages and poisoned messages (null if unavailable), and its waiting jobs."""
     minute = timedelta(minutes=1)
     kinds = (await app.manager.tracker.stats(window=minute, bucket=minute)).kinds
     by_queue = {runner.queue: runner.kind for runner in app.manager.registry}

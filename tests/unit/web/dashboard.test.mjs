@@ -234,8 +234,17 @@ describe('bulk plans', () => {
 
 describe('CSV files', () => {
   it('that break off half way are a failed request', async () => {
-    const answer = { text: () => Promise.reject(new TypeError('network error')) };
+    const answer = { blob: () => Promise.reject(new TypeError('network error')) };
     await assert.rejects(new AdminApi({ file: async () => answer }).csv({}), { name: 'ApiError', status: 0 });
+  });
+
+  it('keep the name and the bytes that the server gave them', async () => {
+    const bytes = new Uint8Array([0xef, 0xbb, 0xbf, 0x61]);
+    for (const [disposition, name] of [['attachment; filename="jobs-x.csv"', 'jobs-x.csv'], [null, 'download']]) {
+      const headers = { 'content-type': 'text/csv', ...(disposition && { 'content-disposition': disposition }) };
+      const file = await new AdminApi({ file: async () => new Response(bytes, { headers }) }).csv({});
+      assert.deepEqual([file.name, file.type, new Uint8Array(await file.arrayBuffer())], [name, 'text/csv', bytes]);
+    }
   });
 
   it('are counted by rows, not by lines', () => {

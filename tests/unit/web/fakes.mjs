@@ -39,8 +39,9 @@ export class FakeHub {
 /** Answers requests by what `answer` returns: {status, body, etag, retryAfter} or an Error. Remembers them in `requests`. */
 export function fakeFetch(answer) {
   const requests = [];
-  const fetch = async (url, { method, headers, body }) => {
-    const request = { method, path: new URL(url).pathname, url: new URL(url), headers, body: body && JSON.parse(body) };
+  const fetch = async (url, { method, headers, body, keepalive }) => {
+    const { pathname: path } = new URL(url);
+    const request = { method, path, url: new URL(url), headers, body: body && JSON.parse(body), keepalive };
     requests.push(request);
     const result = await answer(request);
     if (result instanceof Error) throw result;

@@ -1,8 +1,8 @@
 /** The panel of the bell: the connection's state, the list of jobs, clearing and its undo. */
 
 import { button, h, isBusy, patchChildren, setBusy, setText } from '../dom.js';
-import { duration, failure, timeOfDay } from '../format.js';
-import { JobRow } from './job-row.js';
+import { duration, failure, numbered, timeOfDay } from '../format.js';
+import { JobRow, titleOf } from './job-row.js';
 import { hasEnded } from '../feed/store.js';
 import { strings } from '../strings.en.js';
 
@@ -15,6 +15,7 @@ export class JobPanel {
   #rows = new Map();
   #offered = new Map();
   #undoable = null;
+  #failures = 0;
   #undoTimer = null;
   #heading = h('h2', { id: 'title', tabindex: '-1' }, words.title);
   #connection = h('p', { class: 'connection' });
@@ -81,13 +82,16 @@ export class JobPanel {
     const now = this.#feed.now();
     // If clearing fails, the job reappears with its row and the row's error.
     for (const id of this.#rows.keys()) if (!store.get(id)) this.#rows.delete(id);
-    const elements = jobs.map((job) => {
+    const counts = new Map();
+    // The oldest first, so that a new job renames no other one.
+    const elements = jobs.toReversed().map((job) => {
       const id = String(job.id);
       if (!this.#rows.has(id)) this.#rows.set(id, new JobRow(this.#context));
       const row = this.#rows.get(id);
-      row.update(job, hasEnded(job) && (store.isUnseen(job) || this.#offered.has(id)), now);
+      const fresh = hasEnded(job) && (store.isUnseen(job) || this.#offered.has(id));
+      row.update(job, fresh, now, numbered(counts, titleOf(job)));
       return row.element;
-    });
+    }).reverse();
     const focused = this.#focused()?.closest('.row');
     const index = [...this.#list.children].indexOf(focused);
     patchChildren(this.#list, elements);
@@ -109,6 +113,9 @@ export class JobPanel {
 
   #renderConnection() {
     const { state, failures } = this.#feed;
+    // Once the server answers again, nothing on screen says that it does not.
+    if (this.#failures > failures) for (const note of this.element.querySelectorAll('.note')) note.hidden = true;
+    this.#failures = failures;
     this.#connection.dataset.state = failures && state !== 'signed-out' ? 'stale' : state;
     setText(this.#connection, connectionText(this.#feed));
   }

@@ -1,6 +1,6 @@
 /** One job in the bell's list. Its elements are created once and changed in place, so that they keep the focus. */
 
-import { allowedUrl, bdi, button, h, icon, isBusy, setAttribute, setBusy, setText } from '../dom.js';
+import { allowedUrl, bdi, button, details, h, icon, isBusy, setAttribute, setBusy, setText } from '../dom.js';
 import * as format from '../format.js';
 import { render } from '../renderers/index.js';
 import { hasEnded } from '../feed/store.js';
@@ -11,6 +11,7 @@ const words = strings.job;
 export class JobRow {
   #context;
   #job = null;
+  #name;
   #shown = {};
   #icon = h('span', { class: 'status-icon' });
   #title = h('div', { class: 'title' });
@@ -37,13 +38,20 @@ export class JobRow {
     this.element = h('li', { class: 'row', part: 'row', tabindex: '-1' }, this.#icon, body, this.#clear);
   }
 
-  /** @param {import('../types.d.ts').Job} job @param {boolean} unseen @param {number} now the server's time */
-  update(job, unseen, now) {
+  /**
+   * @param {import('../types.d.ts').Job} job
+   * @param {boolean} unseen
+   * @param {number} now the server's time
+   * @param {string} name its title, different from that of any other row
+   */
+  update(job, unseen, now, name) {
     this.#unseen.hidden = !unseen;
     const { activeElement } = this.element.getRootNode();
     const held = this.element.contains(activeElement);
     if (this.#job !== job) this.#rebuild(job);
+    if (this.#job !== job || this.#name !== name) this.#label(name);
     this.#job = job;
+    this.#name = name;
     this.tick(now);
     // An element that is removed must not take the focus with it.
     if (held && !(activeElement.isConnected && activeElement.checkVisibility())) this.element.focus();
@@ -61,7 +69,7 @@ export class JobRow {
     this.#once('icon', job.status, () => this.#icon.replaceChildren(icon(job.status)));
     setText(this.#status, statusOf(job));
     setText(this.#step, format.plain(stepOf(job)));
-    this.#showProgress(job, title);
+    this.#showProgress(job);
     this.#once('result', [job.status, job.result, job.expiredAt, job.actions], () =>
       this.#result.replaceChildren(...nodes(job.status === 'succeeded' && this.#resultOf(job))));
     this.#once('error', [job.status, job.error], () =>
@@ -70,14 +78,21 @@ export class JobRow {
     this.#retry.hidden = !job.actions.includes('retry');
     this.#clear.hidden = !job.actions.includes('clear');
     this.#buttons.hidden = this.#cancel.hidden && this.#retry.hidden;
-    setAttribute(this.#clear, 'aria-label', words.clear(title));
     // An error is outdated once the job has changed.
     if (this.#job?.status !== job.status) this.#note.hidden = true;
   }
 
+  /** Out of the list, a control is known by its name alone. */
+  #label(name) {
+    setAttribute(this.#bar, 'aria-label', words.progress(name));
+    for (const control of this.element.querySelectorAll('button, summary')) {
+      setAttribute(control, 'aria-label', words.named(control.textContent || words.clear, name));
+    }
+  }
+
   #part(job, part) {
     const link = (target, text) => this.#link(target, text);
-    return render(job, part, { h, bdi, link, strings, format });
+    return render(job, part, { h, bdi, details, link, strings, format });
   }
 
   #resultOf(job) {
@@ -93,7 +108,7 @@ export class JobRow {
     return download;
   }
 
-  #showProgress(job, title) {
+  #showProgress(job) {
     const running = job.status === 'running';
     this.#bar.hidden = !running;
     if (!running) return;
@@ -101,7 +116,6 @@ export class JobRow {
     const percent = Math.round(Math.min(1, Math.max(0, job.progress)) * 100);
     const attributes = {
       role: 'progressbar',
-      'aria-label': words.progress(title),
       'aria-valuemin': known && '0',
       'aria-valuemax': known && '100',
       'aria-valuenow': known && percent,
@@ -187,7 +201,7 @@ function errorOf(job) {
   const line = h('p', {}, error.class && h('strong', {}, bdi(error.class), first && ': '), bdi(first));
   if (!rest.length && first.length <= 200) return line;
   const full = h('pre', { tabindex: '0', role: 'region', 'aria-label': words.details }, bdi(message));
-  return h('div', {}, line, h('details', {}, h('summary', {}, h('span', {}, words.details)), full));
+  return h('div', {}, line, details(words.details, {}, full));
 }
 
 const nodes = (content) => (content ? [typeof content === 'string' ? bdi(content) : content] : []);

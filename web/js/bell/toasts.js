@@ -1,6 +1,7 @@
 /** Short messages about jobs that have ended, if the page enables them. The panel shows the same. */
 
 import { bdi, button, h, icon } from '../dom.js';
+import { numbered } from '../format.js';
 import { strings } from '../strings.en.js';
 
 const words = strings.toast;
@@ -12,6 +13,7 @@ export class Toasts {
   #onShow;
   #room = Infinity;
   #timers = new Map();
+  #counts = new Map();
 
   /** @param {() => void} onShow opens the panel, which takes the focus */
   constructor(onShow) {
@@ -44,14 +46,15 @@ export class Toasts {
   }
 
   #add({ title, status }) {
-    const dismiss = words.dismiss(title);
+    const name = numbered(this.#counts, title);
+    const named = (action) => ({ 'aria-label': strings.job.named(action, name) });
     const toast = h(
       'div',
       { class: 'toast', part: 'toast', 'data-status': status },
       h('span', { class: 'status-icon' }, icon(status)),
       h('p', {}, h('strong', {}, bdi(title)), h('span', { class: 'status' }, strings.status[status])),
-      button(null, words.show, () => this.#onShow()),
-      button('quiet clear', icon('close'), () => this.#dismiss(toast, true), { 'aria-label': dismiss }),
+      button(null, words.show, () => this.#onShow(), named(words.show)),
+      button('quiet clear', icon('close'), () => this.#dismiss(toast, true), named(words.dismiss)),
     );
     this.element.append(toast);
     if (!this.element.matches(':popover-open')) this.element.showPopover();
@@ -76,6 +79,8 @@ export class Toasts {
     this.#timers.delete(toast);
     toast.remove();
     if (byHand && focused) next?.querySelector('.clear').focus();
-    if (!next && this.element.matches(':popover-open')) this.element.hidePopover();
+    if (next) return;
+    this.#counts.clear();
+    if (this.element.matches(':popover-open')) this.element.hidePopover();
   }
 }

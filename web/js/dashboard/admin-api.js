@@ -67,14 +67,14 @@ export class AdminApi {
     return this.#post(`/queues/${encodeURIComponent(queue)}/redrive`);
   }
 
-  /** @returns {Promise<string>} */
+  /** @returns {Promise<File>} */
   csv(filters) {
-    return this.#file(`/jobs.csv?${filterQuery(filters)}`, 'text');
+    return this.#file(`/jobs.csv?${filterQuery(filters)}`);
   }
 
-  /** The whole request or result. @returns {Promise<Blob>} */
+  /** The whole request or result. @returns {Promise<File>} */
   payload(id, part) {
-    return this.#file(`/jobs/${encodeURIComponent(id)}/payload/${part}`, 'blob');
+    return this.#file(`/jobs/${encodeURIComponent(id)}/payload/${part}`);
   }
 
   #get(path) {
@@ -85,11 +85,15 @@ export class AdminApi {
     return this.#api.call('POST', `/admin${path}`, { body });
   }
 
-  async #file(path, form) {
+  async #file(path) {
     const answer = await this.#api.file(`/admin${path}`, PATIENT);
-    // The response may be incomplete.
-    return answer[form]().catch(() => {
+    try {
+      const content = await answer.blob();
+      const [, name] = /filename="([^"]+)"/.exec(answer.headers.get('content-disposition')) ?? [];
+      return new File([content], name ?? 'download', content);
+    } catch {
+      // The response may be incomplete.
       throw new ApiError({});
-    });
+    }
   }
 }

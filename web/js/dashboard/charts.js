@@ -5,13 +5,14 @@ import * as format from '../format.js';
 import { button } from './widgets.js';
 import { countTicks, isDuration, labelled, runs, timeTicks } from './series.js';
 import { words } from './strings.en.js';
-import { dayOf, minuteOf } from './time-format.js';
+import { dayOf, minuteOf, utcDateOf, utcDayOf } from './time-format.js';
 
 const SVG = 'http://www.w3.org/2000/svg';
 const HEIGHT = 200;
 const EDGE = { top: 10, end: 8, bottom: 24, start: 56 };
 const LABEL_EVERY = 84;
 const NARROWEST = 240;
+const DAY = 86_400_000;
 
 let patterns = 0;
 
@@ -21,16 +22,19 @@ class Chart {
   #summary = h('p', { class: 'muted' });
   #plot = h('div', { class: 'plot' });
   #table = h('div', { class: 'scroll', role: 'region', tabindex: '0', hidden: true });
-  #toggle = button('quiet', words.stats.asTable, () => this.#showTable(this.#table.hidden), {
+  #toggle = button('quiet', '', () => this.#showTable(this.#table.hidden), {
     'aria-expanded': 'false',
   });
   #legend = h('ul', { class: 'legend', role: 'list' });
   #width = 0;
+  /** Whether the buckets are days, which begin in UTC. */
+  #daily = false;
 
   constructor(title, series) {
     this.series = series;
     this.title = title;
     setText(this.#caption, title);
+    this.#name(words.stats.asTable);
     this.#table.setAttribute('aria-label', title);
     this.#legend.append(...series.map((name) => h('li', { class: `key ${name}` }, words.stats.series[name])));
     const head = h('div', { class: 'figure-head' }, this.#caption, this.#toggle);
@@ -41,6 +45,7 @@ class Chart {
   /** @param {string} summary in words @param {{at: number, value: object|null}[]} places */
   show(summary, places) {
     this.places = places;
+    this.#daily = places.every(({ at }) => at % DAY === 0);
     this.summary = summary;
     setText(this.#summary, summary);
     this.#draw();
@@ -69,31 +74,34 @@ class Chart {
         svg('text', { x: -8, y: y(tick) + 4, 'text-anchor': 'end' }, this.tickText(tick)),
       );
     }
-    const span = this.places.at(-1).at - this.places[0].at;
+    const name = this.#daily ? utcDayOf : this.places.at(-1).at - this.places[0].at > 2 * DAY ? dayOf : minuteOf;
     const indexes = labelled(this.places.length, size.width, LABEL_EVERY);
     for (const index of indexes) {
       const x = (index + 0.5) * step;
       if (size.width - x < 24 && indexes.length > 1) continue;
-      const label = shortTime(this.places[index].at, span);
-      inside.append(svg('text', { x, y: size.height + 17, 'text-anchor': 'middle' }, label));
+      inside.append(svg('text', { x, y: size.height + 17, 'text-anchor': 'middle' }, name(this.places[index].at)));
     }
     inside.append(...this.marks({ step, y, size }));
     this.#plot.replaceChildren(svg('svg', attributes, inside));
+  }
+
+  #name(text) {
+    setText(this.#toggle, text);
+    this.#toggle.setAttribute('aria-label', `${text}: ${this.title}`);
   }
 
   #showTable(shown) {
     this.#table.hidden = !shown;
     this.#plot.hidden = this.#legend.hidden = shown;
     this.#toggle.setAttribute('aria-expanded', String(shown));
-    setText(this.#toggle, shown ? words.stats.asChart : words.stats.asTable);
+    this.#name(shown ? words.stats.asChart : words.stats.asTable);
     if (shown) this.#fillTable();
     else this.#resized();
   }
 
   #fillTable() {
-    const rows = this.places
-      .filter(({ value }) => value)
-      .map(({ at, value }) => [format.moment(new Date(at).toISOString()), ...this.cells(value)]);
+    const name = this.#daily ? utcDateOf : (at) => format.moment(new Date(at).toISOString());
+    const rows = this.places.filter(({ value }) => value).map(({ at, value }) => [name(at), ...this.cells(value)]);
     this.#table.replaceChildren(table([words.stats.from, ...this.headings()], rows));
   }
 }
@@ -196,11 +204,6 @@ function svg(tag, attributes, ...children) {
   for (const [name, value] of Object.entries(attributes)) if (value !== false) node.setAttribute(name, value);
   node.append(...children);
   return node;
-}
-
-function shortTime(at, span) {
-  const day = 86_400_000;
-  return span > 2 * day ? dayOf(at) : minuteOf(at);
 }
 
 const round = (value) => Math.round(value * 10) / 10;

@@ -2,12 +2,12 @@
 
 const KEEP = 60_000;
 
-/** @param {string} name @param {Blob} blob */
-export function save(name, blob) {
-  const url = URL.createObjectURL(blob);
+/** @param {File} file */
+export function save(file) {
+  const url = URL.createObjectURL(file);
   const link = document.createElement('a');
   link.href = url;
-  link.download = name;
+  link.download = file.name;
   link.click();
   setTimeout(() => URL.revokeObjectURL(url), KEEP);
 }

@@ -66,7 +66,7 @@ export class FailuresView {
   #row(group, since) {
     const { navigate, now } = this.#context;
     const { columns } = texts;
-    const type = format.plain(group.class);
+    const type = format.plain(`${group.class}: ${group.message}`);
     const show = button('small', texts.show, () => this.#showJobs(group, since));
     show.setAttribute('aria-label', texts.showLabel(type));
     const example = button('small', texts.example, () => navigate({ job: String(group.example) }));

@@ -1,6 +1,6 @@
 /** The form above the list. It displays and changes the filters in the URL. */
 
-import { h, icon } from '../dom.js';
+import { details, h, icon } from '../dom.js';
 import { strings } from '../strings.en.js';
 import { FILTERS, STATUSES, filtersOf } from './url-state.js';
 import { button } from './widgets.js';
@@ -17,7 +17,7 @@ export class FilterBar {
   #filters = {};
   #statuses = new Map();
   #inputs = {};
-  #more = h('details', { class: 'more' }, h('summary', {}, h('span', {}, texts.more)));
+  #more = details(texts.more, { class: 'more' });
   #clear = button('quiet', texts.clear, () => this.#apply({}));
   #apply;
 

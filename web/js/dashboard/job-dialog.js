@@ -1,6 +1,6 @@
 /** All details of one job, in a dialog over the list; updated while it is open. */
 
-import { bdi, h, icon, patchChildren, setAttribute, setText } from '../dom.js';
+import { bdi, details, h, icon, patchChildren, setAttribute, setText } from '../dom.js';
 import * as format from '../format.js';
 import { render } from '../renderers/index.js';
 import { strings } from '../strings.en.js';
@@ -17,6 +17,7 @@ export class JobDialog {
   #id = null;
   #job = null;
   #shown = {};
+  #failed = false;
   #attempts = new Map();
   #refresher = new Refresher(() => this.#read(), { atLeast: 500, every: () => 15_000 });
   #title = h('h2', { id: 'job-title', tabindex: '-1' });
@@ -107,7 +108,10 @@ export class JobDialog {
     const id = this.#id;
     try {
       const job = await this.#context.api.job(id);
-      if (id === this.#id) this.#render(job);
+      if (id !== this.#id) return;
+      if (this.#failed) this.#note.hide();
+      this.#failed = false;
+      this.#render(job);
     } catch (error) {
       if (error.name !== 'ApiError') throw error;
       if (id === this.#id && error.status !== 401) this.#fail(error);
@@ -115,6 +119,7 @@ export class JobDialog {
   }
 
   #fail(error) {
+    this.#failed = true;
     if (this.#job && error.status !== 404) return this.#note.show(`${words.couldNotLoad}. ${format.reason(error)}`);
     const gone = error.status === 404;
     setText(this.#title, gone ? texts.gone : words.couldNotLoad);
@@ -132,6 +137,7 @@ export class JobDialog {
     this.#once('status', [job.status, job.cancelRequested], () => this.#status.replaceChildren(statusOf(job)));
     for (const [action, element] of Object.entries(this.#buttons)) {
       element.hidden = !job.actions.includes(action);
+      setAttribute(element, 'aria-label', words.list.act(action, job.id));
     }
     this.#showProgress(job);
     this.#once('error', [job.error, job.status], () => this.#showError(job));
@@ -157,7 +163,7 @@ export class JobDialog {
   #showError({ error, status }) {
     const shown = error && status !== 'succeeded' && status !== 'running';
     this.#error.hidden = !shown;
-    this.#error.replaceChildren(...(shown ? errorOf(error, this.#context.options.canAct, true) : []));
+    this.#error.replaceChildren(...(shown ? errorOf(error, this.#context.options.canAct) : []));
   }
 
   #showAttempts({ attempts }) {
@@ -178,14 +184,16 @@ export class JobDialog {
     const payload = job[part];
     const place = this.#payloads[part];
     if (!payload) return place.replaceChildren(h('p', { class: 'muted' }, texts.noResult));
-    const raw = button('small', texts.raw, (event) => this.#download(part, event.currentTarget));
+    const raw = button('small', texts.raw, (event) => this.#download(part, event.currentTarget), {
+      'aria-label': `${texts.raw}: ${texts[part]}`,
+    });
     if (payload.value === null) {
       const { beginning, bytes } = payload;
       const region = { tabindex: '0', role: 'region', 'aria-label': texts.beginning(part) };
       const said = texts.cut(format.bytes(beginning.length), format.bytes(bytes));
       return place.replaceChildren(h('p', { class: 'muted' }, said), h('pre', region, bdi(beginning)), raw);
     }
-    const tools = { h, bdi, link: () => null, strings, format };
+    const tools = { h, bdi, details, link: () => null, strings, format };
     const shown = { ...job, request: payload.value, [part]: payload.value };
     place.replaceChildren(...[render(shown, part, tools)].filter(Boolean), raw);
     const pre = place.querySelector('pre');
@@ -241,7 +249,7 @@ export class JobDialog {
   #download(part, pressed) {
     const { api, announce } = this.#context;
     return act(pressed, this.#note, texts.rawFailed, announce, async () => {
-      save(`${this.#id}-${part}.json`, await api.payload(this.#id, part));
+      save(await api.payload(this.#id, part));
     });
   }
 
@@ -264,13 +272,16 @@ function attemptOf(attempt, canAct) {
     ran !== null && h('span', {}, texts.ran(exactDuration(ran))),
     h('span', {}, bdi(attempt.workerId)),
   ];
-  const head = h('p', { class: 'attempt' }, h('strong', {}, texts.attempt(attempt.attempt)), ...parts);
-  return h('li', {}, head, ...(attempt.error ? errorOf(attempt.error, canAct, false) : []));
+  const name = texts.attempt(attempt.attempt);
+  const head = h('p', { class: 'attempt' }, h('strong', {}, name), ...parts);
+  return h('li', {}, head, ...(attempt.error ? errorOf(attempt.error, canAct, name) : []));
 }
 
-function errorOf({ class: type, message, traceback }, canAct, open) {
+/** @param {string} [attempt] not for the job itself */
+function errorOf({ class: type, message, traceback }, canAct, attempt) {
   const line = h('p', { class: 'error-line' }, h('strong', {}, bdi(type), ': '), bdi(message));
-  if (!traceback) return [line, !canAct && open && h('p', { class: 'muted' }, texts.hidden)].filter(Boolean);
-  const pre = h('pre', { tabindex: '0', role: 'region', 'aria-label': texts.traceback }, bdi(traceback));
-  return [line, h('details', { open: open && '' }, h('summary', {}, h('span', {}, texts.traceback)), pre)];
+  if (!traceback) return [line, !canAct && !attempt && h('p', { class: 'muted' }, texts.hidden)].filter(Boolean);
+  const name = [texts.traceback, attempt].filter(Boolean).join(', ');
+  const pre = h('pre', { tabindex: '0', role: 'region', 'aria-label': name }, bdi(traceback));
+  return [line, details(name, { open: !attempt }, pre)];
 }

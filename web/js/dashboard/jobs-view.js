@@ -22,6 +22,8 @@ export class JobsView {
   #items = [];
   #next = null;
   #pending = null;
+  /** The newest job that was shown. */
+  #top = null;
   #turn = 0;
   #ignored = [];
   #countedAt = -Infinity;
@@ -97,10 +99,12 @@ export class JobsView {
     if (!moved) return;
     this.#turn += 1;
     this.#pending = null;
+    this.#fresh.hidden = true;
     this.#note.hide();
     this.#table.selectAll(false);
     if (narrowed) {
       this.#countedAt = -Infinity;
+      this.#top = null;
       setText(this.#count, '');
     }
     this.#table.element.setAttribute('aria-busy', 'true');
@@ -137,14 +141,16 @@ export class JobsView {
     const last = page.items.at(-1);
     const kept = this.#items.filter((job) => known.has(job.id) || (page.nextBefore && newestFirst(job, last) > 0));
     this.#items = kept.map((job) => known.get(job.id) ?? job);
-    setText(this.#fresh, texts.fresh(fresh.length));
-    this.#fresh.hidden = false;
+    this.#offer(fresh, page);
     this.#table.render(this.#items);
   }
 
   #put(page) {
     this.#pending = null;
-    this.#fresh.hidden = true;
+    if (!this.#state.before) {
+      this.#fresh.hidden = true;
+      this.#top = page.items[0];
+    }
     this.#items = page.items;
     this.#next = page.nextBefore;
     this.#table.element.removeAttribute('aria-busy');
@@ -161,7 +167,14 @@ export class JobsView {
     return !inside && this.#table.selected.size === 0 && element.getBoundingClientRect().top >= 0;
   }
 
+  /** Offer to show new jobs. If the whole page is new, there may be more. */
+  #offer({ length }, page) {
+    setText(this.#fresh, texts.fresh(length, page.nextBefore && length === page.items.length));
+    this.#fresh.hidden = length === 0;
+  }
+
   #showFresh() {
+    if (!this.#pending) return this.#turnTo(null);
     this.#put(this.#pending);
     this.#table.element.querySelector('tbody a')?.focus();
   }
@@ -194,6 +207,12 @@ export class JobsView {
     this.#countedAt = performance.now();
     const { number, exact } = await this.#context.api.count(filters);
     if (wanted()) setText(this.#count, texts.counted(number, exact));
+    // Other pages than the first get no new jobs.
+    if (!wanted() || !this.#state.before || this.#pending) return;
+    const page = await this.#context.api.jobs(filters, null);
+    if (!wanted() || !this.#state.before) return;
+    this.#top ??= page.items[0];
+    this.#offer(page.items.filter((job) => newestFirst(job, this.#top) < 0), page);
   }
 
   #filter(filters, ignored) {
@@ -247,9 +266,9 @@ export class JobsView {
     const { api, announce, options } = this.#context;
     setText(this.#csv, texts.csvBusy);
     return act(pressed, this.#note, texts.csvFailed, announce, async () => {
-      const text = await api.csv(this.#state.filters);
-      const rows = csvRows(text);
-      save('jobs.csv', new Blob([text], { type: 'text/csv' }));
+      const file = await api.csv(this.#state.filters);
+      const rows = csvRows(await file.text());
+      save(file);
       const said = rows < options.mostRows ? texts.csvDone(rows) : texts.csvCut(rows);
       announce(said);
       if (rows >= options.mostRows) this.#note.show(said);

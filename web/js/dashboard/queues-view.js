@@ -60,10 +60,10 @@ export class QueuesView {
       if (!this.#rows.has(queue.queue)) this.#rows.set(queue.queue, this.#makeRow(queue));
       const row = this.#rows.get(queue.queue);
       row.queue = queue;
-      for (const name of COUNTS) setText(row.cells[name], words.number(queue[name]));
+      for (const name of COUNTS) setText(row.cells[name], queue[name] === null ? texts.unknown : words.number(queue[name]));
       row.element.dataset.poison = String(queue.poison > 0);
       if (row.redrive) {
-        row.redrive.hidden = queue.poison === 0;
+        row.redrive.hidden = !queue.poison;
         setAttribute(row.redrive, 'aria-label', `${texts.redrive}: ${texts.redriveLabel(queue.poison, queue.queue)}`);
       }
       return row.element;

@@ -1,14 +1,10 @@
-/** How many jobs ended and how, how long they waited and ran: charts, and a table of the kinds. */
+/** How many jobs ended and how, how long they waited and ran. Charts are loaded when this view is opened. */
 
-import { bdi, h, setText } from '../dom.js';
-import * as format from '../format.js';
+import { ApiError } from '../api.js';
+import { h } from '../dom.js';
 import { WINDOWS } from './url-state.js';
-import { BarChart, LineChart, table } from './charts.js';
-import { Loading, exactDuration } from './widgets.js';
-import { places } from './series.js';
+import { Loading } from './widgets.js';
 import { words } from './strings.en.js';
-
-const texts = words.stats;
 
 export class StatsView {
   atLeast = 5000;
@@ -16,26 +12,13 @@ export class StatsView {
   #context;
   #state = null;
   #loading;
-  #throughput = new BarChart(texts.throughput);
-  #wait = new LineChart(texts.wait, 'wait');
-  #run = new LineChart(texts.run, 'run');
-  #kinds = h('div', { class: 'scroll', tabindex: '0', role: 'region', 'aria-label': texts.kinds });
-  #exact = h('p', { class: 'muted' });
-  #content;
+  #figures = null;
 
   /** @param {import('../types.d.ts').DashboardContext} context */
   constructor(context) {
     this.#context = context;
     this.#loading = new Loading(() => context.changed());
-    this.#content = h(
-      'div',
-      { class: 'statistics', hidden: true },
-      this.#throughput.element,
-      this.#wait.element,
-      this.#run.element,
-      h('section', { class: 'by-kind' }, h('h2', {}, texts.kinds), this.#kinds, this.#exact),
-    );
-    this.element = h('section', { 'aria-label': words.views.statistics }, this.#loading.element, this.#content);
+    this.element = h('section', { 'aria-label': words.views.statistics }, this.#loading.element);
   }
 
   show(state) {
@@ -46,44 +29,14 @@ export class StatsView {
   refresh() {
     const { window } = this.#state;
     return this.#loading.around(async () => {
-      const stats = await this.#context.api.stats(WINDOWS[window]);
+      const module = import('./figures.js').catch(() => {
+        throw new ApiError({});
+      });
+      const [stats, { Figures }] = await Promise.all([this.#context.api.stats(WINDOWS[window]), module]);
       if (window !== this.#state.window) return;
       this.#loading.end();
-      this.#content.hidden = false;
-      this.#render(stats);
+      if (!this.#figures) this.element.append((this.#figures = new Figures()).element);
+      this.#figures.show(stats);
     });
   }
-
-  #render(stats) {
-    const { total, bucketMs, durationsBucketMs, since, until } = stats;
-    const ended = total.succeeded + total.retried + total.failed > 0;
-    const sums = ended ? texts.throughputSum(total, format.duration(bucketMs)) : texts.empty;
-    this.#throughput.show(sums, places(stats, stats.buckets));
-    // Percentiles may have longer buckets, if shorter ones were not kept.
-    const first = Math.floor(Date.parse(since) / durationsBucketMs) * durationsBucketMs;
-    const span = { since: new Date(first).toISOString(), until, bucketMs: durationsBucketMs };
-    const measured = places(span, stats.durations);
-    for (const [chart, part] of [[this.#wait, 'wait'], [this.#run, 'run']]) {
-      const values = total[part] && mapValues(total[part], exactDuration);
-      chart.show(values ? texts.latencySum(chart.title, values) : texts.nothing(chart.title), measured);
-    }
-    const { columns } = texts;
-    const rows = stats.kinds.map((kind) => row(bdi(kind.kind), kind));
-    if (rows.length > 1) rows.push(row(texts.all, total));
-    const headings = Object.values(columns);
-    this.#kinds.replaceChildren(rows.length > 0 ? table(headings, rows) : h('p', { class: 'muted' }, texts.empty));
-    setText(this.#exact, `${stats.exact ? texts.exact : texts.estimated} ${texts.zone}`);
-  }
 }
-
-function row(name, stats) {
-  const columns = ['created', 'succeeded', 'retried', 'failed', 'running', 'waiting'];
-  const counts = columns.map((column) => words.number(stats[column]));
-  return [name, ...counts, percentiles(stats.wait), percentiles(stats.run)];
-}
-
-const percentiles = (values) =>
-  values ? ['p50', 'p95', 'p99'].map((name) => exactDuration(values[name])).join(' / ') : exactDuration(null);
-
-const mapValues = (values, change) =>
-  Object.fromEntries(Object.entries(values).map(([name, value]) => [name, change(value)]));

@@ -92,7 +92,7 @@ export const words = {
     newer: 'Newer',
     newest: 'Newest',
     pages: 'Pages',
-    fresh: (n) => `Show ${count(n, 'new job', 'new jobs')}`,
+    fresh: (n, more) => `Show ${more ? `${n}+ new jobs` : count(n, 'new job', 'new jobs')}`,
     select: (id) => `Select job ${id}`,
     selectAll: 'Select all on this page',
     selected: (n) => `${number.format(n)} selected`,
@@ -237,7 +237,7 @@ export const words = {
     all: 'All',
     estimated: 'Percentiles are estimates, off by less than 28%.',
     exact: 'Percentiles are exact.',
-    zone: 'Buckets begin at full units in UTC; times are in the time zone of this device.',
+    zone: 'Days are days in UTC; times are in the time zone of this device.',
   },
 
   queues: {
@@ -258,5 +258,6 @@ export const words = {
     moved: (n, queue) => `${count(n, 'message', 'messages')} moved back to ${queue}`,
     failed: 'Could not move them back',
     empty: 'This application has no queues',
+    unknown: 'unknown',
   },
 };

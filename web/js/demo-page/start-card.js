@@ -1,10 +1,10 @@
 /** The card that starts a job: choose files, upload them, start one of `ACTIONS` with them. */
 
+import { ApiError } from '../api.js';
 import { bdi, button, h, icon, patchChildren, setAttribute, setBusy, setText } from '../dom.js';
 import { bytes, failure } from '../format.js';
 import { strings } from '../strings.en.js';
 import { ACTIONS } from './actions.js';
-import { Upload, freeName } from './uploads.js';
 
 const words = strings.start;
 const SAME = ['name', 'size', 'lastModified'];
@@ -61,31 +61,43 @@ export class StartCard {
     const over = (on) => this.#zone.toggleAttribute('data-over', on);
     this.element.addEventListener('dragover', () => over(!this.#busy));
     this.element.addEventListener('dragleave', () => over(false));
-    this.element.addEventListener('drop', (event) => {
+    this.element.addEventListener('drop', async (event) => {
       over(false);
       const items = [...event.dataTransfer.items].map((item) => item.webkitGetAsEntry());
       const folder = items.find((entry) => entry?.isDirectory);
       const files = [...event.dataTransfer.files].filter((_, index) => !items[index]?.isDirectory);
-      this.#take(files);
+      await this.#take(files);
       if (folder) this.#say(words.folder(folder.name), 'bad');
     });
   }
 
-  #take(files) {
-    if (this.#busy) return;
+  async #take(chosen) {
+    const files = [...chosen];
+    // The same file can be chosen again after it was removed.
+    this.#input.value = '';
+    const uploads = await this.#load();
+    if (!uploads || this.#busy) return;
     const taken = new Set(this.#files.map(({ name }) => name));
     for (const file of files) {
       const again = this.#files.some(({ file: known }) => SAME.every((name) => known[name] === file[name]));
       if (again) continue;
-      const name = freeName(file.name, taken);
+      const name = uploads.freeName(file.name, taken);
       taken.add(name);
       this.#files.push({ name, file });
     }
-    // The same file can be chosen again after it was removed.
-    this.#input.value = '';
     this.#upload = null;
     this.#say('');
     this.#render();
+  }
+
+  /** What uploads files is loaded when there are some. */
+  async #load() {
+    try {
+      return await import('./uploads.js');
+    } catch {
+      this.#say(failure(words.failedReserve, new ApiError({})), 'bad');
+      return null;
+    }
   }
 
   async #takeSample() {
@@ -94,7 +106,7 @@ export class StartCard {
       const { sampleFiles } = await import('./sample-files.js');
       const files = await sampleFiles();
       this.#busy = false;
-      this.#take(files);
+      await this.#take(files);
       this.#name.value ||= words.sampleName;
     });
     this.#starts.find((node) => !node.hidden)?.focus();
@@ -121,12 +133,15 @@ export class StartCard {
     if (this.#busy) return;
     this.#kind = kind;
     this.#say('');
-    this.#upload ??= new Upload({
-      files: this.#files,
-      reserve: (files) => this.#api.uploads(files),
-      onProgress: () => this.#renderSoon(),
+    await this.#whileBusy(async () => {
+      const { Upload } = await import('./uploads.js');
+      this.#upload ??= new Upload({
+        files: this.#files,
+        reserve: (files) => this.#api.uploads(files),
+        onProgress: () => this.#renderSoon(),
+      });
+      await this.#uploadAndStart(this.#upload);
     });
-    await this.#whileBusy(() => this.#uploadAndStart(this.#upload));
     // The pressed button is gone. If the user has moved the focus in the meantime, it stays.
     const { activeElement, body } = document;
     const here = activeElement === body || this.element.contains(activeElement);

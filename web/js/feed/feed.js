@@ -47,6 +47,7 @@ export class JobFeed {
   #failure = null;
   #clock = Date.now() - performance.now();
   #whole = false;
+  #wasOff = false;
   #timer = null;
   #pauseTimer = null;
   #unwatch = null;
@@ -290,6 +291,9 @@ export class JobFeed {
   }
 
   #connectionChanged() {
+    const isOff = this.state === 'off';
+    if (isOff && !this.#wasOff) console.warn('Failed to start live updates, trying again');
+    this.#wasOff = isOff;
     // Connected: read what was missed. Disconnected: poll.
     this.sync();
     this.changed();

@@ -35,8 +35,8 @@ export class JobActions {
   }
 
   /** Undo clearing. @param {import('../types.d.ts').Cleared} cleared */
-  async undo({ ids, since }) {
-    await this.#feed.api.undoClear(ids, since);
+  async undo({ since }) {
+    await this.#feed.api.undoClear(since);
     await this.#feed.sync();
   }
 

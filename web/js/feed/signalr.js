@@ -44,8 +44,8 @@ export function openHub({ base, getToken, onRefused, handlers }) {
       timeout: 15_000,
       withCredentials: false,
     })
-    // The default level prints the whole socket address, and with it the access token.
-    .configureLogging(LogLevel.Warning)
+    // The feed reports an outage once. The default level prints the socket address, and with it the access token.
+    .configureLogging(LogLevel.None)
     .build();
   for (const [name, handler] of Object.entries(handlers)) hub.on(name, handler);
   return hub;

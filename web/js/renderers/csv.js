@@ -3,20 +3,19 @@
 import { register } from './registry.js';
 
 register('csv-import', {
-  result({ result }, { h, bdi, strings, format }) {
+  result({ result }, { h, bdi, details, strings, format }) {
     const words = strings.csv;
-    const { imported, rows, files, columns, rejected, rejectedLines } = result;
+    const { imported, rows, files, columns, delimiters = [], rejected, rejectedLines } = result;
     const left = rejected - rejectedLines.length;
     return h(
       'div',
       { class: 'csv' },
       h('p', {}, h('strong', {}, words.imported(format.number(imported), format.number(rows))), ' · ', words.files(files)),
-      h('p', {}, bdi(words.columns(columns.join(', ')))),
+      h('p', {}, bdi(words.columns(columns.join(', '))), delimiters[0] && ' · ', bdi(delimiters.join(', '))),
       rejected > 0 &&
-        h(
-          'details',
+        details(
+          words.rejected(rejected),
           {},
-          h('summary', {}, h('span', {}, words.rejected(rejected))),
           h(
             'ul',
             {},

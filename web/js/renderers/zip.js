@@ -3,21 +3,20 @@
 import { register } from './registry.js';
 
 register('zip-builder', {
-  result(job, { h, bdi, link, strings, format }) {
+  result(job, { h, bdi, details, link, strings, format }) {
     const { result } = job;
+    const { skipped, renamed = [] } = result;
     const words = strings.zip;
     const sizes = words.sizes(format.bytes(result.bytes), format.bytes(result.zipBytes));
+    const list = (text, files) =>
+      files.length > 0 &&
+      details(text, {}, h('ul', {}, ...files.map(({ name, reason, stored }) => h('li', {}, bdi(name), ': ', bdi(reason ?? stored)))));
     return h(
       'div',
       { class: 'zip' },
       h('p', {}, `${words.files(result.files)}, ${sizes}`),
-      result.skipped.length > 0 &&
-        h(
-          'details',
-          {},
-          h('summary', {}, h('span', {}, words.skipped(result.skippedCount))),
-          h('ul', {}, ...result.skipped.map(({ name, reason }) => h('li', {}, bdi(name), ': ', bdi(reason)))),
-        ),
+      list(words.skipped(result.skippedCount), skipped),
+      list(words.renamed(result.renamedCount), renamed),
       link(job, words.download),
     );
   },
