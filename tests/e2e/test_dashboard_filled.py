@@ -218,27 +218,37 @@ def test_days_have_the_name_that_they_have_where_they_are_cut(filled: Stack, vis
     for until in (datetime(2026, 11, 10, tzinfo=UTC), datetime(2027, 3, 20, tzinfo=UTC)):
         days = [until - timedelta(days=number) for number in range(31)][::-1]
 
-        def fill(route: Route, days: list[datetime] = days) -> None:
-            answer = route.fetch()
-            known = answer.json()
-            counts = {"created": 1, "succeeded": 1, "failed": 0, "retried": 0}
-            durations = [{"at": day.isoformat(), "wait": known["total"]["wait"], "run": None} for day in days]
-            buckets = [{"at": day.isoformat(), **counts} for day in days]
-            changed = {"since": days[0].isoformat(), "until": days[-1].isoformat(), "bucketMs": 86_400_000}
-            changed |= {"durationsBucketMs": 86_400_000, "buckets": buckets, "durations": durations}
-            route.fulfill(response=answer, json=known | changed)
-
-        page.route("**/api/admin/stats?minutes=43200&*", fill)
+        page.route("**/api/admin/stats?minutes=43200&*", in_days(days))
         page.reload()
         names = {f"{day:%b} {day.day}" for day in days}
         for number in range(2):
             labels = page.locator("figure").nth(number).locator("svg text[text-anchor=middle]")
             expect(labels.first).to_have_text(f"{days[0]:%b} {days[0].day}")
-            assert set(labels.all_inner_texts()) <= names
+            assert set(labels.all_text_contents()) <= names
         figure.get_by_role("button", name="Show as table").click()
         told = figure.locator("tbody th").all_inner_texts()
         assert told == [f"{day:%b} {day.day}, {day.year}, UTC" for day in days]
         page.unroute_all()
+
+
+def in_days(days: list[datetime]) -> Callable[[Route], None]:
+    """Answer with statistics of these days."""
+
+    def fill(route: Route) -> None:
+        answer = route.fetch()
+        known = answer.json()
+        counts = {"created": 1, "succeeded": 1, "failed": 0, "retried": 0}
+        changed = {
+            "since": days[0].isoformat(),
+            "until": days[-1].isoformat(),
+            "bucketMs": 86_400_000,
+            "durationsBucketMs": 86_400_000,
+            "buckets": [{"at": day.isoformat(), **counts} for day in days],
+            "durations": [{"at": day.isoformat(), "wait": known["total"]["wait"], "run": None} for day in days],
+        }
+        route.fulfill(response=answer, json=known | changed)
+
+    return fill
 
 
 def as_shown(seconds: float) -> str:

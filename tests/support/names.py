@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
 from playwright.sync_api import Locator, Page
 
@@ -26,9 +27,14 @@ def ambiguous(page: Page) -> list[str]:
     names = Counter(
         (node["role"]["value"], node.get("name", {}).get("value", "").strip())
         for node in nodes
-        if not node["ignored"] and node["role"]["value"] in _CONTROLS
+        if not node["ignored"] and node["role"]["value"] in _CONTROLS and not _is_of_browser(node)
     )
     return [f"{count} times the {role} {name!r}" for (role, name), count in names.items() if count > 1 or not name]
+
+
+def _is_of_browser(node: dict[str, Any]) -> bool:
+    """Whether it is the button that Chromium puts into a field for a date, and names alike in each."""
+    return "date and time picker" in node.get("name", {}).get("value", "")
 
 
 def not_of_their_row(rows: Locator) -> list[str]:

@@ -185,7 +185,7 @@ export class JobsView {
     this.#blank.hidden = !empty;
     if (!empty) return;
     const filtered = Object.keys(filters).length > 0 || before;
-    const clear = filtered && button(null, words.filters.clear, () => this.#filter({}, []));
+    const clear = filtered && button(null, texts.showAll, () => this.#filter({}, []));
     if (this.#next) {
       const time = format.moment(new Date(Number(this.#next.split('.')[0]) / 1000).toISOString());
       const further = button('primary', texts.further, () => this.#goOlder());

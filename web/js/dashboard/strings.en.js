@@ -86,6 +86,7 @@ export const words = {
     empty: 'No jobs yet',
     emptyHint: 'Jobs appear here when users start them.',
     noMatch: 'No job matches these filters',
+    showAll: 'Show all jobs',
     notYet: (time) => `Nothing found back to ${time}`,
     further: 'Search further back',
     older: 'Older',
