@@ -30,7 +30,7 @@ class NotCsv(PermanentError):
 class Records:
     """The rows of a file, each with the line where it ends and the problem of its syntax, or "".
 
-    Rows without fields are left out. Raises `NotCsv` for a row that is too long.
+    Rows without fields are omitted. Raises `NotCsv` for a row that is too long.
     """
 
     def __init__(self, text: Iterator[str], file: str) -> None:

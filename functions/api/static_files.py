@@ -51,7 +51,7 @@ def router(
 
     async def file(request: Request) -> Response:  # not in a thread: the files are small, and threads may be busy
         found = _inside(root, request.scope["path"])
-        if found is None:  # deleted meanwhile
+        if found is None:  # deleted since it was matched
             raise Problem(404, NOTHING)
         zipped = "gzip" in request.headers.get("accept-encoding", "")
         content = _content(found, found.stat().st_mtime_ns, zipped)

@@ -75,7 +75,7 @@ export function createApi({ base, getToken, onRefused }) {
       }
     },
     clearFinished: () => call('POST', '/jobs/clear-finished'),
-    /** Restore all jobs that were cleared together then, even if the page is closed meanwhile. */
+    /** Restore all jobs that were cleared together then, even if the page is closed. */
     undoClear: (since) => call('POST', '/jobs/undo-clear', { body: { since }, keepalive: true }),
     uploads: (files) => call('POST', '/uploads', { body: { files } }),
   };

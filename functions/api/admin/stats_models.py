@@ -118,7 +118,7 @@ class QueueView(Public):
     queue: str
     kind: str
     #: Approximate number on the queue and on its poison queue, including delayed messages; null if it is unknown,
-    #: since the storage does not answer.
+    #: since the storage is unavailable.
     messages: int | None
     poison: int | None
     #: Jobs: due but not claimed; not due yet; running.
