@@ -66,6 +66,19 @@ def test_a_browser_that_stores_nothing_is_enough(stack: Stack, stage: Stage, vis
     expect(page.get_by_role("button", name="Use sample files")).to_be_visible()
 
 
+def test_a_page_without_actions_has_its_bell_and_no_card(stack: Stack, stage: Stage, visitor: Visitor) -> None:
+    page = visitor("about:blank")
+    no_actions = "export const ACTIONS = [];"
+    page.route("**/actions.js", lambda route: route.fulfill(body=no_actions, content_type="text/javascript"))
+    page.goto(stack.guest_url)
+    bell = Bell(page)
+    bell.open()
+    bell.expect_live()
+    stage.put(bell.user_id, "running")
+    expect(bell.rows).to_have_count(1)
+    expect(page.locator("#start")).to_be_hidden()
+
+
 @pytest.mark.parametrize("path", ["", "dashboard.html"])
 def test_somebody_else_in_the_same_tab_sees_nothing_of_the_one_before(
     stack: Stack, stage: Stage, visitor: Visitor, noise: Noise, path: str

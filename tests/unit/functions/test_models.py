@@ -30,7 +30,8 @@ PIECES = st.lists(st.sampled_from(["a", " ", "/", ".", "..", "\\", ":", "://", "
 def sent(schema: dict[str, Any], known: dict[str, Any]) -> st.SearchStrategy[Any]:
     """What somebody may send where a JSON schema asks for something."""
     if "$ref" in schema:
-        return sent(known[schema["$ref"].rpartition("/")[2]], known)
+        name = schema["$ref"].rpartition("/")[2]
+        return st.deferred(lambda: sent(known[name], known))  # a model may refer to itself
     if "anyOf" in schema:
         return st.one_of([sent(one, known) for one in schema["anyOf"]])
     if "enum" in schema or "const" in schema:
