@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
+from queued_jobs._threads import BodyThread
 from queued_jobs.context import JobContext
 from queued_jobs.offload import offload
 from queued_jobs.redact import text_of
@@ -28,9 +29,17 @@ class Body:
     by an error that names it.
     """
 
-    def __init__(self, runner: JobRunner[Any, Any], ctx: JobContext[Any], *, on_begin: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        runner: JobRunner[Any, Any],
+        ctx: JobContext[Any],
+        *,
+        thread: BodyThread | None,
+        on_begin: Callable[[], None],
+    ) -> None:
         self._runner = runner
         self._ctx = ctx
+        self._reserved = thread
         self._on_begin = on_begin
         self._thread: Future[Any] | None = None
 
@@ -50,6 +59,12 @@ class Body:
         # outside the except block, so that it keeps its own cause
         raise error
 
+    def expect_end(self) -> None:
+        """The attempt is over: unless the body ends soon, too, its thread hangs."""
+        if self._reserved is not None:
+            job = self._ctx.job
+            self._reserved.expect_end(f"job {job.id} ({job.kind}) attempt {job.attempt}")
+
     def hand_over_when_it_ends(self, receive: Callable[[Any], Awaitable[None]]) -> None:
         """Pass on the result of a thread that is no longer awaited: it runs to its next checkpoint or its end."""
         if self._thread is None:
@@ -68,10 +83,10 @@ class Body:
         self._thread.add_done_callback(hand_over)
 
     async def _execute(self, request: BaseModel) -> Any:
-        if inspect.iscoroutinefunction(self._runner.on_execute):
+        if self._reserved is None:
             return await _await_body(self._runner.on_execute(request, self._ctx))
         body: Callable[[], Any] = partial(contextvars.copy_context().run, self._in_thread, request)
-        self._thread = self._runner.thread_pool.submit(body)
+        self._thread = self._reserved.start(body)
         result = await asyncio.wrap_future(self._thread)
         # a decorator may hide that the body is `async def`
         return await _await_body(result) if inspect.isawaitable(result) else result

@@ -13,6 +13,7 @@ from queued_jobs import telemetry
 from queued_jobs._body import Body
 from queued_jobs._lease import Lease
 from queued_jobs._outcome import describe_error, dump_result
+from queued_jobs._threads import BodyThread
 from queued_jobs.announcements import flush_pushes, schedule_hook, schedule_push
 from queued_jobs.context import JobContext
 from queued_jobs.dispatch import wake_successors
@@ -24,7 +25,7 @@ from queued_jobs.errors import (
     StoreRefused,
     StoreUnavailable,
 )
-from queued_jobs.hooks import call_hook
+from queued_jobs.hooks import call_hook_in_time
 from queued_jobs.message import Due, JobMessage
 from queued_jobs.model import JobStatus, QueuedJob
 from queued_jobs.offload import offload
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
 
 type Runner = "JobRunner[Any, Any]"
 type Finish = Callable[[], Awaitable[QueuedJob | None]]
+
+#: Time limit of `on_result_discarded`.
+DISCARD_TIME = timedelta(seconds=30)
 
 
 def schedule_update(runner: Runner, job: QueuedJob) -> None:
@@ -49,7 +53,7 @@ async def wake(runner: Runner, job: QueuedJob) -> None:
     await wake_successors(job, dispatcher=runner.backend.dispatcher(), notifier=runner.notifier)
 
 
-async def execute(runner: Runner, message: JobMessage) -> None:
+async def execute(runner: Runner, message: JobMessage, *, thread: BodyThread | None = None) -> None:
     """Claim the job and run the attempt, or handle the reason why it cannot be claimed."""
     repository, kind, version, max_concurrent = (
         runner.repository,
@@ -72,7 +76,7 @@ async def execute(runner: Runner, message: JobMessage) -> None:
             if max_concurrent > 1 and job.concurrency_key is not None:
                 await wake(runner, job)  # there may be another free slot
             with telemetry.attempting(job):
-                await _Attempt(runner, job, lease_from=asked_at).run()
+                await _Attempt(runner, job, lease_from=asked_at, thread=thread).run()
             return
         its_turn = await repository.wait_in_line(
             message, kind=kind, schema_version=version, max_concurrent=max_concurrent
@@ -95,12 +99,12 @@ async def execute(runner: Runner, message: JobMessage) -> None:
 
 
 class _Attempt:
-    def __init__(self, runner: Runner, job: QueuedJob, *, lease_from: float) -> None:
+    def __init__(self, runner: Runner, job: QueuedJob, *, lease_from: float, thread: BodyThread | None) -> None:
         self._runner = runner
         self._repository = runner.repository
         self._job = job
         self._ctx: JobContext[Any] = JobContext(job, runner.backend, result_type=runner.result_type)
-        self._body = Body(runner, self._ctx, on_begin=self._begin)
+        self._body = Body(runner, self._ctx, thread=thread, on_begin=self._begin)
         self._running: asyncio.Task[Any]
         self._lease = Lease(
             runner.repository,
@@ -225,12 +229,13 @@ class _Attempt:
             return
         self._log("the result was not stored, so its data is removed")
         try:
-            await call_hook(self._runner.on_result_discarded, self._job, result)
+            await call_hook_in_time(self._runner.on_result_discarded, self._job, result, within=DISCARD_TIME)
         except Exception:
             self._runner.logger.exception("job %s: cleaning up the discarded result failed", self._job.id)
 
     def _discard_when_it_comes(self) -> None:
         """Clean up the result of a thread that is no longer awaited, once it ends."""
+        self._body.expect_end()
         if not self._ctx.completed:
             self._body.hand_over_when_it_ends(self._discard)
 

@@ -12,7 +12,7 @@ from typing import Any
 from queued_jobs.announcements import announce
 from queued_jobs.duties import Batch
 from queued_jobs.errors import InvalidResult
-from queued_jobs.hooks import call_hook
+from queued_jobs.hooks import HookTooLate, call_hook_in_time
 from queued_jobs.model import JobKey, QueuedJob
 from queued_jobs.notifier import Notifier
 from queued_jobs.repository import Repository
@@ -117,15 +117,7 @@ class Expiry:
         return dropped
 
     async def _call(self, runner: JobRunner[Any, Any], job: QueuedJob) -> None:
-        # not asyncio.timeout: a hook that suppresses its cancellation must not be waited for
-        hook = asyncio.create_task(self._remove(runner, job))
-        try:
-            await asyncio.wait({hook}, timeout=HOOK_TIME.total_seconds())
-        finally:
-            hook.cancel()
-        if not hook.done():
-            logger.warning("job %s (%s): removing the expired result timed out, will retry", job.id, job.kind)
-        if hook.done() and not hook.cancelled() and hook.result():
+        if await self._remove(runner, job):
             self._failures[job.kind] = 0
             self._removed.append(job.id)
         elif not self._is_skipped(job.kind):
@@ -133,7 +125,7 @@ class Expiry:
 
     async def _remove(self, runner: JobRunner[Any, Any], job: QueuedJob) -> bool:
         try:
-            await call_hook(runner.on_result_expired, job, runner.read_result(job))
+            await call_hook_in_time(runner.on_result_expired, job, runner.read_result(job), within=HOOK_TIME)
         except InvalidResult as exc:
             # it will never fit the type again, so the data it refers to has to expire by itself
             logger.warning(
@@ -143,6 +135,9 @@ class Expiry:
                 exc,
             )
             return True
+        except HookTooLate:
+            logger.warning("job %s (%s): removing the expired result timed out, will retry", job.id, job.kind)
+            return False
         except Exception:
             # an unavailable storage account must not keep other results from expiring
             logger.exception("job %s (%s): removing the expired result failed, will retry", job.id, job.kind)

@@ -3,9 +3,36 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import inspect
+import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from functools import partial
 from typing import Any
+
+
+class HookTooLate(TimeoutError):
+    """The hook takes longer than it may."""
+
+
+def _make_threads() -> ThreadPoolExecutor:
+    # more than hooks run at once; separate from the event loop's own threads, which also look up host names
+    return ThreadPoolExecutor(64, thread_name_prefix="hook")
+
+
+_threads = _make_threads()
+
+
+def _renew_threads() -> None:
+    """After a fork: replace the pool, whose threads exist in the parent process only."""
+    global _threads
+    _threads = _make_threads()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_threads)
 
 
 async def call_hook(hook: Callable[..., Any], *args: object) -> None:
@@ -13,6 +40,22 @@ async def call_hook(hook: Callable[..., Any], *args: object) -> None:
     if inspect.iscoroutinefunction(hook):
         await hook(*args)
         return
-    returned = await asyncio.to_thread(hook, *args)
+    call = partial(contextvars.copy_context().run, hook, *args)
+    returned = await asyncio.get_running_loop().run_in_executor(_threads, call)
     if inspect.isawaitable(returned):  # a decorator hides that it is `async def`
         await returned
+
+
+async def call_hook_in_time(hook: Callable[..., Any], *args: object, within: timedelta) -> None:
+    """Call a hook, and wait for it `within` this time. Raises `HookTooLate`; a hook in a thread goes on then."""
+    # not asyncio.timeout: a hook that suppresses its cancellation must not be waited for
+    call = asyncio.create_task(call_hook(hook, *args))
+    try:
+        await asyncio.wait({call}, timeout=within.total_seconds())
+    finally:
+        call.cancel()
+    if not call.done():
+        raise HookTooLate(f"no end within {within.total_seconds():g} seconds")
+    if call.cancelled():
+        raise RuntimeError("The hook raised a cancellation that was not requested.")
+    call.result()

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import abc
+import inspect
 import logging
 from collections.abc import Awaitable
-from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from typing import Any, ClassVar, TypeVar, cast, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
 from queued_jobs import _executor
+from queued_jobs._admission import admit
+from queued_jobs._threads import BodyThreads
 from queued_jobs.backend import Backend
 from queued_jobs.context import JobContext
 from queued_jobs.declarations import check_declaration
@@ -44,7 +46,8 @@ class JobRunner[Request: BaseModel, Result: BaseModel | None](abc.ABC):
     schedule: ClassVar[str | None] = None
     #: The owner of jobs that the schedule starts.
     schedule_user: ClassVar[str] = "schedule"
-    #: Maximum concurrent plain `def` bodies of this kind in one process.
+    #: Maximum concurrent plain `def` bodies of this kind in one process. Up to as many more threads take the place of
+    #: those whose bodies go on after their timeout.
     threads: ClassVar[int] = 8
     #: Maximum concurrent jobs with the same `concurrency_key`, across all workers.
     concurrency: ClassVar[int] = 1
@@ -81,8 +84,7 @@ class JobRunner[Request: BaseModel, Result: BaseModel | None](abc.ABC):
         self.repository = backend.repository
         self.notifier = backend.notifier
         self.logger = logger or logging.getLogger(f"queued_jobs.{self.kind}")
-        # bounded, and separate from the host's few threads, which also serve HTTP
-        self.thread_pool = ThreadPoolExecutor(self.threads, thread_name_prefix=f"job-{self.kind}")
+        self.body_threads = BodyThreads(self.kind, self.threads, self.logger)
 
     @abc.abstractmethod
     def on_execute(self, request: Request, ctx: JobContext[Result]) -> Awaitable[Result] | Result:
@@ -118,7 +120,7 @@ class JobRunner[Request: BaseModel, Result: BaseModel | None](abc.ABC):
         `async def`, or a plain `def`, which runs in a thread. Another attempt owns the job, the result cannot be
         stored, or a plain `def` body returned it after its timeout or after its worker had released the job. The job
         may have another result by then, so remove only data named after this attempt, see `JobContext.claim_id`. Not
-        called after a crash, so let leftover data expire by itself, too.
+        called after a crash, nor waited for longer than half a minute, so let leftover data expire by itself, too.
         """
         return None
 
@@ -175,14 +177,22 @@ class JobRunner[Request: BaseModel, Result: BaseModel | None](abc.ABC):
         """Return the blob that the owner may download, or None."""
         return None
 
-    async def execute(self, message: JobMessage) -> None:
+    @property
+    def runs_in_threads(self) -> bool:
+        """Whether the body is a plain `def`."""
+        return not inspect.iscoroutinefunction(self.on_execute)
+
+    async def execute(self, message: JobMessage, *, queue: str | None = None) -> None:
         """Run one attempt of the message's job.
 
         Returns None on purpose: a queue function that returns a value fails. Ignores old, duplicate and forged
         messages. Raises only `StoreUnavailable`, if the claim or the result could not be stored: the host then delivers
         the message again.
+
+        The attempt of a plain `def` body begins when one of the kind's `threads` is free. If none is for half a minute,
+        the message is put back on its queue (None: the default queue), for any worker, and the job stays as it is.
         """
-        await _executor.execute(self, message)
+        await admit(self, message, queue=queue or self.queue)
 
     async def receive(self, body: bytes, *, queue: str | None = None) -> None:
         """Run `execute` for a message of a queue of this kind (None: the default queue).
@@ -196,7 +206,7 @@ class JobRunner[Request: BaseModel, Result: BaseModel | None](abc.ABC):
             self.logger.warning("rejected a message on %s: %s", queue, exc)
             await self.repository.reject(queue, body, str(exc))
             return
-        await self.execute(message)
+        await self.execute(message, queue=queue)
 
     async def receive_poison(self, body: bytes, *, queue: str | None = None) -> None:
         """Handle a message that the host moved to the poison queue.

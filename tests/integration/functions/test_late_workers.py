@@ -142,7 +142,7 @@ async def keep_the_winners_file(
         won = await site.job("ann", key)
         assert won["status"] == "succeeded"
         properties = blob_service().get_blob_client(RESULTS, won["result"]["blob"]).get_blob_properties()
-    await asyncio.to_thread(site.services.manager.runner(kind).thread_pool.shutdown)
+    await asyncio.to_thread(site.services.manager.runner(kind).body_threads.shutdown)
     assert (await site.job("ann", key))["result"] == won["result"]
     assert await content(site, key, won["result"]), "the file is there"
     now = blob_service().get_blob_client(RESULTS, won["result"]["blob"]).get_blob_properties()
