@@ -10,15 +10,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import timedelta
 from typing import Any, Final
 
 import psycopg
 from psycopg import AsyncConnection
 
-#: From the call of a statement to its response, including the wait for a connection: requests take up to 5 seconds.
+#: For all statements of an HTTP request together: requests take up to 5 seconds.
+REQUEST_TIME = timedelta(seconds=4.5)
+#: From the call of a statement to its response, including the wait for a connection.
 STATEMENT_TIME: Final = timedelta(seconds=3.5)
 #: The same for statements over many rows that no user waits for, and for each statement on a borrowed connection.
 LONG_STATEMENT_TIME: Final = timedelta(seconds=12)
@@ -71,6 +75,32 @@ SERVER: Final = {
 
 #: After a stall of this process, data that has arrived is read before a deadline counts.
 STALL = timedelta(seconds=0.05)
+
+
+#: A task, and until when all of its statements must have ended, by the monotonic clock.
+_limited: ContextVar[tuple[asyncio.Task[Any] | None, float] | None] = ContextVar("limited", default=None)
+
+
+@contextmanager
+def total_time(limit: timedelta | None) -> Iterator[None]:
+    """Limit the total time of all statements that the current task runs in this block; None: only each by itself.
+
+    Does not apply to tasks that are started in the block: these may outlive it.
+    """
+    limited = None if limit is None else (asyncio.current_task(), time.monotonic() + limit.total_seconds())
+    token = _limited.set(limited)
+    try:
+        yield
+    finally:
+        _limited.reset(token)
+
+
+def time_left(limit: timedelta) -> timedelta:
+    """Return how long a statement may take that may take `limit` by itself."""
+    limited = _limited.get()
+    if limited is None or limited[0] is not asyncio.current_task():
+        return limit
+    return min(limit, timedelta(seconds=max(0.0, limited[1] - time.monotonic())))
 
 
 class Late(psycopg.OperationalError):

@@ -14,7 +14,17 @@ import psycopg
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
-from queued_jobs._deadlines import CANCEL, CHECK, CHECKOUT, CONNECT_ALL, LONG_STATEMENT_TIME, Late, deadline, shut
+from queued_jobs._deadlines import (
+    CANCEL,
+    CHECK,
+    CHECKOUT,
+    CONNECT_ALL,
+    LONG_STATEMENT_TIME,
+    Late,
+    deadline,
+    shut,
+    time_left,
+)
 
 Row = dict[str, Any]
 
@@ -126,7 +136,8 @@ class LoopPool:
         await self._pool.open(wait=False)
         async with AsyncExitStack() as stack:
             try:
-                conn = await stack.enter_async_context(self._pool.connection())
+                lent = self._pool.connection(timeout=time_left(CHECKOUT).total_seconds())
+                conn = await stack.enter_async_context(lent)
             except PoolTimeout as exc:
                 if self._found_pooler:
                     raise PoolerFound from exc

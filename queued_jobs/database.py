@@ -26,7 +26,10 @@ from queued_jobs._deadlines import (
     SERVER,
     STATEMENT_TIME,
     deadline,
+    time_left,
 )
+from queued_jobs._deadlines import REQUEST_TIME as REQUEST_TIME
+from queued_jobs._deadlines import total_time as total_time
 from queued_jobs._per_loop import PerLoop
 from queued_jobs._pool import Connection, LoopPool, PoolerFound
 from queued_jobs._pool import Row as Row
@@ -133,7 +136,7 @@ class Database:
             within = LONG_STATEMENT_TIME if name in LONG_STATEMENTS else STATEMENT_TIME
         if conn is None:
             return await self._run_alone(name, params, within)
-        with deadline(conn, within):
+        with deadline(conn, time_left(within)):
             return await self._run(conn, name, params)
 
     async def planned_rows(self, name: str, params: Mapping[str, Any]) -> list[Row]:
@@ -168,7 +171,7 @@ class Database:
         Server errors are raised as `rows` raises them without `conn`; `StoreUnavailable` also if the server rejected a
         prepared statement, since the next transaction prepares it again.
         """
-        ends_at = time.monotonic() + STATEMENT_TIME.total_seconds()
+        ends_at = time.monotonic() + time_left(STATEMENT_TIME).total_seconds()
         with _as_store_errors():
             async with self._lend() as conn:
                 refusals = self._refusals.get(conn, 0)
@@ -181,7 +184,7 @@ class Database:
                         try:
                             yield conn
                         finally:
-                            conn.limit = STATEMENT_TIME
+                            conn.limit = time_left(STATEMENT_TIME)
                 except _REFUSED as exc:
                     if self._refusals.get(conn, 0) == refusals:
                         raise  # the rejected statement was the caller's own
@@ -209,7 +212,7 @@ class Database:
     async def _run_alone(
         self, name: str, params: Mapping[str, Any], within: timedelta, *, prepare: bool | None = None
     ) -> list[Row]:
-        ends_at = time.monotonic() + within.total_seconds()
+        ends_at = time.monotonic() + time_left(within).total_seconds()
         with _as_store_errors():
             async with self._lend() as own:
                 with deadline(own, timedelta(seconds=ends_at - time.monotonic())):

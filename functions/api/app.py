@@ -15,6 +15,7 @@ from api.admin import routes as admin
 from api.audit import check_audits
 from api.http import openapi, problems
 from api.http.headers import SecureHeaders, content_security_policy, with_origins, with_websocket
+from api.http.time_limit import TimeLimit
 from api.sign_in import session
 from api.sign_in.identity import check_policies
 from api.sign_in.invite import InviteAuthenticator
@@ -36,6 +37,7 @@ def create_api(services: Services, *, web: Path) -> ASGIApp:
     app.state.services = services
     problems.install(app)
     app.add_middleware(problems.ProblemOn500)
+    app.add_middleware(TimeLimit)
     connect = [*with_websocket(services.notifier.endpoint), origin()]
     known: list[APIRoute] = []
     for routes in _routers(services, web, connect):
