@@ -26,7 +26,7 @@ from queued_jobs.errors import (
     StoreUnavailable,
 )
 from queued_jobs.hooks import call_hook_in_time
-from queued_jobs.message import Due, JobMessage
+from queued_jobs.message import JobMessage, Reserved
 from queued_jobs.model import JobStatus, QueuedJob
 from queued_jobs.offload import offload
 
@@ -139,8 +139,7 @@ class _Attempt:
             telemetry.ended(done, timedelta(seconds=time.monotonic() - self._started))
             schedule_update(self._runner, done)
             if not done.status.is_final:
-                due = Due(message=JobMessage.of(done), queue=done.queue, delay=self._retry_in)
-                await self._runner.backend.dispatcher().send([due])
+                await self._runner.backend.dispatcher().send([Reserved.of(done, delay=self._retry_in)])
             await wake(self._runner, done)
         if leaving:
             await flush_pushes()

@@ -78,15 +78,15 @@ class BodyThreads:
         )
         if left == 0:
             self._logger.error(
-                "kind %s: %d threads hang, so this process runs no more jobs of the kind until it is restarted",
+                "kind %s: %d threads hang, so this process cannot run jobs of the kind until it is restarted",
                 self._kind,
                 self._hung,
             )
         self._hand_out()
 
-    def shutdown(self) -> None:
-        """Wait for the running bodies. No further body can be started."""
-        self._pool.shutdown()
+    def shutdown(self, *, wait: bool = True) -> None:
+        """Start no further body, and wait for those that run."""
+        self._pool.shutdown(wait=wait, cancel_futures=True)
 
     def _hand_out(self) -> None:
         """Give free threads to those who wait, in order."""

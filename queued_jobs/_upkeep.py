@@ -10,12 +10,10 @@ from psycopg import AsyncConnection
 
 from queued_jobs.database import Database
 from queued_jobs.kind_queues import KindQueues
-from queued_jobs.message import Due, JobMessage
+from queued_jobs.message import JobMessage, Reserved
 from queued_jobs.model import JobKey, QueuedJob
-from queued_jobs.repository import NO_KINDS, NO_LIMITS, NO_QUEUES, Line, LinesSeen, Tallied
+from queued_jobs.repository import HOLD, NO_KINDS, NO_LIMITS, NO_QUEUES, Line, LinesSeen, Tallied
 
-#: How long a picked message is reserved for the sweeper that picked it.
-HOLD = timedelta(seconds=15)
 #: After this time, doubling, a message that was never claimed is assumed lost.
 STALE = timedelta(minutes=10)
 #: Lost workers after which a job is aborted.
@@ -59,14 +57,15 @@ class PostgresUpkeep:
         last = (row["kind"], row["concurrency_key"]) if row["number"] == limit else None
         return LinesSeen(woken=row["woken"], last=last)
 
-    async def unsent(self, *, limit: int, queues: KindQueues = NO_QUEUES) -> list[Due]:
+    async def unsent(self, *, limit: int, queues: KindQueues = NO_QUEUES) -> list[Reserved]:
         params = {"n": limit, "hold": HOLD.total_seconds(), **queues.parameters()}
         rows = await self.database.rows("pick_unsent", params)
         return [
-            Due(
+            Reserved(
                 message=JobMessage(id=row["id"], gen=row["dispatch_gen"]),
                 queue=row["queue"],
                 delay=timedelta(seconds=row["delay"]),
+                until=row["next_send_at"],
             )
             for row in rows
         ]

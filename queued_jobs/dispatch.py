@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import Counter
-from collections.abc import Sequence
+from collections import Counter, deque
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 
+from queued_jobs._deadlines import STATEMENT_TIME, total_time
 from queued_jobs.announcements import announce
 from queued_jobs.errors import SendFailed, StoreUnavailable
-from queued_jobs.message import Due, JobMessage
+from queued_jobs.message import JobMessage, Reserved
 from queued_jobs.model import QueuedJob
 from queued_jobs.notifier import Notifier
-from queued_jobs.queues import MAX_DELAY, QueueMissing, Queues
-from queued_jobs.repository import Repository
+from queued_jobs.queues import MAX_DELAY, SEND_TIMEOUT, QueueMissing, Queues
+from queued_jobs.repository import HOLD, Repository
 
 logger = logging.getLogger(__name__)
 
@@ -23,8 +24,11 @@ _CONCURRENT_SENDS = 8
 _MAX_FAILURES = _CONCURRENT_SENDS
 #: Seconds after which no further send is started: a queue may be slow without ever failing.
 _PATIENCE = 30.0
-#: Messages marked together. A crash in between causes at most this many to be sent again.
-_CHUNK = 500
+#: Messages that are sent before they are marked, and seconds after which no further one of them is started. A crash in
+#: between causes at most this many to be sent again.
+_ROUND_SIZE, _ROUND_SECONDS = 100, 1.0
+#: Seconds for which the messages of a round must be reserved: until the last one is sent and all are marked.
+_ROUND_TAKES = _ROUND_SECONDS + (SEND_TIMEOUT + STATEMENT_TIME).total_seconds()
 
 
 class Dispatcher:
@@ -45,39 +49,78 @@ class Dispatcher:
         self._failures: Counter[str] = Counter()
         self.patience = _PATIENCE
 
-    async def send(self, due: Sequence[Due]) -> frozenset[JobMessage]:
-        """Send these messages, mark the messages that were sent, and return them.
+    async def send(self, due: Iterable[Reserved], *, reserved_for: timedelta = HOLD) -> frozenset[JobMessage]:
+        """Send these messages, mark those that were sent, and return them.
 
         Never raises if a queue or the database is unavailable: the sweeper sends what was not sent, and sends again
         what was not marked. Messages due beyond the queue's maximum delay are left for the sweeper too.
+
+        Parameters
+        ----------
+        reserved_for
+            How long from now, at least, no other sender takes these messages. Reservations are extended if necessary,
+            and messages that another sender has taken since are skipped.
         """
-        near = [one for one in due if one.delay <= MAX_DELAY]
+        left = deque(one for one in due if one.delay <= MAX_DELAY)
         clock = asyncio.get_running_loop().time
-        until = clock() + self.patience
+        until, reserved_until = clock() + self.patience, clock() + reserved_for.total_seconds()
         sent: set[JobMessage] = set()
-        tried = 0
-        slots = asyncio.Semaphore(_CONCURRENT_SENDS)
-
-        async def send_one(one: Due) -> None:
-            nonlocal tried
-            async with slots:
-                if self._failures[one.queue] >= _MAX_FAILURES or clock() >= until:
-                    return
-                tried += 1
-                if await self._sends(one):
-                    sent.add(one.message)
-
-        for start in range(0, len(near), _CHUNK):
-            chunk = near[start : start + _CHUNK]
-            await asyncio.gather(*map(send_one, chunk))
-            await self._mark([one.message for one in chunk if one.message in sent])
+        open_ = len(left)
+        while left and clock() < until:
+            these = self._next_round(left)
+            if not these:
+                break
+            if clock() + _ROUND_TAKES > reserved_until:
+                kept = await self._keep_reserved(these)
+                if kept is None:
+                    break
+                open_ -= len(these) - len(kept)
+                these = deque(kept)
+            tried, sent_now = await self._send_round(these, until)
+            open_ -= tried
+            left.extendleft(reversed(these))
+            sent |= {one.message for one in sent_now}
+            if not await self._mark(sent_now):
+                break
         self.patience = until - clock()
-        if tried < len(near):
-            left = len(near) - tried
-            logger.warning("leaving %d messages to the sweeper because their queues respond too slowly", left)
+        if open_:
+            logger.warning("leaving %d messages to the sweeper because their queues respond too slowly", open_)
         return frozenset(sent)
 
-    async def _sends(self, one: Due) -> bool:
+    def _next_round(self, left: deque[Reserved]) -> deque[Reserved]:
+        """Remove and return the next messages, without those for queues that have failed too often."""
+        these: deque[Reserved] = deque()
+        while left and len(these) < _ROUND_SIZE:
+            one = left.popleft()
+            if not self._is_given_up(one.queue):
+                these.append(one)
+        return these
+
+    async def _send_round(self, these: deque[Reserved], until: float) -> tuple[int, list[Reserved]]:
+        """Send messages, and leave in the deque what was not started. Returns how many were tried, and the sent."""
+        clock = asyncio.get_running_loop().time
+        until = min(until, clock() + _ROUND_SECONDS)
+        sent: list[Reserved] = []
+        tried = 0
+
+        async def work() -> None:
+            nonlocal tried
+            while these and clock() < until:
+                one = these.popleft()
+                if self._is_given_up(one.queue):
+                    continue
+                tried += 1
+                if not await self._sends(one):
+                    return  # if its queue hangs, the others know it when the round is over
+                sent.append(one)
+
+        await asyncio.gather(*(work() for _ in range(min(_CONCURRENT_SENDS, len(these)))))
+        return tried, sent
+
+    def _is_given_up(self, queue: str) -> bool:
+        return self._failures[queue] >= _MAX_FAILURES
+
+    async def _sends(self, one: Reserved) -> bool:
         try:
             await self._send(one)
         except SendFailed as exc:
@@ -87,7 +130,7 @@ class Dispatcher:
         self._failures[one.queue] = 0
         return True
 
-    async def _send(self, one: Due) -> None:
+    async def _send(self, one: Reserved) -> None:
         try:
             await self._queues.send(one.queue, one.message, delay=one.delay)
         except QueueMissing:
@@ -95,13 +138,26 @@ class Dispatcher:
             await self._queues.ensure(one.queue)
             await self._queues.send(one.queue, one.message, delay=one.delay)
 
-    async def _mark(self, sent: Sequence[JobMessage]) -> None:
-        if not sent:
-            return
+    async def _keep_reserved(self, these: Sequence[Reserved]) -> list[Reserved] | None:
+        """Return those that may still be sent, or None if the database is unavailable."""
         try:
-            await self.repository.mark_sent(sent)
+            with total_time(None):
+                return await self.repository.keep_reserved(these)
+        except StoreUnavailable as exc:
+            logger.warning("%d messages were not sent, since they may be sent by others: %s", len(these), exc)
+            return None
+
+    async def _mark(self, sent: Sequence[Reserved]) -> bool:
+        """Return whether the store answered: without marks, sending more would only send more twice."""
+        if not sent:
+            return True
+        try:
+            with total_time(None):  # the job is stored, so the caller's answer is no longer at stake
+                await self.repository.mark_sent(sent)
         except StoreUnavailable as exc:
             logger.warning("%d messages were sent but not marked, so they will be sent again: %s", len(sent), exc)
+            return False
+        return True
 
 
 async def wake_successors(*jobs: QueuedJob, dispatcher: Dispatcher, notifier: Notifier) -> list[QueuedJob]:
@@ -120,7 +176,6 @@ async def wake_successors(*jobs: QueuedJob, dispatcher: Dispatcher, notifier: No
         logger.warning("could not wake the jobs waiting for %d ended jobs; the sweeper will: %s", len(jobs), exc)
     found = list(woken.values())
     if found:
-        due = [Due(message=JobMessage.of(job), queue=job.queue, delay=timedelta()) for job in found]
-        await dispatcher.send(due)
+        await dispatcher.send(map(Reserved.of, found))
         await announce(notifier, *found)
     return found

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -30,6 +32,11 @@ class Batch:
 class Duty:
     """A task that is processed in batches of bounded size.
 
+    Parameters
+    ----------
+    feeds
+        A duty that has more to do after each batch of this one that was not empty.
+
     Attributes
     ----------
     name
@@ -39,15 +46,16 @@ class Duty:
     more
         Whether items remain after the last batch.
     error
-        The error that stopped it, until the next run.
+        The error of its last batch.
     """
 
-    def __init__(self, name: str, step: Callable[[], Awaitable[Batch]]) -> None:
+    def __init__(self, name: str, step: Callable[[], Awaitable[Batch]], *, feeds: Duty | None = None) -> None:
         self.name = name
         self.done = 0
         self.more = True
         self.error: Exception | None = None
         self._step = step
+        self._feeds = feeds
 
     async def run_batch(self) -> None:
         """Process one batch. An exception is kept in `error`, so that other duties are not affected."""
@@ -56,8 +64,41 @@ class Duty:
         except Exception as exc:  # noqa: BLE001 (raised by `Rounds.run` at the end)
             self.error, self.more = exc, False
         else:
+            self.error = None
             self.done += batch.done
             self.more = batch.more
+            if batch.done and self._feeds is not None:
+                self._feeds.more = True
+
+
+@asynccontextmanager
+async def running_by_itself(duty: Duty, *, every: timedelta) -> AsyncIterator[None]:
+    """Run a batch of a duty, then the block, and beside it further batches: after a pause, or at once if more is left.
+
+    Nothing in the block delays the duty. Raises the error of the first batch without running the block.
+    """
+    await duty.run_batch()
+    if duty.error is not None:
+        raise duty.error
+    over = asyncio.Event()
+    repeating = asyncio.create_task(_repeat(duty, every, over))
+    try:
+        yield
+    finally:
+        over.set()
+        try:
+            await asyncio.wait({repeating})
+        finally:
+            repeating.cancel()
+
+
+async def _repeat(duty: Duty, every: timedelta, over: asyncio.Event) -> None:
+    while not over.is_set():
+        if not duty.more:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(over.wait(), every.total_seconds())
+                return
+        await duty.run_batch()
 
 
 class Rounds:
@@ -67,50 +108,33 @@ class Rounds:
 
     Parameters
     ----------
-    first
-        Completed before anything else, and run again in each round.
     urgent
-        Run next, in order, in each round.
+        Run first, in order, in each round.
     beside
         Waits for other systems, so it runs concurrently with the rest.
     rest
         Take turns.
     """
 
-    def __init__(self, *, first: Duty, urgent: Sequence[Duty], beside: Duty, rest: Sequence[Duty]) -> None:
-        self._first = first
+    def __init__(self, *, urgent: Sequence[Duty], beside: Duty, rest: Sequence[Duty]) -> None:
         self._urgent = urgent
         self._beside = beside
         self._rest = rest
 
     @property
     def _all(self) -> Sequence[Duty]:
-        return [self._first, *self._urgent, self._beside, *self._rest]
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        return tuple(duty.name for duty in self._all)
-
-    @property
-    def behind(self) -> tuple[str, ...]:
-        """Names of the duties that ran out of time."""
-        return tuple(duty.name for duty in self._all if duty.more)
+        return [*self._urgent, self._beside, *self._rest]
 
     async def run(self, time: timedelta) -> None:
         """Run all duties, then raise the error of the first duty that failed, if any."""
         clock = asyncio.get_running_loop().time
         until = clock() + time.total_seconds()
         while True:
-            await self._first.run_batch()
-            while self._first.more and clock() < until:
-                await self._first.run_batch()
-            if self._first.error is not None:
-                raise self._first.error
             for duty in self._urgent:
                 if not self._is_unavailable:
                     await duty.run_batch()
             await asyncio.gather(self._run(self._beside), self._run(*self._rest))
-            if self._is_unavailable or clock() >= until or not self.behind:
+            if self._is_unavailable or clock() >= until or not any(duty.more for duty in self._all):
                 break
         failed = [duty for duty in self._all if duty.error is not None]
         for duty in failed[1:]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from datetime import timedelta
 from functools import partial
@@ -16,6 +17,7 @@ from queued_jobs.errors import InvalidRequest, StoreRefused
 from queued_jobs.handle import JobHandle
 from queued_jobs.model import JobKey, NewJob
 from queued_jobs.offload import offload
+from queued_jobs.repository import hold_for
 from queued_jobs.serialization import NotStorable, form_of
 
 if TYPE_CHECKING:
@@ -106,6 +108,7 @@ async def store(
     conn: AsyncConnection[Any] | None,
 ) -> list[JobHandle[Any]]:
     """Store the rows, and return their handles in the same order."""
+    reserved_until = time.monotonic() + hold_for(len(jobs)).total_seconds()
     try:
         added = await backend.repository.add(*(job for _, job in jobs), conn=conn)
     except StoreRefused as exc:
@@ -121,6 +124,7 @@ async def store(
             delay=job.delay,
             backend=backend,
             sent=one.job.status.is_final or one.job.sent_gen >= one.job.dispatch_gen,
+            reserved_until=reserved_until,
         )
         for (runner, job), one in zip(jobs, added, strict=True)
     ]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from pydantic import BaseModel
 from queued_jobs.announcements import announce
 from queued_jobs.backend import Backend
 from queued_jobs.errors import JobFailed, ResultExpired, StoreUnavailable
-from queued_jobs.message import Due, JobMessage
+from queued_jobs.message import JobMessage, Reserved
 from queued_jobs.model import JobKey, JobStatus, QueuedJob
 from queued_jobs.offload import offload
 
@@ -35,7 +36,7 @@ class JobHandle[Result: BaseModel | None]:
     duplicate
         True if the idempotency or unique key was taken by the existing job: nothing new was stored.
     sent
-        False if the message still has to be sent: by the sweeper, or when the job that it waits for ends.
+        False if the message is left for the sweeper, or sent when the job that it waits for ends.
     """
 
     job: QueuedJob
@@ -44,6 +45,8 @@ class JobHandle[Result: BaseModel | None]:
     delay: timedelta
     backend: Backend
     sent: bool = False
+    #: Until when the sweeper leaves the message to the caller, by the monotonic clock.
+    reserved_until: float = field(default=0.0, repr=False, compare=False)
 
     @property
     def id(self) -> JobKey:
@@ -112,14 +115,11 @@ async def send_all(handles: Sequence[JobHandle[Any]]) -> None:
     new = [handle for handle in handles if not handle.duplicate and not handle.sent]
     if not new:
         return
-    due = [
-        Due(message=JobMessage.of(handle.job), queue=handle.job.queue, delay=handle.delay)
-        for handle in new
-        if not handle.job.is_held
-    ]
+    due = [Reserved.of(handle.job, delay=handle.delay) for handle in new if not handle.job.is_held]
     backend = new[0].backend
     # before sending, so that a worker's own push rarely comes first
     await announce(backend.notifier, *(handle.job for handle in new))
-    sent = await backend.dispatcher().send(due)
+    reserved_for = timedelta(seconds=min(handle.reserved_until for handle in new) - time.monotonic())
+    sent = await backend.dispatcher().send(due, reserved_for=reserved_for)
     for handle in new:
         handle.sent = JobMessage.of(handle.job) in sent

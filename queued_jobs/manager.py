@@ -147,8 +147,8 @@ class QueueManager:
     ) -> Batch[Result]:
         """Store many jobs of one kind for a user, all or none, and wake workers for them.
 
-        One insert stores all of them, with the follow-up; the messages are sent concurrently. Otherwise like
-        `queue_job`.
+        One insert stores all of them, with the follow-up; the messages are sent concurrently, for about half a minute
+        at most: the sweeper sends the rest, see `JobHandle.sent`. Otherwise like `queue_job`.
 
         Parameters
         ----------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Self
 from uuid import UUID
 
@@ -64,3 +64,22 @@ class Due:
     message: JobMessage
     queue: str
     delay: timedelta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reserved(Due):
+    """A message that is reserved for one sender: until then no other one takes it.
+
+    Attributes
+    ----------
+    until
+        End of the reservation by the database's clock, the row's `next_send_at`. Each reservation has another end, so
+        it also tells the senders of one message apart.
+    """
+
+    until: datetime
+
+    @classmethod
+    def of(cls, job: QueuedJob, *, delay: timedelta = timedelta()) -> Self:
+        """Return the message that was reserved with the change which returned this row."""
+        return cls(message=JobMessage.of(job), queue=job.queue, delay=delay, until=job.next_send_at)

@@ -8,6 +8,7 @@ import os
 import socket
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -19,16 +20,14 @@ from uuid_utils.compat import uuid7
 
 from queued_jobs._deadlines import LONG_STATEMENT_TIME, STATEMENT_TIME
 from queued_jobs._per_loop import PerLoop
-from queued_jobs._upkeep import HOLD, PostgresUpkeep
+from queued_jobs._upkeep import PostgresUpkeep
 from queued_jobs.database import Database
 from queued_jobs.errors import JobConflict, JobNotFound, KeyReused, StoreRefused
-from queued_jobs.message import JobMessage
+from queued_jobs.message import JobMessage, Reserved
 from queued_jobs.model import Added, JobError, JobKey, NewJob, QueuedJob
 from queued_jobs.redact import to_storable_text
-from queued_jobs.repository import check_whole
+from queued_jobs.repository import HOLD, check_whole, hold_for
 
-#: How long the enqueuer has to send after its commit before the sweeper does.
-GRACE = timedelta(seconds=5)
 #: How often a poisoned message is sent again, after 30 seconds, then 10 minutes, doubling, before the job is aborted.
 MAX_RESEND = 5
 #: How often a job waits for a worker that can run it, for 30 seconds, doubling to 10 minutes: about a day in total.
@@ -58,7 +57,7 @@ class PostgresRepository(PostgresUpkeep):
         added: dict[JobKey, Added] = {}
         missing = list(jobs)
         while missing:
-            params = {"jobs": Jsonb([_to_record(job) for job in missing]), "grace": GRACE.total_seconds()}
+            params = {"jobs": Jsonb([_to_record(job) for job in missing]), "grace": hold_for(len(jobs)).total_seconds()}
             for row in await self.database.rows("enqueue", params, conn=conn, within=_time_for(missing)):
                 added[row["id"]] = Added(job=QueuedJob.from_row(row), duplicate=False)
             conflicting = [job for job in missing if job.id not in added]
@@ -101,9 +100,13 @@ class PostgresRepository(PostgresUpkeep):
     async def batch(self, batch_id: UUID) -> list[QueuedJob]:
         return await self._jobs("batch", batch_id=batch_id)
 
-    async def mark_sent(self, messages: Sequence[JobMessage]) -> None:
-        ids, gens = [message.id for message in messages], [message.gen for message in messages]
-        await self.database.rows("mark_sent", {"ids": ids, "gens": gens})
+    async def keep_reserved(self, messages: Sequence[Reserved]) -> list[Reserved]:
+        params = _reservations(messages) | {"hold": HOLD.total_seconds()}
+        kept = {row["id"]: row["next_send_at"] for row in await self.database.rows("keep_reserved", params)}
+        return [replace(one, until=kept[one.message.id]) for one in messages if one.message.id in kept]
+
+    async def mark_sent(self, messages: Sequence[Reserved]) -> None:
+        await self.database.rows("mark_sent", _reservations(messages))
 
     async def claim(
         self,
@@ -128,6 +131,7 @@ class PostgresRepository(PostgresUpkeep):
                     lease=lease.total_seconds(),
                     timeout=timeout.total_seconds(),
                     max_concurrent=max_concurrent,
+                    first_key=self.database.tables.first_key,
                 )
             except psycopg.errors.UniqueViolation as exc:
                 if not (exc.diag.constraint_name or "").endswith("job_slot"):
@@ -146,6 +150,7 @@ class PostgresRepository(PostgresUpkeep):
                 "kind": kind,
                 "schema_version": schema_version,
                 "max_concurrent": max_concurrent,
+                "first_key": self.database.tables.first_key,
             },
         )
         return None if row is None else bool(row["its_turn"])
@@ -154,7 +159,12 @@ class PostgresRepository(PostgresUpkeep):
         hold = HOLD.total_seconds()
         woken = []
         if job.concurrency_key is not None:
-            woken += await self._jobs("next_in_line", kind=job.kind, concurrency_key=job.concurrency_key, hold=hold)
+            line = {
+                "kind": job.kind,
+                "concurrency_key": job.concurrency_key,
+                "first_key": self.database.tables.first_key,
+            }
+            woken += await self._jobs("next_in_line", hold=hold, **line)
         if job.batch_id is not None and job.status.is_final:
             woken += await self._jobs("follow_up", batch_id=job.batch_id, n=1, hold=hold)
         return woken
@@ -199,14 +209,14 @@ class PostgresRepository(PostgresUpkeep):
             error=Jsonb(error.to_json()),
             retryable=retry_in is not None,
             backoff=(retry_in or timedelta()).total_seconds(),
-            grace=GRACE.total_seconds(),
+            grace=HOLD.total_seconds(),
         )
 
     async def finish_cancelled(self, job: QueuedJob) -> QueuedJob | None:
         return await self._change("finish_cancelled", id=job.id, token=job.lease_token)
 
     async def release(self, job: QueuedJob) -> QueuedJob | None:
-        return await self._change("release", id=job.id, token=job.lease_token)
+        return await self._change("release", id=job.id, token=job.lease_token, hold=HOLD.total_seconds())
 
     async def outcome(self, job: QueuedJob) -> QueuedJob | None:
         return await self._change("outcome", id=job.id, token=job.lease_token)
@@ -253,6 +263,14 @@ def _to_record(job: NewJob) -> dict[str, Any]:
         "max_attempts": job.max_attempts,
         "delay": job.delay.total_seconds(),
         "held": job.after_batch is not None,
+    }
+
+
+def _reservations(messages: Sequence[Reserved]) -> dict[str, Any]:
+    return {
+        "ids": [one.message.id for one in messages],
+        "gens": [one.message.gen for one in messages],
+        "untils": [one.until for one in messages],
     }
 
 

@@ -14,7 +14,7 @@ from psycopg import AsyncConnection
 
 from queued_jobs.errors import KeyReused
 from queued_jobs.kind_queues import KindQueues
-from queued_jobs.message import Due, JobMessage
+from queued_jobs.message import JobMessage, Reserved
 from queued_jobs.model import Added, JobError, JobKey, NewJob, QueuedJob
 
 NO_KINDS: Final[Mapping[str, timedelta]] = MappingProxyType({})
@@ -26,6 +26,10 @@ NO_QUEUES: Final = KindQueues()
 
 #: Begins the idempotency key of a job that a schedule started; its time follows. See also prune.sql.
 OCCURRENCE: Final = "schedule:"
+#: How long a message is reserved for its sender: longer than a send and its mark take.
+HOLD = timedelta(seconds=15)
+#: How much longer for each further job of a batch.
+_HOLD_EACH = timedelta(milliseconds=10)
 
 #: A kind and a concurrency key.
 type Line = tuple[str, str]
@@ -45,6 +49,11 @@ class Tallied:
 
     attempts: int
     more: bool
+
+
+def hold_for(jobs: int) -> timedelta:
+    """Return how long the messages of new jobs stay reserved for their enqueuer."""
+    return HOLD + (jobs - 1) * _HOLD_EACH
 
 
 def check_whole(jobs: Sequence[NewJob], added: Sequence[Added]) -> None:
@@ -81,10 +90,11 @@ class Repository(Protocol):
     async def add(self, *jobs: NewJob, conn: AsyncConnection[Any] | None = None) -> list[Added]:
         """Store new jobs in one statement, in the caller's transaction if `conn` is given.
 
-        Returns them in order. If the idempotency key (of this user and kind) or the unique key (among unfinished jobs
-        of this kind) of a job is taken, the existing job is returned instead and no second one is stored. Raises
-        `KeyReused` if the idempotency key was used with another request, or by only a part of a batch, and
-        `JobConflict` if another user's job holds the unique key: then no job is stored, unless the caller commits.
+        Returns them in order, with their messages reserved for the caller, see `hold_for`. If the idempotency key (of
+        this user and kind) or the unique key (among unfinished jobs of this kind) of a job is taken, the existing job
+        is returned instead and no second one is stored. Raises `KeyReused` if the idempotency key was used with another
+        request, or by only a part of a batch, and `JobConflict` if another user's job holds the unique key: then no job
+        is stored, unless the caller commits.
         """
 
     def transaction(self) -> AbstractAsyncContextManager[AsyncConnection[Any]]:
@@ -102,8 +112,17 @@ class Repository(Protocol):
     async def batch(self, batch_id: UUID) -> list[QueuedJob]:
         """Return the jobs of a batch, in the order in which they were queued."""
 
-    async def mark_sent(self, messages: Sequence[JobMessage]) -> None:
-        """Record that these messages were sent. Messages of older generations have no effect."""
+    async def keep_reserved(self, messages: Sequence[Reserved]) -> list[Reserved]:
+        """Reserve messages for 15 seconds from now, and return those that were still reserved for this sender.
+
+        The others were taken by another sender since, or need no message any more: do not send them.
+        """
+
+    async def mark_sent(self, messages: Sequence[Reserved]) -> None:
+        """Record that these messages were sent.
+
+        Those of older generations, and those that another sender has taken since, have no effect.
+        """
 
     async def claim(
         self,
@@ -194,7 +213,7 @@ class Repository(Protocol):
     async def reject(self, queue: str, body: bytes, reason: str) -> None:
         """Store the first bytes of a message that does not name a job. Copies on one queue are counted, not stored."""
 
-    async def unsent(self, *, limit: int, queues: KindQueues = NO_QUEUES) -> list[Due]:
+    async def unsent(self, *, limit: int, queues: KindQueues = NO_QUEUES) -> list[Reserved]:
         """Take messages that have to be sent. Each stays reserved for 15 seconds, in case the sender crashes.
 
         Jobs whose queue was renamed are moved to the queue that their kind has now.

@@ -6,22 +6,25 @@ import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
+from time import monotonic
 from typing import Any
 
 from queued_jobs import telemetry
 from queued_jobs.announcements import announce
 from queued_jobs.backend import Backend
-from queued_jobs.duties import Batch, Duty, Rounds
+from queued_jobs.duties import Batch, Duty, Rounds, running_by_itself
 from queued_jobs.expiry import Expiry
 from queued_jobs.kind_queues import KindQueues
 from queued_jobs.periodic import Occurrences
-from queued_jobs.repository import Line
+from queued_jobs.repository import HOLD, Line
 from queued_jobs.runner import JobRunner
 
 logger = logging.getLogger(__name__)
 
-#: Seconds for which a slow queue may delay a round; less than the time for which its messages are reserved.
+#: Seconds for which a slow queue may delay a round.
 _PATIENCE = 8.0
+#: A run looks for lost workers this often, whatever else it does.
+_RESCUE_EVERY = timedelta(seconds=3)
 #: Waits of at least this long are logged as warnings.
 _LONG_WAIT = timedelta(minutes=5)
 
@@ -57,8 +60,8 @@ class Sweeper:
     limit
         Maximum number of jobs per statement.
     time
-        Maximum duration of a run; choose it a little shorter than the timer's interval. A run checks for lost workers
-        repeatedly.
+        Maximum duration of a run; choose it a little shorter than the timer's interval. Meanwhile it looks for lost
+        workers every few seconds.
     keep
         How long an ended job stays in the database, unless its kind declares `keep`.
     runners
@@ -101,22 +104,32 @@ class Sweeper:
 
         async def send() -> Batch:
             dispatcher.patience = _PATIENCE
+            asked_at = monotonic()
             due = await self._repository.unsent(limit=self._limit, queues=self._kind_queues)
-            return Batch(done=len(await dispatcher.send(due)), more=len(due) >= self._limit)
+            reserved_for = HOLD - timedelta(seconds=monotonic() - asked_at)
+            sent = await dispatcher.send(due, reserved_for=reserved_for)
+            return Batch(done=len(sent), more=len(due) >= self._limit)
 
-        rescue = Duty("rescue", self._rescue)
-        follow_up, wake = Duty("follow up", self._follow_up), Duty("wake lines", self._wake_lines)
+        sending = Duty("send", send)
+        rescue = Duty("rescue", self._rescue, feeds=sending)
+        follow_up = Duty("follow up", self._follow_up, feeds=sending)
+        wake = Duty("wake lines", self._wake_lines, feeds=sending)
         scheduled = Duty("start scheduled", self._occurrences.step)
-        resend, sending = Duty("resend", self._resend), Duty("send", send)
+        resend = Duty("resend", self._resend, feeds=sending)
         # tallied before pruning, so that every job is counted
         tally, expire, prune = Duty("tally", self._tally), Duty("expire", expiry.step), Duty("prune", self._prune)
         rest = [Duty("measure", self._measure), tally, expire, prune]
         unknown = Duty("end unknown", self._end_unknown)
         rest += [unknown, Duty("prune notes", self._prune_notes), Duty("fold statistics", self._fold)]
-        rounds = Rounds(first=rescue, urgent=[follow_up, wake, scheduled, resend], beside=sending, rest=rest)
+        urgent = [follow_up, wake, scheduled, resend]
+        duties = [rescue, *urgent, sending, *rest]
         try:
-            await rounds.run(self._time)
-            expire.done += await expiry.finish()
+            async with running_by_itself(rescue, every=_RESCUE_EVERY):
+                await Rounds(urgent=urgent, beside=sending, rest=rest).run(self._time)
+                behind = tuple(duty.name for duty in duties if duty.more)
+                expire.done += await expiry.finish()
+            if rescue.error is not None:
+                raise rescue.error
         finally:
             expiry.cancel()
         report = SweepReport(
@@ -130,16 +143,16 @@ class Sweeper:
             woken=wake.done,
             scheduled=scheduled.done,
             ended=unknown.done,
-            behind=rounds.behind,
+            behind=behind,
         )
         if report != SweepReport(rescued=0, resent=0, sent=0, pruned=0):
             logger.info("%s", report)
-        telemetry.swept(rounds.names, rounds.behind)
-        if rounds.behind:
+        telemetry.swept([duty.name for duty in duties], behind)
+        if behind:
             logger.warning(
                 "these duties did not finish within the %g s sweep: %s; sweep more often or allow more time per sweep",
                 self._time.total_seconds(),
-                ", ".join(rounds.behind),
+                ", ".join(behind),
             )
         return report
 

@@ -23,8 +23,9 @@ from queued_jobs.database import Database, Row
 from queued_jobs.dispatch import wake_successors
 from queued_jobs.errors import JobConflict, JobNotFound
 from queued_jobs.kind_queues import KindQueues
-from queued_jobs.message import Due, JobMessage
+from queued_jobs.message import Reserved
 from queued_jobs.model import Attempt, Changed, JobKey, QueuedJob
+from queued_jobs.repository import HOLD
 
 #: How many restored jobs are in memory at once, with their requests and results.
 _AT_ONCE = 500
@@ -172,7 +173,7 @@ class JobTracker:
         """
         try:
             async with transaction or nullcontext() as conn:
-                params = _whose(job_id, user_id) | self._queues.parameters()
+                params = _whose(job_id, user_id) | self._queues.parameters() | {"hold": HOLD.total_seconds()}
                 row = await self._database.row("requeue", params, conn=conn)
         except psycopg.errors.UniqueViolation as exc:
             raise JobConflict("Another job with the same unique key is unfinished.") from exc
@@ -181,8 +182,7 @@ class JobTracker:
             raise JobConflict(f"Only failed, aborted and cancelled jobs can be retried; this one is {status}.")
         job = QueuedJob.from_row(row)
         if not job.is_held:
-            due = Due(message=JobMessage.of(job), queue=job.queue, delay=timedelta())
-            await self._backend.dispatcher().send([due])
+            await self._backend.dispatcher().send([Reserved.of(job)])
         await announce(self._notifier, job)
         return job
 

@@ -91,7 +91,7 @@ def _leave_threads_behind(manager: QueueManager) -> None:
     prefixes = []
     for kind in manager.registry:
         runner = manager.runner(kind.kind)
-        runner.thread_pool.shutdown(wait=False, cancel_futures=True)
+        runner.body_threads.shutdown(wait=False)
         prefixes.append(f"job-{kind.kind}_")
     threads = [thread for thread in threading.enumerate() if thread.name.startswith(tuple(prefixes))]
     for thread in threads:

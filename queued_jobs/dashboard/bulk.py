@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
+from typing import Any
 
 import psycopg
 
+from queued_jobs._deadlines import total_time
 from queued_jobs.announcements import announce
 from queued_jobs.backend import Backend
 from queued_jobs.dashboard.search import Cursor, JobQuery, find_jobs
 from queued_jobs.database import Database, Row
 from queued_jobs.dispatch import wake_successors
 from queued_jobs.kind_queues import KindQueues
-from queued_jobs.message import Due, JobMessage
+from queued_jobs.message import Reserved
 from queued_jobs.model import JobKey, JobStatus, QueuedJob
+from queued_jobs.repository import HOLD
 
 _BATCH = 100
 _MAX_REFUSALS = 100
@@ -82,9 +86,10 @@ class BulkActions:
         refusals: list[Refusal] = []
         dispatcher = self._backend.dispatcher()
         while left > 0:
-            page = await find_jobs(self._database, query, before=place, limit=min(_BATCH, left))
-            jobs, refused = await self._change(name, [job.id for job in page.jobs], as_of)
-            await dispatcher.send(_owed(jobs))
+            with total_time(None) if changed else nullcontext():  # an error would hide what has been changed
+                page = await find_jobs(self._database, query, before=place, limit=min(_BATCH, left))
+                jobs, refused = await self._change(name, [job.id for job in page.jobs], as_of)
+            await dispatcher.send(map(Reserved.of, filter(_is_owed, jobs)))
             if jobs:
                 await announce(self._notifier, *jobs)
                 ended = [job for job in jobs if job.status.is_final]
@@ -108,7 +113,8 @@ class BulkActions:
         if not ids:
             return [], []
         try:
-            params = {"ids": list(ids), "as_of": as_of} | self._queues.parameters()
+            params: dict[str, Any] = {"ids": list(ids), "as_of": as_of, "hold": HOLD.total_seconds()}
+            params |= self._queues.parameters()
             rows = await self._database.rows(name, params)
         except psycopg.errors.UniqueViolation:
             if len(ids) == 1:
@@ -128,13 +134,9 @@ class BulkActions:
         return [Refusal(id=key, reason=_reason(rows.get(key))) for key in ids]
 
 
-def _owed(jobs: Sequence[QueuedJob]) -> list[Due]:
-    """Return the messages of the jobs that are waiting now."""
-    return [
-        Due(message=JobMessage.of(job), queue=job.queue, delay=timedelta())
-        for job in jobs
-        if job.status is JobStatus.PENDING and not job.is_held
-    ]
+def _is_owed(job: QueuedJob) -> bool:
+    """Whether the job is waiting for its message now."""
+    return job.status is JobStatus.PENDING and not job.is_held
 
 
 def _reason(row: Row | None) -> str:

@@ -11,7 +11,7 @@ from psycopg import AsyncConnection
 
 from queued_jobs.message import JobMessage
 from queued_jobs.model import Attempt, JobError, JobStatus, QueuedJob
-from queued_jobs.postgres import GRACE
+from queued_jobs.repository import HOLD
 from queued_jobs.testing.rows import Rows, check
 
 
@@ -96,7 +96,7 @@ class Attempts(Rows):
             status = JobStatus.FAILED
         if held.cancel_requested:
             status = JobStatus.CANCELLED
-        return self._again(held, status, "failed", error=error, delay=retry_in or timedelta(), grace=GRACE)
+        return self._again(held, status, "failed", error=error, delay=retry_in or timedelta(), grace=HOLD)
 
     async def finish_cancelled(self, job: QueuedJob) -> QueuedJob | None:
         held = self._held(job)
@@ -112,7 +112,7 @@ class Attempts(Rows):
         if held.cancel_requested:
             status = JobStatus.CANCELLED
         uncounted, max_attempts = held.uncounted + 1, held.max_attempts + 1
-        return self._again(held, status, "released", uncounted=uncounted, max_attempts=max_attempts)
+        return self._again(held, status, "released", uncounted=uncounted, max_attempts=max_attempts, grace=HOLD)
 
     async def outcome(self, job: QueuedJob) -> QueuedJob | None:
         if job.lease_token is None or job.lease_token not in self._tokens:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
@@ -10,12 +11,11 @@ from uuid import UUID
 from psycopg import AsyncConnection
 from uuid_utils.compat import uuid7
 
-from queued_jobs._upkeep import HOLD
 from queued_jobs.errors import JobConflict, JobNotFound, JobsError, KeyReused
-from queued_jobs.message import JobMessage
+from queued_jobs.message import JobMessage, Reserved
 from queued_jobs.model import HELD, Added, JobError, JobKey, JobStatus, NewJob, QueuedJob
-from queued_jobs.postgres import GIVE_UP, GRACE, MAX_RESEND
-from queued_jobs.repository import check_whole
+from queued_jobs.postgres import GIVE_UP, MAX_RESEND
+from queued_jobs.repository import HOLD, check_whole, hold_for
 from queued_jobs.testing.attempts import Attempts
 from queued_jobs.testing.rows import LOOKED_AT, NEAR, SLACK, check
 from queued_jobs.testing.upkeep import Upkeep
@@ -41,7 +41,7 @@ class InMemoryRepository(Attempts, Upkeep):
             self._note(conn, job.id)
         before = dict(self.jobs)
         try:
-            check_whole(jobs, added := [self._add(job) for job in jobs])
+            check_whole(jobs, added := [self._add(job, hold_for(len(jobs))) for job in jobs])
             return added
         except JobsError:
             self.jobs.clear()
@@ -68,7 +68,7 @@ class InMemoryRepository(Attempts, Upkeep):
             return self._changed(job, cancel_requested=True)
         return self._changed(job, cancel_requested=True, status=JobStatus.CANCELLED, finished_at=self.clock())
 
-    def _add(self, job: NewJob) -> Added:
+    def _add(self, job: NewJob, reserved_for: timedelta) -> Added:
         for other in self.jobs.values():
             same_kind = other.kind == job.kind
             same_key = other.user_id == job.user_id and other.idempotency_key == job.idempotency_key
@@ -107,7 +107,7 @@ class InMemoryRepository(Attempts, Upkeep):
             lost_count=0,
             dispatch_gen=1,
             sent_gen=0,
-            next_send_at=HELD if job.after_batch else now + max(GRACE, job.delay - NEAR),
+            next_send_at=HELD if job.after_batch else now + max(reserved_for, job.delay - NEAR),
             resend_count=0,
             poisoned_gen=0,
             poisoned_count=0,
@@ -132,11 +132,27 @@ class InMemoryRepository(Attempts, Upkeep):
         )
         return Added(job=self.jobs[job.id], duplicate=False)
 
-    async def mark_sent(self, messages: Sequence[JobMessage]) -> None:
-        for message in messages:
-            job = self.jobs.get(message.id)
-            if job is not None and job.dispatch_gen == message.gen > job.sent_gen and job.parked_at is None:
-                self._set(job, sent_gen=message.gen, next_send_at=self.clock())
+    async def keep_reserved(self, messages: Sequence[Reserved]) -> list[Reserved]:
+        until = self.clock() + HOLD
+        kept = []
+        for one in messages:
+            job = self._reserved(one)
+            if job is not None and not job.status.is_final:
+                self._set(job, next_send_at=until)
+                kept.append(dataclasses.replace(one, until=until))
+        return kept
+
+    async def mark_sent(self, messages: Sequence[Reserved]) -> None:
+        for one in messages:
+            job = self._reserved(one)
+            if job is not None:
+                self._set(job, sent_gen=job.dispatch_gen, next_send_at=self.clock())
+
+    def _reserved(self, one: Reserved) -> QueuedJob | None:
+        """Return the job whose message is still reserved for this sender."""
+        job, gen = self.jobs.get(one.message.id), one.message.gen
+        is_reserved = job is not None and job.dispatch_gen == gen > job.sent_gen and job.next_send_at == one.until
+        return job if is_reserved and job is not None and job.parked_at is None else None
 
     async def wait_in_line(
         self, message: JobMessage, *, kind: str, schema_version: int, max_concurrent: int = 1

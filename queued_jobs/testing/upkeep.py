@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 
-from queued_jobs._upkeep import HOLD, MAX_LOST, STALE, UNKNOWN
+from queued_jobs._upkeep import MAX_LOST, STALE, UNKNOWN
 from queued_jobs.kind_queues import KindQueues
-from queued_jobs.message import Due, JobMessage
+from queued_jobs.message import Reserved
 from queued_jobs.model import JobError, JobKey, JobStatus, QueuedJob
-from queued_jobs.repository import NO_KINDS, NO_LIMITS, NO_QUEUES, OCCURRENCE, Line, LinesSeen, Tallied
+from queued_jobs.repository import HOLD, NO_KINDS, NO_LIMITS, NO_QUEUES, OCCURRENCE, Line, LinesSeen, Tallied
 from queued_jobs.testing.rows import LOOKED_AT, Rows
 
 
@@ -39,17 +39,14 @@ class Upkeep(Rows):
     async def follow_ups(self, *, limit: int) -> list[QueuedJob]:
         return self._follow_up(lambda held: True, self.clock())
 
-    async def unsent(self, *, limit: int, queues: KindQueues = NO_QUEUES) -> list[Due]:
+    async def unsent(self, *, limit: int, queues: KindQueues = NO_QUEUES) -> list[Reserved]:
         now = self.clock()
         owed = [job for job in self._all_waiting() if job.sent_gen < job.dispatch_gen and job.next_send_at <= now]
-        picked = [
+        taken = [
             self._set(job, next_send_at=now + HOLD, parked_at=None, queue=queues.current(job.kind, job.queue))
             for job in owed[:limit]
         ]
-        return [
-            Due(message=JobMessage.of(job), queue=job.queue, delay=max(timedelta(), job.available_at - now))
-            for job in picked
-        ]
+        return [Reserved.of(job, delay=max(timedelta(), job.available_at - now)) for job in taken]
 
     async def rescue(self, *, limit: int) -> list[QueuedJob]:
         now = self.clock()

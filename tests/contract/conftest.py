@@ -14,7 +14,7 @@ from psycopg import sql
 
 from queued_jobs import QueuedJob
 from queued_jobs.database import Database
-from queued_jobs.message import JobMessage
+from queued_jobs.message import JobMessage, Reserved
 from queued_jobs.model import Added, Attempt, JobError, JobKey, NewJob
 from queued_jobs.postgres import PostgresRepository
 from queued_jobs.repository import Repository
@@ -68,6 +68,12 @@ class Helpers:
     async def waiting(self, **changes: Any) -> QueuedJob:
         return (await self.add(**changes)).job
 
+    async def batch(self, count: int) -> list[QueuedJob]:
+        keys = await self.repository.new_keys(count)
+        values: dict[str, Any] = {"kind": "demo", "schema_version": 1, "queue": "demo", "user_id": "ann"}
+        added = await self.repository.add(*(NewJob(id=key, request={}, max_attempts=5, **values) for key in keys))
+        return [one.job for one in added]
+
     async def claim(self, job: QueuedJob, *, gen: int | None = None, **changes: Any) -> QueuedJob | None:
         values: dict[str, Any] = {
             "kind": "demo",
@@ -81,7 +87,7 @@ class Helpers:
     async def sent(self, **changes: Any) -> QueuedJob:
         """A job whose message has gone out."""
         job = await self.waiting(**changes)
-        await self.repository.mark_sent([JobMessage.of(job)])
+        await self.repository.mark_sent([Reserved.of(job)])
         return await self.row(job.id)
 
     async def running(self, **changes: Any) -> QueuedJob:

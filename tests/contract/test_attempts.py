@@ -12,7 +12,7 @@ import pytest
 from queued_jobs import JobContext, JobStatus, QueuedJob
 from queued_jobs.backend import Backend
 from queued_jobs.errors import StoreRefused
-from queued_jobs.message import JobMessage
+from queued_jobs.message import JobMessage, Reserved
 from queued_jobs.postgres import GIVE_UP
 from queued_jobs.testing import FakeQueues
 from tests.contract.conftest import BOOM, HOUR, Helpers
@@ -49,7 +49,7 @@ class TestClaim:
 
     async def test_a_job_that_is_not_due_is_sent_again_for_its_time(self, jobs: Helpers) -> None:
         job = await jobs.waiting(delay=HOUR)
-        await jobs.repository.mark_sent([JobMessage.of(job)])
+        await jobs.repository.mark_sent([Reserved.of(job)])
         assert await jobs.claim(job) is None
         assert await jobs.repository.defer(JobMessage.of(job), kind="demo", schema_version=1) is None
         row = await jobs.row(job.id)

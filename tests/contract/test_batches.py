@@ -9,7 +9,7 @@ import pytest
 
 from queued_jobs import JobStatus, QueuedJob
 from queued_jobs.errors import KeyReused
-from queued_jobs.message import JobMessage
+from queued_jobs.message import JobMessage, Reserved
 from queued_jobs.model import JobError, NewJob
 from tests.contract.conftest import Helpers
 
@@ -134,7 +134,7 @@ class TestFollowUp:
 
     async def test_a_forged_message_changes_nothing(self, jobs: Helpers) -> None:
         _, _, held = await batch(jobs, 1)
-        await jobs.repository.mark_sent([JobMessage.of(held)])
+        await jobs.repository.mark_sent([Reserved.of(held)])
         assert await jobs.claim(held, kind="then") is None
         assert await jobs.repository.defer(JobMessage.of(held), kind="then", schema_version=1) is None
         assert (await jobs.row(held.id)).is_held

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from queued_jobs import JobStatus, QueuedJob
-from queued_jobs.message import JobMessage
+from queued_jobs.message import JobMessage, Reserved
 from queued_jobs.model import JobError
 from queued_jobs.repository import LinesSeen
 from tests.contract.conftest import HOUR, Helpers
@@ -18,7 +18,7 @@ SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)
 
 async def in_line(jobs: Helpers, count: int, *, key: str = "ann") -> list[QueuedJob]:
     line = [await jobs.waiting(concurrency_key=key) for _ in range(count)]
-    await jobs.repository.mark_sent([JobMessage.of(job) for job in line])
+    await jobs.repository.mark_sent([Reserved.of(job) for job in line])
     return line
 
 
@@ -89,10 +89,25 @@ class TestWaiting:
         running = await jobs.claim(first)
         assert running is not None
         assert await waits(jobs, second) is False
-        await jobs.repository.mark_sent([JobMessage.of(first), JobMessage.of(second)])
+        await jobs.repository.mark_sent([Reserved.of(first), Reserved.of(second)])
         done = await jobs.repository.succeed(running, None)
         assert done is not None
         assert [job.id for job in await jobs.repository.wake_next(done)] == [second.id]
+
+    async def test_a_sender_that_marks_late_takes_no_message_of_the_one_that_was_woken(self, jobs: Helpers) -> None:
+        """The caller that woke it could not send, so the sweeper has to: its line would stand for ten minutes."""
+        first, second = [await jobs.waiting(concurrency_key="ann") for _ in range(2)]
+        running = await jobs.claim(first)
+        assert running is not None
+        assert await waits(jobs, second) is False
+        done = await jobs.repository.succeed(running, None)
+        assert done is not None
+        (woken,) = await jobs.repository.wake_next(done)
+        await jobs.repository.mark_sent([Reserved.of(second)])
+        await jobs.shift(second.id, next_send_at=-MINUTE)
+        assert await owed(jobs) == [second.id]
+        await jobs.repository.mark_sent([Reserved.of(woken)])
+        assert (await jobs.row(second.id)).sent_gen < second.dispatch_gen, "nor does its own mark count any more"
 
     async def test_two_free_places_are_taken_by_two(self, jobs: Helpers) -> None:
         line = await in_line(jobs, 4)
@@ -191,7 +206,7 @@ class TestLinesThatNobodyWakes:
         assert await wake(jobs) == 1
         assert await owed(jobs) == [second.id]
         assert await wake(jobs) == 0, "its message is on its way"
-        await jobs.repository.mark_sent([JobMessage.of(second)])
+        await jobs.repository.mark_sent([Reserved.of(await jobs.row(second.id))])
         assert await wake(jobs) == 0
         assert await jobs.claim(second) is not None
         assert await wake(jobs) == 0
@@ -239,7 +254,7 @@ class TestLinesThatNobodyWakes:
         await jobs.shift(first.id, poisoned_until=-MINUTE)
         assert await wake(jobs) == 1
         assert await owed(jobs) == [first.id]
-        await jobs.repository.mark_sent([JobMessage.of(first)])
+        await jobs.repository.mark_sent([Reserved.of(await jobs.row(first.id))])
         assert await jobs.repository.poisoned(JobMessage.of(first)) is not None
 
     async def test_an_older_one_whose_message_is_on_its_way_takes_the_place(self, jobs: Helpers) -> None:
@@ -281,7 +296,7 @@ class TestLinesThatNobodyWakes:
         waiting = []
         for kind, key in (("demo", "ann"), ("demo", "bob"), ("other", "ann")):
             line = [await jobs.waiting(kind=kind, concurrency_key=key) for _ in range(3)]
-            await jobs.repository.mark_sent([JobMessage.of(job) for job in line])
+            await jobs.repository.mark_sent([Reserved.of(job) for job in line])
             running = await jobs.claim(line[0], kind=kind)
             assert running is not None
             for job in line[1:]:
@@ -328,7 +343,7 @@ class TestLinesThatNobodyWakes:
         await waits(jobs, second)
         await jobs.repository.succeed(running, None)
         assert await wake(jobs) == 1
-        await jobs.repository.mark_sent([JobMessage.of(second)])
+        await jobs.repository.mark_sent([Reserved.of(second)])
         assert await owed(jobs) == [second.id]
 
     async def test_jobs_without_a_key_stand_in_no_line(self, jobs: Helpers) -> None:

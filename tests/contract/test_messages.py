@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from datetime import timedelta
 from uuid import uuid4
 
@@ -10,7 +11,7 @@ import pytest
 
 from queued_jobs import JobStatus, QueuedJob
 from queued_jobs.kind_queues import KindQueues
-from queued_jobs.message import JobMessage
+from queued_jobs.message import JobMessage, Reserved
 from queued_jobs.postgres import MAX_RESEND
 from tests.contract.conftest import BOOM, HOUR, Helpers
 
@@ -59,7 +60,7 @@ class TestSending:
 
     async def test_what_was_marked_is_not_sent_again(self, jobs: Helpers) -> None:
         job = await jobs.waiting()
-        await jobs.repository.mark_sent([JobMessage.of(job)])
+        await jobs.repository.mark_sent([Reserved.of(job)])
         row = await jobs.row(job.id)
         assert (row.sent_gen, row.version) == (1, job.version)
         await jobs.shift(job.id, next_send_at=-HOUR)
@@ -69,7 +70,7 @@ class TestSending:
         job = await jobs.running()
         failed = await jobs.repository.fail(job, BOOM, retry_in=timedelta())
         assert failed is not None
-        await jobs.repository.mark_sent([JobMessage.of(job)])
+        await jobs.repository.mark_sent([Reserved.of(job)])
         await jobs.shift(job.id, next_send_at=-HOUR)
         (due,) = await jobs.repository.unsent(limit=10)
         assert due.message.gen == 2
@@ -80,13 +81,70 @@ class TestSending:
 
     async def test_a_silent_message_is_sent_again_under_its_generation(self, jobs: Helpers) -> None:
         job = await jobs.waiting()
-        await jobs.repository.mark_sent([JobMessage.of(job)])
+        await jobs.repository.mark_sent([Reserved.of(job)])
         assert await jobs.repository.resend_silent(limit=10) == 0
         await jobs.shift(job.id, next_send_at=-HOUR, available_at=-HOUR)
         assert await jobs.repository.resend_silent(limit=10) == 1
         (due,) = await jobs.repository.unsent(limit=10)
         assert due.message.gen == job.dispatch_gen
         assert (await jobs.row(job.id)).resend_count == 1
+
+
+class TestReservations:
+    """Each message has one sender at a time, however long it takes."""
+
+    async def test_every_way_to_owe_a_message_to_a_caller_reserves_it(self, jobs: Helpers) -> None:
+        failed = await jobs.repository.fail(await jobs.running(), BOOM, retry_in=timedelta())
+        released = await jobs.repository.release(await jobs.running())
+        for job in (await jobs.waiting(), failed, released):
+            assert job is not None
+            assert await jobs.repository.unsent(limit=10) == []
+            await jobs.repository.mark_sent([Reserved.of(job)])
+            assert (await jobs.row(job.id)).sent_gen == job.dispatch_gen
+
+    async def test_of_a_batch_each_is_reserved_for_longer(self, jobs: Helpers) -> None:
+        single, *_, last = [await jobs.waiting(), *await jobs.batch(500)]
+        times = [job.next_send_at - job.created_at for job in (single, last)]
+        assert times[1] - times[0] > timedelta(seconds=4)
+
+    async def test_a_reservation_can_be_extended(self, jobs: Helpers) -> None:
+        job = await jobs.waiting()
+        await jobs.shift(job.id, next_send_at=-HOUR)
+        (kept,) = await jobs.repository.keep_reserved([Reserved.of(await jobs.row(job.id))])
+        assert kept.message == JobMessage.of(job)
+        assert await jobs.repository.unsent(limit=10) == []
+        await jobs.repository.mark_sent([kept])
+        assert (await jobs.row(job.id)).sent_gen == job.dispatch_gen
+
+    async def test_what_another_sender_has_taken_is_its_own(self, jobs: Helpers) -> None:
+        job = await jobs.waiting()
+        await jobs.shift(job.id, next_send_at=-HOUR)
+        slow = Reserved.of(await jobs.row(job.id))
+        (taken,) = await jobs.repository.unsent(limit=10)
+        assert await jobs.repository.keep_reserved([slow]) == []
+        await jobs.repository.mark_sent([slow])
+        assert (await jobs.row(job.id)).sent_gen < job.dispatch_gen
+        (kept,) = await jobs.repository.keep_reserved([taken])
+        assert await jobs.repository.keep_reserved([taken]) == [], "the new end is what counts"
+        await jobs.repository.mark_sent([kept])
+        assert (await jobs.row(job.id)).sent_gen == job.dispatch_gen
+
+    @pytest.mark.parametrize("what", ["marked", "started", "ended", "parked", "never there"])
+    async def test_what_needs_no_message_is_kept_by_nobody(self, jobs: Helpers, what: str) -> None:
+        job = await jobs.waiting()
+        message = Reserved.of(job)
+        if what == "marked":
+            await jobs.repository.mark_sent([message])
+        elif what == "started":
+            assert await jobs.claim(job) is not None
+        elif what == "ended":
+            await jobs.set(job.id, status=JobStatus.CANCELLED, finished_at=job.created_at)
+        elif what == "parked":
+            await jobs.set(job.id, parked_at=job.created_at)
+        else:
+            (key,) = await jobs.repository.new_keys(1)
+            message = dataclasses.replace(message, message=JobMessage(id=key, gen=1))
+        assert await jobs.repository.keep_reserved([message]) == []
 
 
 class TestLateMarks:
@@ -110,13 +168,13 @@ class TestLateMarks:
         assert row.version == job.version
 
     async def late(self, jobs: Helpers, job: QueuedJob) -> QueuedJob:
-        await jobs.repository.mark_sent([JobMessage.of(job)])
+        await jobs.repository.mark_sent([Reserved.of(job)])
         row = await jobs.row(job.id)
         assert row.sent_gen == job.dispatch_gen - 1, "nothing is on its way, so it must be sent again"
         await jobs.shift(job.id, next_send_at=-timedelta(minutes=1))
         (due,) = await jobs.repository.unsent(limit=10)
         assert due.message == JobMessage.of(job)
-        await jobs.repository.mark_sent([due.message])
+        await jobs.repository.mark_sent([due])
         assert (await jobs.row(job.id)).sent_gen == job.dispatch_gen, "a mark of the later message counts"
         return row
 
@@ -199,7 +257,7 @@ class TestPoison:
             await jobs.shift(job.id, **early)
             assert await jobs.repository.unsent(limit=10) == [], "it is not sent before its time"
             await jobs.set(job.id, parked_at=None)
-            await jobs.repository.mark_sent([message])
+            await jobs.repository.mark_sent([Reserved.of(await jobs.row(job.id))])
             assert await jobs.repository.poisoned(message) is None, "nor would an earlier send count"
             assert (await jobs.row(job.id)).poisoned_count == times
             await jobs.shift(job.id, poisoned_until=-timedelta(seconds=6))
@@ -215,7 +273,7 @@ class TestPoison:
         assert claimed is not None
         failed = await jobs.repository.fail(claimed, BOOM, retry_in=timedelta())
         assert failed is not None
-        await jobs.repository.mark_sent([JobMessage.of(failed)])
+        await jobs.repository.mark_sent([Reserved.of(failed)])
         row = await jobs.repository.poisoned(JobMessage.of(failed))
         assert row is not None
         assert (row.status, row.poisoned_count) == (JobStatus.RETRYING, 1)

@@ -221,7 +221,9 @@ CODE_MUTANTS: dict[str, CodeMutant] = {
         "sweeper:Sweeper.run_once", "await self._repository.unsent(limit=self._limit, queues=self._kind_queues)", "[]"
     ),
     "everybody is an admin": CodeMutant("tracker:_whose", '"any_user": any_user', '"any_user": True'),
-    "a retry leaves the message to the sweeper": CodeMutant("tracker:JobTracker.retry", ".send([due])", ".send([])"),
+    "a retry leaves the message to the sweeper": CodeMutant(
+        "tracker:JobTracker.retry", ".send([Reserved.of(job)])", ".send([])"
+    ),
     "a push carries other users' jobs": CodeMutant(
         "push.signalr:SignalRNotifier.job_changed",
         "if job.user_id == user_id",

@@ -13,7 +13,6 @@ from tests.model.job_state import NOW, Claim, JobState
 # The numbers are stated here again on purpose: a wrong one in the library must not correct itself in the model.
 LEASE = timedelta(seconds=60)
 TIMEOUT = timedelta(minutes=20)
-GRACE = timedelta(seconds=5)
 HOLD = timedelta(seconds=15)
 NEAR = timedelta(minutes=10)
 POISON_PAUSES = [timedelta(seconds=30), *(timedelta(minutes=10 * 2**n) for n in range(5))]
@@ -28,8 +27,13 @@ class ExpectedJob(JobState):
     """Every method is a transition that the store has to make, too."""
 
     def added(self, delay: timedelta) -> None:
-        self.set_times(created_at=NOW, available_at=delay, next_send_at=max(GRACE, delay - NEAR))
+        self.set_times(created_at=NOW, available_at=delay, next_send_at=max(HOLD, delay - NEAR))
         self.note_step("add")
+
+    def marked_late(self, gen: int, until: datetime) -> None:
+        """A sender tells late; what another sender has taken since is not its own any more."""
+        if self.row is not None and self.row.next_send_at == until:
+            self.marked(gen)
 
     def marked(self, gen: int) -> None:
         if self.gen == gen > self.sent and not self.parked:
@@ -106,7 +110,7 @@ class ExpectedJob(JobState):
         self._leave(JobStatus.CANCELLED if self.cancel_requested else status, "failed", error)
         self.error = error
         delay = retry_in or NOW
-        self._again(delay, max(GRACE, delay - NEAR))
+        self._again(delay, max(HOLD, delay - NEAR))
         self.note_step("fail")
 
     def cancels(self) -> None:
@@ -117,7 +121,7 @@ class ExpectedJob(JobState):
         status = JobStatus.RETRYING if self.tries > 1 else JobStatus.PENDING
         self._leave(JobStatus.CANCELLED if self.cancel_requested else status, "released")
         self.uncounted += 1
-        self._again(NOW, NOW)
+        self._again(NOW, HOLD)
         self.note_step("release")
 
     def rescued(self, *, worker_lost: bool) -> None:
@@ -144,7 +148,7 @@ class ExpectedJob(JobState):
         self.parked = False
         self.error, self.cancel_requested, self.progress, self.message = None, False, None, None
         self.set_times(started_at=None, finished_at=None, seen_at=None, cleared_at=None)
-        self._again(NOW, NOW)
+        self._again(NOW, HOLD)
         self.note_step("requeue")
 
     def seen(self) -> None:

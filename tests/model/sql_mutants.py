@@ -103,9 +103,10 @@ SQL_MUTANTS: dict[str, dict[str, tuple[str, str]]] = {
         "sends what has ended": ("and status in ('pending','retrying') ", ""),
     },
     "mark_sent": {
-        "marks whatever is current": ("sent.gen", "j.dispatch_gen"),
+        "marks whatever is current": ("set sent_gen = sent.gen", "set sent_gen = 0 * sent.gen + j.dispatch_gen"),
         "marks what was answered meanwhile": (" and j.parked_at is null", ""),
-        "marks an old generation": ("j.dispatch_gen = sent.gen and j.sent_gen < sent.gen", "true"),
+        "marks an old generation": ("j.dispatch_gen = mark.gen and j.sent_gen < mark.gen and", ""),
+        "marks what another sender has taken": ("j.next_send_at = mark.until", "mark.until is not null"),
     },
     "rescue": {
         "takes jobs from living workers (River 1302)": (

@@ -14,6 +14,7 @@ from psycopg.rows import dict_row
 from queued_jobs import QueuedJob
 from queued_jobs.database import Database, Row
 from queued_jobs.errors import StoreRefused, StoreUnavailable
+from queued_jobs.message import JobMessage, Reserved
 from queued_jobs.model import JobKey
 from queued_jobs.schema import statement
 
@@ -59,6 +60,12 @@ class DirectDatabase(Database):
         self.refused: set[str] = set()
         self.unheard: set[str] = set()
         self.used = False
+        self._unmarked: list[Reserved] = []
+
+    def unmarked(self) -> list[Reserved]:
+        """Return what senders could not mark since the last call."""
+        found, self._unmarked = self._unmarked, []
+        return found
 
     async def rows(
         self,
@@ -70,6 +77,11 @@ class DirectDatabase(Database):
     ) -> list[Row]:
         if name in self.refused:
             self.refused.remove(name)
+            if name == "mark_sent":
+                self._unmarked += [
+                    Reserved(message=JobMessage(id=key, gen=gen), queue="demo", delay=timedelta(), until=until)
+                    for key, gen, until in zip(params["ids"], params["gens"], params["untils"], strict=True)
+                ]
             raise StoreUnavailable(f"{name} did not reach the server")
         self.used = True
         connection = self._own if conn is None else cast("Connection[Row]", conn)

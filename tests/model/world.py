@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from queued_jobs import QueuedJob, QueueManager
 from queued_jobs.backend import Backend
-from queued_jobs.message import JobMessage
+from queued_jobs.message import JobMessage, Reserved
 from queued_jobs.model import JobKey
 from queued_jobs.postgres import PostgresRepository
 from tests.model import properties
@@ -62,7 +62,7 @@ class World:
         self.owners: dict[str, str] = {}
         self.leases: list[QueuedJob] = []
         self.names: set[str] = set()
-        self.unmarked: list[JobMessage] = []
+        self.unmarked: list[Reserved] = []
         self.sent: set[JobMessage] = set()
         self.cleared_at: dict[str, datetime] = {}
         self.rejected: set[tuple[str, bytes]] = set()
@@ -117,8 +117,6 @@ class World:
             return
         if self._marks:
             job.marked(message.gen)
-        else:
-            self.unmarked.append(message)
 
     def foresee_retry(self, job: ExpectedJob, retry_in: timedelta | None) -> None:
         """A runner has to send what it leaves waiting."""
@@ -129,6 +127,7 @@ class World:
         """Compare all of the store with what is expected, and end the faults of the last move."""
         if self._something_happened():
             self._compare()
+        self.unmarked += self.store.database.unmarked()
         self.store.database.refused.clear()
         self.store.database.unheard.clear()
         self.break_things()

@@ -1,4 +1,9 @@
 -- The owner removed finished jobs from the bell. The rows stay for the dashboard.
-update queued_jobs.job set cleared_at = clock_timestamp(), seen_at = coalesce(seen_at, clock_timestamp()), version = version + 1
-where user_id = %(user_id)s and id = any(%(ids)s) and cleared_at is null and finished_at is not null
-returning id, version, cleared_at
+-- Rows are locked in order of their ids, see mark_sent.sql.
+with chosen as (
+  select id from queued_jobs.job
+  where user_id = %(user_id)s and id = any(%(ids)s) and cleared_at is null and finished_at is not null
+  order by id for update)
+update queued_jobs.job j set cleared_at = clock_timestamp(), seen_at = coalesce(seen_at, clock_timestamp()), version = version + 1
+from chosen where j.id = chosen.id
+returning j.id, j.version, j.cleared_at

@@ -7,7 +7,7 @@ with recursive found as (
   select (select j.kind from queued_jobs.job j where j.result is not null and j.kind > found.kind order by j.kind limit 1)
   from found where found.kind is not null),
 awaited as (  -- by follow-ups, which read the jobs of their batch
-  select after_batch from queued_jobs.job where after_batch is not null and status in ('pending','running','retrying')),
+  select after_batch from queued_jobs.job where after_batch is not null and finished_at is null),
 due as (
   select j.id
   from found left join unnest(%(kinds)s::text[], %(keeps)s::float8[]) as own (kind, keep) using (kind)

@@ -1,4 +1,9 @@
 -- The owner opened the bell.
-update queued_jobs.job set seen_at = clock_timestamp(), version = version + 1
-where user_id = %(user_id)s and id = any(%(ids)s) and seen_at is null and finished_at is not null
-returning job_columns
+-- Rows are locked in order of their ids, see mark_sent.sql.
+with chosen as (
+  select id from queued_jobs.job
+  where user_id = %(user_id)s and id = any(%(ids)s) and seen_at is null and finished_at is not null
+  order by id for update)
+update queued_jobs.job j set seen_at = clock_timestamp(), version = version + 1
+from chosen where j.id = chosen.id
+returning j.job_columns

@@ -5,18 +5,18 @@
 -- message on the way, is sent in this sweep anyway, or pauses after a poisoned message, no other job takes its slot. Kinds that are
 -- not passed have one slot.
 -- parked_at stays until the message is sent, so that a late mark of an earlier message has no effect, see mark_sent.sql.
--- Walks job_line row by row on its whole key: for "the oldest of a kind and key", a planner without statistics may read all jobs
+-- Walks job_in_line row by row on its whole key: for "the oldest of a kind and key", a planner without statistics may read all jobs
 -- of the kind, for each line.
 with recursive line as (
   (select kind, concurrency_key, 1 as number from queued_jobs.job
-   where concurrency_key is not null and parked_at is not null and status in ('pending','retrying')
+   where concurrency_key is not null and parked_at is not null and finished_at is null and status <> 'running'
      and (kind, concurrency_key) > (%(after_kind)s, %(after_key)s)
    order by kind, concurrency_key limit 1)
   union all
   select further.kind, further.concurrency_key, line.number + 1
   from line cross join lateral (
     select j.kind, j.concurrency_key from queued_jobs.job j
-    where j.concurrency_key is not null and j.parked_at is not null and j.status in ('pending','retrying')
+    where j.concurrency_key is not null and j.parked_at is not null and j.finished_at is null and j.status <> 'running'
       and (j.kind, j.concurrency_key) > (line.kind, line.concurrency_key)
     order by j.kind, j.concurrency_key limit 1) further
   where line.number < %(n)s),
@@ -38,7 +38,7 @@ standing as (
     select j.kind, j.concurrency_key, j.created_at, j.id, j.available_at, j.parked_at, j.next_send_at, j.dispatch_gen,
            j.poisoned_gen, j.poisoned_until
     from queued_jobs.job j
-    where j.concurrency_key is not null and j.status in ('pending','retrying')
+    where j.concurrency_key is not null and j.finished_at is null and j.status <> 'running'
       and (j.kind, j.concurrency_key, j.created_at, j.id)
         > (standing.kind, standing.concurrency_key, standing.created_at, coalesce(standing.id, %(first_key)s))
     order by j.kind, j.concurrency_key, j.created_at, j.id limit 1) next

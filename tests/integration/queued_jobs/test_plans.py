@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 from uuid import uuid4
@@ -164,8 +166,19 @@ class TestDuties:
     """What workers and the sweeper do many times a minute, however many jobs there are."""
 
     PARAMS: ClassVar[dict[str, dict[str, Any]]] = {
-        "wait_in_line": {"gen": 1, "kind": "data-export", "schema_version": 1, "max_concurrent": 2},
-        "next_in_line": {"kind": "data-export", "concurrency_key": "ann", "hold": 15},
+        "wait_in_line": {
+            "gen": 1,
+            "kind": "data-export",
+            "schema_version": 1,
+            "max_concurrent": 2,
+            "first_key": TABLES.first_key,
+        },
+        "next_in_line": {
+            "kind": "data-export",
+            "concurrency_key": "ann",
+            "first_key": TABLES.first_key,
+            "hold": 15,
+        },
         "wake_lines": {
             "kinds": ["data-export"],
             "limits": [2],
@@ -230,23 +243,43 @@ class TestDuties:
                 "lease": 60,
                 "timeout": 60,
                 "max_concurrent": 2,
+                "first_key": TABLES.first_key,
             }
             plan = Plan(connection, "claim", claim)
         assert plan.scanned == set()
         assert plan.looked_at <= 2
 
 
+#: What the planner knows of the jobs that wait: all, as of a quiet time when there were nearly none, or nothing.
+STATISTICS = pytest.mark.parametrize("statistics", ["fresh", "stale", "none"])
+
+
+def fill(connection: Connection[Row], statistics: str, insert: str, params: Mapping[str, Any]) -> None:
+    """Insert waiting jobs, with these statistics."""
+    if statistics == "stale":
+        connection.execute("delete from queued_jobs.job where finished_at is null")
+        connection.execute("analyze queued_jobs.job")
+    connection.execute(insert.encode(), params)
+    if statistics == "fresh":
+        connection.execute("analyze queued_jobs.job")
+    elif statistics == "none":
+        connection.execute("delete from pg_statistic where starelid = 'queued_jobs.job'::regclass")
+
+
+@contextmanager
+def in_each_mode(connection: Connection[Row], mode: str) -> Iterator[None]:
+    """Plan for the values, or for any: and undo what is done."""
+    with connection.transaction(force_rollback=True):
+        connection.execute(sql.SQL("set local plan_cache_mode = {}").format(sql.Literal(mode)))
+        yield
+
+
+MODES = ("force_custom_plan", "force_generic_plan")
+
+
 class TestLine:
-    """Ten thousand jobs with one concurrency key: what one of them costs does not grow with those ahead of it.
+    """Ten thousand jobs with one concurrency key: what one of them costs does not grow with those ahead of it."""
 
-    The statistics know a backlog of other jobs, and nothing of the line. With fewer than about twenty waiting jobs in
-    them, reading all that wait and reading the line by its index cost the planner the same, and it takes either.
-    """
-
-    BACKLOG = (
-        "insert into queued_jobs.job (id, kind, queue, user_id, request)"
-        " select gen_random_uuid(), 'other', 'other', 'ann', '{}' from generate_series(1, 1000)"
-    )
     LENGTH = 10_000
     LINE = (
         "insert into queued_jobs.job (id, kind, queue, user_id, request, concurrency_key, sent_gen, parked_at,"
@@ -254,42 +287,32 @@ class TestLine:
         " case when %(sent)s = 0 then now() end, now() - interval '1 day' + n * interval '1 ms',"
         " now() + interval '10 minutes' from generate_series(1, %(length)s) n"
     )
+    #: Jobs ahead that are counted, or looked at to find the one to wake.
+    MOST: ClassVar[dict[str, int]] = {"claim": 25, "wait_in_line": 25, "next_in_line": 110, "wake_lines": 25}
 
-    @pytest.mark.parametrize("mode", ["force_custom_plan", "force_generic_plan"])
+    @STATISTICS
     @pytest.mark.parametrize("sent", [0, 1], ids=["in line", "on their way"])
-    @pytest.mark.parametrize("max_concurrent", [1, 5])
-    def test_none_is_read_to_its_end(
-        self, connection: Connection[Row], sent: int, max_concurrent: int, mode: str
-    ) -> None:
+    def test_none_is_read_to_its_end(self, connection: Connection[Row], sent: int, statistics: str) -> None:
         with connection.transaction(force_rollback=True):
-            connection.execute(self.BACKLOG)
-            connection.execute("analyze queued_jobs.job")
-            connection.execute(self.LINE, {"length": self.LENGTH, "sent": sent})
+            fill(connection, statistics, self.LINE, {"length": self.LENGTH, "sent": sent})
             line = connection.execute(
                 "select id from queued_jobs.job where kind = 'line' order by created_at"
             ).fetchall()
-            connection.execute(sql.SQL("set local plan_cache_mode = {}").format(sql.Literal(mode)))
-            worker = {"token": uuid4(), "worker_id": "w", "lease": 60, "timeout": 60}
-            job = {"gen": 1, "kind": "line", "schema_version": 1, "max_concurrent": max_concurrent}
-            for place in (self.LENGTH // 2, self.LENGTH - 1):
-                for name in ("claim", "wait_in_line"):
-                    plan = Plan(connection, name, {"id": line[place]["id"], **job, **worker})
-                    assert plan.scanned == set(), name
-                    assert plan.looked_at <= 25, f"{name} at {place}"
-            plan = Plan(connection, "next_in_line", {"kind": "line", "concurrency_key": "ann", "hold": 15})
-            assert plan.scanned == set()
-            assert plan.looked_at <= 110
-            lines = {
-                "kinds": ["line"],
-                "limits": [max_concurrent],
-                "after_kind": "",
-                "after_key": "",
-                "first_key": TABLES.first_key,
-                "n": 500,
-            }
-            plan = Plan(connection, "wake_lines", lines)
-            assert plan.scanned == set()
-            assert plan.looked_at <= 25, plan.top
+            for mode, max_concurrent in itertools.product(MODES, (1, 5)):
+                for name, params in self.calls(line, max_concurrent):
+                    with in_each_mode(connection, mode):
+                        plan = Plan(connection, name, params)
+                    assert plan.scanned == set(), (name, mode)
+                    assert plan.looked_at <= self.MOST[name], (name, mode, max_concurrent, plan.top)
+
+    def calls(self, line: Sequence[Row], max_concurrent: int) -> Iterator[tuple[str, dict[str, Any]]]:
+        worker = {"token": uuid4(), "worker_id": "w", "lease": 60, "timeout": 60}
+        job = {**TestDuties.PARAMS["wait_in_line"], "kind": "line", "max_concurrent": max_concurrent}
+        for place in (self.LENGTH // 2, self.LENGTH - 1):
+            for name in ("claim", "wait_in_line"):
+                yield name, {"id": line[place]["id"], **job, **worker}
+        yield "next_in_line", {**TestDuties.PARAMS["next_in_line"], "kind": "line"}
+        yield "wake_lines", {**TestDuties.PARAMS["wake_lines"], "kinds": ["line"], "limits": [max_concurrent]}
 
 
 class TestLines:
@@ -302,27 +325,38 @@ class TestLines:
         " from generate_series(1, %(length)s) n, generate_series(1, 2)"
     )
 
-    @pytest.mark.parametrize("mode", ["force_custom_plan", "force_generic_plan"])
-    @pytest.mark.parametrize("known", [True, False], ids=["with statistics", "without"])
-    def test_each_is_looked_into_once(self, connection: Connection[Row], known: bool, mode: str) -> None:
+    @STATISTICS
+    def test_each_is_looked_into_once(self, connection: Connection[Row], statistics: str) -> None:
         with connection.transaction(force_rollback=True):
-            connection.execute(self.LINES, {"length": self.LENGTH})
-            if known:
-                connection.execute("analyze queued_jobs.job")
-            else:
-                connection.execute("delete from pg_statistic where starelid = 'queued_jobs.job'::regclass")
-            connection.execute(sql.SQL("set local plan_cache_mode = {}").format(sql.Literal(mode)))
-            lines = {
-                "kinds": ["line"],
-                "limits": [2],
-                "after_kind": "line",
-                "after_key": "key 2",
-                "first_key": TABLES.first_key,
-                "n": 500,
-            }
-            plan = Plan(connection, "wake_lines", lines)
-        assert plan.scanned == set()
-        assert plan.looked_at <= 4 * 500
+            fill(connection, statistics, self.LINES, {"length": self.LENGTH})
+            lines = {**TestDuties.PARAMS["wake_lines"], "kinds": ["line"], "after_kind": "line", "after_key": "key 2"}
+            for mode in MODES:
+                with in_each_mode(connection, mode):
+                    plan = Plan(connection, "wake_lines", lines)
+                assert plan.scanned == set(), mode
+                assert plan.looked_at <= 4 * 500, (mode, plan.top)
+
+
+class TestBacklog:
+    """Twenty thousand jobs wait that a duty of the sweeper has nothing to do with."""
+
+    LENGTH = 20_000
+    WAITING = (
+        "insert into queued_jobs.job (id, kind, queue, user_id, request, sent_gen, next_send_at, concurrency_key)"
+        " select gen_random_uuid(), 'backlog', 'backlog', 'ann', '{}', 1, now() - interval '1 second', 'key ' || n"
+        " from generate_series(1, %(length)s) n"
+    )
+    DUTIES = ("pick_unsent", "resend_silent", "rescue", "follow_up of any batch", "wake_lines", "expiring", "prune")
+
+    @STATISTICS
+    def test_none_of_them_is_read_for_it(self, connection: Connection[Row], statistics: str) -> None:
+        with connection.transaction(force_rollback=True):
+            fill(connection, statistics, self.WAITING, {"length": self.LENGTH})
+            read = {}
+            for mode, duty in itertools.product(MODES, self.DUTIES):
+                with in_each_mode(connection, mode):
+                    read[mode, duty] = Plan(connection, duty.split()[0], TestDuties.PARAMS[duty]).looked_at
+            assert {call: rows for call, rows in read.items() if rows >= self.LENGTH} == {}
 
 
 class TestStatistics:

@@ -14,7 +14,7 @@ from uuid_utils.compat import uuid7
 
 from queued_jobs.backend import Backend
 from queued_jobs.errors import SendFailed
-from queued_jobs.message import Due, JobMessage
+from queued_jobs.message import JobMessage, Reserved
 from queued_jobs.queues import QueueDepth, QueueMissing, StorageQueues
 from queued_jobs.testing import InMemoryRepository
 from tools.local_stack.azurite import ACCOUNT_KEY, ACCOUNT_NAME, AzuriteServer
@@ -99,7 +99,7 @@ async def test_a_queue_that_was_deleted_is_created_for_the_next_message(
     if poison_too:
         await queues[f"{name}-poison"].delete_queue()
     dispatcher = Backend(InMemoryRepository(), queues).dispatcher()
-    due = Due(message=MESSAGE, queue=name, delay=timedelta())
+    due = Reserved(message=MESSAGE, queue=name, delay=timedelta(), until=datetime(2026, 1, 1, tzinfo=UTC))
     assert await dispatcher.send([due]) == {MESSAGE}
     assert await queues.depths(name) == [QueueDepth(queue=name, messages=1, poison=0)]
     await queues.ping(name, f"{name}-poison")

@@ -15,7 +15,7 @@ from queued_jobs import JobContext, JobRunner, JobStatus, QueuedJob, QueueManage
 from queued_jobs.batch import FollowUp
 from queued_jobs.database import Database
 from queued_jobs.errors import JobConflict, JobNotFound, JobsError
-from queued_jobs.message import JobMessage
+from queued_jobs.message import JobMessage, Reserved
 from queued_jobs.model import JobError, JobKey
 from queued_jobs.postgres import PostgresRepository
 from tests.integration.queued_jobs.conftest import Answer, Ask, Demo, Shop
@@ -216,7 +216,7 @@ async def test_a_sender_that_marks_and_what_its_message_met(shop: Shop, rival: R
             if answer == "poison"
             else rival.repository.defer(message, kind=kind, schema_version=1)
         )
-        await both(shop.repository.mark_sent([message]), meeting)
+        await both(shop.repository.mark_sent([Reserved.of(job)]), meeting)
         row = await now(shop, job.id)
         assert row.sent_gen < row.dispatch_gen, "the message is used up, so another one is owed"
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from datetime import timedelta
 
 from queued_jobs.errors import StoreUnavailable
-from queued_jobs.message import JobMessage
+from queued_jobs.message import JobMessage, Reserved
 from tests.model.expected import KEEP
 from tests.model.moves.registry import AT, move, refuses
 from tests.model.network import FATES
@@ -20,6 +21,7 @@ SPANS = (timedelta(seconds=10), timedelta(seconds=50), timedelta(minutes=11), ti
 async def let_pass(world: World, span: timedelta, *, beating: bool) -> None:
     """Let time pass for every job; living workers have kept their leases meanwhile."""
     world.store.let_pass(span)
+    world.unmarked = [dataclasses.replace(one, until=one.until - span) for one in world.unmarked]
     world.cleared_at = {user: moment - span for user, moment in world.cleared_at.items()}
     world.rebase()
     for lease in world.leases if beating else ():
@@ -89,10 +91,10 @@ async def a_slow_sender_marks(world: World, at: int, count: int) -> None:
     await mark(world, late)
 
 
-async def mark(world: World, late: Sequence[JobMessage]) -> None:
-    for message in late:
-        if message.id in world.jobs:
-            world.jobs[message.id].marked(message.gen)
+async def mark(world: World, late: Sequence[Reserved]) -> None:
+    for one in late:
+        if one.message.id in world.jobs:
+            world.jobs[one.message.id].marked_late(one.message.gen, one.until)
     await world.repository.mark_sent(late)
 
 

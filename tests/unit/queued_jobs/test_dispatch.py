@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -14,7 +14,8 @@ from queued_jobs import JobStatus, dispatch
 from queued_jobs.backend import Backend
 from queued_jobs.batch import Batch, FollowUp
 from queued_jobs.errors import SendFailed, StoreUnavailable
-from queued_jobs.message import Due, JobMessage
+from queued_jobs.message import JobMessage, Reserved
+from queued_jobs.model import JobKey
 from queued_jobs.testing import FakeQueues
 from tests.unit.queued_jobs.conftest import Answer, Ask, Demo, World
 
@@ -56,6 +57,11 @@ async def many(world: World, count: int, *, follow_up: FollowUp[Ask] | None = No
     )
 
 
+def reserved(key: JobKey, *, queue: str = "demo") -> Reserved:
+    message = JobMessage(id=key, gen=1)
+    return Reserved(message=message, queue=queue, delay=timedelta(), until=datetime(2026, 1, 1, tzinfo=UTC))
+
+
 def owed(world: World) -> int:
     return sum(job.sent_gen < job.dispatch_gen for job in world.repository.jobs.values())
 
@@ -86,10 +92,7 @@ class TestAQueueThatHangs:
     async def test_others_are_served_beside_it(self, world: World) -> None:
         queues = FaultyQueues(lambda queue, message: queue != "hangs", lasts=0.05)
         keys = await world.repository.new_keys(300)
-        due = [
-            Due(message=JobMessage(id=key, gen=1), queue=["hangs", "works"][number % 2], delay=timedelta())
-            for number, key in enumerate(keys)
-        ]
+        due = [reserved(key, queue=["hangs", "works"][number % 2]) for number, key in enumerate(keys)]
         sent = await Backend(world.repository, queues).dispatcher().send(due)
         assert sent == {one.message for one in due if one.queue == "works"}
         assert queues.tried["hangs"] <= 15, "eight in a row, and those under way"
@@ -99,7 +102,7 @@ class TestAQueueThatHangs:
         dispatcher = Backend(world.repository, queues).dispatcher()
         for _ in range(5):
             (key,) = await world.repository.new_keys(1)
-            due = Due(message=JobMessage(id=key, gen=1), queue="demo", delay=timedelta())
+            due = reserved(key)
             await dispatcher.send([due] * 100)
         assert queues.tried == {"demo": 8}
 
@@ -138,7 +141,7 @@ class TestAQueueThatCrawls:
         monkeypatch.setattr(dispatch, "_PATIENCE", 0.1)
         queues = FaultyQueues(lambda queue, message: True, lasts=0.15)
         dispatcher = Backend(world.repository, queues).dispatcher()
-        due = Due(message=JobMessage(id=1, gen=1), queue="demo", delay=timedelta())
+        due = reserved(1)
         assert len(await dispatcher.send([due])) == 1
         assert len(await dispatcher.send([due])) == 0
 
@@ -161,8 +164,63 @@ class TestMarks:
             await sending
         unmarked = {due.message.id for due in world.queues.sent if world.repository.jobs[due.message.id].sent_gen == 0}
         assert len(world.queues.sent) >= 1_700
-        assert len(unmarked) <= 500
+        assert len(unmarked) <= 100
         assert owed(world) >= 3_000 - len(world.queues.sent), "and nothing is marked that was not sent"
+
+
+class TestReservations:
+    async def owed_batch(self, world: World, count: int) -> list[Reserved]:
+        """Return the messages of a batch that could not be sent and whose reservation is over."""
+        world.queues.unavailable = True
+        batch = await many(world, count)
+        world.queues.unavailable = False
+        await all_at_once(world)
+        return [Reserved.of(world.row(handle.job)) for handle in batch.handles]
+
+    async def test_what_a_sweeper_has_taken_meanwhile_is_sent_once(self, world: World) -> None:
+        due = await self.owed_batch(world, 450)
+        dispatcher = world.backend.dispatcher()
+        sent = await dispatcher.send(await world.repository.unsent(limit=170))
+        assert len(sent) == 170
+        rest = await world.backend.dispatcher().send(due, reserved_for=timedelta())
+        assert len(rest) == 280
+        assert sent.isdisjoint(rest)
+        assert len(world.queues.sent) == 450
+        assert owed(world) == 0
+
+    async def test_while_it_sends_the_sweeper_takes_nothing_of_it(self, world: World) -> None:
+        due = await self.owed_batch(world, 300)
+
+        async def send(queue: str, message: JobMessage, *, delay: timedelta = timedelta()) -> None:
+            assert message not in {one.message for one in await world.repository.unsent(limit=10)}
+            world.queues.sent.append(due[0])
+
+        world.queues.send = send  # type: ignore[method-assign]
+        await world.backend.dispatcher().send(due[:100], reserved_for=timedelta())
+        assert len(world.queues.sent) == 100
+
+    async def test_a_batch_is_reserved_for_as_long_as_it_takes(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        async def never(messages: object) -> None:
+            raise AssertionError("The reservations last.")
+
+        monkeypatch.setattr(world.repository, "keep_reserved", never)
+        batch = await many(world, 1_000)
+        assert all(handle.sent for handle in batch.handles)
+
+    @pytest.mark.parametrize(("statement", "sent"), [("mark_sent", 100), ("keep_reserved", 0)])
+    async def test_without_the_database_few_are_sent_in_vain(
+        self, world: World, monkeypatch: pytest.MonkeyPatch, statement: str, sent: int
+    ) -> None:
+        due = await self.owed_batch(world, 1_000)
+
+        async def away(messages: object) -> None:
+            raise StoreUnavailable("Postgres did not answer.")
+
+        monkeypatch.setattr(world.repository, statement, away)
+        await world.backend.dispatcher().send(due, reserved_for=timedelta())
+        assert len(world.queues.sent) == sent
 
 
 class TestHandles:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import threading
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from queued_jobs import JobStatus, QueuedJob, expiry
+from queued_jobs import sweeper as sweeper_module
 from queued_jobs.message import JobMessage
 from queued_jobs.sweeper import Sweeper, SweepReport
 from tests.unit.queued_jobs.conftest import Answer, Demo, World
@@ -78,6 +81,100 @@ class TestKindsThatWereRemoved:
         world.change(job, created_at=job.created_at - 2 * DAY, available_at=job.created_at - 2 * DAY)
         assert (await sweeper(world).run_once()).ended == 0
         assert world.row(job).status is JobStatus.PENDING
+
+
+class TestRescue:
+    """A worker that dies during a sweep is noticed in that sweep, whatever else the sweep waits for."""
+
+    async def lost(self, world: World) -> QueuedJob:
+        job = await world.queued()
+        claimed = await world.repository.claim(
+            JobMessage.of(job), kind="demo", schema_version=1, lease=DAY, timeout=DAY
+        )
+        assert claimed is not None
+        return world.change(job, lease_until=job.created_at - DAY)
+
+    async def wait_for_the_rescue(self, world: World) -> None:
+        job = await self.lost(world)
+        while world.row(job).status is not JobStatus.RETRYING:
+            await asyncio.sleep(0)
+
+    @pytest.mark.parametrize(
+        "duty",
+        [
+            *("follow_ups", "wake_lines", "resend_silent", "unsent", "mark_sent", "queue_ages", "tally"),
+            *("expiring", "prune", "prune_notes", "fold_tallies"),
+        ],
+    )
+    async def test_no_duty_delays_it(self, world: World, monkeypatch: pytest.MonkeyPatch, duty: str) -> None:
+        monkeypatch.setattr(sweeper_module, "_RESCUE_EVERY", timedelta(seconds=0.01))
+        world.queues.unavailable = True
+        owed = await world.queued()
+        world.queues.unavailable = False
+        world.change(owed, next_send_at=owed.created_at - DAY)
+        carry_out = getattr(world.repository, duty)
+        waited = 0
+
+        async def takes_long(*args: Any, **options: Any) -> Any:
+            nonlocal waited
+            waited += 1
+            if waited == 1:
+                await self.wait_for_the_rescue(world)
+            return await carry_out(*args, **options)
+
+        monkeypatch.setattr(world.repository, duty, takes_long)
+        async with asyncio.timeout(30):
+            report = await sweeper(world).run_once()
+        assert waited
+        assert report.rescued == 1
+
+    async def test_neither_does_a_queue_that_hangs(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(sweeper_module, "_RESCUE_EVERY", timedelta(seconds=0.01))
+        await self.lost(world)
+        send, waited = world.queues.send, False
+
+        async def hangs(*args: Any, **options: Any) -> None:
+            nonlocal waited
+            if not waited:
+                waited = True
+                await self.wait_for_the_rescue(world)
+            await send(*args, **options)
+
+        monkeypatch.setattr(world.queues, "send", hangs)
+        async with asyncio.timeout(30):
+            assert (await sweeper(world).run_once()).rescued == 2
+
+    async def test_nor_a_hook_of_an_expired_result(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(sweeper_module, "_RESCUE_EVERY", timedelta(seconds=0.01))
+        test = self
+
+        class Slow(Brief):
+            kind = "demo"
+
+            async def on_result_expired(self, job: QueuedJob, result: Answer) -> None:
+                await test.wait_for_the_rescue(world)
+
+        runner = world.runner(of=Slow)
+        await TestExpiry().old(world, runner, days=2)
+        async with asyncio.timeout(30):
+            report = await Sweeper(world.backend, runners=[runner], time=timedelta()).run_once()
+        assert (report.rescued, report.expired) == (1, 1)
+
+    async def test_what_is_rescued_late_is_sent_in_the_same_sweep(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(sweeper_module, "_RESCUE_EVERY", timedelta(seconds=0.01))
+        tally = world.repository.tally
+
+        async def takes_long(*, limit: int) -> Any:
+            await self.wait_for_the_rescue(world)
+            monkeypatch.setattr(world.repository, "tally", tally)
+            return await tally(limit=limit)
+
+        monkeypatch.setattr(world.repository, "tally", takes_long)
+        async with asyncio.timeout(30):
+            report = await sweeper(world).run_once()
+        assert (report.rescued, report.sent) == (1, 1)
 
 
 class Brief(Demo):
@@ -199,6 +296,30 @@ class TestExpiry:
             await self.old(world, runner, days=2)
         assert (await self.sweeper(world, runner).run_once()).expired == 100
         assert Together.most == expiry.MAX_HOOKS
+
+    async def test_hooks_that_hang_leave_the_loops_own_threads_to_others(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """With those gone, no host name could be looked up any more."""
+        over = threading.Event()
+
+        class Blocks(Brief):
+            kind = "demo"
+
+            def on_result_expired(self, job: QueuedJob, result: Answer) -> None:  # type: ignore[override]
+                over.wait(60)
+
+        monkeypatch.setattr(expiry, "HOOK_TIME", timedelta(seconds=0.1))
+        monkeypatch.setattr(expiry, "MAX_FAILURES", 1_000)
+        runner = world.runner(of=Blocks)
+        for _ in range(40):
+            await self.old(world, runner, days=2)
+        try:
+            async with asyncio.timeout(30):
+                await self.sweeper(world, runner).run_once()
+                assert await asyncio.to_thread(lambda: "a thread is free") == "a thread is free"
+        finally:
+            over.set()
 
     async def test_a_sweep_that_is_broken_off_leaves_no_hook_behind(self, world: World) -> None:
         begun, ended = asyncio.Event(), asyncio.Event()
