@@ -100,8 +100,10 @@ SKIPPING = {
     ),
     "expiring": Rows(SUCCEEDED, _RETENTION),
     "prune": Rows(FAILED, _RETENTION),
-    "prune_rejected": Rows(WAITING, _RETENTION),
-    "prune_uses": Rows(WAITING, _RETENTION),
+    "end_unknown": Rows(
+        {**WAITING, "created_at": "'2026-01-01'", "available_at": "'2026-01-01'"}, {"n": 500, "kinds": [], "wait": 1.0}
+    ),
+    **{name: Rows(WAITING, _RETENTION) for name in ("prune_rejected", "prune_uses", "prune_audit", "prune_runs")},
     **{name: Rows(SUCCEEDED, {"n": 500}) for name in ("tally_attempts", "tally_created", "tally_fold")},
 }
 #: New rows, which nobody else knows. Where their keys are taken, a batch has numbered them in its own order.
