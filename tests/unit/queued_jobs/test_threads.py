@@ -81,6 +81,7 @@ class TestWaiting:
     async def test_the_timeout_begins_with_the_body(self, world: World) -> None:
         async with at_work(world, Brief, 4) as (runner, (first, *others)):
             await eventually(has(lambda: world.row(first).status is JobStatus.RETRYING), "its time is over")
+            runner.timeout = timedelta(minutes=2)  # type: ignore[misc]
             assert runner.started == [0]
             assert [world.row(job) for job in others] == others, "whose attempts have not begun"
         for job in others:
@@ -165,6 +166,7 @@ class TestHanging:
             await eventually(has(lambda: runner.body_threads.hung == 2), "both hang")
             assert {world.row(job).status for job in jobs} == {JobStatus.RETRYING}
             assert len([record for record in caplog.records if "thread hangs" in record.message]) == 2
+            runner.timeout = timedelta(minutes=2)  # type: ignore[misc]
             runner.gates[7] = threading.Event()
             runner.gates[7].set()
             job = await world.queued(7)
@@ -188,6 +190,7 @@ class TestHanging:
             assert world.queues.sent[-1].message == JobMessage.of(job)
             runner.gate.set()
             await eventually(has(lambda: runner.body_threads.hung == 0), "they end")
+            runner.timeout = timedelta(minutes=2)  # type: ignore[misc]
             monkeypatch.setattr(_admission, "THREAD_WAIT", timedelta(seconds=30))
             await receive(runner, job)
             assert world.row(job).status is JobStatus.SUCCEEDED, "and it runs jobs again"
