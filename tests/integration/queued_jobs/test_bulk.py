@@ -71,6 +71,11 @@ async def make_failed(shop: Shop, count: int) -> None:
     shop.notifier.pushed.clear()
 
 
+async def let_reservations_end(shop: Shop) -> None:
+    async with shop.database.connection() as conn:
+        await conn.execute("update queued_jobs.job set next_send_at = next_send_at - interval '1 minute'")
+
+
 class TestRetryAll:
     async def test_each_job_runs_once_more_and_its_owner_is_told(self, shop: Shop) -> None:
         await make_failed(shop, 250)
@@ -86,6 +91,7 @@ class TestRetryAll:
         assert {job.version for job in shop.notifier.pushed} == {2, 4}, "one more than before, which is 1 or 3"
         page = await shop.tracker.search(JobQuery(), limit=300)
         assert Counter(job.status for job in page.jobs) == {"pending": 250, "succeeded": 1}
+        await let_reservations_end(shop)
         unsent = await shop.repository.unsent(limit=10)
         assert unsent == [], "what was sent is marked"
 
@@ -179,6 +185,8 @@ class TestRetryAll:
         shop.queues.unavailable = shop.notifier.unavailable = True
         assert (await shop.tracker.retry_all(FAILED)).changed == 220
         assert len(tried) <= 8, "each may take seconds"
+        assert await shop.repository.unsent(limit=500) == [], "they are reserved for a moment"
+        await let_reservations_end(shop)
         assert len(await shop.repository.unsent(limit=500)) == 220, "the sweeper sends them"
 
 

@@ -11,7 +11,8 @@ import sys
 import pytest
 
 from queued_jobs.cli.app import run
-from queued_jobs.message import JobMessage
+from queued_jobs.message import JobMessage, Reserved
+from queued_jobs.postgres import PostgresRepository
 from queued_jobs.queues import StorageQueues
 from tests.integration.queued_jobs.cli.conftest import QUEUE, Office
 
@@ -28,13 +29,20 @@ def test_retry_wakes_a_worker(office: Office) -> None:
     assert "pending" in errors
 
 
+async def owed_soon(repository: PostgresRepository) -> list[Reserved]:
+    """Return what the sweeper has to send once the reservations for the command are over."""
+    async with repository.database.connection() as conn:
+        await conn.execute("update queued_jobs.job set next_send_at = next_send_at - interval '1 minute'")
+    return await repository.unsent(limit=10)
+
+
 def test_retry_without_queues_leaves_the_message_to_the_sweeper(office: Office) -> None:
     (job,) = office.queue()
     office.fail([job])
     code, output, _ = office.run("retry", str(job.id))
     assert code == 0
     assert output.splitlines()[1].startswith("1 message was not sent")
-    owed = office.with_repository(lambda repository: repository.unsent(limit=10))
+    owed = office.with_repository(owed_soon)
     assert [one.message.id for one in owed] == [job.id]
 
 
