@@ -97,13 +97,14 @@ export function keepFocus(root) {
 }
 
 /**
- * The URL if it is allowed: https, or one of these origins; otherwise null.
+ * The URL if it is of one of these origins; otherwise null.
  * @param {unknown} url
  * @param {string[]} origins
  */
 export function allowedUrl(url, origins) {
   const parsed = typeof url === 'string' && URL.canParse(url) ? new URL(url) : null;
-  return parsed && (parsed.protocol === 'https:' || origins.includes(parsed.origin)) ? parsed.href : null;
+  // A blob URL has the origin of its page.
+  return parsed && /^https?:$/.test(parsed.protocol) && origins.includes(parsed.origin) ? parsed.href : null;
 }
 
 /**

@@ -136,7 +136,7 @@ export interface SessionData {
   user: { id: string; display: string; roles: string[] };
 }
 
-export type SessionState = 'checking' | 'signed-in' | 'needed' | 'ended' | 'wrong' | 'failed';
+export type SessionState = 'checking' | 'signed-in' | 'needed' | 'ended' | 'other' | 'wrong' | 'failed';
 
 /** The interface of a way to sign in. */
 export interface Session {
@@ -149,6 +149,9 @@ export interface Session {
   /** Only if users sign in and out on another site: these go there. */
   signIn?(): Promise<void>;
   signOut?(): void;
+  /** Only with invite links: in state `other`, keep the session of this tab, or sign in with the link. */
+  stay?(): void;
+  useLink?(): Promise<void>;
   /** The server rejected this token. */
   refuse(token: string | null): void;
   subscribe(listener: () => void): () => void;

@@ -117,16 +117,21 @@ describe('texts from outside', () => {
 });
 
 describe('links', () => {
-  const origins = ['http://127.0.0.1:10000'];
+  const origins = ['http://127.0.0.1:10000', 'https://store.example'];
 
-  it('lead to https or to the storage of this page', () => {
+  it('lead to the storage of this page', () => {
     for (const url of ['https://store.example/a?sig=b', 'http://127.0.0.1:10000/a/b.zip?sig=c']) {
       assert.equal(allowedUrl(url, origins), url);
     }
   });
 
   it('lead nowhere else', () => {
-    const bad = ['javascript:alert(1)', 'data:text/html,x', 'http://store.example/', 'http://127.0.0.1:10001/', '/a', '', null, 7, {}];
+    const bad = [
+      ...['https://other.example/a', 'https://store.example.other.example/', 'https://store.example@other.example/'],
+      ...['https://store.example:444/', 'http://store.example/', 'http://127.0.0.1:10001/'],
+      ...['blob:https://store.example/a', 'javascript:alert(1)', 'data:text/html,x', '//store.example/a', '/a', ''],
+      ...[null, 7, {}, ['https://store.example/']],
+    ];
     for (const url of bad) assert.equal(allowedUrl(url, origins), null, String(url));
   });
 });

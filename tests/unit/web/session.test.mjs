@@ -56,15 +56,19 @@ describe('a session', () => {
     });
   }
 
-  /** Runs `start`; the time in which siblings may answer passes at once. */
-  async function started(session, invite = null) {
+  /** Waits for a sign-in; the time in which siblings may answer passes at once. */
+  async function finished(work) {
     let waiting = true;
-    const done = session.start(invite).finally(() => (waiting = false));
+    const done = work.finally(() => (waiting = false));
     while (waiting) {
       await new Promise((resolve) => setImmediate(resolve));
       mock.timers.tick(100);
     }
     await done;
+  }
+
+  async function started(session, invite = null) {
+    await finished(session.start(invite));
     return session;
   }
 
@@ -182,7 +186,43 @@ describe('a session', () => {
     const storage = new Map();
     await started(tab(storage), 'good');
     assert.equal((await started(tab(), 'good-admin')).token, 'token-2');
-    assert.equal((await started(tab(storage), 'good-admin')).token, 'token-2', 'in the same tab too');
+    const same = await started(tab(storage), 'good-admin');
+    assert.deepEqual([same.state, same.token], ['other', 'token-1'], 'in the same tab only on request');
+    await finished(same.useLink());
+    assert.deepEqual([same.state, same.token], ['signed-in', 'token-2']);
+  });
+
+  it('is kept beside another link, for reloads too', async () => {
+    const storage = new Map();
+    const session = await started(tab(storage), 'good');
+    await started(session, 'good-admin');
+    assert.deepEqual([session.state, session.user.id], ['other', 'u1']);
+    const reloaded = await started(tab(storage));
+    assert.deepEqual([reloaded.state, reloaded.user.id, made], ['other', 'u1', 1]);
+    reloaded.stay();
+    assert.deepEqual([reloaded.state, reloaded.token], ['signed-in', 'token-1']);
+    assert.ok(![...storage.values()].includes('good-admin'));
+    assert.equal((await started(tab(storage))).state, 'signed-in');
+    assert.equal((await started(reloaded, 'good-admin')).state, 'other', 'a second time too');
+    reloaded.refuse('token-1');
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.deepEqual([reloaded.state, reloaded.token], ['signed-in', 'token-2'], 'there is nothing left to keep');
+  });
+
+  it('is replaced without asking again when the chosen link fails at first, without storage too', async () => {
+    const good = answer;
+    const session = new InviteSession({ exchange: async (invite) => answer(invite), storage: null, channel: { postMessage() {} } });
+    await started(session, 'good');
+    await started(session, 'good-admin');
+    assert.equal(session.state, 'other');
+    answer = () => {
+      throw new ApiError({ status: 503 });
+    };
+    await finished(session.useLink());
+    assert.deepEqual([session.state, session.token], ['failed', 'token-1']);
+    answer = good;
+    await started(session);
+    assert.deepEqual([session.state, session.token], ['signed-in', 'token-2']);
   });
 
   it('is made once by tabs that open together', async () => {

@@ -44,6 +44,10 @@ export class InviteSession {
   #locks;
   #data = null;
   #invite = null;
+  /** The digest of the invite, or null. */
+  #link = null;
+  /** The link that the user has chosen instead of the session of this tab. */
+  #chosen = null;
   #endedLink = null;
   #listeners = new Set();
   #answers = new Set();
@@ -92,6 +96,7 @@ export class InviteSession {
 
   /**
    * Sign in with this invite, or with the session of this tab or of another tab. Also used to retry after a failure.
+   * A session of another link is replaced only after `useLink`.
    * @param {string|null} [invite]
    */
   async start(invite = firstInvite) {
@@ -99,9 +104,13 @@ export class InviteSession {
     this.#invite = invite ?? this.#invite ?? this.#storage?.getItem(INVITE);
     if (this.#invite) this.#storage?.setItem(INVITE, this.#invite);
     this.#become('checking');
-    const link = this.#invite && (await digest(this.#invite));
-    const mine = this.#stored();
+    const link = (this.#link = this.#invite && (await digest(this.#invite)));
+    const mine = this.#data ?? this.#stored();
     if (mine && (!link || mine.link === link)) return this.#accept(mine);
+    if (mine && link !== this.#chosen) {
+      this.#data = mine;
+      return this.#become('other');
+    }
     await this.#alone(async () => {
       const shared = await this.#askSiblings(link);
       if (shared) this.#accept(shared);
@@ -110,14 +119,26 @@ export class InviteSession {
     });
   }
 
+  /** In state `other`: sign in with the link. */
+  async useLink() {
+    this.#chosen = this.#link;
+    await this.start();
+  }
+
+  /** In state `other`: ignore the link. */
+  stay() {
+    this.#invite = null;
+    this.#accept(this.#data);
+  }
+
   /** The server rejected this token: forget the session. @param {string|null} token */
   refuse(token) {
     if (!this.#data || token !== this.#data.token) return;
     const { link } = this.#data;
     this.#data = null;
     this.#storage?.removeItem(KEY);
-    // The link was opened, but an older session of it was used: now redeem the link itself.
-    if (this.#invite) this.#redeem(link);
+    // The link was opened, but an older session was used: now redeem the link itself.
+    if (this.#invite) this.#redeem(this.#link);
     else {
       this.#endedLink = link;
       this.#become('ended');

@@ -14,6 +14,7 @@ export function signInNotice(session) {
     checking: [words.checking],
     needed: [words.needed, words.neededWhy, words.neededLocal, words.neededCloud],
     ended: [words.ended, words.endedWhy],
+    other: [words.other, words.otherWhy(session.user?.display)],
     wrong: [words.wrong, words.wrongWhy],
     failed: [words.failed, session.error?.status === TOO_MANY ? words.tooMany : reason(session.error)],
   };
@@ -28,6 +29,8 @@ export function signInNotice(session) {
     h('h2', {}, title),
     ...lines.map((line) => h('p', {}, line)),
     state === 'failed' && again,
+    state === 'other' && button('primary', words.stay, () => session.stay()),
+    state === 'other' && button(null, words.useLink, () => session.useLink()),
     enter && button('primary', words.signIn, () => session.signIn()),
   );
 }
