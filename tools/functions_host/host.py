@@ -74,7 +74,7 @@ class Host:
         ]
         timers = [TimerListener(f, invoker=invoker) for f in functions if f.trigger_type == TIMER_TRIGGER]
         listening = self._listen()
-        server = _Server(_server_config(front_end, is_local=self._address == LOOPBACK))
+        server = _Server(server_config(front_end, is_local=self._address == LOOPBACK))
         self._catch_signals()
         serving = _named("HTTP server", server.serve(sockets=[listening]))
         work = [
@@ -171,7 +171,7 @@ def leave(code: int) -> NoReturn:
     os._exit(code)
 
 
-def _server_config(front_end: HttpFrontEnd, *, is_local: bool) -> uvicorn.Config:
+def server_config(front_end: HttpFrontEnd, *, is_local: bool) -> uvicorn.Config:
     return uvicorn.Config(
         LoopbackNames(front_end) if is_local else front_end,
         http=PatientProtocol,
