@@ -38,7 +38,7 @@ from queued_jobs import JobView, QueuedJob
 from queued_jobs.errors import JobConflict
 from queued_jobs.model import Attempt
 from queued_jobs.offload import offload
-from queued_jobs.redact import redact_json
+from queued_jobs.redact import mask_secrets, redact_json
 from queued_jobs.registry import JobRegistry, RunnerType
 from queued_jobs.tracker import ANY_USER, BellPage, Cursor
 from storage import blob_service, download_link
@@ -232,11 +232,11 @@ def _detail(caller: Principal, job: QueuedJob, attempts: list[Attempt], registry
 
 
 def _seen_by(caller: Principal, job: QueuedJob, registry: JobRegistry) -> JobView:
-    """Return the view for this caller: for an admin, secrets in other users' requests and results are masked."""
+    """Return the view for this caller: for an admin, secrets in other users' labels and results are masked."""
     view = JobView.of(job, registry)
-    if job.user_id == caller.user_id or view.result is None:
+    if job.user_id == caller.user_id:
         return view
-    return view.model_copy(update={"result": redact_json(view.result)})
+    return view.model_copy(update={"label": mask_secrets(view.label), "result": redact_json(view.result)})
 
 
 def _etag(view: BellView, caller: Principal) -> str:

@@ -33,7 +33,7 @@ class Public(BaseModel):
 class ErrorView(Public):
     """Why the last attempt failed, without a traceback. Masked here too: other code may have stored it."""
 
-    type: str = Field(serialization_alias="class")
+    type: MaskedText = Field(serialization_alias="class")
     message: MaskedText
 
     @classmethod

@@ -81,7 +81,7 @@ class TracedErrorView(ErrorView):
 
 class TracedAttemptView(Public):
     attempt: int
-    worker_id: str
+    worker_id: MaskedText
     due_at: datetime
     started_at: datetime
     ended_at: datetime | None
@@ -90,18 +90,18 @@ class TracedAttemptView(Public):
 
 
 class AdminJobDetailView(AdminJobView):
-    """All data of a job; secrets in its request and result are masked."""
+    """All data of a job, with secrets masked."""
 
-    label: str
+    label: MaskedText
     error: TracedErrorView | None
     request: PayloadView
     result: PayloadView | None
     attempts: tuple[TracedAttemptView, ...]
     schema_version: int
     parent_id: JobKey | None
-    unique_key: str | None
-    traceparent: str | None
-    worker_id: str | None
+    unique_key: MaskedText | None
+    traceparent: MaskedText | None
+    worker_id: MaskedText | None
     #: How often its worker was lost.
     lost_count: int
     #: Generation of its current wake-up, and the last one that was sent.
