@@ -16,7 +16,7 @@ from infra.project import PROJECT, key
 from scripts.azure.arguments import region, stack_name
 from scripts.azure.cli import AzureCli, AzureError
 from scripts.azure.directory import ensure_application, ensure_federation, ensure_group
-from scripts.azure.github import ENVIRONMENT, ISSUER, GitHubError, Repository, Subjects, find_subjects
+from scripts.azure.github import ENVIRONMENT, ISSUER, GitHubError, Repository, Subjects, find_gaps, find_subjects
 from scripts.azure.sign_in import SCOPE, ensure_api, ensure_page, ensure_trust, ensure_user_role
 
 PROVIDERS: Final = (
@@ -99,7 +99,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     key = f"azurekeyvault://{store.vault}.vault.azure.net/keys/pulumi"
     print(f"\nOnce, in this checkout:\n  pulumi login '{variables['PULUMI_BACKEND_URL']}'")
     print(f"  pulumi stack init {options.stack} --secrets-provider={key}")
+    _check_environment(options.repository, "prod")
     return 0
+
+
+def _check_environment(repository: Repository, environment: str) -> None:
+    """Print a note unless the jobs that may deploy wait for a reviewer."""
+    try:
+        gaps = find_gaps(repository, environment)
+    except GitHubError as error:
+        gaps = [f"its protection is unknown: {error.reason}"]
+    if gaps:
+        print(
+            f"\nNOTE: The environment {environment} of {repository.by_name} is not protected: {'; '.join(gaps)}. "
+            "Anyone who can push a branch could deploy from it. In the repository, under Settings, Environments, "
+            f"{environment}: add required reviewers, and allow the branch main only. Then run this again."
+        )
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -1,4 +1,4 @@
-"""GitHub: the subjects of a repository in the tokens that its jobs sign in with."""
+"""GitHub: the subjects of a repository in the tokens that its jobs sign in with, and who may start these jobs."""
 
 from __future__ import annotations
 
@@ -27,6 +27,10 @@ _KNOWN_KEYS: Final = ("repo", "repository", "repository_id", "repository_owner",
 
 class GitHubError(Exception):
     """The subjects of a repository cannot be determined; the message has the reason and the remedy."""
+
+    def __init__(self, reason: str, remedy: str = "") -> None:
+        self.reason = reason
+        super().__init__(f"{reason} {remedy}".rstrip())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +96,20 @@ def find_subjects(repository: Repository) -> Subjects:
     return _by_template(repository, keys)
 
 
+def find_gaps(repository: Repository, environment: str) -> list[str]:
+    """Return why code without a review could run in the environment, a line each. Raises `GitHubError`."""
+    about = _ask(f"repos/{repository.by_name}/environments/{environment}")
+    if about is None:
+        return ["it does not exist, or you have no access to it: GitHub creates it unprotected with the first job"]
+    rules = about.get("protection_rules") or []
+    gaps = []
+    if not any(rule.get("type") == "required_reviewers" and rule.get("reviewers") for rule in rules):
+        gaps.append("it has no required reviewers")
+    if about.get("deployment_branch_policy") is None:
+        gaps.append("every branch may use it")
+    return gaps
+
+
 def _by_default(repository: Repository, prefix: str | None) -> Subjects:
     """Return both kinds, and the one that GitHub reports as in use, if it differs."""
     patterns = {"": f"repo:{repository.by_name}", "immutable": f"repo:{repository.by_id}"}
@@ -146,7 +164,7 @@ def _keys_of_organization(repository: Repository) -> Sequence[str]:
 def _ask(path: str) -> Any:
     """Return the response of the API, or None if it is 404. Raises `GitHubError`."""
     if shutil.which("gh") is None:
-        raise GitHubError(f"gh, which looks up the ids of the repository, is not on PATH. {_REMEDY}")
+        raise GitHubError("gh, which asks GitHub about the repository, is not on PATH.", _REMEDY)
     ran = subprocess.run(
         ["gh", "api", path], stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", check=False
     )
@@ -154,8 +172,8 @@ def _ask(path: str) -> Any:
     if ran.returncode != 0 and "HTTP 404" in said:
         return None
     if ran.returncode != 0:
-        raise GitHubError(f"gh api {path} failed: {said or f'exit code {ran.returncode}'}. {_REMEDY}")
+        raise GitHubError(f"gh api {path} failed: {said or f'exit code {ran.returncode}'}.", _REMEDY)
     try:
         return json.loads(ran.stdout)
     except ValueError as error:
-        raise GitHubError(f"gh api {path} returned invalid JSON: {ran.stdout[:200]!r}. {_REMEDY}") from error
+        raise GitHubError(f"gh api {path} returned invalid JSON: {ran.stdout[:200]!r}.", _REMEDY) from error

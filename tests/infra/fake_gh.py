@@ -9,12 +9,22 @@ import base64
 import json
 import os
 import sys
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 ISSUER = "https://token.actions.githubusercontent.com"
 AUDIENCE = "api://AzureADTokenExchange"
+
+REVIEWERS = {"id": 3, "type": "required_reviewers", "reviewers": [{"type": "User", "reviewer": {"login": "ann"}}]}
+ONE_BRANCH = {"protected_branches": False, "custom_branch_policies": True}
+PROTECTED = {
+    "id": 5,
+    "name": "prod",
+    "protection_rules": [REVIEWERS, {"id": 4, "type": "branch_policy"}],
+    "deployment_branch_policy": ONE_BRANCH,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +42,8 @@ class Repo:
     issuer: str = ISSUER
     #: What the API says of the prefix; some answers have none.
     says_prefix: bool = True
+    #: The environment `prod`, as the API has it; none = it does not exist.
+    prod: Mapping[str, Any] | None = field(default_factory=lambda: PROTECTED)
     #: The organization goes by another spelling in tokens than in its address.
     spelled: str | None = None
 
@@ -61,6 +73,8 @@ class Repo:
         for full_name in filter(None, (f"{self.owner}/{self.name}", self.formerly)):
             paths[f"repos/{full_name}".lower()] = about
             paths[f"repos/{full_name}/actions/oidc/customization/sub".lower()] = template
+            if self.prod is not None:
+                paths[f"repos/{full_name}/environments/prod".lower()] = self.prod
         if self.organization_keys:
             organization = {"include_claim_keys": self.organization_keys}
             paths[f"orgs/{self.owner}/actions/oidc/customization/sub".lower()] = organization

@@ -15,11 +15,12 @@ import pytest
 import yaml  # type: ignore[import-untyped]
 
 from scripts.azure import bootstrap
+from scripts.azure.bootstrap import _check_environment
 from scripts.azure.cli import AzureCli, AzureError
 from scripts.azure.directory import ensure_federation
-from scripts.azure.github import Repository, find_subjects
+from scripts.azure.github import Repository, find_gaps, find_subjects
 from tests.infra.fake_az import Azure
-from tests.infra.fake_gh import ISSUER, Repo
+from tests.infra.fake_gh import ISSUER, PROTECTED, REVIEWERS, Repo
 from tests.infra.program import ROOT
 from tests.infra.test_bootstrap import use_azure
 
@@ -166,6 +167,41 @@ def test_bootstrap_trusts_both_kinds_once(cloud: Cloud, capsys: pytest.CaptureFi
     assert "0 changes" in printed
     assert "NOTE" not in printed
     assert cloud.state["federations"] == first
+
+
+@pytest.mark.parametrize(
+    ("prod", "gaps"),
+    [
+        (PROTECTED, 0),
+        ({**PROTECTED, "deployment_branch_policy": None}, 1),
+        ({**PROTECTED, "protection_rules": [{"id": 4, "type": "branch_policy"}]}, 1),
+        ({**PROTECTED, "protection_rules": [{**REVIEWERS, "reviewers": []}]}, 1),
+        ({"id": 5, "name": "prod", "protection_rules": [], "deployment_branch_policy": None}, 2),
+        (None, 1),
+    ],
+    ids=["protected", "any branch", "a branch rule only", "an empty list", "nothing", "no environment"],
+)
+def test_it_tells_if_code_that_nobody_has_reviewed_could_deploy(
+    cloud: Cloud, capsys: pytest.CaptureFixture[str], prod: dict[str, Any] | None, gaps: int
+) -> None:
+    cloud.github_has(Repo(prod=prod))
+    assert len(find_gaps(Repository(owner="ann", name="jobs"), "prod")) == gaps
+    _check_environment(Repository(owner="ann", name="jobs"), "prod")
+    assert ("NOTE: The environment prod of ann/jobs" in capsys.readouterr().out) == (gaps > 0)
+
+
+@pytest.mark.parametrize("missing", [True, False], ids=["no gh", "not signed in"])
+def test_without_gh_it_tells_that_the_protection_is_unknown(
+    cloud: Cloud, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, missing: bool
+) -> None:
+    if missing:
+        (cloud.file.parent / "bin" / "gh").unlink()
+        monkeypatch.setenv("PATH", str(cloud.file.parent / "bin"))
+    monkeypatch.setenv("FAKE_GH_SAYS", "To get started with GitHub CLI, please run: gh auth login")
+    assert cloud.bootstrap("ann@71/jobs@4217") == 0
+    (note,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("NOTE")]
+    assert "ann/jobs" in note
+    assert "unknown" in note
 
 
 @pytest.mark.parametrize(
