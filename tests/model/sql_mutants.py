@@ -103,7 +103,7 @@ SQL_MUTANTS: dict[str, dict[str, tuple[str, str]]] = {
         "sends what has ended": ("and status in ('pending','retrying') ", ""),
     },
     "mark_sent": {
-        "marks whatever is current": ("set sent_gen = sent.gen", "set sent_gen = 0 * sent.gen + j.dispatch_gen"),
+        "marks the next generation, too": ("set sent_gen = sent.gen", "set sent_gen = sent.gen + 1"),
         "marks what was answered meanwhile": (" and j.parked_at is null", ""),
         "marks an old generation": ("j.dispatch_gen = mark.gen and j.sent_gen < mark.gen and", ""),
         "marks what another sender has taken": ("j.next_send_at = mark.until", "mark.until is not null"),

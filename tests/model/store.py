@@ -163,11 +163,11 @@ class Store:
         """Let time pass for every job: all that was written lies that much further back."""
         self._own.execute(_EVERYTHING_EARLIER, (span,) * len(TIMES))
 
-    def move(self, key: JobKey, column: str, span: timedelta) -> None:
-        """Put one time of one job that much further back."""
-        name = sql.Identifier(column)
-        update = sql.SQL("update queued_jobs.job set {} = {} - %s where id = %s").format(name, name)
-        self._own.execute(update, (span, key))
+    def move(self, key: JobKey, span: timedelta, *columns: str) -> None:
+        """Put these times of one job that much further back; one that is empty stays so."""
+        changes = sql.SQL(", ").join(sql.SQL("{0} = {0} - %s").format(sql.Identifier(column)) for column in columns)
+        update = sql.SQL("update queued_jobs.job set {} where id = %s").format(changes)
+        self._own.execute(update, (*[span] * len(columns), key))
 
     def set_resend_count(self, key: JobKey, count: int) -> None:
         self._own.execute("update queued_jobs.job set resend_count = %s where id = %s", (count, key))

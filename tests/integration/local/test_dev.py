@@ -160,7 +160,7 @@ def test_a_database_of_the_user_is_used_instead_of_the_embedded_one(runs: Runs, 
     assert description["environment"]["DATABASE_URL"] == database_url
     with psycopg.connect(database_url) as connection:
         assert connection.execute("select count(*) from queued_jobs.job").fetchone() == (0,)
-    assert "DATABASE_URL names" in run.output
+    assert "DATABASE_URL" in run.output
     assert database_url not in run.output
     assert not (runs.folder / "state" / "postgres").exists()
 

@@ -125,7 +125,7 @@ class Body:
 
     async def _loses(self, ctx: JobContext[Answer]) -> Answer:
         job, answer = await self._starts(ctx)
-        self.world.store.move(job.key, "lease_until", timedelta(hours=1))
+        self.world.store.move(job.key, timedelta(hours=1), "lease_until")
         self.world.rebase()
         await sweep(self.world)
         self.world.check()

@@ -8,7 +8,15 @@ from queued_jobs.errors import StoreUnavailable
 from queued_jobs.message import JobMessage
 from tests.model.expected import GIVE_UP, MAX_LOST, MAX_RESEND
 from tests.model.moves.registry import AT, move, refuses
-from tests.model.moves.timer import SPANS, foresee_rescue, let_pass, mark, poison, sweep
+from tests.model.moves.timer import (
+    SPANS,
+    foresee_rescue,
+    let_pass,
+    mark,
+    poison,
+    sweep,
+    the_sweeper_dies_before_it_sends,
+)
 from tests.model.moves.workers import ACTS, act, deliver, foresee_act, outcome_is_known
 from tests.model.network import FATES
 from tests.model.world import World, pick
@@ -52,9 +60,7 @@ async def every_send_ends_in_the_poison_queue(world: World, at: int, early: str 
     if job is None:
         return
     for turn in range(1, MAX_RESEND + 3):
-        for column in {"available_at", "next_send_at", "poisoned_until"} - {early}:
-            if getattr(job.row, column) is not None:
-                world.store.move(job.key, column, timedelta(hours=3))
+        world.store.move(job.key, timedelta(hours=3), *({"available_at", "next_send_at", "poisoned_until"} - {early}))
         world.rebase()
         await poison(world, JobMessage(id=job.key, gen=job.gen))
         world.check()
@@ -78,7 +84,7 @@ async def its_workers_die_one_after_another(world: World, at: int, column: str) 
             if await deliver(world, JobMessage(id=job.key, gen=job.gen)) is None:
                 return  # it is not due
             world.check()
-        world.store.move(job.key, column, timedelta(hours=1))
+        world.store.move(job.key, timedelta(hours=1), column)
         world.rebase()
         foresee_rescue(world)
         await world.repository.rescue(limit=100)
@@ -90,7 +96,7 @@ async def the_host_dies(world: World, column: str, fate: str) -> None:
     """Every worker at once."""
     for job in world.jobs.values():
         if job.token is not None:
-            world.store.move(job.key, column, timedelta(hours=1))
+            world.store.move(job.key, timedelta(hours=1), column)
     world.rebase()
     world.break_things(fate=fate)
     await sweep(world)
@@ -108,7 +114,7 @@ async def a_running_job_is_cancelled(world: World, at: int, how: str, lost: bool
     await world.tracker.cancel(job.key, user_id=job.user)
     world.check()
     if lost:
-        world.store.move(job.key, "lease_until", timedelta(hours=1))
+        world.store.move(job.key, timedelta(hours=1), "lease_until")
         world.rebase()
         await sweep(world)
     else:
@@ -123,7 +129,7 @@ async def a_worker_freezes_and_its_job_is_taken_over(world: World, at: int, then
         return
     await act(world, zombie, "report")
     world.check()
-    world.store.move(zombie.id, column, timedelta(hours=1))
+    world.store.move(zombie.id, timedelta(hours=1), column)
     world.rebase()
     await sweep(world)
     world.check()
@@ -163,7 +169,7 @@ async def a_sender_marks_after_the_answer(world: World, at: int, answer: str) ->
     if job is None:
         return
     for column in ("available_at", "next_send_at"):
-        world.store.move(job.key, column, timedelta(hours=3))
+        world.store.move(job.key, timedelta(hours=3), column)
     world.rebase()
     world.break_things(marks=False)
     await sweep(world)
@@ -173,6 +179,25 @@ async def a_sender_marks_after_the_answer(world: World, at: int, answer: str) ->
         await deliver(world, message, kind="other")
     else:
         await poison(world, message)
+    world.check()
+    late, world.unmarked = world.unmarked, []
+    await mark(world, late)
+
+
+@move(at=AT)
+async def a_slow_sender_is_overtaken(world: World, at: int) -> None:
+    """The sweeper takes the message of a sender that hangs, and dies; then the first one says that it was sent."""
+    job = pick([job for job in world.jobs.values() if job.is_waiting and job.is_owed], at)
+    if job is None:
+        return
+    world.store.move(job.key, timedelta(hours=3), "available_at", "next_send_at")
+    world.rebase()
+    world.break_things(marks=False)
+    await sweep(world)
+    world.check()
+    world.store.move(job.key, timedelta(hours=3), "next_send_at")
+    world.rebase()
+    await the_sweeper_dies_before_it_sends(world)
     world.check()
     late, world.unmarked = world.unmarked, []
     await mark(world, late)

@@ -39,7 +39,7 @@ async def time_passes(world: World, span: timedelta, beating: bool) -> None:
 async def a_worker_falls_silent(world: World, at: int, column: str) -> None:
     """One lease or deadline is over, while all the others live."""
     if (lease := world.holder(at)) is not None:
-        world.store.move(lease.id, column, timedelta(hours=1))
+        world.store.move(lease.id, timedelta(hours=1), column)
         world.rebase()
 
 
@@ -136,7 +136,7 @@ async def a_job_grows_old(world: World, at: int) -> None:
     job = pick([job for job in world.jobs.values() if job.status.is_final], at)
     if job is not None:
         for column in ("finished_at", "next_send_at"):
-            world.store.move(job.key, column, KEEP)
+            world.store.move(job.key, KEEP, column)
         world.rebase()
 
 
