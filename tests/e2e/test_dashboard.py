@@ -338,7 +338,7 @@ class TestLive:
     ) -> None:
         noise.expect("WebSocket|Connection disconnected|Failed to|ERR_CONNECTION|Error from HTTP")
         ann.wait_for_end(ann.start("nowhere/"))
-        page = admin("?status=failed")
+        page = admin(f"?user={ann.user_id}")
         expect(page.get_by_text("Live", exact=True)).to_be_visible()
         stack.hub.kill()
         expect(page.get_by_text("Reconnecting")).to_be_visible()
