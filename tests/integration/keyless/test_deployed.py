@@ -94,6 +94,7 @@ def host_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("host")
     without = shutil.ignore_patterns("node_modules", "__pycache__")
     shutil.copytree(ROOT / "tools" / "functions_host", folder / "tools" / "functions_host", ignore=without)
+    shutil.copy(ROOT / "tools" / "local_server.py", folder / "tools")
     copy_packages(HOST_PACKAGES, folder)
     return folder
 
