@@ -39,7 +39,8 @@ VALUES: dict[str, Any] = (
         ("n", "max_concurrent", "limit", "gen", "schema_version", "max_lost", "max_resend", "give_up", "most"), 5
     )
     | dict.fromkeys(("examined", "max_active", "max_per_day", "max_waiting", "count"), 5)
-    | dict.fromkeys(("lease", "timeout", "grace", "hold", "stale", "keep", "backoff", "within"), 60.0)
+    | dict.fromkeys(("lease", "timeout", "grace", "hold", "stale", "keep", "backoff", "within", "wait"), 60.0)
+    | dict.fromkeys(("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"), "10s")
     | dict.fromkeys(("since", "new_since", "before_created", "as_of", "origin"), _LONG_AGO)
     | dict.fromkeys(("bucket", "window"), timedelta(hours=1))
     | dict.fromkeys(("result", "error"), Jsonb({"type": "none"}))
@@ -52,6 +53,8 @@ VALUES: dict[str, Any] = (
         "filter": Jsonb({}),
         "ids": [_KEY],
         "gens": [1],
+        "untils": [_LONG_AGO],
+        "prefix": "none",
         "queues": ["none"],
         "suffixes": [""],
         "jobs": Jsonb([]),
