@@ -58,7 +58,7 @@ def blobs(
     }
     for name, value in settings.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setitem(functions_storage._CLIENT_OPTIONS, "connection_verify", str(certificate.certificate))
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate.certificate))
     functions_storage.blob_service.cache_clear()
     yield functions_storage
     functions_storage.blob_service().close()
