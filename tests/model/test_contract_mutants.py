@@ -46,15 +46,15 @@ MUTANTS = {
     ),
     "the newest goes first": Mutant(
         "claim",
-        "(older.created_at, older.id) < (j.created_at, j.id)",
-        "(older.created_at, older.id) > (j.created_at, j.id)",
+        "< (line.kind, line.concurrency_key, line.its_created_at, line.its_id)",
+        "> (line.kind, line.concurrency_key, line.its_created_at, line.its_id)",
         _claim.test_the_oldest_goes_first,
     ),
     "two take one slot": Mutant(
         "claim", "and other.concurrency_slot = slot", "and false", _claim.test_as_many_as_the_kind_allows
     ),
     "other kinds are kept waiting": Mutant(
-        "claim", "other.kind = j.kind and ", "", _claim.test_others_are_not_kept_waiting
+        "claim", "other.kind = line.kind", "true", _claim.test_others_are_not_kept_waiting
     ),
     "a retry that is not due holds the line up": Mutant(
         "claim",
@@ -64,12 +64,15 @@ MUTANTS = {
     ),
     "a place that is free is not told": Mutant(
         "wait_in_line",
-        "returning line.ahead < %(max_concurrent)s as its_turn",
-        "returning line.ahead < 0 * %(max_concurrent)s as its_turn",
+        "returning counted.ahead < %(max_concurrent)s as its_turn",
+        "returning counted.ahead < 0 * %(max_concurrent)s as its_turn",
         _waiting.test_a_turn_that_came_meanwhile_is_told,
     ),
     "the line is asked again all the time": Mutant(
-        "wait_in_line", "30 * line.ahead", "0 * line.ahead", _waiting.test_a_place_that_is_given_up_wakes_the_oldest
+        "wait_in_line",
+        "30 * counted.ahead",
+        "0 * counted.ahead",
+        _waiting.test_a_place_that_is_given_up_wakes_the_oldest,
     ),
     "a copy of a message puts a job off": Mutant(
         "wait_in_line",
@@ -154,12 +157,6 @@ MUTANTS = {
         "where other.kind = line.kind\n           and other",
         "where other",
         _lines.test_lines_of_other_keys_and_kinds_are_lines_of_their_own,
-    ),
-    "a late mark hides a job that the sweeper woke": Mutant(
-        "wake_lines",
-        "set next_send_at = clock_timestamp()",
-        "set parked_at = null, next_send_at = clock_timestamp()",
-        _lines.test_a_sender_that_marks_late_takes_nobody_back,
     ),
     "a follow-up does not wait for the last one": Mutant(
         "follow_up",

@@ -41,7 +41,7 @@ def test_a19_bodies_without_end(signed: Site, attacks: Attacks) -> None:
     assert answer.status_code == 413
     parts = urlsplit(signed.host.page_url)
     with socket.create_connection((str(parts.hostname), int(parts.port or 0)), timeout=30) as raw:
-        head = f"POST {START} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {signed.token('ann')}\r\n"
+        head = f"POST {START} HTTP/1.1\r\nHost: {parts.netloc}\r\nAuthorization: Bearer {signed.token('ann')}\r\n"
         raw.sendall(f"{head}Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n".encode())
         answered = b""
         try:
