@@ -6,6 +6,7 @@ import io
 import os
 import random
 import subprocess
+import unicodedata
 import zipfile
 from datetime import UTC, datetime
 from pathlib import Path
@@ -129,6 +130,10 @@ def extract(tool: str, path: Path, folder: Path) -> None:
     assert ended.returncode == 0, (tool, ended.stdout[-500:], ended.stderr[-500:])
 
 
+def composed(name: str) -> str:
+    return unicodedata.normalize("NFC", name)
+
+
 def check(tools: list[str], files: list[tuple[str, bytes]], folder: Path) -> None:
     """Every tool extracts each file once, inside the folder, with its content."""
     folder.mkdir()
@@ -143,7 +148,8 @@ def check(tools: list[str], files: list[tuple[str, bytes]], folder: Path) -> Non
         out.parent.mkdir(exist_ok=True)
         extract(tool, path, out)
         found = {str(file.relative_to(out)): file.read_bytes() for file in out.rglob("*") if not file.is_dir()}
-        assert sorted(found) == names, tool
+        # bsdtar composes accents; no two names differ in that alone
+        assert sorted(map(composed, found)) == sorted(map(composed, names)), tool
         assert sorted(found.values()) == sorted(content for _, content in files), tool
         assert not any(file.is_symlink() for file in out.rglob("*"))
     assert sorted(entry.name for entry in folder.iterdir()) == ["files.zip", "jail"], "nothing beside it"
