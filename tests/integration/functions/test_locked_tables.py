@@ -24,7 +24,7 @@ LIMIT, ANSWERED = timedelta(seconds=1.5), 5.0
 PEOPLE = [f"user {number}" for number in range(8)]
 KEY = "01a20f71-90cb-7027-842a-5ce2fd999aaa"
 WRITES = [
-    ("POST", "/api/jobs/zip-builder", {"prefix": "0/"}),
+    ("POST", "/api/jobs/packer", {"prefix": "0/"}),
     ("POST", "/api/jobs/seen", {"ids": [KEY]}),
     ("POST", "/api/jobs/clear-finished", {}),
     ("POST", "/api/jobs/undo-clear", {"ids": [KEY], "since": "2026-01-01T00:00:00Z"}),

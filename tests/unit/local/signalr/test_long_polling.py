@@ -19,7 +19,7 @@ from tools.signalr_emulator.hubs import Hubs
 from tools.signalr_emulator.tokens import PUBLIC_KEY, AccessKey, ClientIdentity
 
 TIMINGS = Timings(poll=timedelta(milliseconds=50))
-CLIENT_URL = "http://hub/client/?hub=jobs"
+CLIENT_URL = "http://localhost/client/?hub=jobs"
 
 
 class PollingClient:
@@ -110,7 +110,7 @@ async def test_a_poll_whose_client_has_gone_takes_no_push_with_it(client: Pollin
 
     async def abandoned() -> None:
         query = client.url.partition("?")[2].encode()
-        headers = [(b"host", b"hub"), (b"authorization", f"Bearer {client.token}".encode())]
+        headers = [(b"host", b"localhost"), (b"authorization", f"Bearer {client.token}".encode())]
         scope = {"type": "http", "method": "GET", "path": "/client/", "raw_path": b"/client/", "query_string": query}
         await client.app({**scope, "headers": headers}, disconnect.get, answer)
 
