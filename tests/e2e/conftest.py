@@ -119,6 +119,8 @@ def visitor(browser: Browser, noise: Noise) -> Iterator[Callable[..., Page]]:
 
     yield open_page
     for context in contexts:
+        for page in context.pages:
+            page.unroute_all(behavior="ignoreErrors")  # a handler that is interrupted would fail the next test
         context.close()
 
 
