@@ -72,18 +72,18 @@ def test_a27_the_same_key_twenty_times_at_once(signed: Site, attacks: Attacks) -
 def test_a32_prefixes_stay_below_the_own_one(signed: Site, attacks: Attacks) -> None:
     answers = []
     for prefix in ("%2e%2e/", "", "   ", "/", "//evil", "....//", "a/./b", "~", "%00"):
-        answer = signed.call("ann", "POST", START, json={"prefix": prefix})
+        answer = signed.call("a32", "POST", START, json={"prefix": prefix})  # who has no files
         assert answer.status_code == 202 or is_problem(answer, 422), (prefix, answer.text)
         if answer.status_code == 202:
-            job = finished(signed, answer.json()["id"])
+            job = finished(signed, "a32", answer.json()["id"])
             assert job["error"]["class"] == "NothingToZip", job
         answers.append(answer.status_code)
     attacks.note("A32", "nine prefixes, each run to its end", answers)
 
 
-def finished(site: Site, key: str) -> dict[str, Any]:
+def finished(site: Site, who: str, key: str) -> dict[str, Any]:
     def read() -> dict[str, Any]:
-        job: dict[str, Any] = site.call("ann", "GET", f"/api/jobs/{key}").json()
+        job: dict[str, Any] = site.call(who, "GET", f"/api/jobs/{key}").json()
         return job
 
     wait_until(lambda: read()["finishedAt"] is not None, "the job ends")
@@ -98,7 +98,7 @@ def zipped(signed: Site) -> tuple[str, str]:
     for target in place["files"]:
         httpx.put(target["url"], content=b"hello", headers=target["headers"], trust_env=False).raise_for_status()
     job = signed.start("ann", prefix=place["prefix"])
-    assert finished(signed, job["id"])["status"] == "succeeded"
+    assert finished(signed, "ann", job["id"])["status"] == "succeeded"
     return job["id"], signed.call("ann", "GET", f"/api/jobs/{job['id']}/download").json()["url"]
 
 
@@ -215,7 +215,7 @@ def test_a43_forged_messages(signed: Site, attacks: Attacks) -> None:
     from azure.storage.queue import QueueClient
 
     job = signed.start("ann", prefix="forged")
-    done = finished(signed, job["id"])
+    done = finished(signed, "ann", job["id"])
     storage: str = signed.stack.settings()["QueuesConn"]
     bodies = [
         b"",
@@ -237,7 +237,7 @@ def test_a43_forged_messages(signed: Site, attacks: Attacks) -> None:
             queue.send_message(base64.b64encode(body).decode())
         queue.send_message("no base64 !")
         wait_until(lambda: not queue.get_queue_properties().approximate_message_count, "all of them are taken")
-    assert finished(signed, job["id"]) == done
+    assert finished(signed, "ann", job["id"]) == done
     attacks.note(
         "A43", "queue messages: garbage, forged, old and impossible generations", ["no effect"] * (len(bodies) + 1)
     )
