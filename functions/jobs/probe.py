@@ -35,7 +35,7 @@ class ProbeResult(Public):
 
 
 class NothingToCopy(PermanentError):
-    """There is no file of this name below this prefix, or it is too large."""
+    """The prefix has no file with this name, or the file is too large."""
 
 
 class Probe(JobRunner[ProbeRequest, ProbeResult]):
