@@ -134,7 +134,7 @@ class Dispatcher:
         try:
             await self._queues.send(one.queue, one.message, delay=one.delay)
         except QueueMissing:
-            logger.warning("the queue %s is missing, and is created again", one.queue)
+            logger.info("creating the queue %s, which is missing", one.queue)
             await self._queues.ensure(one.queue)
             await self._queues.send(one.queue, one.message, delay=one.delay)
 

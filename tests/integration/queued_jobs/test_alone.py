@@ -9,6 +9,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psycopg
+
+from tests.support.waiting import wait_until
 from tools.local_stack.azurite import AzuriteServer
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -26,22 +29,27 @@ def test_the_programs_of_the_how_to_run(tmp_path: Path, database_url: str, azuri
     migrate, worker = [line.split()[1:] for line in commands.splitlines() if line.startswith("queued-jobs")]
     command = [*PYTHON, "-m", "queued_jobs.cli"]
     subprocess.run([*command, *migrate], cwd=tmp_path, env=environment, check=True, timeout=180, capture_output=True)
-    running = subprocess.Popen([*command, *worker], cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True)
-    try:
-        done = subprocess.run(
-            [*PYTHON, "start_job.py"],
-            cwd=tmp_path,
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=180,
-            check=False,
+
+    def start_program(*program: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            program, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
-        assert (done.returncode, done.stdout, done.stderr) == (0, "words=4\n", "")
+
+    start = start_program(*PYTHON, "start_job.py")
+    wait_until(lambda: _jobs(database_url) == 1, "the job is stored, before any worker has created its queue")
+    running = start_program(*command, *worker)
+    try:
+        assert (*start.communicate(timeout=180), start.returncode) == ("words=4\n", "", 0)
         running.send_signal(signal.SIGTERM)
         _, log = running.communicate(timeout=180)
         assert running.returncode == 0, log
         assert "Traceback" not in log
     finally:
-        running.kill()
-        running.communicate()
+        for process in (start, running):
+            process.kill()
+            process.communicate()
+
+
+def _jobs(database_url: str) -> int:
+    with psycopg.connect(database_url) as connection:
+        return len(connection.execute("select id from queued_jobs.job").fetchall())
