@@ -124,12 +124,7 @@ class Stack:
         for server in before_host:
             server.wait_until_ready(stop)
             self._say_ready(server, started)
-        command = python_command("tools.local_stack.prepare", str(self.app), settings=self.settings())
-        preparation = ChildProcess("prepare", command, self._emit)
-        try:
-            self._wait_for(preparation, stop)
-        finally:
-            preparation.kill()
+        self._prepare(stop)
         self.host.spawn()
         self.host.wait_until_ready(stop)
         self._say_ready(self.host, started)
@@ -163,6 +158,14 @@ class Stack:
             "pids": {"dev": os.getpid(), "postgres": None, **pids},
             "environment": self.settings_without_secrets(),
         }
+
+    def _prepare(self, stop: Event) -> None:
+        command = python_command("tools.local_stack.prepare", str(self.app), settings=self.settings())
+        preparation = ChildProcess("prepare", command, self._emit)
+        try:
+            self._wait_for(preparation, stop)
+        finally:
+            preparation.kill()
 
     def _wait_for(self, preparation: ChildProcess, stop: Event) -> None:
         while (exit_code := preparation.wait(LOOK_EVERY)) is None:

@@ -13,7 +13,7 @@ _PRELOADED = re.compile(r'^ *<link rel="modulepreload" href="js/renderers/([\w-]
 _OF_THE_PRODUCT = ("index", "registry")
 
 
-def make_app(folder: Path) -> Path:
+def make_app(folder: Path, *, jobs: Path = _HERE / "jobs") -> Path:
     """Write the app to this folder, which must not exist, and return it, for a host to start with."""
     _copy(_ROOT / "functions", folder, "local.settings*.json", "jobs")
     _copy(_ROOT / "web", folder / "web", "node_modules")
@@ -21,7 +21,7 @@ def make_app(folder: Path) -> Path:
     for renderer in (web / _RENDERERS).iterdir():
         if renderer.stem not in _OF_THE_PRODUCT:
             renderer.unlink()
-    _copy(_HERE / "jobs", folder / "jobs")
+    _copy(jobs, folder / "jobs")
     _copy(_HERE / "web", web)
     _preload_renderers(web)
     return folder

@@ -17,7 +17,7 @@ from queued_jobs._pool import Connection
 from queued_jobs.database import Database
 from queued_jobs.errors import StoreUnavailable
 from queued_jobs.postgres import PostgresRepository
-from tests.support.proxy import DEAF, MUTE, SILENT, WELL, Network, Proxy
+from tools.local_stack.proxy import DEAF, MUTE, SILENT, WELL, Network, Proxy
 from tests.support.waiting import eventually
 from tools.local_stack.postgres import PostgresServer
 

@@ -20,7 +20,7 @@ from queued_jobs.postgres import PostgresRepository
 from queued_jobs.schema import migrate, migrations
 from queued_jobs.testing import FakeQueues
 from queued_jobs.tracker import ANY_USER
-from tests.support.pgbouncer import PgBouncer, server_connections
+from tools.local_stack.pgbouncer import PgBouncer, server_connections
 from tools.local_stack.postgres import PostgresServer
 from tools.local_stack.state import temporary_folder
 

@@ -26,7 +26,7 @@ from queued_jobs.errors import StoreUnavailable
 from queued_jobs.postgres import PostgresRepository
 from queued_jobs.queues import StorageQueues
 from queued_jobs.testing import FakeQueues
-from tests.support.proxy import Proxy
+from tools.local_stack.proxy import Proxy
 from tests.support.waiting import eventually, wait_until
 from tools.local_stack.azurite import AzuriteServer
 

@@ -30,6 +30,8 @@ class Network:
     silent_from: bytes = b""
     #: Seconds that each piece takes longer, in either direction.
     delay: float = 0
+    #: Resets a connection after this many bytes of answers, in the middle of one of them.
+    cut_after: int | None = None
 
 
 WELL = Network()
@@ -55,6 +57,10 @@ class Proxy:
         (self.port,) = ports.choose_ports(1)
         self._loop = asyncio.new_event_loop()
         self._thread = Thread(target=self._run, name=f"proxy-{self.port}", daemon=True)
+
+    def retarget(self, port: int) -> None:
+        """Lead new connections to another server, as a name does after a failover."""
+        self._target = port
 
     def set(self, network: Network, *, established: bool = True, new: bool = True) -> None:
         """Let established connections, new ones, or both be carried like this from now on."""
@@ -151,6 +157,7 @@ class _Link:
         self.network = network
         self.has_lost_bytes = False
         self.is_over = False
+        self._answered = 0
         self._client = client
         self._server = server
 
@@ -165,9 +172,21 @@ class _Link:
                 swallows = self.network.swallows_requests if is_request else self.network.swallows_answers
                 self.has_lost_bytes |= swallows
                 if not self.has_lost_bytes:
-                    sink.write(data)
+                    sink.write(data if is_request else self._before_the_cut(data))
                     await sink.drain()
+                if not is_request and self._is_cut():
+                    return self.end(reset=True)
         self.end(reset=False)
+
+    def _before_the_cut(self, data: bytes) -> bytes:
+        """Count an answer, and return as much of it as may pass."""
+        allowed = self.network.cut_after
+        passes = data if allowed is None else data[: max(0, allowed - self._answered)]
+        self._answered += len(data) if allowed is not None else 0
+        return passes
+
+    def _is_cut(self) -> bool:
+        return self.network.cut_after is not None and self._answered >= self.network.cut_after
 
     def end(self, *, reset: bool) -> None:
         self.is_over = True

@@ -1,0 +1,1 @@
+"""`scripts/chaos`: the real parts of the system, attacked from outside while jobs run, and an audit of every job."""

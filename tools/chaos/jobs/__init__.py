@@ -1,0 +1,1 @@
+"""The kinds that are attacked, instead of those in functions/jobs/."""
