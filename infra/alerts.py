@@ -117,13 +117,17 @@ def create_alerts(
         _metric_alert(deployment, operators, name, title, scope, metric, threshold, aggregation)
 
 
+def _runbook(name: str) -> str:
+    return f"Runbook: docs/how-to/runbooks.md#{name}"
+
+
 def _log_alert(deployment: Deployment, operators: monitor.ActionGroup, monitoring: Monitoring, alert: LogAlert) -> None:
     monitor.ScheduledQueryRule(
         f"alert-{alert.name}",
         resource_group_name=deployment.group.name,
         rule_name=deployment.names.of(f"alert-{alert.name}"),
         display_name=f"{deployment.names.stack}: {alert.title}",
-        description=alert.description,
+        description=f"{alert.description} {_runbook(alert.name)}",
         kind="LogAlert",
         enabled=True,
         scopes=[monitoring.workspace.id],
@@ -164,7 +168,7 @@ def _metric_alert(
         f"alert-{name}",
         resource_group_name=deployment.group.name,
         rule_name=deployment.names.of(f"alert-{name}"),
-        description=f"{deployment.names.stack}: {title}",
+        description=f"{deployment.names.stack}: {title}. {_runbook(name)}",
         location="global",
         enabled=True,
         scopes=[scope],

@@ -10,9 +10,9 @@ from psycopg.conninfo import make_conninfo
 
 from tests.support.client import Person
 from tests.support.product import running_product
-from tools.local_stack.proxy import SILENT, WELL, Proxy
 from tests.support.waiting import wait_until
 from tools.local_stack.postgres import PostgresServer
+from tools.local_stack.proxy import SILENT, WELL, Proxy
 from tools.local_stack.stack import Stack
 
 Connection = psycopg.Connection[tuple[object, ...]]

@@ -14,7 +14,7 @@ import jobs
 from infra.profiles import PROFILES
 from queued_jobs.registry import JobRegistry
 from settings import Settings
-from tests.infra.program import DEV, PROD, Case, Ran, run_program
+from tests.infra.program import DEV, PROD, ROOT, Case, Ran, run_program
 from tools.rehearsal.azure.arguments import resource_class
 
 PRIVATE = {**PROD, "privateNetwork": "true", "workbook": "true"}
@@ -246,3 +246,12 @@ def test_every_resource_that_can_have_tags_has_all_of_them() -> None:
 def _takes_tags(kind: str) -> bool:
     found: Any = resource_class(kind)
     return found is not None and "tags" in signature(found._internal_init).parameters
+
+
+def test_each_alert_leads_to_its_runbook(ran: Ran) -> None:
+    runbooks = "docs/how-to/runbooks.md"
+    sections = set(re.findall(r"^## (\S+)$", (ROOT / runbooks).read_text(), re.MULTILINE))
+    alerts = [*ran.of_type("monitor:ScheduledQueryRule"), *ran.of_type("monitor:MetricAlert")]
+    assert {one.name.removeprefix("alert-") for one in alerts} == sections
+    for one in alerts:
+        assert f"{runbooks}#{one.name.removeprefix('alert-')}" in one.inputs["description"]

@@ -9,9 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from tools.chaos.scenarios import NAMES
+
 ROOT = Path(__file__).resolve().parents[2]
 GUARANTEES = ROOT / "docs/reference/guarantees.md"
 COMPARISON = ROOT / "docs/why/comparison.md"
+RELIABILITY = ROOT / "docs/why/reliability.md"
 LINK = re.compile(r"\[`([^`]+)`\]\((\.\./\.\./tests/[^)]+)\)")
 
 
@@ -36,10 +39,10 @@ def rows(text: str) -> list[list[str]]:
     """The cells of the tables of a document, without their headings."""
     lines = [line for line in text.splitlines() if line.startswith("| ")]
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
-    return [row for row in cells if row[-1] not in ("tests", "here", "how, and the tests")]
+    return [row for row in cells if row[-1] not in ("tests", "here", "how, and the tests", "tried by")]
 
 
-@pytest.mark.parametrize("document", [GUARANTEES, COMPARISON], ids=lambda path: path.stem)
+@pytest.mark.parametrize("document", [GUARANTEES, COMPARISON, RELIABILITY], ids=lambda path: path.stem)
 def test_every_named_test_is_there(document: Path) -> None:
     links = LINK.findall(document.read_text())
     assert links
@@ -55,6 +58,20 @@ def test_every_guarantee_names_its_tests() -> None:
     for guarantee, mechanism, tests in found:
         assert mechanism, guarantee
         assert LINK.search(tests), guarantee
+
+
+def test_every_fault_is_a_scenario_or_a_test() -> None:
+    faults = rows(RELIABILITY.read_text().partition("## Faults")[2].partition("\n## ")[0])
+    assert faults
+    for fault, promise, tried_by in faults:
+        scenarios = re.findall(r"`--scenario ([^`]+)`", tried_by)
+        assert promise, fault
+        assert scenarios or LINK.search(tried_by), fault
+        assert {*scenarios} <= {*NAMES}, fault
+
+
+def test_every_scenario_tries_a_fault() -> None:
+    assert {*NAMES} == {*re.findall(r"`--scenario ([^`]+)`", RELIABILITY.read_text())}
 
 
 def test_every_feature_that_we_claim_is_tested() -> None:

@@ -9,7 +9,7 @@ from datetime import timedelta
 LEASE = timedelta(seconds=5)
 #: How long a received message stays hidden after its host was killed.
 VISIBILITY = timedelta(seconds=12)
-#: After this time a message that nobody has claimed is sent again.
+#: After this time a message that was not claimed is sent again.
 STALE = timedelta(seconds=12)
 #: After this time a message whose delivery failed is delivered again.
 REDELIVERY = timedelta(seconds=5)
@@ -17,7 +17,7 @@ REDELIVERY = timedelta(seconds=5)
 SWEEP = timedelta(seconds=3)
 #: How long a stopped process may drain before it is killed.
 DRAIN = timedelta(seconds=2)
-#: How long the run waits for parts of its own.
+#: How long the run waits for its own parts.
 PATIENCE = timedelta(seconds=30)
 #: Recovery of a job whose worker was killed: the goal for the 99th percentile.
 RECOVERY_GOAL = LEASE + SWEEP + timedelta(seconds=5)

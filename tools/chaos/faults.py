@@ -64,7 +64,7 @@ class Attack:
         return end
 
     def freeze(self, fault: Fault) -> Heal:
-        """SIGSTOP beyond the lease, then SIGCONT: a zombie that goes on with a job which is no longer its own."""
+        """SIGSTOP beyond the lease, then SIGCONT: a zombie that continues a job which it has lost."""
         process, running = self._aim(fault)
         if process is None:
             return _nothing

@@ -51,7 +51,7 @@ class Load:
     Parameters
     ----------
     seed
-        Decides which jobs are asked for, in which order.
+        Decides which jobs are started, in which order.
     """
 
     def __init__(self, world: World, *, seed: int) -> None:
@@ -187,7 +187,7 @@ class Load:
         return str(handle.id)
 
     async def _in_transaction(self, one: Asked, request: Ask, kind: type[Any]) -> str | None:
-        """Enqueue in a transaction that commits or is rolled back; its message is sent, or left to the sweeper."""
+        """Enqueue in a transaction that commits or is rolled back; its message is sent, or left for the sweeper."""
         try:
             async with self._database.transaction() as conn:
                 handle = await self._manager.queue_job(

@@ -28,7 +28,7 @@ def accepted_is_there(ledger: Ledger, facts: Facts) -> Iterator[str]:
         elif one.id is not None and found != one.id:
             yield f"{one.id} was accepted, but its key leads to {found}"
     for key in by_key.values():
-        yield f"{key} exists, although nobody asked for it"
+        yield f"{key} exists, although it was never requested"
 
 
 def ended_once(ledger: Ledger, facts: Facts) -> Iterator[str]:
@@ -48,7 +48,7 @@ def executions_are_explained(ledger: Ledger, facts: Facts) -> Iterator[str]:
         starts = Counter(one.gen for one in executions if one.event == "start")
         for gen, count in starts.items():
             if gen not in claims:
-                yield f"{key} ran as generation {gen}, which nobody has claimed"
+                yield f"{key} ran as generation {gen}, which was never claimed"
             if count > 1:
                 yield f"{key} ran {count} times as generation {gen}"
     for key, row in facts.jobs.items():

@@ -25,7 +25,7 @@ class Scenario:
     Attributes
     ----------
     seconds
-        How long jobs are asked for.
+        How long jobs are started.
     """
 
     promise: str
@@ -98,7 +98,7 @@ SCENARIOS: dict[str, Scenario] = {
     ),
     "storage-freeze": Scenario(promise=_ACCEPTED, faults=_once("storage-freeze", 5.0)),
     "hub-restart": Scenario(promise="bells are right after one reconnect", faults=_once("hub-restart", 3.0)),
-    "hub-black-hole": _network("hub", "black-hole", 5.0, "a silent hub delays no job"),
+    "hub-black-hole": _network("hub", "black-hole", 5.0, "jobs do not wait for a silent hub"),
     "hub-cut": _network("hub", "cut", 4.0, "bells are right after one reconnect"),
 }
 NAMES = (MIXED, *SCENARIOS)
@@ -129,7 +129,7 @@ def plan_for(
 def minimise(plan: Plan, fails: Callable[[Plan], bool], *, tries: int) -> Plan:
     """Return a failing plan with fewer faults, if one is found by leaving out halves, quarters and so on.
 
-    Each try is a run, and a run may fail by chance only, so the result is a hint: the smallest that has failed.
+    Each try is a run, and a run may fail by chance only, so this is only the smallest that has failed.
     """
     size = max(1, len(plan.faults) // 2)
     while tries > 0 and plan.faults:

@@ -11,7 +11,7 @@ from pathlib import Path
 from tools.chaos.constants import DRAIN, LEASE
 from tools.chaos.fault import MODES, Fault
 
-#: A frozen process sleeps for so many leases.
+#: How many leases a frozen process sleeps for.
 _FREEZE = 1.6
 _QUIET_END = 3.0
 
@@ -23,7 +23,7 @@ class Plan:
     Attributes
     ----------
     seconds
-        How long jobs are asked for, and faults inflicted.
+        How long jobs are started, and faults inflicted.
     """
 
     seed: int

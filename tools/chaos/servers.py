@@ -117,7 +117,7 @@ class Replica(PostgresServer):
             _wait_for(conn, "select true from pg_stat_replication where sync_state = 'sync'")
 
     def promote(self) -> None:
-        """Make it a server that takes changes, without a standby of its own."""
+        """Make it a server that takes changes, without a standby."""
         with psycopg.connect(self.url, autocommit=True) as conn:
             conn.execute("alter system reset synchronous_standby_names")
             conn.execute("select pg_promote()")

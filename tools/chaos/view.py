@@ -1,4 +1,4 @@
-"""The live view: one line that is updated, or a line every few seconds if nobody watches a terminal."""
+"""The live view: one line that is updated, or a line every few seconds if the output is not a terminal."""
 
 from __future__ import annotations
 

@@ -158,7 +158,7 @@ class World(Stack):
 
     def _own_postgres(self) -> PostgresServer:
         if self.postgres is None:
-            raise RuntimeError("the run has a database of its own")
+            raise RuntimeError("the run needs its own database")
         return self.postgres
 
     def _aim_proxies(self) -> None:

@@ -26,8 +26,8 @@ from queued_jobs.queues import QueueDepth, StorageQueues
 from tests.integration.keyless.conftest import KeylessAzurite
 from tests.support import link_secrets
 from tests.support.entra import Entra
-from tools.local_stack.proxy import SILENT, WELL, Proxy
 from tests.support.tls import Certificate
+from tools.local_stack.proxy import SILENT, WELL, Proxy
 
 MESSAGE = JobMessage(id=uuid7(), gen=1)
 

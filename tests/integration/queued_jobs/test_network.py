@@ -17,9 +17,9 @@ from queued_jobs._pool import Connection
 from queued_jobs.database import Database
 from queued_jobs.errors import StoreUnavailable
 from queued_jobs.postgres import PostgresRepository
-from tools.local_stack.proxy import DEAF, MUTE, SILENT, WELL, Network, Proxy
 from tests.support.waiting import eventually
 from tools.local_stack.postgres import PostgresServer
+from tools.local_stack.proxy import DEAF, MUTE, SILENT, WELL, Network, Proxy
 
 #: A request is answered within this time, whatever happens to the database.
 ANSWER = 5

@@ -18,9 +18,9 @@ from queued_jobs.queues import SEND_TIMEOUT, StorageQueues
 from queued_jobs.registry import JobRegistry
 from tests.integration.queued_jobs.conftest import Demo, Shop
 from tests.support.hub import ControlledHub
-from tools.local_stack.proxy import MUTE, SILENT, WELL, Network, Proxy
 from tools.local_stack import ports
 from tools.local_stack.azurite import AzuriteServer
+from tools.local_stack.proxy import MUTE, SILENT, WELL, Network, Proxy
 
 NETWORKS = pytest.mark.parametrize("network", [SILENT, MUTE], ids=["silent", "mute"])
 MESSAGE = JobMessage(id=uuid7(), gen=1)

@@ -26,9 +26,9 @@ from queued_jobs.errors import StoreUnavailable
 from queued_jobs.postgres import PostgresRepository
 from queued_jobs.queues import StorageQueues
 from queued_jobs.testing import FakeQueues
-from tools.local_stack.proxy import Proxy
 from tests.support.waiting import eventually, wait_until
 from tools.local_stack.azurite import AzuriteServer
+from tools.local_stack.proxy import Proxy
 
 ROOT = Path(__file__).resolve().parents[3]
 PATIENCE = timedelta(minutes=3)
