@@ -19,6 +19,7 @@ from typing import Any, Final
 
 import psycopg
 from psycopg import AsyncConnection
+from psycopg.pq import TransactionStatus
 
 #: For all statements of an HTTP request together: requests take up to 5 seconds.
 REQUEST_TIME = timedelta(seconds=4.5)
@@ -73,6 +74,7 @@ SERVER: Final = {
     "idle_in_transaction_session_timeout": timedelta(seconds=30),
 }
 
+_IN_TRANSACTION: Final = (TransactionStatus.INTRANS, TransactionStatus.INERROR)
 #: After a stall of this process, data that has arrived is read before a deadline counts.
 STALL = timedelta(seconds=0.05)
 
@@ -158,8 +160,9 @@ async def _end_statement(conn: AsyncConnection[Any]) -> None:
 def deadline(conn: AsyncConnection[Any], within: timedelta) -> Iterator[None]:
     """Raise `Late`, and close the connection, if the server does not complete the statements of this block in time.
 
-    The connection is closed even if the response arrives at the last moment: see `Alarm`. May be nested; the shortest
-    deadline counts. Only waits for this connection are interrupted.
+    The connection is closed even if the response arrives at the last moment: see `Alarm`. If a transaction is open
+    then, it is lost, so `Late` is raised; a response to its commit counts. May be nested; the shortest deadline counts.
+    Only waits for this connection are interrupted.
     """
     alarm = Alarm(conn, within)
     try:
@@ -168,6 +171,10 @@ def deadline(conn: AsyncConnection[Any], within: timedelta) -> Iterator[None]:
         if alarm.has_rung:
             raise Late(f"no response within {within.total_seconds():g} seconds") from exc
         raise
+    else:
+        # psycopg would end the block of a transaction whose connection is closed as if it were committed
+        if alarm.has_rung and conn.info.transaction_status in _IN_TRANSACTION:
+            raise Late(f"no response within {within.total_seconds():g} seconds, and the transaction is lost")
     finally:
         alarm.cancel()
         if alarm.has_rung:

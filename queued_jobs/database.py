@@ -169,7 +169,8 @@ class Database:
         """Lend a connection for one transaction: committed at the end of the block, rolled back by an exception.
 
         Server errors are raised as `rows` raises them without `conn`; `StoreUnavailable` also if the server rejected a
-        prepared statement, since the next transaction prepares it again.
+        prepared statement, since the next transaction prepares it again. If the block caught the error of a failed
+        statement, its end raises psycopg's `InFailedSqlTransaction`, since nothing can be committed then.
         """
         ends_at = time.monotonic() + time_left(STATEMENT_TIME).total_seconds()
         with _as_store_errors():
@@ -185,6 +186,7 @@ class Database:
                             yield conn
                         finally:
                             conn.limit = time_left(STATEMENT_TIME)
+                        _check_can_commit(conn)
                 except _REFUSED as exc:
                     if self._refusals.get(conn, 0) == refusals:
                         raise  # the rejected statement was the caller's own
@@ -263,6 +265,19 @@ class Database:
             return {}
         async with asyncio.timeout(PASSWORD.total_seconds()):
             return {"password": await self._password()}
+
+
+def _check_can_commit(conn: AsyncConnection[Any]) -> None:
+    """Raise if the end of the block would not commit, because an error within it was caught there.
+
+    psycopg reports neither: it commits nothing on a closed connection, and the server rolls back a failed transaction.
+    """
+    if conn.closed:
+        raise psycopg.OperationalError("the connection was closed before the commit")
+    if conn.info.transaction_status == TransactionStatus.INERROR:
+        raise psycopg.errors.InFailedSqlTransaction(
+            "a statement of the transaction has failed, so nothing can be committed; catch its error outside the block"
+        )
 
 
 async def _execute(

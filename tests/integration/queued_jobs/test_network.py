@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -12,7 +13,7 @@ import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
-from queued_jobs._deadlines import LONG_STATEMENT_TIME, STALL, deadline
+from queued_jobs._deadlines import LONG_STATEMENT_TIME, STALL, Late, deadline
 from queued_jobs._pool import Connection
 from queued_jobs.database import Database
 from queued_jobs.errors import StoreUnavailable
@@ -191,6 +192,48 @@ async def test_a_connection_whose_answer_came_at_the_last_moment_is_not_used_aga
             await asyncio.sleep(2 * STALL.total_seconds())  # timers ring in the order of their times
         assert conn.closed
     await assert_recovered(database, proxy, direct)
+
+
+async def run_late(conn: psycopg.AsyncConnection[Any], statement: str) -> None:
+    """Let the answer of a statement come at the last moment."""
+    with deadline(conn, timedelta(0)):
+        await conn.execute(statement)
+        await asyncio.sleep(2 * STALL.total_seconds())  # timers ring in the order of their times
+
+
+async def run_although_it_fails(conn: psycopg.AsyncConnection[Any], statement: str) -> None:
+    with contextlib.suppress(psycopg.Error):
+        await conn.execute(statement)
+
+
+class TestTransactionsThatAreLost:
+    """The end of the block tells; psycopg itself ends it as if it had committed."""
+
+    async def test_with_an_answer_that_came_at_the_last_moment(self, database: Database) -> None:
+        with pytest.raises(StoreUnavailable):
+            async with database.transaction() as conn:
+                await run_late(conn, "select 1")
+
+    async def test_on_a_connection_of_the_callers_own(self, address: str) -> None:
+        async with await psycopg.AsyncConnection.connect(address, autocommit=True) as conn:
+            with pytest.raises(Late):
+                async with conn.transaction():
+                    await run_late(conn, "select 1")
+
+    async def test_although_the_block_has_caught_the_error(self, database: Database) -> None:
+        with pytest.raises(StoreUnavailable):
+            async with database.transaction() as conn:
+                await run_although_it_fails(conn, "select pg_terminate_backend(pg_backend_pid())")
+
+    async def test_although_the_block_has_caught_a_refusal(self, database: Database) -> None:
+        with pytest.raises(psycopg.errors.InFailedSqlTransaction):
+            async with database.transaction() as conn:
+                await run_although_it_fails(conn, "select 1 / 0")
+
+    async def test_unless_the_answer_to_the_commit_has_come(self, direct: psycopg.AsyncConnection[Any]) -> None:
+        await direct.execute("begin")
+        await run_late(direct, "commit")
+        assert direct.closed
 
 
 async def test_a_statement_on_a_connection_of_the_callers_own_ends(
