@@ -89,7 +89,7 @@ def test_the_undo_is_offered_until_its_answer_is_there(bell: Bell, stage: Stage,
     undo.click()
     wait_on(page, lambda: len(held) == 1, "it is asked for")
     expect(undo).to_have_attribute("aria-busy", "true")
-    bell.panel.get_by_role("heading").focus()
+    bell.heading.focus()
     page.mouse.move(2, 700)
     page.clock.run_for(9_000)
     held[0].abort()

@@ -40,7 +40,7 @@ def test_three_files_are_zipped_and_told_at_each_step(bell: Bell, tmp_path: Path
     bell.toasts.get_by_role("button", name="Show").click()
     expect(bell.toasts).to_have_count(0)
     expect(bell.rows).to_contain_text("3 files")
-    expect(bell.rows.locator(".time")).to_have_text(re.compile(r"^\d.* s · just now$|^\d.* s · \d+ s ago$"))
+    expect(bell.rows.locator(".time")).to_have_text(re.compile(r"^(just now|\d+ s ago)(, took \d+ s)?$"))
     bell.expect_name("Background jobs")
 
 
@@ -48,8 +48,11 @@ def test_a_failed_job_tells_why_and_runs_again_in_its_row(bell: Bell, stack: Sta
     """The job fails for want of files, for good; a retry runs it once more."""
     with Person.of(stack.page_url, bell.session()) as person:
         key = person.start("nothing/")
-        expect(bell.rows).to_contain_text("NothingToZip")
         expect(bell.rows).to_contain_text("Failed")
+        kind = bell.rows.get_by_text("NothingToZip")
+        expect(kind).to_be_hidden()  # the class says nothing to people
+        bell.rows.get_by_role("button", name="Details").click()
+        expect(kind).to_be_visible()
         assert len(person.job(key)["attempts"]) == 1
         bell.watch()
         bell.rows.get_by_role("button", name="Retry").click()
@@ -75,6 +78,33 @@ def test_a_running_job_is_cancelled(bell: Bell, stage: Stage) -> None:
     assert stage.view(waiting)["status"] == "cancelled"
 
 
+def test_the_button_tells_how_far_the_work_is_and_what_is_new(bell: Bell, stage: Stage) -> None:
+    bell.close()
+    ring, badge = bell.button.locator(".ring"), bell.button.locator(".badge")
+    expect(ring).to_be_hidden()
+    started = datetime.now(UTC) - timedelta(seconds=60)
+    for progress in (0.25, 0.75):
+        stage.put(bell.user_id, "running", progress=progress, started_at=started)
+    bell.expect_name("Background jobs, 2 running")
+    expect(ring).to_be_visible()
+    wait_on(bell.page, lambda: ring.evaluate("(ring) => getComputedStyle(ring).getPropertyValue('--done')") == "50", "")
+    expect(badge).to_be_hidden()
+    for status, count, failed in (("succeeded", "1", None), ("failed", "2", "")):
+        stage.put(bell.user_id, status)
+        expect(badge).to_have_text(count)
+        assert badge.get_attribute("data-failed") == failed
+    bell.open()
+    expect(badge).to_be_hidden()  # it is seen
+    groups = [group.locator("li.row") for group in bell.panel.get_by_role("list").all()]
+    assert [group.count() for group in groups] == [2, 2], "what is in progress, then what is finished"
+    expect(groups[0].nth(0)).to_contain_text("about 20 s left")
+    expect(groups[0].nth(1)).to_contain_text("about 3 min left")
+    for row in bell.rows.all():
+        box = row.bounding_box()
+        assert box is not None
+        assert box["height"] < 90, "a line for the title, one for the rest, and one for the bar or the error"
+
+
 def test_what_comes_from_outside_is_only_text(bell: Bell, stage: Stage) -> None:
     bell.close()
     error = {"type": "</p><script>alert(1)</script>", "message": "</pre><script>alert(1)</script>\nsecond line"}
@@ -95,6 +125,7 @@ def test_what_comes_from_outside_is_only_text(bell: Bell, stage: Stage) -> None:
     failed.get_by_text("Details").click()
     expect(failed).to_contain_text("</pre><script>alert(1)</script>")
     generic = bell.row("svg onload")
+    generic.get_by_role("button", name="Details").click()
     generic.get_by_text("Result", exact=True).click()
     expect(generic).to_contain_text("javascript:alert(1)")
     assert bell.host.locator("img, iframe, script, a").count() == 0
@@ -158,8 +189,14 @@ def test_durations_that_cannot_be_are_dashes(bell: Bell, stage: Stage) -> None:
     stage.put(bell.user_id, "succeeded", started_at=now - timedelta(days=150 * 365), finished_at=now)
     stage.put(bell.user_id, "running", started_at=now + timedelta(hours=3))
     expect(bell.rows).to_have_count(5)
-    times = [text.partition(" · ")[0] for text in bell.rows.locator(".time").all_inner_texts()]
-    assert times == ["0 s", "-", "1 y", "-", "-"]
+    times = bell.rows.locator(".time").all_inner_texts()
+    assert [text.replace("59 min", "1 h") for text in times] == [
+        "0 s",
+        "just now",
+        "just now",
+        "just now, took 1 y",
+        "1 h ago",
+    ]
     assert "NaN" not in bell.panel.inner_text()
 
 
@@ -178,6 +215,7 @@ def test_a_renderer_that_throws_harms_only_its_own_rows(bell: Bell, stage: Stage
     expect(bell.rows).to_have_count(5)
     expect(bell.row("plain")).to_contain_text("<b>rows</b>: 3 [U+202E].exe")
     expect(bell.row("mail-merge")).to_have_count(2)
+    bell.row("thumbnail").get_by_role("button", name="Details").click()
     expect(bell.row("thumbnail").get_by_text("Result", exact=True)).to_be_visible()
     expect(bell.row("Zip of")).to_contain_text("12 files")
     assert [text.split(":")[0] for text in noise.heard] == ["The renderer of mail-merge failed"]
@@ -188,7 +226,9 @@ def test_expired_and_missing_results_are_told(bell: Bell, stage: Stage, noise: N
     stage.put(
         bell.user_id, "succeeded", request={"prefix": "", "name": "old"}, result=None, expired_at=datetime.now(UTC)
     )
-    expect(bell.row("Zip of old")).to_contain_text(bell.text("job", "expired"))
+    expect(bell.row("Zip of old")).to_contain_text(bell.text("job", "expiredShort"))
+    bell.row("Zip of old").get_by_role("button", name="Details").click()
+    expect(bell.row("Zip of old").get_by_text(bell.text("job", "expired"))).to_be_visible()
     expect(bell.row("Zip of old").get_by_role("button", name="Download zip")).to_have_count(0)
     stage.put(bell.user_id, "succeeded", request={"prefix": "", "name": "lost"})
     lost = bell.row("Zip of lost")

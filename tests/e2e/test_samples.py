@@ -51,6 +51,7 @@ def test_a_csv_import_tells_its_rows_and_the_lines_that_it_rejects(bell: Bell, t
     row = bell.rows.first
     expect(row).to_contain_text("Rows imported: 1,200 of 1,202")
     expect(row).to_contain_text("Columns: order, quantity")
+    row.get_by_role("button", name="Details").click()
     row.get_by_text("2 lines were rejected").click()
     expect(row).to_contain_text("orders.csv, line 1202: The number of fields is 1 instead of 2.")
     expect(row.get_by_role("button", name="Download")).to_have_count(0)

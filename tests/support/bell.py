@@ -38,6 +38,7 @@ class Bell:
         self.host = page.locator("job-bell").first
         self.button = page.get_by_role("button", name="Background jobs").first
         self.panel = page.get_by_role("dialog", name="Background jobs")
+        self.heading = self.panel.get_by_role("heading", name="Background jobs")
         self.rows = self.host.locator("li.row")
         self.connection = self.host.locator(".connection")
         self.said = self.host.locator("[role=status]")

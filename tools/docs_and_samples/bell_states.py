@@ -107,7 +107,7 @@ def _every_status(page: Page, stage: Stage, user_id: str) -> None:
 def _ended(page: Page, stage: Stage, user_id: str) -> None:
     """The lower half of the list, with the views of each kind of ended job."""
     _every_status(page, stage, user_id)
-    scroll_to(page.get_by_text("The result has expired"))
+    scroll_to(page.get_by_text("result expired"))
     scroll_to(page.get_by_text("Zip of tax archive"))
 
 
@@ -136,9 +136,12 @@ def _details(page: Page, stage: Stage, user_id: str) -> None:
     put_everything(stage, user_id)
     stage.put(user_id, "failed", error={"type": "HTTPStatusError", "message": message})
     _live(page)
-    for word in ("Details", "lines were rejected", "file was skipped"):
+    expect(page.locator("job-bell li.row")).to_have_count(11)
+    for button in page.get_by_role("button", name="Details ").all():
+        button.click()
+    for word in ("lines were rejected", "file was skipped"):
         page.get_by_text(word).first.click()
-    scroll_to(page.get_by_text("Details").first)
+    scroll_to(page.get_by_role("region", name="Details").first)
 
 
 def _long_texts(page: Page, stage: Stage, user_id: str) -> None:

@@ -15,6 +15,7 @@ const ICONS = {
   failed: `${RING}M12 7.5v5.5M12 16.3v.1`,
   cancelled: `${RING}M5.8 5.8l12.4 12.4`,
   aborted: 'M12 3.5l9.5 16.5h-19zM12 10v4.5M12 17.3v.1',
+  ring: 'M12 .8a11.2 11.2 0 0 1 0 22.4a11.2 11.2 0 0 1 0-22.4',
   close: 'M6 6l12 12M18 6L6 18',
   download: 'M12 4v11M7.5 11l4.5 4.5 4.5-4.5M4 20h16',
   upload: 'M12 16V5M7.5 9.5L12 5l4.5 4.5M4 20h16',
@@ -46,7 +47,7 @@ export const details = (text, attributes, ...content) =>
 
 /** An icon, which only repeats the text beside it. @param {keyof typeof ICONS} name */
 export function icon(name) {
-  const path = fill(document.createElementNS(SVG, 'path'), { d: ICONS[name] }, []);
+  const path = fill(document.createElementNS(SVG, 'path'), { d: ICONS[name], pathLength: 100 }, []);
   const attributes = { viewBox: '0 0 24 24', class: `icon icon-${name}`, 'aria-hidden': 'true' };
   return fill(document.createElementNS(SVG, 'svg'), attributes, [path]);
 }

@@ -51,6 +51,25 @@ export function ticking(milliseconds) {
   return duration(Math.floor(milliseconds / SECOND) * SECOND);
 }
 
+/** A duration as people say it: "34 s", "3 min", "2 h 10 min"; empty below a second. */
+export function took(milliseconds) {
+  if (!(milliseconds >= 950)) return '';
+  const step = milliseconds < 59.5 * SECOND ? SECOND : MINUTE;
+  const text = duration(Math.round(milliseconds / step) * step);
+  return text === strings.none ? '' : text;
+}
+
+/**
+ * How long a job still runs at its own rate; empty as long as that is a guess.
+ * @param {number|null} progress from 0 to 1 @param {number} ran until this progress @param {number} since then
+ */
+export function left(progress, ran, since) {
+  if (!(progress >= 0.05 && progress < 1 && ran >= 5 * SECOND)) return '';
+  const milliseconds = (ran * (1 - progress)) / progress - since;
+  // Not to the second, which it cannot know.
+  return milliseconds > 0 ? took(Math.ceil(milliseconds / (5 * SECOND)) * 5 * SECOND) : '';
+}
+
 /** "just now", "2 min ago", "3 d ago". @param {number} milliseconds how long ago */
 export function ago(milliseconds) {
   if (!Number.isFinite(milliseconds)) return strings.none;

@@ -34,14 +34,13 @@ export class JobBell extends FeedElement {
   #panel = null;
   #toasts = new Toasts(() => this.#panel.element.showPopover());
   #unseen = h('span', { class: 'badge unseen', part: 'badge', 'aria-hidden': 'true', hidden: true });
-  #running = h('span', { class: 'badge running', part: 'badge', 'aria-hidden': 'true', hidden: true });
+  #ring = h('span', { class: 'ring', 'aria-hidden': 'true', hidden: true }, icon('ring'));
   #button = h(
     'button',
     { type: 'button', class: 'bell', part: 'button', 'aria-expanded': 'false', 'aria-haspopup': 'dialog' },
     icon('bell'),
-    h('span', { class: 'ring', 'aria-hidden': 'true' }),
+    this.#ring,
     this.#unseen,
-    this.#running,
   );
 
   constructor() {
@@ -127,13 +126,15 @@ export class JobBell extends FeedElement {
 
   #render() {
     this.#frame = null;
-    const { running, unseen } = this.feed.store.counts;
+    const { counts, progress, hasFailed } = this.feed.store;
+    const { running, unseen } = counts;
     setAttribute(this.#button, 'aria-label', words.name(running, unseen));
-    this.#button.dataset.running = String(running > 0);
-    for (const [element, count] of [[this.#running, running], [this.#unseen, unseen]]) {
-      element.hidden = count === 0;
-      setText(element, badge(count));
-    }
+    this.#ring.hidden = running === 0;
+    setAttribute(this.#ring, 'data-unknown', progress === null && '');
+    this.#ring.style.setProperty('--done', Math.round((progress ?? 0.25) * 100));
+    this.#unseen.hidden = unseen === 0;
+    setAttribute(this.#unseen, 'data-failed', hasFailed && '');
+    setText(this.#unseen, badge(unseen));
     if (this.#isOpen()) this.#panel.render();
   }
 

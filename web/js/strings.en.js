@@ -1,6 +1,6 @@
 /** All texts on screen. For another language, add a file of the same shape. */
 
-const count = (n, one, many) => (n === 1 ? `1 ${one}` : `${n} ${many}`);
+export const count = (n, one, many) => (n === 1 ? `1 ${one}` : `${n} ${many}`);
 
 export const strings = {
   locale: 'en',
@@ -30,6 +30,8 @@ export const strings = {
     empty: 'No jobs',
     emptyHint: 'Jobs that you start appear here until you clear them.',
     signedOutHint: 'Your jobs appear here after you sign in.',
+    inProgress: 'In progress',
+    finished: 'Finished',
     clearFinished: 'Clear finished',
     cleared: (n) => `${count(n, 'job', 'jobs')} cleared`,
     undo: 'Undo',
@@ -52,6 +54,9 @@ export const strings = {
     retriesIn: (duration) => `in ${duration}`,
     attempt: (attempt, most) => `attempt ${attempt} of ${most}`,
     cancelling: 'Cancelling',
+    left: (duration) => duration && `· about ${duration} left`,
+    ended: (ago, took) => (took ? `${ago}, took ${took}` : ago),
+    times: (created, started, ended) => `Created ${created}, started ${started}, ended ${ended}`,
     progress: (title) => `Progress of ${title}`,
     unseen: 'New',
     named: (action, title) => `${action} ${title}`,
@@ -60,7 +65,10 @@ export const strings = {
     retry: 'Retry',
     details: 'Details',
     result: 'Result',
+    download: 'Download',
+    unexpected: 'An unexpected error occurred.',
     aborted: 'Stopped by the system. The job itself reported no error.',
+    expiredShort: 'result expired',
     expired: 'The result has expired and was deleted. Run the job again to get a new one.',
     announce: {
       succeeded: (title) => `${title} succeeded`,
@@ -97,6 +105,7 @@ export const strings = {
     download: 'Download zip',
   },
   csv: {
+    rows: (n) => `${n} rows`,
     imported: (rows, all) => `Rows imported: ${rows === all ? all : `${rows} of ${all}`}`,
     files: (n) => count(n, 'file', 'files'),
     columns: (names) => `Columns: ${names}`,
@@ -128,34 +137,5 @@ export const strings = {
     signOut: 'Sign out',
     oidcNeeded: 'Sign in to see your jobs',
     oidcEnded: 'Your session has ended. Your jobs stay on screen until you sign in.',
-  },
-  start: {
-    drop: 'Drop files here',
-    choose: 'Choose files',
-    sample: 'Use sample files',
-    sampleName: 'sample files',
-    preparing: 'Creating sample files',
-    chosen: (files, size) => `${count(files, 'file', 'files')}, ${size}`,
-    files: 'Chosen files',
-    remove: (name) => `Remove ${name}`,
-    removeAll: 'Remove all',
-    name: 'Name (optional)',
-    start: (n) => `Zip ${count(n, 'file', 'files')}`,
-    import: (n) => `Import ${count(n, 'CSV file', 'CSV files')}`,
-    again: 'Try again',
-    stop: 'Stop',
-    folder: (name) => `${name} is a folder. Choose the files in it instead`,
-    uploading: (done, all, size, total) => `Uploading: ${done} of ${all} files, ${size} of ${total}`,
-    starting: 'Starting the job',
-    started: 'Your job has started. The bell keeps you informed; you can leave this page.',
-    stopped: 'Upload stopped. The uploaded files are kept for the next try.',
-    failedUploads: (n) =>
-      `${count(n, 'file', 'files')} could not be uploaded. The next try sends only the missing files.`,
-    failedReserve: 'The upload could not be started',
-    failedStart: 'The job could not be started',
-    state: { waiting: 'Waiting', uploading: 'Uploading', uploaded: 'Uploaded' },
-    progress: 'Upload progress',
-    storage: (status) => `Failed: the storage returned error ${status}`,
-    storageNetwork: 'Failed: the storage cannot be reached',
   },
 };

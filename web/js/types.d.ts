@@ -107,7 +107,8 @@ export interface Tools {
   bdi: typeof import('./dom.js').bdi;
   /** Content behind a summary. */
   details: typeof import('./dom.js').details;
-  /** A button that fetches a new download link when clicked; null if there is nothing to download. */
+  /** A button that fetches a new download link when clicked; null if there is nothing to download. The bell shows it at
+   * the end of the row. */
   link(job: Job, text: string): HTMLElement | null;
   strings: typeof import('./strings.en.js').strings;
   format: typeof import('./format.js');
@@ -116,6 +117,8 @@ export interface Tools {
 /** The view of a kind of job. Omitted parts use the generic view. */
 export interface Renderer {
   title?(job: Job, strings: Tools['strings']): string;
+  /** A few words for the line below the title, of a job that has succeeded and has a result. */
+  summary?: ((job: Job, tools: Tools) => string | null) | null;
   /** In a detail view. */
   request?(job: Job, tools: Tools): Content;
   /** Of a job that has succeeded and has a result. */

@@ -6,7 +6,7 @@ import { describe, it } from 'node:test';
 import { ApiError } from '../../../web/js/api.js';
 import { digest } from '../../../web/js/bell/announcer.js';
 import { allowedUrl } from '../../../web/js/dom.js';
-import { ago, badge, bytes, duration, failure, moment, number, plain, share, ticking } from '../../../web/js/format.js';
+import { ago, badge, bytes, duration, failure, left, moment, number, plain, share, ticking, took } from '../../../web/js/format.js';
 import { strings } from '../../../web/js/strings.en.js';
 
 const table = (format, rows) => {
@@ -42,6 +42,28 @@ describe('durations', () => {
 
   it('tick in whole seconds, never below zero', () => {
     table(ticking, [[-7200 * SECOND, '0 s'], [0, '0 s'], [999, '0 s'], [9999, '9 s'], [61_900, '1 min 1 s'], [NaN, '-']]);
+  });
+
+  it('are what people say', () => {
+    table(took, [
+      [-HOUR, ''],
+      [null, ''],
+      [NaN, ''],
+      [900, ''],
+      [34_400, '34 s'],
+      [59_700, '1 min'],
+      [94 * SECOND, '2 min'],
+      [2 * HOUR + 10 * MINUTE + 29 * SECOND, '2 h 10 min'],
+      [1e18, ''],
+    ]);
+  });
+
+  it('that remain are told once they are no guess', () => {
+    const after = (ran, since) => (progress) => left(progress, ran, since);
+    table(after(60 * SECOND, 0), [[null, ''], [0, ''], [0.04, ''], [0.5, '1 min'], [0.9, '10 s'], [1, ''], [NaN, '']]);
+    table(after(4 * SECOND, 0), [[0.5, '']]);
+    table(after(30 * SECOND, 13 * SECOND), [[0.5, '20 s'], [0.9, '']]);
+    table(after(NaN, 0), [[0.5, '']]);
   });
 
   it('since then', () => {

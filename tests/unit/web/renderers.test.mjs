@@ -18,6 +18,15 @@ describe('the registry', () => {
     assert.equal(render(job('x', { kind: 'own' }), 'error', tools), null);
   });
 
+  it('has a summary only as a text', () => {
+    mock.method(console, 'warn', () => {});
+    register('brief', { summary: () => '3 files' });
+    register('long', { summary: () => ({ nodeType: 1 }) });
+    assert.equal(render(job('x', { kind: 'brief' }), 'summary', tools), '3 files');
+    assert.equal(render(job('x', { kind: 'long' }), 'summary', tools), null);
+    assert.equal(render(job('x', { kind: 'none' }), 'summary', tools), null);
+  });
+
   it('shows unknown kinds, whatever they are called', () => {
     for (const kind of ['unknown', '__proto__', 'constructor', 'toString']) {
       assert.equal(render(job('x', { kind, label: 'Label' }), 'title', tools), 'Label');

@@ -184,6 +184,21 @@ describe('counts', () => {
     assert.deepEqual(store.counts, { unseen: 1, running: 0 });
   });
 
+  it('shares the progress of what runs and tells it', () => {
+    const running = (id, progress) => job(id, { status: 'running', progress });
+    assert.equal(storeOf([running('a', null), job('b', { status: 'pending' })]).progress, null);
+    assert.equal(storeOf([running('a', 0.2), running('b', 0.6), running('c', null)]).progress, 0.4);
+  });
+
+  it('knows of a failure until it is seen', () => {
+    assert.equal(storeOf([job('a', { status: 'succeeded' }), job('b', { status: 'running' })]).hasFailed, false);
+    const failed = ['failed', 'aborted'].map((status, index) => job(`f${index}`, { status }));
+    const store = storeOf(failed);
+    assert.equal(store.hasFailed, true);
+    store.markSeen(failed);
+    assert.equal(store.hasFailed, false);
+  });
+
   it('stays right when a push overtakes the snapshot that has counted', () => {
     const store = storeOf([]);
     const mark = store.mark();

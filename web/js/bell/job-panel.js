@@ -19,10 +19,15 @@ export class JobPanel {
   #undoTimer = null;
   #heading = h('h2', { id: 'title', tabindex: '-1' }, words.title);
   #connection = h('p', { class: 'connection' });
-  #list = h('ul', { class: 'list', role: 'list' });
   #empty = h('div', { class: 'empty' });
   #note = h('p', { class: 'note', hidden: true });
   #clearAll = button('quiet', words.clearFinished, () => this.#clearFinished());
+  /** What is in progress, and what is finished. */
+  #groups = [words.inProgress, words.finished].map((title) => {
+    const list = h('ul', { class: 'list', role: 'list' });
+    const head = h('div', { class: 'group' }, h('h3', {}, title));
+    return { list, head };
+  });
   #more = button('more', words.showMore, () => this.#showMore());
   #undoText = h('span');
   #undo = button(null, words.undo, () => this.#undoClear());
@@ -35,8 +40,10 @@ export class JobPanel {
   constructor(feed, context) {
     this.#feed = feed;
     this.#context = { ...context, actions: feed.actions };
-    const head = h('div', { class: 'head' }, this.#heading, this.#clearAll, this.#connection);
-    const scroller = h('div', { class: 'scroller' }, this.#note, this.#empty, this.#list, this.#more);
+    const head = h('div', { class: 'head' }, this.#heading, this.#connection);
+    this.#groups[1].head.append(this.#clearAll);
+    const groups = this.#groups.flatMap((group) => [group.head, group.list]);
+    const scroller = h('div', { class: 'scroller' }, this.#note, this.#empty, ...groups, this.#more);
     this.element = h(
       'section',
       { id: 'panel', class: 'panel', part: 'panel', popover: 'auto', role: 'dialog', 'aria-labelledby': 'title' },
@@ -67,7 +74,6 @@ export class JobPanel {
     this.#renderRows(jobs);
     this.#renderEmpty(jobs);
     this.#renderConnection();
-    this.#clearAll.hidden = !jobs.some(hasEnded);
     this.#more.hidden = !store.more;
   }
 
@@ -84,19 +90,25 @@ export class JobPanel {
     for (const id of this.#rows.keys()) if (!store.get(id)) this.#rows.delete(id);
     const counts = new Map();
     // The oldest first, so that a new job renames no other one.
-    const elements = jobs.toReversed().map((job) => {
+    for (const job of jobs.toReversed()) {
       const id = String(job.id);
       if (!this.#rows.has(id)) this.#rows.set(id, new JobRow(this.#context));
       const row = this.#rows.get(id);
       const fresh = hasEnded(job) && (store.isUnseen(job) || this.#offered.has(id));
       row.update(job, fresh, now, numbered(counts, titleOf(job)));
-      return row.element;
-    }).reverse();
-    const focused = this.#focused()?.closest('.row');
-    const index = [...this.#list.children].indexOf(focused);
-    patchChildren(this.#list, elements);
-    this.#list.hidden = elements.length === 0;
-    if (index >= 0 && !focused.isConnected) (elements[index] ?? elements.at(-1) ?? this.#heading).focus();
+    }
+    const focused = this.#focused();
+    const index = this.#shown().indexOf(focused?.closest('.row'));
+    const lists = [jobs.filter((job) => !hasEnded(job)), jobs.filter(hasEnded).sort(lastEndedFirst)];
+    this.#groups.forEach(({ head, list }, group) => {
+      patchChildren(list, lists[group].map((job) => this.#rows.get(String(job.id)).element));
+      head.hidden = list.hidden = lists[group].length === 0;
+    });
+    if (index < 0) return;
+    const rows = this.#shown();
+    // A row that moves to the other group keeps the focus.
+    if (focused.isConnected) focused.focus({ preventScroll: true });
+    else (rows[index] ?? rows.at(-1) ?? this.#heading).focus();
   }
 
   #renderEmpty(jobs) {
@@ -154,10 +166,10 @@ export class JobPanel {
 
   async #showMore() {
     await this.#busy(this.#more, async () => {
-      const before = this.#list.children.length;
+      const before = new Set(this.#shown());
       await this.#feed.loadMore();
       this.render();
-      this.#list.children[before]?.focus();
+      this.#shown().find((row) => !before.has(row))?.focus();
     }, strings.failure.more);
   }
 
@@ -191,6 +203,10 @@ export class JobPanel {
     this.#undoBar.hidden = true;
   }
 
+  #shown() {
+    return this.#groups.flatMap(({ list }) => [...list.children]);
+  }
+
   #focused() {
     return this.element.getRootNode().activeElement;
   }
@@ -198,13 +214,15 @@ export class JobPanel {
   #onKey(event) {
     const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
     if (!step || event.target.closest('pre')) return;
-    const rows = [...this.#list.children];
+    const rows = this.#shown();
     // From above the list move to its first row, from below it to its last.
     const index = event.target === this.#more ? rows.length : rows.indexOf(event.target.closest('.row'));
     rows[index + step]?.focus();
     event.preventDefault();
   }
 }
+
+const lastEndedFirst = (a, b) => Date.parse(b.finishedAt) - Date.parse(a.finishedAt);
 
 function connectionText({ state, failures, readAt, pollEvery, store }) {
   const texts = strings.connection;

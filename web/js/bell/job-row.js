@@ -7,35 +7,41 @@ import { hasEnded } from '../feed/store.js';
 import { strings } from '../strings.en.js';
 
 const words = strings.job;
+/** Their messages are for programmers. */
+const UNEXPECTED = /^(Assertion|Attribute|Index|Key|Name|Type|ZeroDivision)Error$/;
 
 export class JobRow {
   #context;
   #job = null;
   #name;
   #shown = {};
+  #progressAt = 0;
   #icon = h('span', { class: 'status-icon' });
   #title = h('div', { class: 'title' });
+  #unseen = h('span', { class: 'unseen', hidden: true }, h('span', { class: 'sr-only' }, words.unseen));
   #status = h('span', { class: 'status' });
   #time = h('span', { class: 'time' });
   #step = h('span', { class: 'step' });
-  #unseen = h('span', { class: 'unseen', hidden: true }, words.unseen);
+  #unfold = button('unfold', words.details, () => this.#toggle(), { 'aria-expanded': 'false' });
   #bar = h('div', { class: 'bar' }, h('div', {}));
-  #result = h('div', { class: 'result' });
   #error = h('div', { class: 'error' });
+  #content = h('div', { class: 'content', hidden: true });
   #note = h('p', { class: 'note', hidden: true });
-  #clear = button('quiet clear', icon('close'), (event) => this.#act('clear', event));
-  #cancel = button(null, words.cancel, (event) => this.#act('cancel', event));
-  #retry = button(null, words.retry, (event) => this.#act('retry', event));
-  #buttons = h('div', { class: 'buttons' }, this.#cancel, this.#retry);
+  #buttons = h('div', { class: 'buttons' });
+  #download = null;
+  #cancel = this.#button('cancel', words.cancel, 'cancelled');
+  #retry = this.#button('retry', words.retry, 'retrying');
+  #clear = this.#button('clear', '', 'close');
 
   /** @param {import('../types.d.ts').RowContext} context */
   constructor(context) {
     this.#context = context;
-    const meta = h('p', { class: 'meta' }, this.#status, this.#time, this.#step, this.#unseen);
-    const body = h('div', { class: 'body' }, this.#title, meta);
-    body.append(this.#bar, this.#result, this.#error, this.#note, this.#buttons);
+    this.#buttons.append(this.#cancel, this.#retry, this.#clear);
+    const meta = h('p', {}, this.#status, ' ', this.#time, ' ', this.#step);
+    const more = h('div', { class: 'body' }, this.#bar, this.#error, this.#content, this.#note);
     // The arrow keys move from row to row.
-    this.element = h('li', { class: 'row', part: 'row', tabindex: '-1' }, this.#icon, body, this.#clear);
+    this.element = h('li', { class: 'row', part: 'row', tabindex: '-1' }, this.#unseen, this.#icon, this.#title);
+    this.element.append(h('div', { class: 'meta' }, meta, this.#unfold), this.#buttons, more);
   }
 
   /**
@@ -48,6 +54,7 @@ export class JobRow {
     this.#unseen.hidden = !unseen;
     const { activeElement } = this.element.getRootNode();
     const held = this.element.contains(activeElement);
+    if (this.#job?.progress !== job.progress) this.#progressAt = now;
     if (this.#job !== job) this.#rebuild(job);
     if (this.#job !== job || this.#name !== name) this.#label(name);
     this.#job = job;
@@ -59,25 +66,27 @@ export class JobRow {
 
   /** Update what changes with time. @param {number} now the server's time */
   tick(now) {
-    setText(this.#time, timeOf(this.#job, now));
+    setText(this.#time, timeOf(this.#job, now, this.#progressAt));
   }
 
   #rebuild(job) {
-    this.element.dataset.status = job.status;
+    const { dataset } = this.element;
+    // Only what ends in sight is celebrated.
+    if (this.#job) dataset.new = String(!hasEnded(this.#job));
+    dataset.status = job.status;
     const title = titleOf(job);
     this.#once('title', title, () => this.#title.replaceChildren(bdi(title)));
     this.#once('icon', job.status, () => this.#icon.replaceChildren(icon(job.status)));
     setText(this.#status, statusOf(job));
-    setText(this.#step, format.plain(stepOf(job)));
+    const step = job.status === 'succeeded' ? this.#factOf(job) : stepOf(job);
+    setText(this.#step, format.plain(step));
+    setAttribute(this.#time, 'title', hasEnded(job) && format.moment(job.finishedAt));
     this.#showProgress(job);
-    this.#once('result', [job.status, job.result, job.expiredAt, job.actions], () =>
-      this.#result.replaceChildren(...nodes(job.status === 'succeeded' && this.#resultOf(job))));
-    this.#once('error', [job.status, job.error], () =>
-      this.#error.replaceChildren(...nodes(this.#part(job, 'error') ?? errorOf(job))));
+    this.#once('more', [job.status, job.result, job.expiredAt, job.actions, job.error, job.finishedAt], () =>
+      this.#showMore(job));
     this.#cancel.hidden = !job.actions.includes('cancel');
     this.#retry.hidden = !job.actions.includes('retry');
     this.#clear.hidden = !job.actions.includes('clear');
-    this.#buttons.hidden = this.#cancel.hidden && this.#retry.hidden;
     // An error is outdated once the job has changed.
     if (this.#job?.status !== job.status) this.#note.hidden = true;
   }
@@ -88,6 +97,10 @@ export class JobRow {
     for (const control of this.element.querySelectorAll('button, summary')) {
       setAttribute(control, 'aria-label', words.named(control.textContent || words.clear, name));
     }
+    for (const region of this.element.querySelectorAll('pre')) {
+      region.dataset.name ??= region.getAttribute('aria-label');
+      setAttribute(region, 'aria-label', words.named(region.dataset.name, name));
+    }
   }
 
   #part(job, part) {
@@ -95,17 +108,53 @@ export class JobRow {
     return render(job, part, { h, bdi, details, link, strings, format });
   }
 
+  /** What went wrong in a line, and what is behind "Details". */
+  #showMore(job) {
+    const error = job.status !== 'succeeded' && job.status !== 'running' && job.error;
+    const line = error ? this.#part(job, 'error') ?? lineOf(error) : job.status === 'aborted' && words.aborted;
+    this.#error.replaceChildren(...nodes(line));
+    this.#download?.remove();
+    this.#download = null;
+    const result = job.status === 'succeeded' && this.#resultOf(job);
+    const full = error && [error.class, error.message].filter(Boolean).join(': ');
+    const times = [job.createdAt, job.startedAt, job.finishedAt].map(format.moment);
+    this.#content.replaceChildren(
+      ...nodes(result),
+      ...nodes(full && h('pre', { tabindex: '0', role: 'region', 'aria-label': words.details }, bdi(full))),
+      ...nodes(hasEnded(job) && h('p', { class: 'times' }, words.times(...times))),
+    );
+    // The row has one place for it.
+    if (this.#download) this.#buttons.prepend(this.#download);
+    this.#unfold.hidden = !this.#content.hasChildNodes();
+    if (this.#unfold.hidden) this.#toggle(false);
+  }
+
+  #toggle(open = this.#content.hidden) {
+    this.#content.hidden = !open;
+    setAttribute(this.#unfold, 'aria-expanded', String(open));
+  }
+
   #resultOf(job) {
-    if (job.expiredAt) return h('p', { class: 'expired' }, words.expired);
-    return job.result && this.#part(job, 'result');
+    if (job.expiredAt) return h('p', {}, words.expired);
+    const result = job.result && this.#part(job, 'result');
+    if (!this.#download) this.#link(job, words.download);
+    return result;
+  }
+
+  #factOf(job) {
+    return job.expiredAt ? words.expiredShort : job.result && this.#part(job, 'summary');
   }
 
   /** A button that fetches a link when it is clicked: a link in the list would expire after minutes. */
   #link(job, text) {
     if (!job.actions.includes('open')) return null;
-    const download = button('primary', icon('download'), (event) => this.#act('download', event));
-    download.append(text);
-    return download;
+    return (this.#download = this.#button('download', text, 'download', 'soft'));
+  }
+
+  #button(action, text, mark, look = 'quiet') {
+    const made = button(`${look} ${action}`, icon(mark), (event) => this.#act(action, event));
+    made.append(text);
+    return made;
   }
 
   #showProgress(job) {
@@ -172,12 +221,13 @@ function statusOf({ status, cancelRequested }) {
   return strings.status[status] ?? format.plain(status);
 }
 
-/** The text beside the status: how long the job has run, when it continues, how long ago it ended. */
-function timeOf(job, now) {
-  if (hasEnded(job)) {
-    return `${format.duration(job.durationMs)} · ${format.ago(now - Date.parse(job.finishedAt))}`;
+/** The text beside the status: how long the job still runs or has run, when it continues, how long ago it ended. */
+function timeOf(job, now, progressAt) {
+  if (hasEnded(job)) return words.ended(format.ago(now - Date.parse(job.finishedAt)), format.took(job.durationMs));
+  if (job.status === 'running') {
+    const started = Date.parse(job.startedAt);
+    return words.left(format.left(job.progress, progressAt - started, now - progressAt)) || format.ticking(now - started);
   }
-  if (job.status === 'running') return format.ticking(now - Date.parse(job.startedAt));
   const wait = Date.parse(job.availableAt) - now;
   // Small clock differences must not make a due job look delayed.
   if (wait >= 1000) return (job.status === 'retrying' ? words.retriesIn : words.startsIn)(format.ticking(wait));
@@ -189,19 +239,15 @@ function stepOf(job) {
     const share = typeof job.progress === 'number' ? format.share(job.progress) : '';
     return [share, job.progressMessage].filter(Boolean).join(' · ');
   }
-  if (job.status === 'pending') return ''; // of its last attempt, if it was retried manually
+  // Of the last attempt, if it was retried manually.
+  if (job.status === 'pending') return '';
   return job.attempt > 1 || job.status === 'retrying' ? words.attempt(job.attempt, job.maxAttempts) : '';
 }
 
-function errorOf(job) {
-  const error = job.error ?? (job.status === 'aborted' ? { message: words.aborted } : null);
-  if (!error || job.status === 'succeeded' || job.status === 'running') return null;
-  const message = String(error.message ?? '');
-  const [first, ...rest] = message.split('\n');
-  const line = h('p', {}, error.class && h('strong', {}, bdi(error.class), first && ': '), bdi(first));
-  if (!rest.length && first.length <= 200) return line;
-  const full = h('pre', { tabindex: '0', role: 'region', 'aria-label': words.details }, bdi(message));
-  return h('div', {}, line, details(words.details, {}, full));
+/** An error in words for people; its class says something to programmers only. */
+function lineOf(error) {
+  const [first] = String(error.message ?? '').trim().split('\n');
+  return first && !UNEXPECTED.test(error.class) ? first : words.unexpected;
 }
 
-const nodes = (content) => (content ? [typeof content === 'string' ? bdi(content) : content] : []);
+const nodes = (content) => (content ? [typeof content === 'string' ? h('p', {}, bdi(content)) : content] : []);

@@ -3,9 +3,7 @@
  * prefix of the upload. `accepts` limits a button to files with certain names. Without entries there is no card.
  */
 
-import { strings } from '../strings.en.js';
-
-const words = strings.start;
+import { words } from './strings.en.js';
 
 /** @type {{ kind: string, text: (files: number) => string, accepts?: (name: string) => boolean }[]} */
 export const ACTIONS = [

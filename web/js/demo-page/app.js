@@ -9,11 +9,11 @@ import { bdi, button } from '../dom.js';
 import '../job-bell.js';
 import { signInNotice } from '../sign-in/sign-in-notice.js';
 import { openSession } from '../sign-in/sign-in.js';
-import { ACTIONS } from './actions.js';
-import { StartCard } from './start-card.js';
 import { strings } from '../strings.en.js';
 
 const words = strings.session;
+// Without delaying the bell, which others wait for.
+const later = import('./start-card.js');
 
 const base = new URL(config.api, location.href).href;
 const session = await openSession(base);
@@ -21,14 +21,13 @@ const api = createApi({ base, getToken: () => session.getToken(), onRefused: (to
 const bell = document.querySelector('job-bell');
 const place = document.querySelector('#start');
 const user = document.querySelector('#user');
-const card = ACTIONS.length > 0 && new StartCard({ api, onStarted: (job) => bell.track(job) });
+let card;
 let shown = null;
 
 function sessionChanged() {
   const { state } = session;
-  const content = state === 'signed-in' ? card && card.element : signInNotice(session);
-  place.replaceChildren(content || '');
-  place.hidden = !content;
+  place.replaceChildren((state === 'signed-in' ? card?.element : signInNotice(session)) ?? '');
+  place.hidden = state === 'signed-in' && card === null;
   const leave = session.signOut && button(null, words.signOut, () => session.signOut());
   user.replaceChildren(...(session.user ? [bdi(session.user.display), leave || ''] : []));
   if (state === 'checking') return;
@@ -52,3 +51,6 @@ for (const event of ['dragover', 'drop']) {
   addEventListener(event, (dragged) => dragged.preventDefault());
 }
 session.start();
+const { startCard } = await later;
+card = startCard({ api, onStarted: (job) => bell.track(job) });
+sessionChanged();

@@ -3,13 +3,15 @@
 import { ApiError } from '../api.js';
 import { bdi, button, h, icon, patchChildren, setAttribute, setBusy, setText } from '../dom.js';
 import { bytes, failure } from '../format.js';
-import { strings } from '../strings.en.js';
 import { ACTIONS } from './actions.js';
+import { words } from './strings.en.js';
 
-const words = strings.start;
 const SAME = ['name', 'size', 'lastModified'];
 
-export class StartCard {
+/** The card, or null if there is nothing to start. */
+export const startCard = (options) => (ACTIONS.length > 0 ? new StartCard(options) : null);
+
+class StartCard {
   /** @type {HTMLElement} */
   element;
 

@@ -63,6 +63,17 @@ export class JobStore {
     return counts;
   }
 
+  /** The share of the running jobs' work that is done; null if none of them says it. */
+  get progress() {
+    const known = this.#visible().filter(({ status, progress }) => status === 'running' && typeof progress === 'number');
+    return known.length ? known.reduce((sum, job) => sum + job.progress, 0) / known.length : null;
+  }
+
+  /** Whether an unseen end is a failure. */
+  get hasFailed() {
+    return this.#visible().some((job) => this.isUnseen(job) && (job.status === 'failed' || job.status === 'aborted'));
+  }
+
   /** @param {Job} job */
   isUnseen(job) {
     return hasEnded(job) && !job.seenAt && !(this.#seen.get(String(job.id)) >= job.version);

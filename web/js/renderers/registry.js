@@ -8,6 +8,7 @@ const warned = new Set();
 const generic = {
   title: (job) => job.label || job.kind,
   request: (job, tools) => (job.request ? asJson(job.request, tools) : null),
+  summary: null,
   result: ({ result }, tools) => {
     const { h, strings } = tools;
     return h('details', {}, h('summary', {}, h('span', {}, strings.job.result)), asJson(result, tools));
@@ -44,8 +45,9 @@ export function render(job, part, tools) {
 /** Throws if the content cannot be displayed. */
 function checked(content, part) {
   const isText = typeof content === 'string';
-  if (part === 'title' ? isText && content : isText || !content || content.nodeType) return content || null;
-  throw new TypeError(`${part} must be ${part === 'title' ? 'a text' : 'a node, a text or null'}`);
+  const isPlain = part === 'title' || part === 'summary';
+  if (isPlain ? isText && content : isText || !content || content.nodeType) return content || null;
+  throw new TypeError(`${part} must be ${isPlain ? 'a text' : 'a node, a text or null'}`);
 }
 
 function asJson(value, { h, bdi, strings }) {

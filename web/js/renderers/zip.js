@@ -3,6 +3,7 @@
 import { register } from './registry.js';
 
 register('zip-builder', {
+  summary: ({ result }, { format }) => format.bytes(result.zipBytes),
   result(job, { h, bdi, details, link, strings, format }) {
     const { result } = job;
     const { skipped, renamed = [] } = result;

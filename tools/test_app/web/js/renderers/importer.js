@@ -3,6 +3,7 @@
 import { register } from './registry.js';
 
 register('importer', {
+  summary: ({ result }, { format }) => `${format.number(result.imported)} rows`,
   result({ result }, { h, bdi, format }) {
     const { imported, rows, columns, rejected, rejectedLines } = result;
     return h(

@@ -3,6 +3,7 @@
 import { register } from './registry.js';
 
 register('packer', {
+  summary: ({ result }, { format }) => format.bytes(result.zipBytes),
   result(job, { h, bdi, link, format }) {
     const { files, bytes, zipBytes, skipped, skippedCount } = job.result;
     return h(
