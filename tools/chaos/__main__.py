@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(f"seed {plan.seed}: {plan.scenario}, {plan.jobs} jobs in {plan.seconds:g} s, {len(plan.faults)} faults")
     folder: Path = options.report or REPORTS / f"{plan.scenario}-{plan.seed}"
     try:
-        audit = _run(plan)
+        audit = _run(plan, folder / "logs")
         path = write_report(audit, folder)
         print("\n".join(describe(audit)))
         print(f"\nreport: {path}")
@@ -54,11 +54,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return _FAILED
 
 
-def _run(plan: Plan) -> Audit:
+def _run(plan: Plan, logs: Path | None = None) -> Audit:
     view = View()
     with temporary_folder() as folder, stop_on_signals(impatient=lambda: None) as stop:
         try:
-            return run(plan, folder, show=view, stop=stop)
+            return run(plan, folder, show=view, stop=stop, logs=logs)
         finally:
             view.close()
 

@@ -77,16 +77,13 @@ class Load:
         """Run a coroutine in the thread and return its result."""
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(timeout)
 
-    @property
-    def is_running(self) -> bool:
-        return self._thread.is_alive()
-
     def stop(self) -> None:
         """Ask for nothing more, disconnect the bells, and end the thread."""
         self._stop.set()
-        self.call(self._close())
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
+        if self._thread.is_alive():
+            self.call(self._close())
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join()
         self._loop.close()
 
     async def _sign_in(self) -> None:

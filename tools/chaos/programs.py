@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
-from datetime import timedelta
 from pathlib import Path
 from unittest import mock
 
@@ -55,7 +54,6 @@ def run_worker(app: Path) -> None:
         sweep_every=constants.SWEEP,
         grace=constants.DRAIN,
         visibility=constants.VISIBILITY,
-        max_idle=timedelta(seconds=1),
     )
     asyncio.run(worker.run())
 

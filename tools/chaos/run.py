@@ -49,8 +49,11 @@ class State:
     inflicted: list[Inflicted] = field(default_factory=list)
 
 
-def run(plan: Plan, folder: Path, *, show: Show, stop: Event) -> Audit:
-    """Run the plan in a new folder and return the audit. Raises `Interrupted` if `stop` is set."""
+def run(plan: Plan, folder: Path, *, show: Show, stop: Event, logs: Path | None = None) -> Audit:
+    """Run the plan in a new folder and return the audit. Raises `Interrupted` if `stop` is set.
+
+    The output of all processes is written to the folder `logs`.
+    """
     world = World(folder, processes=plan.processes, replica=plan.replica, pooler=plan.pooler)
     load = Load(world, seed=plan.seed)
     state = State()
@@ -59,9 +62,10 @@ def run(plan: Plan, folder: Path, *, show: Show, stop: Event) -> Audit:
         load.start()
         return _Run(plan, world, load, state, show, stop).run()
     finally:
-        if load.is_running:
-            load.stop()
+        load.stop()
         world.stop_all()
+        if logs is not None:
+            world.write_logs(logs)
 
 
 class _Run:

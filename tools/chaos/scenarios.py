@@ -15,6 +15,8 @@ MIXED = "mixed"
 JOBS, SECONDS, PROCESSES = 150, 12.0, 3
 #: Of the mixed run: jobs asked for per second, and seconds between two kills.
 JOBS_PER_SECOND, KILL_EVERY = 25.0, 1.5
+#: However long a run takes, it kills, stops and freezes about this many processes.
+_MAX_KILLS = 60
 _MIN_SECONDS = 12.0
 
 
@@ -111,7 +113,7 @@ def plan_for(
     if name == MIXED:
         jobs = jobs or 600
         seconds = seconds or max(_MIN_SECONDS, jobs / JOBS_PER_SECOND)
-        faults = mixed(seed, seconds=seconds, kill_every=KILL_EVERY)
+        faults = mixed(seed, seconds=seconds, kill_every=max(KILL_EVERY, seconds / _MAX_KILLS))
         return Plan(seed=seed, jobs=jobs, seconds=seconds, processes=processes or 4, faults=faults)
     scenario = SCENARIOS[name]
     return Plan(

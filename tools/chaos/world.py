@@ -140,15 +140,18 @@ class World(Stack):
         self.proxies["database"].retarget(self.primary.ports[0])
         lost.delete_data()
 
-    def lines(self, name: str) -> list[str]:
-        """Return what a server has printed."""
+    def write_logs(self, folder: Path) -> None:
+        """Write what each server has printed, with the time of each line."""
+        folder.mkdir(parents=True, exist_ok=True)
         with self._lock:
-            return list(self._logs.get(name, ()))
+            for name, lines in self._logs.items():
+                (folder / f"{name}.log").write_text("\n".join(lines) + "\n")
 
     @contextlib.contextmanager
     def database(self) -> Iterator[psycopg.Connection[tuple[object, ...]]]:
-        """Connect to the database, past the proxy."""
-        with psycopg.connect(self.direct_url, autocommit=True, connect_timeout=3) as conn:
+        """Connect to the database, past the proxy. A table that is locked is an error at once."""
+        url = make_conninfo(self.direct_url, connect_timeout=3, options=_IMPATIENT)
+        with psycopg.connect(url, autocommit=True) as conn:
             yield conn
 
     def _process(self, number: int) -> Attacked:
@@ -177,6 +180,8 @@ class World(Stack):
             self._logs.setdefault(name, []).append(f"{time.time():.3f} {line}")
 
 
+#: The caller may be the one that has to end a lock.
+_IMPATIENT = "-c lock_timeout=300ms -c statement_timeout=20s"
 _LIMITS = ("MAX_ACTIVE_JOBS", "MAX_JOBS_PER_DAY", "MAX_WRITES_PER_MINUTE", "MAX_WAITING_JOBS")
 
 
