@@ -114,7 +114,7 @@ class LoopPool:
         self._found_pooler = False
         self._opened: WeakSet[Connection] = WeakSet()
         self._loop = asyncio.get_running_loop()
-        self._pool = AsyncConnectionPool(
+        self._pool = _Pool(
             conninfo,
             connection_class=Connection,
             kwargs=self._connection_options,
@@ -185,6 +185,28 @@ class LoopPool:
         except Late:
             await self._pool.drain()  # the others use the same network
             raise
+
+
+class _Pool(AsyncConnectionPool[Connection]):
+    """psycopg's pool, whose workers ignore a cancellation while they connect: `asyncio.run` would never end."""
+
+    @classmethod
+    async def worker(cls, q: Any) -> None:
+        queue: Any = _UntilCancelled(q)
+        await super().worker(queue)
+
+
+class _UntilCancelled:
+    """The queue of a worker, which gives a cancelled worker nothing more to do."""
+
+    def __init__(self, queue: asyncio.Queue[Any]) -> None:
+        self._queue = queue
+
+    async def get(self) -> Any:
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise asyncio.CancelledError
+        return await self._queue.get()
 
 
 def _ignore(exc: psycopg.OperationalError) -> None:

@@ -21,6 +21,7 @@ from queued_jobs.announcements import close_outbox
 from queued_jobs.errors import JobsError
 from queued_jobs.identity import SIGNALR_SCOPE, Keyless, NoToken
 from queued_jobs.model import Changed, QueuedJob
+from queued_jobs.push.limited_transport import LimitedTransport
 from queued_jobs.push.nudges import Nudges
 from queued_jobs.push.view import JobView
 from queued_jobs.registry import JobRegistry
@@ -215,4 +216,5 @@ def _user(user_id: str) -> str:
 
 def _make_client() -> httpx.AsyncClient:
     # httpx's own transport scans its pool on every request, which takes most of the time of a push
-    return httpx.AsyncClient(transport=AiohttpTransport(verify=tls_context()), timeout=_PUSH_TIMEOUT)
+    transport = LimitedTransport(AiohttpTransport(verify=tls_context()))
+    return httpx.AsyncClient(transport=transport, timeout=_PUSH_TIMEOUT)

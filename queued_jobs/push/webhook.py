@@ -16,6 +16,7 @@ from queued_jobs._per_loop import PerLoop, tls_context
 from queued_jobs.announcements import flush_pushes
 from queued_jobs.errors import JobsError
 from queued_jobs.model import QueuedJob
+from queued_jobs.push.limited_transport import LimitedTransport
 from queued_jobs.push.view import JobView
 from queued_jobs.registry import JobRegistry
 
@@ -103,4 +104,5 @@ class Webhook:
 
 
 def _make_client() -> httpx.AsyncClient:
-    return httpx.AsyncClient(verify=tls_context(), timeout=_TIMEOUT)
+    transport = LimitedTransport(httpx.AsyncHTTPTransport(verify=tls_context()))
+    return httpx.AsyncClient(transport=transport, timeout=_TIMEOUT)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import itertools
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -14,6 +15,7 @@ Answer = Callable[[], "itertools.chain[bytes | None]"]
 
 _HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 _FOREVER = 1_000_000_000
+_PACKED = gzip.compress(b" " * 20_000_000)
 
 
 def _once(*pieces: bytes | None) -> Answer:
@@ -42,6 +44,10 @@ PROMPT: dict[str, Answer] = {
     "nested without an end": _once(_HEAD + b"Content-Length: 60000\r\n\r\n" + b"[" * 60_000),
     "a redirect to itself": _once(b"HTTP/1.1 302 Found\r\nLocation: /again\r\nContent-Length: 0\r\n\r\n"),
     "a redirect to nowhere": _once(b"HTTP/1.1 301 M\r\nLocation: http://[::\r\nContent-Length: 0\r\n\r\n"),
+    "a large body": _once(_HEAD + b"Content-Length: 200000\r\n\r\n" + b" " * 200_000),
+    "a body that unpacks to a large one": _once(
+        _HEAD + b"Content-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(_PACKED) + _PACKED
+    ),
     "a server error": _once(b"HTTP/1.1 500 Oops\r\nContent-Length: 2\r\n\r\n<>"),
 }
 #: Those that go on for ever.
@@ -74,18 +80,19 @@ async def answering(answer: Answer) -> AsyncIterator[int]:
                 pass
         except OSError:
             pass  # the client has enough
-        finally:
-            writer.transport.abort()
 
     def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.create_task(serve(reader, writer))
         tasks.add(task)
         task.add_done_callback(tasks.discard)
+        # not in the task, which may be cancelled before it starts
+        task.add_done_callback(lambda _: writer.transport.abort())
 
-    async with await asyncio.start_server(accept, ports.LOOPBACK, 0) as server:
-        try:
-            yield server.sockets[0].getsockname()[1]
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+    server = await asyncio.start_server(accept, ports.LOOPBACK, 0)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

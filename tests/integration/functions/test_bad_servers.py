@@ -121,3 +121,11 @@ async def test_every_call_ends_in_time_with_an_error_of_ours(servers: dict[str, 
         assert {how for _, how in ended} <= {"ours", "fine"}, (name, ended)
         # some clients need no more than the status
         assert {("database", "ours"), ("keys", "ours")} <= set(ended), name
+
+
+@pytest.mark.parametrize("name", ["a large body", "a body that unpacks to a large one"])
+async def test_a_notifier_does_not_read_a_large_response(name: str) -> None:
+    async with answering(PROMPT[name]) as port:
+        asked = [call for call in calls(port, await a_job()) if call.client in ("hub", "webhook")]
+        ended = await asyncio.gather(*map(outcome, asked))
+    assert set(ended) - {("hub", "fine")} == {("hub", "ours"), ("webhook", "ours")}  # a HEAD request has no body

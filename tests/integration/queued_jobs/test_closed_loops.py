@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import os
+import socket
+import threading
 import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -22,7 +25,8 @@ from queued_jobs.push.webhook import Webhook, WebhookFailed
 from queued_jobs.queues import StorageQueues
 from queued_jobs.registry import JobRegistry
 from tests.support.hub import ControlledHub
-from tests.support.waiting import wait_until
+from tests.support.waiting import PATIENCE_SECONDS, wait_until
+from tools.local_stack import ports
 from tools.local_stack.azurite import AzuriteServer
 
 CALLS = 200
@@ -179,3 +183,18 @@ def test_what_a_running_loop_closes_is_opened_again(services: Services) -> None:
             await services.close()
 
     asyncio.run(use())
+
+
+def test_a_loop_ends_while_it_connects_to_a_silent_server() -> None:
+    """psycopg's pool takes no notice of a cancellation while it connects, and `asyncio.run` waits for all tasks."""
+
+    async def give_up(port: int) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(0.1):
+                await Database(f"postgresql://u:p@{ports.LOOPBACK}:{port}/d").ping()
+
+    with socket.create_server((ports.LOOPBACK, 0)) as silent:
+        run = threading.Thread(target=lambda: asyncio.run(give_up(silent.getsockname()[1])), daemon=True)
+        run.start()
+        run.join(PATIENCE_SECONDS)
+    assert not run.is_alive()
