@@ -40,8 +40,20 @@ _SNAPSHOT = """
       from queued_jobs.attempt where job_id = job.id) history on true"""
 
 
+#: What each sweep asks too, and the model says nothing about: statistics and rows of other tables.
+_BESIDE_JOBS = {
+    "prune_audit",
+    "prune_rejected",
+    "prune_runs",
+    "prune_uses",
+    "queue_ages",
+}
+
+
 class DirectDatabase(Database):
     """`Database` over one connection without a pool, several times as fast; each coroutine runs without a pause.
+
+    It answers statements beside the jobs with no rows, without asking the server.
 
     Attributes
     ----------
@@ -83,6 +95,8 @@ class DirectDatabase(Database):
                     for key, gen, until in zip(params["ids"], params["gens"], params["untils"], strict=True)
                 ]
             raise StoreUnavailable(f"{name} did not reach the server")
+        if name in _BESIDE_JOBS:
+            return []
         self.used = True
         connection = self._own if conn is None else cast("Connection[Row]", conn)
         try:
