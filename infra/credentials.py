@@ -12,6 +12,14 @@ if TYPE_CHECKING:
 
 SCM_SCOPE = "https://management.azure.com/.default"
 POSTGRES_SCOPE = "https://ossrdbms-aad.database.windows.net/.default"
+#: Each of these variables selects another identity than that of `az login`.
+OTHER_IDENTITIES = (
+    "ARM_USE_OIDC",
+    "ACTIONS_ID_TOKEN_REQUEST_URL",
+    "ARM_CLIENT_SECRET",
+    "ARM_CLIENT_CERTIFICATE_PATH",
+    "ARM_USE_MSI",
+)
 
 
 class NotSignedIn(Exception):

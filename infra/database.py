@@ -100,7 +100,6 @@ def apply_schema(
         role=identity.name,
         role_object_id=identity.principal_id,
         migrations_digest=_migrations_digest(),
-        location=deployment.settings.location,
         opts=pulumi.ResourceOptions(depends_on=[after]),
     )
 

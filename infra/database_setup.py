@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pulumi
-from pulumi.dynamic import CheckFailure, CheckResult, CreateResult, DiffResult, Resource, ResourceProvider, UpdateResult
+from pulumi.dynamic import CreateResult, DiffResult, Resource, ResourceProvider, UpdateResult
 
 if TYPE_CHECKING:
     import psycopg
@@ -46,7 +46,6 @@ class DatabaseSetup(Resource):
         role: pulumi.Input[str],
         role_object_id: pulumi.Input[str],
         migrations_digest: str,
-        location: str,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         inputs = {
@@ -58,25 +57,15 @@ class DatabaseSetup(Resource):
             "role": role,
             "role_object_id": role_object_id,
             "migrations_digest": migrations_digest,
-            "location": location,
         }
         super().__init__(_DatabaseProvider(), name, inputs, opts)
 
 
 class _DatabaseProvider(ResourceProvider):
-    """Pickled by Pulumi, so the called functions import their libraries themselves."""
+    """Pickled by Pulumi, so the called functions import their libraries themselves.
 
-    def check(self, olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
-        """Refuse another region: Pulumi would leave all resources where they are, silently."""
-        before, now = olds.get("location"), news.get("location")
-        failures = []
-        if before is not None and before != now:
-            message = (
-                f"{now} is not the region of this stack, whose resources are in {before} and cannot be moved; "
-                f"set {before} again, or create another stack for {now}"
-            )
-            failures.append(CheckFailure("azure-native:location", message))
-        return CheckResult(news, failures)
+    States contain the name of this class and of its module: see tests/infra/test_providers.py.
+    """
 
     def create(self, props: dict[str, Any]) -> CreateResult:
         set_up(props)

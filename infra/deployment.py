@@ -10,6 +10,7 @@ from pulumi_azure_native import resources
 from pulumi_azure_native.authorization import get_client_config
 
 from infra.naming import Names
+from infra.placement import Placement
 from infra.settings import StackSettings
 
 
@@ -46,13 +47,24 @@ def begin_deployment() -> Deployment:
     """Read the configuration and create the resource group. Raises `ConfigError` before creating anything."""
     settings = StackSettings.from_config(pulumi.Config(), pulumi.Config("azure-native"), stack=pulumi.get_stack())
     client = get_client_config()
-    names = Names(project=pulumi.get_project(), stack=pulumi.get_stack(), subscription_id=client.subscription_id)
+    names = Names(
+        project=pulumi.get_project(),
+        stack=pulumi.get_stack(),
+        subscription_id=client.subscription_id,
+        generation=settings.generation,
+    )
+    placement = Placement(
+        "placement",
+        location=settings.location,
+        subscription_id=client.subscription_id,
+        generation=settings.generation,
+    )
     own = {"project": names.project, "stack": names.stack, "managed-by": "pulumi"}
     pulumi.runtime.register_stack_transformation(partial(_tag, {**settings.tags, **own}))
     group = resources.ResourceGroup(
         "group",
         resource_group_name=names.resource_group,
-        opts=pulumi.ResourceOptions(protect=settings.protected),
+        opts=pulumi.ResourceOptions(protect=settings.protected, depends_on=[placement]),
     )
     return Deployment(
         settings=settings,

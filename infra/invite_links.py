@@ -15,6 +15,8 @@ _SECRETS: Final = ("invite", "admin_invite", "session")
 
 
 class _InviteLinksProvider(ResourceProvider):
+    """States contain the name of this class and of its module: see tests/infra/test_providers.py."""
+
     def create(self, props: dict[str, Any]) -> CreateResult:
         import secrets  # imported here, since the provider is sent to another process
 

@@ -1,4 +1,4 @@
-"""The names of the resources: constant for a stack in a subscription, even after a loss of its state."""
+"""The names of the resources: constant for a generation of a stack, even after a loss of its state."""
 
 from __future__ import annotations
 
@@ -9,15 +9,21 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Names:
-    """Names derived from project, stack and subscription only. Globally unique names end with `suffix`."""
+    """Names derived from project, stack, subscription and generation only. Globally unique names contain `suffix`.
+
+    Azure keeps the names of some deleted resources for days, so a stack that is created again needs another generation.
+    """
 
     project: str
     stack: str
     subscription_id: str
+    generation: int = 1
 
     @property
     def suffix(self) -> str:
-        whole = f"{self.subscription_id}/{self.project}/{self.stack}"
+        parts = [self.subscription_id, self.project, self.stack]
+        parts += [str(self.generation)] if self.generation > 1 else []
+        whole = "/".join(parts)
         return hashlib.sha256(whole.encode()).hexdigest()[:8]
 
     @property

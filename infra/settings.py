@@ -41,6 +41,7 @@ _DEFAULTS: Final = {
     "databaseAdminType": "User",
     "alertEmails": "[]",
     "monthlyBudget": "0",
+    "generation": "1",
     "highAvailability": "true",
     "deleteProtection": "true",
 }
@@ -218,6 +219,12 @@ class _Keys(SettingsModel, alias_generator=to_camel):
         str, require(is_region, "not_a_region", "{value} is not a region; set its short name, such as westeurope")
     ] = Field(alias="azure-native:location")
     profile: Literal["dev", "prod"]
+    generation: Annotated[
+        str,
+        require(
+            matches(re.compile("[1-9][0-9]{0,5}")), "not_a_generation", "{value} is not a whole number from 1; set one"
+        ),
+    ]
     auth_mode: Annotated[
         Literal["invite", "oidc"],
         require(
@@ -299,6 +306,8 @@ class StackSettings:
 
     Attributes
     ----------
+    generation
+        Part of the globally unique names. It changes only between `pulumi destroy` and `pulumi up`.
     oidc
         None for a stack with invite links.
     monthly_budget
@@ -306,6 +315,7 @@ class StackSettings:
     """
 
     profile: Profile
+    generation: int
     location: str
     oidc: OidcSettings | None
     allowed_origins: tuple[str, ...]
@@ -340,6 +350,7 @@ class StackSettings:
         keys, profile = read.keys, PROFILES[read.keys.profile]
         return cls(
             profile=profile,
+            generation=int(keys.generation),
             location=keys.location,
             oidc=read.oidc,
             allowed_origins=keys.allowed_origins,

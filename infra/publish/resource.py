@@ -95,7 +95,10 @@ def publish_code(deployment: Deployment, app: web.WebApp) -> PublishedPackage:
 
 
 class _PackageProvider(ResourceProvider):
-    """Pickled by Pulumi, so the methods import what they need themselves."""
+    """Pickled by Pulumi, so the methods import what they need themselves.
+
+    States contain the name of this class and of its module: see tests/infra/test_providers.py.
+    """
 
     def create(self, props: dict[str, Any]) -> CreateResult:
         return CreateResult(id_=props["app_id"], outs={**props, "deployment_id": _publish(props)})

@@ -6,8 +6,10 @@ import argparse
 import json
 import re
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Final
 
 from infra import roles
@@ -17,26 +19,16 @@ from scripts.azure.arguments import region, stack_name
 from scripts.azure.cli import AzureCli, AzureError
 from scripts.azure.directory import ensure_application, ensure_federation, ensure_group
 from scripts.azure.github import ENVIRONMENT, ISSUER, GitHubError, Repository, Subjects, find_gaps, find_subjects
+from scripts.azure.providers import register_providers
 from scripts.azure.sign_in import SCOPE, ensure_api, ensure_page, ensure_trust, ensure_user_role
 
-PROVIDERS: Final = (
-    "Microsoft.App",
-    "Microsoft.AlertsManagement",
-    "Microsoft.Consumption",
-    "Microsoft.DBforPostgreSQL",
-    "Microsoft.Insights",
-    "Microsoft.KeyVault",
-    "Microsoft.ManagedIdentity",
-    "Microsoft.Network",
-    "Microsoft.OperationalInsights",
-    "Microsoft.SignalRService",
-    "Microsoft.Storage",
-    "Microsoft.Web",
-)
 _MAY_GRANT: Final = "Role Based Access Control Administrator"
 _KEY_API: Final = "2023-07-01"
 #: Characters that the directory accepts.
 _MAX_SUBJECT: Final = 600
+#: A new role takes minutes until it has an effect.
+_EFFECTIVE_WITHIN: Final = timedelta(minutes=10)
+_PAUSE: Final = timedelta(seconds=10)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,8 +49,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         account = azure.ask("account", "show")
         me = azure.ask("ad", "signed-in-user", "show")
         subjects = options.subject or find_subjects(options.repository)
-        names = Names(project=PROJECT, stack=options.stack, subscription_id=account["id"])
-        _register_providers(azure)
+        names = Names(
+            project=PROJECT, stack=options.stack, subscription_id=account["id"], generation=options.generation
+        )
+        register_providers(azure)
         store = _ensure_state_store(azure, account["id"], options.location)
         prefix = f"{PROJECT}-{options.stack}"
         preview_client, preview = ensure_application(azure, f"{prefix}-preview")
@@ -68,6 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for client, environment in ((preview_client, "preview"), (deploy_client, "prod")):
             ensure_federation(azure, client, issuer=options.issuer, subjects=subjects.of(environment))
         _grant_all(azure, account["id"], store, preview=preview, deploy=deploy, me=me["id"])
+        _wait_for_roles(azure, store)
         group = f"{prefix}-database-admins"
         group_id = ensure_group(azure, group, {f"{prefix}-deploy": deploy, me["userPrincipalName"]: me["id"]})
         api = ensure_api(azure, api_client)
@@ -93,7 +88,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print("Variables of the repository (none of them is secret):")
     print("".join(f"  {name}={value}\n" for name, value in variables.items()))
     print(f"For Pulumi.{options.stack}.yaml:")
-    print(_stack_file(account["tenantId"], options, group, group_id, api=api_client, page=page_client))
+    print(_stack_file(account, options, group, group_id, api=api_client, page=page_client))
     print(f"\nUsers need a role to sign in. Assign user, viewer or admin of {prefix}-api:")
     print("in the portal under Enterprise applications, Users and groups.")
     key = f"azurekeyvault://{store.vault}.vault.azure.net/keys/pulumi"
@@ -151,6 +146,13 @@ def _parser() -> argparse.ArgumentParser:
         metavar="URL",
         help=f"the issuer of the tokens, for enterprises with their own (default: {ISSUER})",
     )
+    parser.add_argument(
+        "--generation",
+        type=int,
+        default=1,
+        metavar="NUMBER",
+        help="the stack's configuration key of that name, if it was destroyed and is created again (default: 1)",
+    )
     parser.add_argument("--dry-run", action="store_true", help="change nothing, print the commands")
     return parser
 
@@ -176,13 +178,6 @@ def _issuer(text: str) -> str:
     if not re.fullmatch(r"https://[a-z0-9.-]+(/[\w-]+)*", text):
         raise argparse.ArgumentTypeError(f"{text!r} is not a valid issuer; use an https URL without a slash at its end")
     return text
-
-
-def _register_providers(azure: AzureCli) -> None:
-    known = {one["namespace"]: one["registrationState"] for one in azure.ask("provider", "list")}
-    for namespace in PROVIDERS:
-        if known.get(namespace) != "Registered":
-            azure.do(f"register {namespace}", "provider", "register", "--namespace", namespace, "--wait")
 
 
 def _ensure_state_store(azure: AzureCli, subscription: str, location: str) -> StateStore:
@@ -257,6 +252,27 @@ def _grant_all(azure: AzureCli, subscription: str, store: StateStore, *, preview
         azure.do(f"grant {role} on {scope}", *grant)
 
 
+def _wait_for_roles(azure: AzureCli, store: StateStore) -> None:
+    """Wait until the signed-in user can read the state and its key, which `pulumi login` needs."""
+    if azure.dry_run:
+        return
+    container = ("--account-name", store.account, "--container-name", "state", "--auth-mode", "login")
+    deadline = time.monotonic() + _EFFECTIVE_WITHIN.total_seconds()
+    for probe in (
+        ("storage", "blob", "list", *container, "--num-results", "1"),
+        ("keyvault", "key", "show", "--vault-name", store.vault, "--name", "pulumi"),
+    ):
+        said = False
+        while not azure.succeeds(*probe):
+            if time.monotonic() > deadline:
+                print("azure    | NOTE: your new roles have no effect yet; wait some minutes before pulumi login")
+                return
+            if not said:
+                print("azure    | waiting until your new roles have an effect, which takes some minutes", flush=True)
+            said = True
+            time.sleep(_PAUSE.total_seconds())
+
+
 def _only_our_roles() -> str:
     """Return a condition under which the pipeline may assign and remove only the application's roles."""
     ours = f"ForAnyOfAnyValues:GuidEquals {{{', '.join(roles.APPLICATION)}}}"
@@ -266,9 +282,14 @@ def _only_our_roles() -> str:
     return f"(({write}) OR (@Request{attribute} {ours})) AND (({delete}) OR (@Resource{attribute} {ours}))"
 
 
-def _stack_file(tenant: str, options: argparse.Namespace, group: str, group_id: str, *, api: str, page: str) -> str:
+def _stack_file(
+    account: Mapping[str, str], options: argparse.Namespace, group: str, group_id: str, *, api: str, page: str
+) -> str:
+    tenant = account["tenantId"]
     config = {
         "azure-native:location": options.location,
+        "azure-native:subscriptionId": account["id"],
+        **({key("generation"): options.generation} if options.generation > 1 else {}),
         key("profile"): "prod",
         key("authMode"): "oidc",
         key("oidcIssuer"): f"https://login.microsoftonline.com/{tenant}/v2.0",

@@ -16,6 +16,9 @@ _REMEDIES: Final = {
     "Administrator.",
 }
 
+#: Groups of commands that ask the directory, or whose arguments name the subscription.
+_WITHOUT_SUBSCRIPTION: Final = ("account", "ad", "rest")
+
 
 class AzureError(Exception):
     """A request to Azure, or its CLI, failed; the message has the reason and the remedy."""
@@ -28,10 +31,13 @@ class AzureCli:
     ----------
     dry_run
         Print changes instead of making them.
+    subscription
+        The subscription of all commands that have one; without it the one that is selected in the CLI.
     """
 
-    def __init__(self, *, dry_run: bool = False) -> None:
+    def __init__(self, *, dry_run: bool = False, subscription: str | None = None) -> None:
         self.dry_run = dry_run
+        self._options = () if subscription is None else ("--subscription", subscription)
         #: The number of changes that were made, or would have been.
         self.changes = 0
         if shutil.which("az") is None:
@@ -40,6 +46,14 @@ class AzureCli:
     def ask(self, *arguments: str) -> Any:
         """Run a read-only command and return its output."""
         return self._run(arguments)
+
+    def succeeds(self, *arguments: str) -> bool:
+        """Return whether a read-only command succeeds."""
+        try:
+            self._run(arguments)
+        except AzureError:
+            return False
+        return True
 
     def do(self, what: str, *arguments: str) -> Any:
         """Run and report a command that changes something, and return its output; None in a dry run."""
@@ -51,8 +65,9 @@ class AzureCli:
         return self._run(arguments)
 
     def _run(self, arguments: tuple[str, ...]) -> Any:
+        options = () if arguments[0] in _WITHOUT_SUBSCRIPTION else self._options
         ran = subprocess.run(
-            ["az", *arguments, "--only-show-errors", "--output", "json"],
+            ["az", *arguments, *options, "--only-show-errors", "--output", "json"],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

@@ -10,11 +10,25 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from infra.project import key
+from infra.naming import Names
+from infra.profiles import DEV, PROFILES
+from infra.project import PROJECT, key
 from infra.validators import PLACEHOLDER_OBJECT_ID
 from scripts.azure.arguments import NONE, email, public_ipv4, region, stack_name
-from scripts.azure.cli import AzureError
-from scripts.azure.prerequisites import Deployer, Unprepared, check_region, find_deployer
+from scripts.azure.cli import AzureCli, AzureError
+from scripts.azure.prerequisites import (
+    Deployer,
+    Subscription,
+    Unprepared,
+    check_admin,
+    check_database,
+    check_names,
+    check_region,
+    find_deployer,
+    find_subscription,
+    used_variable,
+)
+from scripts.azure.providers import register_providers
 from scripts.azure.stack import DeployedStack, StackFailed
 
 ROOT: Final = Path(__file__).resolve().parents[2]
@@ -27,10 +41,21 @@ def main(arguments: Sequence[str] | None = None, *, root: Path = ROOT, smoke: Pa
     options = _parser().parse_args(arguments)
     try:
         deployer = find_deployer()
-        _say(f"deploying as {deployer.name} into {deployer.subscription} ({deployer.subscription_id})")
         stack = DeployedStack(options.stack, root=root, local_state=root / ".local" / "state")
+        _say(f"the state of the stack is in {stack.state}")
         stack.select()
-        _configure(stack, options, deployer)
+        known = stack.config()
+        subscription = find_subscription(deployer, known, os.environ)
+        variable = used_variable(os.environ)
+        who = f"the application that {variable} selects" if variable else deployer.name
+        _say(f"deploying as {who} into {subscription.name} ({subscription.id})")
+        azure = AzureCli(subscription=subscription.id)
+        changes = _find_changes(azure, known, options, deployer, subscription)
+        config = {**known, **changes}
+        check_admin(azure, config, deployer, os.environ)
+        if stack.is_empty():
+            _check_new(azure, config, options.stack, subscription, stack.state)
+        _store(stack, changes, known)
         stack.up(confirmed=options.yes)
         outputs = stack.outputs()
         _try_out(outputs, smoke)
@@ -54,7 +79,13 @@ def _parser() -> argparse.ArgumentParser:
         "--stack", type=stack_name, default="dev", metavar="NAME", help="the stack to deploy (default: dev)"
     )
     parser.add_argument("--location", type=region, metavar="REGION", help="a region's short name, such as westeurope")
-    parser.add_argument("--email", type=email, metavar="ADDRESS", help="the recipient of alerts; - for none")
+    parser.add_argument(
+        "--email",
+        type=email,
+        action="append",
+        metavar="ADDRESS",
+        help="the recipient of alerts, in place of all present ones; repeat it for several; - for none",
+    )
     parser.add_argument(
         "--deployer-ip",
         type=public_ipv4,
@@ -65,20 +96,25 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _configure(stack: DeployedStack, options: argparse.Namespace, deployer: Deployer) -> None:
-    """Ask for missing settings and store them in the stack."""
-    known = stack.config()
+def _find_changes(
+    azure: AzureCli,
+    known: Mapping[str, Any],
+    options: argparse.Namespace,
+    deployer: Deployer,
+    subscription: Subscription,
+) -> dict[str, str | list[str]]:
+    """Ask for missing settings, and return those that differ from the stack's; empty ones are to be removed."""
     is_new = known.get(key("databaseAdminObjectId"), PLACEHOLDER_OBJECT_ID) == PLACEHOLDER_OBJECT_ID
-    values: dict[str, str] = {}
-    lists: dict[str, list[str]] = {}
+    wanted: dict[str, str | list[str]] = {}
     location = options.location or (not is_new and known.get("azure-native:location")) or ""
     if not location:
         location = _ask("--location", "Region", known.get("azure-native:location") or "westeurope", region)
-    check_region(location)
-    if location != known.get("azure-native:location"):
-        values["azure-native:location"] = location
+    check_region(azure, location)
+    wanted["azure-native:location"] = location
     if is_new:
-        values |= {
+        wanted |= {
+            # so that the stack stays in it, whatever is selected in the CLI later
+            "azure-native:subscriptionId": subscription.id,
             key("databaseAdminName"): deployer.name,
             key("databaseAdminObjectId"): deployer.object_id,
             key("databaseAdminType"): "User",
@@ -88,15 +124,38 @@ def _configure(stack: DeployedStack, options: argparse.Namespace, deployer: Depl
     if address is None and is_new:
         question = "Your public IPv4 address, for the database's firewall (- in Azure Cloud Shell)"
         address = _ask("--deployer-ip", question, NONE, public_ipv4)
-    if address not in (None, NONE):
-        values[key("deployerIp")] = address
-    recipient = options.email
-    if recipient is None and is_new and not known.get(key("alertEmails")):
-        recipient = _ask("--email", "Recipient of alerts (- for none)", NONE, email)
-    if recipient not in (None, NONE):
-        lists[key("alertEmails")] = [recipient]
-    _refuse_samples({name: value for name, value in known.items() if name not in {*values, *lists}})
-    stack.configure(values, lists)
+    if address is not None:
+        wanted[key("deployerIp")] = "" if address == NONE else address
+    recipients = options.email
+    if recipients is None and is_new and not known.get(key("alertEmails")):
+        recipients = [_ask("--email", "Recipient of alerts (- for none)", NONE, email)]
+    if recipients is not None:
+        wanted[key("alertEmails")] = [one for one in recipients if one != NONE]
+    changes = {name: value for name, value in wanted.items() if (value or None) != (known.get(name) or None)}
+    _refuse_samples({**known, **changes})
+    return changes
+
+
+def _check_new(azure: AzureCli, config: Mapping[str, Any], stack: str, subscription: Subscription, state: str) -> None:
+    """Check what only Azure knows, before it takes minutes to find out; register what the subscription never used."""
+    profile = PROFILES.get(config.get(key("profile"), DEV.name), DEV)
+    standby = profile.zone_redundant and str(config.get(key("highAvailability"), True)).lower() == "true"
+    location = config["azure-native:location"]
+    generation = int(config.get(key("generation")) or 1)
+    names = Names(project=PROJECT, stack=stack, subscription_id=subscription.id, generation=generation)
+    check_names(azure, names, location, state=state)
+    check_database(azure, location, profile, standby=standby)
+    register_providers(azure)
+
+
+def _store(stack: DeployedStack, changes: Mapping[str, str | list[str]], known: Mapping[str, Any]) -> None:
+    for name, value in changes.items():
+        _say(f"{name}: {_shown(known.get(name))} -> {_shown(value)}")
+    stack.configure(changes, known)
+
+
+def _shown(value: Any) -> str:
+    return (", ".join(value) if isinstance(value, list) else str(value or "")) or "none"
 
 
 def _refuse_samples(config: Mapping[str, Any]) -> None:

@@ -1,15 +1,23 @@
-"""The prerequisites of a deployment on this machine and in the subscription, reported all at once."""
+"""The prerequisites of a deployment on this machine, in the directory and in the subscription."""
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
-from infra.project import OLDEST_PULUMI
+from infra.credentials import OTHER_IDENTITIES
+from infra.naming import Names
+from infra.profiles import Profile
+from infra.project import OLDEST_PULUMI, key
 from scripts.azure.cli import AzureCli, AzureError
+
+_SERVERS: Final = "Microsoft.DBforPostgreSQL/flexibleServers"
+_NAMES_API: Final = "2025-08-01"
 
 
 class Unprepared(Exception):
@@ -18,12 +26,17 @@ class Unprepared(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deployer:
-    """The signed-in account and its subscription."""
+    """The account that is signed in with `az login`, and the subscription that it uses unless another is set."""
 
     name: str
     object_id: str
-    subscription: str
     subscription_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subscription:
+    id: str
+    name: str
 
 
 def find_deployer() -> Deployer:
@@ -38,19 +51,97 @@ def find_deployer() -> Deployer:
         problems.append(f"Azure: {error}")
     if problems:
         raise Unprepared("\n".join(problems))
-    return Deployer(
-        name=me["userPrincipalName"],
-        object_id=me["id"],
-        subscription=account["name"],
-        subscription_id=account["id"],
-    )
+    return Deployer(name=me["userPrincipalName"], object_id=me["id"], subscription_id=account["id"])
 
 
-def check_region(location: str) -> None:
+def find_subscription(deployer: Deployer, config: Mapping[str, Any], environment: Mapping[str, str]) -> Subscription:
+    """Return the subscription that Pulumi deploys into. Raises `AzureError` if the deployer has no access to it."""
+    chosen = config.get("azure-native:subscriptionId") or environment.get("ARM_SUBSCRIPTION_ID")
+    account = AzureCli().ask("account", "show", "--subscription", chosen or deployer.subscription_id)
+    return Subscription(id=account["id"], name=account["name"])
+
+
+def check_region(azure: AzureCli, location: str) -> None:
     """Raise `Unprepared` unless the region offers the plan that the function app runs on."""
-    offered = {one["name"] for one in AzureCli().ask("functionapp", "list-flexconsumption-locations")}
+    offered = {one["name"] for one in azure.ask("functionapp", "list-flexconsumption-locations")}
     if location not in offered:
         raise Unprepared(f"Region: {location!r} has no Flex Consumption plan. Use one of {', '.join(sorted(offered))}.")
+
+
+def check_database(azure: AzureCli, location: str, profile: Profile, *, standby: bool) -> None:
+    """Raise `Unprepared` unless the region offers this subscription the size of the server, and the standby."""
+    offers = azure.ask("postgres", "flexible-server", "list-skus", "--location", location) or []
+    sizes = {
+        size["name"].lower()
+        for offer in offers
+        if offer.get("restricted") != "Enabled"
+        for edition in offer.get("supportedServerEditions") or []
+        for size in edition.get("supportedServerSkus") or []
+    }
+    if profile.database_size.lower() not in sizes:
+        reasons = " ".join(str(offer["reason"]) for offer in offers if offer.get("reason"))
+        raise Unprepared(
+            f"Region: {location} does not offer this subscription a database of the size {profile.database_size}. "
+            f"{reasons} Use another region, or another size in infra/profiles.py, or ask Azure's support for access."
+        )
+    if standby and all(offer.get("zoneRedundantHaSupported") in ("Disabled", False) for offer in offers):
+        raise Unprepared(
+            f"Region: {location} has no standby in another zone for databases. "
+            f"Use another region, or pulumi config set {key('highAvailability')} false."
+        )
+
+
+def check_names(azure: AzureCli, names: Names, location: str, *, state: str) -> None:
+    """Raise `Unprepared` if the names of a stack without resources are taken in Azure."""
+    if azure.ask("group", "exists", "--name", names.resource_group):
+        raise Unprepared(
+            f"The resource group {names.resource_group} exists already, but the state in {state} has no resources: "
+            "the stack belongs to another state, such as a colleague's. Use that state (pulumi login URL), or another "
+            "name (--stack). If the state is lost, see docs/how-to/troubleshoot-azure.md."
+        )
+    url = f"https://management.azure.com/subscriptions/{names.subscription_id}/providers/Microsoft.DBforPostgreSQL"
+    url += f"/locations/{location}/checkNameAvailability?api-version={_NAMES_API}"
+    body = json.dumps({"name": names.of("psql"), "type": _SERVERS})
+    answer = azure.ask("rest", "--method", "post", "--url", url, "--body", body)
+    if answer.get("nameAvailable") is False:
+        raise Unprepared(
+            f"Azure still keeps the name {names.of('psql')} of a deleted database server: {answer.get('message')} "
+            f"Use other names: pulumi config set {key('generation')} {names.generation + 1}"
+        )
+
+
+def check_admin(azure: AzureCli, config: Mapping[str, Any], deployer: Deployer, environment: Mapping[str, str]) -> None:
+    """Raise `Unprepared` unless Pulumi's identity is the database administrator, or is in that group."""
+    name, admin = config.get(key("databaseAdminName")), config.get(key("databaseAdminObjectId"))
+    kind = config.get(key("databaseAdminType"), "User")
+    if other := used_variable(environment):
+        if kind == "User":
+            raise Unprepared(
+                f"{other} is set, so Pulumi signs in as an application, but the database administrator is the user "
+                f"{name}. Unset it, or set {key('databaseAdminName')}, {key('databaseAdminObjectId')} and "
+                f"{key('databaseAdminType')} to that application, or to a group that it is a member of."
+            )
+        return
+    if kind == "Group":
+        member = ("--group", str(admin), "--member-id", deployer.object_id)
+        if not azure.ask("ad", "group", "member", "check", *member)["value"]:
+            raise Unprepared(
+                f"{deployer.name} is not a member of {name}, whose members administer the database. "
+                f"Add it: az ad group member add {' '.join(member)}"
+            )
+    elif admin != deployer.object_id:
+        raise Unprepared(
+            f"The database administrator is {name}, not {deployer.name}, who is signed in. Deploy as {name}, or use a "
+            f"group of both as the administrator: {key('databaseAdminName')}, {key('databaseAdminObjectId')}, "
+            f"{key('databaseAdminType')} Group."
+        )
+
+
+def used_variable(environment: Mapping[str, str]) -> str | None:
+    """Return the variable that lets Pulumi sign in as another identity than that of `az login`, if one is set."""
+    return next(
+        (name for name in OTHER_IDENTITIES if environment.get(name, "").lower() not in ("", "0", "false")), None
+    )
 
 
 def _pulumi_problems() -> list[str]:

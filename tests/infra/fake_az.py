@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 SUBSCRIPTION = "11111111-1111-4111-8111-111111111111"
+OTHER_SUBSCRIPTION = "55555555-5555-4555-8555-555555555555"
 TENANT = "22222222-2222-4222-8222-222222222222"
 GRAPH = "00000003-0000-0000-c000-000000000000"
 ME = "44444444-4444-4444-8444-444444444444"
@@ -183,8 +184,12 @@ class Directory:
 class Azure(Directory):
     """The commands for what stands in the subscription. One method for each command."""
 
-    def account_show(self, _options: Options) -> Any:
-        return {"id": SUBSCRIPTION, "tenantId": TENANT, "name": "Test", "user": {"name": "ann@example.com"}}
+    def account_show(self, options: Options) -> Any:
+        chosen = options["--subscription"] or SUBSCRIPTION
+        if chosen not in (SUBSCRIPTION, OTHER_SUBSCRIPTION):
+            sys.exit(f"fake az: The subscription of '{chosen}' doesn't exist in cloud 'AzureCloud'.")
+        name = {SUBSCRIPTION: "Test", OTHER_SUBSCRIPTION: "Other"}[chosen]
+        return {"id": chosen, "tenantId": TENANT, "name": name, "user": {"name": "ann@example.com"}}
 
     def ad_signed_in_user_show(self, _options: Options) -> Any:
         return {"id": ME, "userPrincipalName": "ann@example.com"}
@@ -197,6 +202,25 @@ class Azure(Directory):
 
     def functionapp_list_flexconsumption_locations(self, _options: Options) -> Any:
         return [{"name": name} for name in ("westeurope", "swedencentral")]
+
+    def postgres_flexible_server_list_skus(self, _options: Options) -> Any:
+        sizes: list[str] = self.cloud.get("sizes", ["Standard_B1ms", "Standard_D2ds_v5"])
+        standby = self.cloud.get("standby", "Enabled")
+        editions = [{"name": "All", "supportedServerSkus": [{"name": size} for size in sizes]}]
+        return [{"supportedServerEditions": editions, "zoneRedundantHaSupported": standby, "restricted": "Disabled"}]
+
+    def storage_blob_list(self, _options: Options) -> Any:
+        return self._after_a_while()
+
+    def keyvault_key_show(self, _options: Options) -> Any:
+        return self._after_a_while()
+
+    def _after_a_while(self) -> list[Any]:
+        """Refuse as long as a new role has no effect."""
+        if self.cloud.get("lag", 0) > 0:
+            self.cloud["lag"] -= 1
+            raise Refused("You do not have the required permissions needed to perform this operation.")
+        return []
 
     def group_exists(self, options: Options) -> Any:
         return options["--name"] in self.cloud["groups"]
@@ -240,6 +264,10 @@ class Azure(Directory):
         if options["--method"] == "get":
             granted = address.endswith("/appRoleAssignments")
             return {"value": self.cloud["granted"] if granted else [{"name": name} for name in self.cloud["keys"]]}
+        if options["--method"] == "post" and address.endswith("/checkNameAvailability"):
+            wanted = json.loads(options["--body"])["name"]
+            kept = wanted in self.cloud.get("kept_names", [])
+            return {"nameAvailable": not kept, "reason": "AlreadyExists" if kept else "", "message": "Not available."}
         if options["--method"] == "post":
             self._grant_app_role(json.loads(options["--body"]))
             return None
@@ -252,6 +280,10 @@ class Azure(Directory):
     def _add(self, kind: str, options: Options) -> None:
         group = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/{options['--resource-group']}"
         self.cloud["resources"].append(f"{group}/providers/{kind}/{options['--name']}")
+
+
+class Refused(Exception):
+    """A command fails, and what it changed is kept."""
 
 
 def _keep(there: list[dict[str, Any]], wanted: list[dict[str, Any]]) -> None:
@@ -270,8 +302,12 @@ def main(command: list[str]) -> None:
     method = getattr(azure, "_".join(command[:first]).replace("-", "_"), None)
     if method is None:
         sys.exit(f"fake az: does not know {' '.join(command[:first])}")
-    answer = method(defaultdict(str, {command[n]: command[n + 1] for n in range(first, len(command) - 1)}))
-    file.write_text(json.dumps(azure.cloud, indent=1))
+    try:
+        answer = method(defaultdict(str, {command[n]: command[n + 1] for n in range(first, len(command) - 1)}))
+    except Refused as refused:
+        sys.exit(f"fake az: {refused}")
+    finally:
+        file.write_text(json.dumps(azure.cloud, indent=1))
     if answer is not None:
         print(json.dumps(answer))  # noqa: T201 (what az does)
 

@@ -30,18 +30,35 @@ def main(command: list[str]) -> int:
             _print(kept["version"])
         case ["whoami", *_]:
             code = 0 if kept["logged_in"] else 1
+            _print(json.dumps({"user": "ann", "url": "https://api.pulumi.com"}) if kept["logged_in"] else "")
         case ["config", "--json", *_]:
-            _print(json.dumps({key: {"value": value} for key, value in kept["config"].items()}))
-        case ["config", "set", "--path", key, value, *_] | ["config", "set", key, value, *_]:
+            _print(json.dumps({key: _entry(value) for key, value in kept["config"].items()}))
+        case ["config", "set", "--path", path, value, *_]:
+            key, _, number = path.rstrip("]").partition("[")
+            kept["config"].setdefault(key, [])[int(number) : int(number) + 1] = [value]
+        case ["config", "set", key, value, *_]:
             kept["config"][key] = value
+        case ["config", "rm", "--path", path, *_]:
+            key, _, number = path.rstrip("]").partition("[")
+            del kept["config"][key][int(number)]
+        case ["config", "rm", key, *_]:
+            kept["config"].pop(key, None)
+        case ["stack", "export", *_]:
+            _print(json.dumps({"version": 3, "deployment": {"resources": kept.get("resources", [])}}))
         case ["up", *_]:
             code = kept["up"]
+            kept["resources"] = [{"urn": "urn:pulumi:dev::queued-jobs::pulumi:pulumi:Stack::queued-jobs-dev"}]
         case ["stack", "output", *_]:
             _print(
                 json.dumps(OUTPUTS if kept["by_invite"] else {key: OUTPUTS[key] for key in ("siteUrl", "portalUrl")})
             )
     file.write_text(json.dumps(kept))
     return code
+
+
+def _entry(value: Any) -> dict[str, Any]:
+    """Return a value of the configuration as `pulumi config --json` shows it."""
+    return {"value": value} if isinstance(value, str) else {"value": json.dumps(value), "objectValue": value}
 
 
 def _print(text: str) -> None:

@@ -9,6 +9,7 @@ import os
 import sys
 import time
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from api.sign_in.oidc import OidcAuthenticator
 from infra import roles
 from infra.naming import Names
 from scripts.azure import bootstrap
+from scripts.azure.providers import PROVIDERS
 from settings import OidcSettings, Settings
 from tests.infra.fake_az import GRAPH, ME, SUBSCRIPTION, TENANT
 from tests.infra.fake_gh import Repo
@@ -108,7 +110,7 @@ def test_it_makes_all_that_a_pipeline_needs_and_nothing_the_second_time(
     prepared: Prepared, cloud: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     first = prepared.state
-    assert set(bootstrap.PROVIDERS) <= set(first["providers"])
+    assert set(PROVIDERS) <= set(first["providers"])
     assert (len(first["resources"]), first["containers"], first["keys"]) == (2, ["state"], ["pulumi"])
     names = {app["displayName"] for app in first["apps"]}
     assert names == {f"queued-jobs-prod-{part}" for part in ("preview", "deploy", "api", "page")}
@@ -223,10 +225,34 @@ async def test_the_api_takes_tokens_for_itself_and_no_id_token_of_the_page(prepa
         assert caught.value.status_code == 401
 
 
+def test_it_waits_until_its_new_roles_have_an_effect(
+    cloud: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(bootstrap, "_PAUSE", timedelta())
+    cloud.write_text(json.dumps({"lag": 3}))
+    assert bootstrap.main(ARGUMENTS) == 0
+    assert state(cloud)["lag"] == 0
+    cloud.write_text(json.dumps({"lag": 3}))
+    monkeypatch.setattr(bootstrap, "_EFFECTIVE_WITHIN", timedelta(days=-1))
+    assert bootstrap.main(ARGUMENTS) == 0
+    assert "azure    | NOTE" in capsys.readouterr().out
+
+
+def test_a_stack_that_is_created_again_has_another_site(cloud: Path, prepared: Prepared) -> None:
+    cloud.write_text(prepared.text)
+    assert bootstrap.main([*ARGUMENTS, "--generation", "2"]) == 0
+    sites = [
+        Names(project="queued-jobs", stack="prod", subscription_id=SUBSCRIPTION, generation=number).site
+        for number in (1, 2)
+    ]
+    assert registrations(state(cloud))["page"]["spa"]["redirectUris"] == [f"{site}/" for site in sites]
+
+
 def test_what_it_prints_for_the_stack_is_valid_configuration(prepared: Prepared) -> None:
     project = yaml.safe_load((ROOT / "Pulumi.yaml").read_text())
-    keys = {key.removeprefix("queued-jobs:") for key in prepared.stack_file} - {"azure-native:location"}
-    assert keys <= set(project["config"])
+    keys = {key.removeprefix("queued-jobs:") for key in prepared.stack_file}
+    assert keys - {"azure-native:location", "azure-native:subscriptionId"} <= set(project["config"])
+    assert prepared.stack_file["azure-native:subscriptionId"] == SUBSCRIPTION
     assert "pulumi stack init prod --secrets-provider=azurekeyvault://kv-pulumi-" in prepared.told
 
 

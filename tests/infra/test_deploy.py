@@ -13,8 +13,11 @@ from typing import Any
 import pytest
 import yaml  # type: ignore[import-untyped]
 
+from infra.credentials import OTHER_IDENTITIES, NotSignedIn, deployer_credential
+from infra.naming import Names
 from scripts.azure import deploy
-from tests.infra.fake_az import ME
+from scripts.azure.providers import PROVIDERS
+from tests.infra.fake_az import ME, OTHER_SUBSCRIPTION, SUBSCRIPTION
 from tests.infra.fake_pulumi import OUTPUTS
 from tests.infra.program import ROOT
 from tests.support.waiting import wait_until
@@ -50,8 +53,16 @@ class Machine:
         return loaded
 
     @property
-    def config(self) -> dict[str, str]:
+    def config(self) -> dict[str, Any]:
         return {key.removeprefix("queued-jobs:"): value for key, value in self.kept["config"].items()}
+
+    def change_azure(self, **values: Any) -> None:
+        (self.folder / "az.json").write_text(json.dumps(values))
+
+    @property
+    def azure(self) -> dict[str, Any]:
+        loaded: dict[str, Any] = json.loads((self.folder / "az.json").read_text())
+        return loaded
 
     def deploy(self, *arguments: str) -> int:
         return deploy.main(arguments, root=self.folder, smoke=self.smoke)
@@ -68,7 +79,9 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
     monkeypatch.setenv("PATH", f"{programs}{os.pathsep}/usr/bin{os.pathsep}/bin")
     monkeypatch.setenv("FAKE_AZ", str(tmp_path / "az.json"))
     monkeypatch.setenv("FAKE_PULUMI", str(tmp_path / "pulumi.json"))
-    monkeypatch.delenv("PULUMI_BACKEND_URL", raising=False)
+    monkeypatch.setenv("PULUMI_HOME", str(tmp_path / "pulumi-home"))
+    for name in ("PULUMI_BACKEND_URL", "PULUMI_ACCESS_TOKEN", "ARM_SUBSCRIPTION_ID", *OTHER_IDENTITIES):
+        monkeypatch.delenv(name, raising=False)
     return Machine(tmp_path)
 
 
@@ -80,7 +93,8 @@ def test_a_new_stack_is_configured_brought_up_and_proven(machine: Machine, capsy
         "databaseAdminObjectId": ME,
         "databaseAdminType": "User",
         "deployerIp": "203.0.113.9",
-        "alertEmails[0]": "ops@jobs.example",
+        "azure-native:subscriptionId": SUBSCRIPTION,
+        "alertEmails": ["ops@jobs.example"],
         "workbook": "true",
     }
     assert ["up", "--stack", "dev", "--yes", "--non-interactive"] in machine.kept["log"]
@@ -195,12 +209,156 @@ def test_a_stack_that_is_still_the_sample_is_not_deployed(machine: Machine, caps
     assert not any(command[0] == "up" for command in machine.kept["log"])
 
 
+def test_options_change_the_settings_of_a_stack_that_exists(
+    machine: Machine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    machine.deploy(*ANSWERS)
+    two = ["--email", "a@jobs.example", "--email", "b@jobs.example"]
+    assert machine.deploy("--yes", "--deployer-ip", "-", *two) == 0
+    assert "deployerIp" not in machine.config
+    assert machine.config["alertEmails"] == ["a@jobs.example", "b@jobs.example"]
+    capsys.readouterr()
+    assert machine.deploy("--yes", "--email", "c@jobs.example") == 0
+    assert machine.config["alertEmails"] == ["c@jobs.example"]
+    assert "alertEmails: a@jobs.example, b@jobs.example -> c@jobs.example" in capsys.readouterr().out
+    assert machine.deploy("--yes", "--email", "-") == 0
+    assert "alertEmails" not in machine.config
+
+
+def test_it_names_the_subscription_and_the_state_that_pulumi_uses(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("ARM_SUBSCRIPTION_ID", OTHER_SUBSCRIPTION)
+    machine.change_azure(providers=[])
+    assert machine.deploy(*ANSWERS) == 0
+    said = capsys.readouterr().out
+    assert OTHER_SUBSCRIPTION in said
+    assert SUBSCRIPTION not in said
+    assert "https://api.pulumi.com" in said
+    assert machine.config["azure-native:subscriptionId"] == OTHER_SUBSCRIPTION
+    registered = [command for command in machine.azure["log"] if command[:2] == ["provider", "register"]]
+    assert {command[command.index("--namespace") + 1] for command in registered} == set(PROVIDERS)
+    assert all(OTHER_SUBSCRIPTION in command for command in registered)
+    monkeypatch.delenv("ARM_SUBSCRIPTION_ID")
+    assert machine.deploy("--yes") == 0
+    assert OTHER_SUBSCRIPTION in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("remembered", ["credentials", "variable"])
+def test_an_expired_login_does_not_lead_to_another_state(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], remembered: str
+) -> None:
+    machine.change(logged_in=False)
+    place = "azblob://state?storage_account=acme"
+    if remembered == "credentials":
+        (machine.folder / "pulumi-home").mkdir()
+        (machine.folder / "pulumi-home" / "credentials.json").write_text(json.dumps({"current": place}))
+    else:
+        monkeypatch.setenv("PULUMI_BACKEND_URL", place)
+    assert machine.deploy(*ANSWERS) == 1
+    assert place in capsys.readouterr().err
+    assert not (machine.folder / ".local").exists()
+    assert machine.config["databaseAdminName"] == SAMPLE["queued-jobs:databaseAdminName"]
+
+
+def test_a_stack_of_this_checkouts_own_state_is_not_created_a_second_time(
+    machine: Machine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = machine.folder / ".local" / "state" / ".pulumi" / "stacks" / "queued-jobs" / "dev.json"
+    own.parent.mkdir(parents=True)
+    own.touch()
+    assert machine.deploy(*ANSWERS) == 1
+    assert str(own) in capsys.readouterr().err
+    assert not any(command[0] == "up" for command in machine.kept["log"])
+
+
+NAMES = Names(project="queued-jobs", stack="dev", subscription_id=SUBSCRIPTION)
+
+
+@pytest.mark.parametrize(
+    ("azure", "says"),
+    [
+        ({"sizes": ["Standard_D2ds_v5"]}, "Standard_B1ms"),
+        ({"sizes": []}, "Standard_B1ms"),
+        ({"groups": [NAMES.resource_group]}, NAMES.resource_group),
+        ({"kept_names": [NAMES.of("psql")]}, "pulumi config set queued-jobs:generation 2"),
+    ],
+)
+def test_what_azure_would_refuse_at_the_end_is_asked_at_the_beginning(
+    machine: Machine, capsys: pytest.CaptureFixture[str], azure: dict[str, Any], says: str
+) -> None:
+    machine.change_azure(**azure)
+    assert machine.deploy(*ANSWERS) == 1
+    assert says in capsys.readouterr().err
+    assert machine.kept["config"] == SAMPLE
+    assert not any(command[0] == "up" for command in machine.kept["log"])
+
+
+def test_another_generation_of_the_names_is_free(machine: Machine) -> None:
+    machine.change_azure(kept_names=[NAMES.of("psql")])
+    machine.change(config={**SAMPLE, "queued-jobs:generation": "2"})
+    assert machine.deploy(*ANSWERS) == 0
+
+
+def test_a_region_without_zones_has_no_standby(machine: Machine, capsys: pytest.CaptureFixture[str]) -> None:
+    machine.change_azure(standby="Disabled")
+    machine.change(config={**SAMPLE, "queued-jobs:profile": "prod"})
+    assert machine.deploy(*ANSWERS) == 1
+    assert "queued-jobs:highAvailability false" in capsys.readouterr().err
+    machine.change(config={**SAMPLE, "queued-jobs:profile": "prod", "queued-jobs:highAvailability": "false"})
+    assert machine.deploy(*ANSWERS) == 0
+
+
+@pytest.mark.parametrize(
+    ("admin", "environment", "accepted"),
+    [
+        ({"Type": "User", "ObjectId": ME}, {}, True),
+        ({"Type": "User", "ObjectId": OTHER_SUBSCRIPTION}, {}, False),
+        ({"Type": "Group", "ObjectId": "ours"}, {}, True),
+        ({"Type": "Group", "ObjectId": "theirs"}, {}, False),
+        ({"Type": "ServicePrincipal", "ObjectId": OTHER_SUBSCRIPTION}, {}, False),
+        ({"Type": "ServicePrincipal", "ObjectId": OTHER_SUBSCRIPTION}, {"ARM_CLIENT_SECRET": "s"}, True),
+        ({"Type": "User", "ObjectId": ME}, {"ARM_USE_MSI": "true"}, False),
+    ],
+)
+def test_only_the_databases_administrator_deploys(
+    machine: Machine,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    admin: dict[str, str],
+    environment: dict[str, str],
+    accepted: bool,
+) -> None:
+    machine.deploy(*ANSWERS)
+    changed = {f"queued-jobs:databaseAdmin{name}": value for name, value in admin.items()}
+    machine.change(config={**machine.kept["config"], **changed, "queued-jobs:databaseAdminName": "jobs-admins"})
+    machine.change_azure(members={"ours": [ME]})
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    capsys.readouterr()
+    assert machine.deploy("--yes") == (0 if accepted else 1)
+    assert ("jobs-admins" in capsys.readouterr().err) is not accepted
+
+
+@pytest.mark.parametrize("variable", OTHER_IDENTITIES)
+def test_the_variables_of_other_identities_are_those_that_pulumi_reads(variable: str) -> None:
+    certificate = variable == "ARM_CLIENT_CERTIFICATE_PATH"
+    environment = {"ARM_TENANT_ID": ME, "ARM_CLIENT_ID": ME, "ARM_OIDC_TOKEN": "t", variable: "true"}
+    try:
+        kind = type(deployer_credential(environment)).__name__
+    except NotSignedIn:
+        assert certificate  # which is not a file
+    else:
+        assert kind != type(deployer_credential({})).__name__
+
+
 def test_ctrl_c_lets_pulumi_end_what_it_has_begun(machine: Machine) -> None:
     started, ended = (machine.folder / name for name in ("started", "ended"))
     pulumi = machine.folder / "bin" / "pulumi"
     # on the signal it still works for a while, as an engine does
     pulumi.write_text(
-        f"#!/bin/sh\ntrap 'sleep 1; echo done > {ended}; exit 1' INT\ntouch {started}\nwhile :; do sleep 0.05; done\n"
+        f"#!/bin/sh\n[ $1 = whoami ] && exit\ntrap 'sleep 1; echo done > {ended}; exit 1' INT\n"
+        f"touch {started}\nwhile :; do sleep 0.05; done\n"
     )
     up = f"DeployedStack('dev', root=Path({str(machine.folder)!r}), local_state=Path('/')).up(confirmed=True)"
     # a shell without job control has its background programs ignore the signal, and their children inherit that

@@ -29,3 +29,9 @@ def test_another_stack_or_subscription_has_other_names() -> None:
     assert len({names.storage_account for names in several}) == 4
     assert len({names.function_app for names in several}) == 4
     assert Names(project="p", stack="a", subscription_id="1").of("psql") == several[0].of("psql")
+
+
+def test_another_generation_has_other_names_wherever_azure_keeps_them() -> None:
+    all_of_them = [Names(project="p", stack="a", subscription_id="1", generation=number) for number in (1, 2, 3)]
+    assert all_of_them[0] == Names(project="p", stack="a", subscription_id="1")
+    assert len({name for one in all_of_them for name in (one.storage_account, one.function_app, one.of("psql"))}) == 9

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import pytest
 
-from infra.database_setup import _DatabaseProvider
+from infra.placement import _PlacementProvider
 from tests.infra.program import PROD, Case, Ran, run_program
 
 #: What holds data, and what nobody reaches it without.
@@ -103,12 +104,25 @@ def test_a_failover_changes_nothing() -> None:
     assert ran.asked["postgres"].ignored >= {"availabilityZone", "highAvailability.standbyAvailabilityZone"}
 
 
-@pytest.mark.parametrize(("before", "refused"), [(None, False), ("westeurope", False), ("swedencentral", True)])
-def test_the_region_of_a_stack_does_not_change(ran: Ran, before: str | None, refused: bool) -> None:
-    news = ran.asked["schema"].inputs
-    olds = {**news, "location": before} if before else {key: news[key] for key in news.keys() - {"location"}}
-    failures = _DatabaseProvider().check(olds, news).failures
-    assert [failure.property for failure in failures] == ["azure-native:location"] * refused
+@pytest.mark.parametrize(
+    ("before", "refused"),
+    [
+        ({}, []),
+        ({"location": "swedencentral"}, ["azure-native:location"]),
+        ({"subscription_id": "55555555-5555-4555-8555-555555555555"}, ["azure-native:subscriptionId"]),
+        ({"generation": 2.0}, ["generation"]),
+    ],
+)
+def test_a_stack_does_not_move(ran: Ran, before: dict[str, Any], refused: list[str]) -> None:
+    news = ran.asked["placement"].inputs
+    provider = _PlacementProvider()
+    assert provider.check({}, news).failures == []
+    assert [failure.property for failure in provider.check({**news, **before}, news).failures] == refused
+
+
+def test_nothing_is_created_or_replaced_before_the_place_of_the_stack_is_checked(ran: Ran) -> None:
+    free = {name for name, one in ran.asked.items() if "placement" not in one.after}
+    assert {name for name in free if ran.asked[name].type.startswith("azure-native:")} == set()
 
 
 def test_a_new_budget_begins_in_the_present_month(ran: Ran) -> None:

@@ -48,8 +48,7 @@ def test_one_more_kind_is_two_queues_and_the_package(lines: list[str]) -> None:
 
 
 def test_new_code_is_the_package_alone_also_after_a_failed_deployment(lines: list[str]) -> None:
-    assert line_of(lines, "new code: preview").endswith("1 update")
-    assert line_of(lines, "the same, the deployment fails: up").endswith("ended with exit code 1")
+    assert line_of(lines, "new code, the deployment fails: up").endswith("ended with exit code 1")
     assert line_of(lines, "again, the older code responds for a while: up").endswith("1 update")
 
 
@@ -57,6 +56,16 @@ def test_an_up_that_was_killed_is_followed_by_one_that_ends(lines: list[str]) ->
     after = lines[lines.index("up was killed while it created the database server") :]
     assert any(line.startswith("import what Azure had begun: import") for line in after)
     assert any(line.startswith("take down: destroy") for line in after)
+
+
+def test_an_interrupted_up_is_completed_by_up_alone(lines: list[str]) -> None:
+    interrupted = [number for number, line in enumerate(lines) if line.startswith("up was interrupted")]
+    assert len(interrupted) == 3
+    assert lines[interrupted[-1] + 1].startswith("go on: up")
+
+
+def test_a_destroyed_stack_is_created_again_under_other_names_only(lines: list[str]) -> None:
+    assert line_of(lines, "create it again: up").endswith("ended with exit code 1")
 
 
 def test_the_copy_is_not_the_checkout(lines: list[str]) -> None:

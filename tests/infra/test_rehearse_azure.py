@@ -112,6 +112,29 @@ def test_another_name_replaces_and_another_setting_updates(cloud: Cloud) -> None
     assert diff({}).changes == provider_pb2.DiffResponse.DIFF_NONE
 
 
+def test_a_change_is_ignored_where_it_is_and_nowhere_else(cloud: Cloud) -> None:
+    def diff(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+        request = provider_pb2.DiffRequest(
+            urn=urn("dbforpostgresql:Server"),
+            old_inputs=encode(SERVER | old),
+            news=encode(SERVER | new),
+            ignoreChanges=["availabilityZone", "highAvailability.standbyAvailabilityZone"],
+        )
+        return list(Provider(cloud).Diff(request, None).diffs)
+
+    before = {"availabilityZone": "1", "highAvailability": {"mode": "ZoneRedundant", "standbyAvailabilityZone": "2"}}
+    assert diff(before, {"availabilityZone": "2", "highAvailability": {"mode": "ZoneRedundant"}}) == []
+    assert diff(before, {"highAvailability": {"mode": "Disabled"}}) == ["highAvailability"]
+
+
+def test_a_name_that_azure_keeps_is_not_given_again(cloud: Cloud) -> None:
+    id_ = make(cloud, "dbforpostgresql:Server", SERVER)
+    cloud.delete(urn("dbforpostgresql:Server"), id_)
+    with pytest.raises(Refused, match="ServerNameAlreadyExists"):
+        make(cloud, "dbforpostgresql:Server", SERVER)
+    make(cloud, "dbforpostgresql:Server", SERVER | {"serverName": "another"})
+
+
 def test_only_azure_knows_some_outputs_before_the_resource_exists(cloud: Cloud) -> None:
     request = provider_pb2.CreateRequest(urn=urn("storage:StorageAccount"), properties=encode(ACCOUNT), preview=True)
     outputs = decode(Provider(cloud).Create(request, None).properties)

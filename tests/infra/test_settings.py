@@ -82,6 +82,8 @@ def settings_of(config: Mapping[str, str], stack: str = "dev") -> StackSettings:
         (DEV, {"queuedjobs:authMode": "oidc"}, "queuedjobs:authMode", "other_namespace"),
         (DEV, {"template:authMode": "oidc"}, "template:authMode", "other_namespace"),
         (DEV, {"maxActiveJobs": "0"}, "maxActiveJobs", "unknown_key"),
+        (DEV, {"generation": "0"}, "generation", "not_a_generation"),
+        (DEV, {"generation": "two"}, "generation", "not_a_generation"),
         (DEV, {"monthlyBudget": "-5"}, "monthlyBudget", "not_an_amount"),
         (DEV, {"monthlyBudget": "much"}, "monthlyBudget", "not_an_amount"),
         (DEV, {"tags": "a=b"}, "tags", "not_tags"),

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from tools.local_stack.errors import LocalRunError
 from tools.rehearsal.interruption import survive_interruption
-from tools.rehearsal.lifecycle import live_through
+from tools.rehearsal.lifecycle import live_through, preview_production
 from tools.rehearsal.pulumi_engine import EngineMissing, find_or_build
 from tools.rehearsal.stage import Say, Stage, Unexpected
 
@@ -40,8 +40,8 @@ def rehearse(say: Say) -> None:
     started = time.monotonic()
     engine = find_or_build(say)
     say(f"engine {engine.version} from {engine.program.parent}, after {time.monotonic() - started:.0f} s")
-    for act in (live_through, survive_interruption):
-        with Stage(engine, say) as stage:
+    with Stage(engine, say) as stage:
+        for act in (live_through, survive_interruption, preview_production):
             act(stage)
     say(f"everything as expected, after {time.monotonic() - started:.0f} s")
 

@@ -1,4 +1,4 @@
-"""An `up` that is killed midway: resources exist in Azure that the state does not contain."""
+"""A stack that is created again after its destruction, by an `up` that is stopped at several points."""
 
 from __future__ import annotations
 
@@ -19,21 +19,45 @@ _LONGER_THAN_ANYBODY_WAITS = 3600.0
 
 
 def survive_interruption(stage: Stage) -> None:
-    """Kill the first `up` while it creates the database server, recover, and destroy all. Raises `Unexpected`."""
+    """Create the destroyed stack again, stop `up` at several points, recover, and destroy all. Raises `Unexpected`."""
     stage.configure(OIDC)
+    refused = stage.show("create it again", stage.pulumi.up())
+    expect("ServerNameAlreadyExists" in refused.text, "Azure gave away a name that it keeps", refused)
+    cleared = stage.show("take down", stage.pulumi.destroy())
+    expect(cleared.code == 0, "destroy failed after an up that failed", cleared)
+    stage.configure({**OIDC, "generation": 2})
+    stage.database.make_database()
+    stage.scm.reset()
+    _press_ctrl_c(stage, "/storageAccounts/")
     stage.cloud.set_faults(delays={"postgres": _LONGER_THAN_ANYBODY_WAITS})
-    stage.pulumi.up_until_killed(when=lambda: any("/flexibleServers/" in id_ for id_ in stage.cloud.resources()))
+    stage.pulumi.up_until_killed(when=lambda: _exists(stage, "/flexibleServers/"))
     stage.cloud.set_faults(delays={})
     stage.say("up was killed while it created the database server")
     stage.pulumi.unlock()
-    _go_on(stage)
+    _adopt(stage)
+    for part in ("/administrators/", "/sites/"):
+        _press_ctrl_c(stage, part)
+    finished = stage.show("go on", stage.pulumi.up())
+    expect(finished.code == 0, "up failed after it was stopped", finished)
+    expect(set(finished.changes.values()) == {"create"}, f"up changed existing resources: {dict(finished.changes)}")
     check_secrets(stage)
     destroyed = stage.show("take down", stage.pulumi.destroy())
     left = list(stage.cloud.resources())
     expect(destroyed.code == 0 and not left, f"destroy left {left}", destroyed)
 
 
-def _go_on(stage: Stage) -> None:
+def _press_ctrl_c(stage: Stage, part: str) -> None:
+    """Interrupt `up` while it creates the first resource of a type; the next `up` needs nothing before it."""
+    stage.pulumi.up_until_interrupted(when=lambda: _exists(stage, part))
+    stage.say(f"up was interrupted while it created {part.strip('/')}")
+
+
+def _exists(stage: Stage, part: str) -> bool:
+    return any(part in id_ for id_ in stage.cloud.resources())
+
+
+def _adopt(stage: Stage) -> None:
+    """Import what a killed `up` could not record: Azure does not create it twice, and Pulumi does not look for it."""
     cleared = stage.show("clear pending creates", stage.pulumi.refresh("--clear-pending-creates"))
     expect(cleared.code == 0, "refresh failed", cleared)
     refused = stage.show("go on", stage.pulumi.up("--continue-on-error"))
@@ -41,6 +65,3 @@ def _go_on(stage: Stage) -> None:
     expect(any("/flexibleServers/" in id_ for id_ in existing.values()), "Azure created the server twice", refused)
     adopted = stage.show("import what Azure had begun", stage.pulumi.adopt(existing))
     expect(adopted.code == 0, "the resources could not be adopted", adopted)
-    finished = stage.show("go on", stage.pulumi.up())
-    expect(finished.code == 0, "up failed after it was killed once", finished)
-    expect(set(finished.changes.values()) == {"create"}, f"up changed existing resources: {dict(finished.changes)}")

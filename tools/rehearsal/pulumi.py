@@ -103,16 +103,25 @@ class Pulumi:
     def destroy(self) -> Outcome:
         return self._run("destroy", "--yes", "--skip-preview")
 
+    def up_until_interrupted(self, *, when: Callable[[], bool]) -> None:
+        """Start `up` and press Ctrl-C as soon as `when` is true: it completes what it has begun, and ends."""
+        self._up_until(when, lambda process: process.send_signal(signal.SIGINT))
+
     def up_until_killed(self, *, when: Callable[[], bool]) -> None:
         """Start `up` and kill it with all its processes as soon as `when` is true."""
+        self._up_until(when, lambda process: os.killpg(process.pid, signal.SIGKILL))
+
+    def _up_until(self, when: Callable[[], bool], end: Callable[[subprocess.Popen[str]], None]) -> None:
         process = self._start("up", "--yes", "--skip-preview")
         deadline = time.monotonic() + LONGEST.total_seconds()
         try:
             while not when():
                 if process.poll() is not None or time.monotonic() > deadline:
                     output = process.communicate()[0]
-                    raise EngineFailed(f"pulumi up ended before it could be killed:\n{output}")
+                    raise EngineFailed(f"pulumi up ended before it could be stopped:\n{output}")
                 time.sleep(0.05)
+            end(process)
+            process.communicate(timeout=LONGEST.total_seconds())
         finally:
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)

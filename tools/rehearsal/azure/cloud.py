@@ -18,6 +18,8 @@ from tools.rehearsal.azure.wire import Properties
 OPERATION_SECONDS = 0.05
 POSTGRES_SECONDS = 0.3
 _POSTGRES = re.compile(r"(.*/Microsoft\.DBforPostgreSQL/flexibleServers/[^/]+)(/.*)?")
+#: Azure keeps the names of deleted resources of these types for days.
+_NAME_KEPT = re.compile(r".*/(Microsoft\.DBforPostgreSQL/flexibleServers|Microsoft\.Web/sites)/[^/]+")
 _CONTAINER = re.compile(r"https://([a-z0-9]+)\.blob\.core\.windows\.net/([a-z0-9-]+)")
 
 
@@ -26,7 +28,7 @@ class Refused(Exception):
 
 
 class Cloud:
-    """The folder contains `cloud.json` (resources), `calls.jsonl` (requests, in order) and `faults.json`.
+    """The folder contains `cloud.json` (resources), `calls.jsonl` (requests, in order), `faults.json` and `kept.json`.
 
     A change is in the file before it is finished: like Azure, it continues even if the client disconnects.
     """
@@ -61,6 +63,8 @@ class Cloud:
             existing = self.resources()
             if id_ in existing and not kind.always_there:
                 raise Refused(f"cannot create already existing resource '{id_}'")
+            if id_ in self._kept_names():
+                raise Refused(f"ServerNameAlreadyExists: {id_} was deleted, and its name is kept for days")
             _check_parent(existing, id_)
             _check_references(existing, inputs)
             return self._put(urn, kind, id_, inputs, "create")
@@ -84,6 +88,13 @@ class Cloud:
                 if lock != id_ and (scope in own or id_.startswith(f"{scope}/")):
                     raise Refused(f"ScopeLocked: {scope} is locked against deletion; remove its lock first")
             self._change(remove=own)
+            with self._lock:
+                kept = self._kept_names().union(each for each in own if _NAME_KEPT.fullmatch(each))
+                (self._folder / "kept.json").write_text(json.dumps(sorted(kept)))
+
+    def _kept_names(self) -> set[str]:
+        path = self._folder / "kept.json"
+        return set(json.loads(path.read_text())) if path.exists() else set()
 
     def _put(self, urn: str, kind: Kind, id_: str, inputs: Properties, operation: str) -> Properties:
         with self._not_busy(id_):

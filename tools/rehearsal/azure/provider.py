@@ -86,8 +86,9 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
 
     def Diff(self, request: Any, _context: Any) -> Any:  # noqa: N802
         old, new = decode(request.old_inputs), decode(request.news)
-        ignored = {change.split(".")[0].split("[")[0] for change in request.ignoreChanges}
-        changed = sorted(name for name in (old.keys() | new.keys()) - ignored if old.get(name) != new.get(name))
+        for path in request.ignoreChanges:
+            _copy(old, new, path.split("[")[0].split("."))
+        changed = sorted(name for name in old.keys() | new.keys() if old.get(name) != new.get(name))
         kind = _known(request.urn)
         replacing = [name for name in changed if name in kind.names or name in _ANOTHER_ONE]
         property_diff = provider_pb2.PropertyDiff
@@ -149,6 +150,17 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
             news[own] = olds.get(own) or _automatic_name(token, urn)
         if news.get("location") is None and arguments.accepts(token, "location") and self._location:
             news["location"] = olds.get("location") or self._location
+
+
+def _copy(old: Properties, new: Properties, path: list[str]) -> None:
+    """Give the new properties the value that the old ones have at this path."""
+    name, *rest = path
+    if rest and isinstance(old.get(name), dict) and isinstance(new.get(name), dict):
+        _copy(old[name], new[name], rest)
+    elif not rest and name in old:
+        new[name] = old[name]
+    elif not rest:
+        new.pop(name, None)
 
 
 def _token(urn: str) -> str:
