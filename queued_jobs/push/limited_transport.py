@@ -12,7 +12,7 @@ MAX_RESPONSE_BYTES = 65_536
 class LimitedTransport(httpx.AsyncBaseTransport):
     """Sends requests through another transport. Raises `httpx.ReadError` for a response that is too large.
 
-    A compressed response is refused too, since a small one can decompress to any size: none was asked for.
+    A compressed response is refused too, since a small one can decompress to any size.
     """
 
     def __init__(self, transport: httpx.AsyncBaseTransport) -> None:
