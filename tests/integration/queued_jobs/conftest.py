@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import psycopg
 import pytest
+from psycopg import Connection
+from psycopg.rows import dict_row
 from pydantic import BaseModel
 
 from queued_jobs import JobContext, JobHandle, JobRunner, QueuedJob, QueueManager
 from queued_jobs.backend import Backend
-from queued_jobs.database import Database
+from queued_jobs.database import Database, Row
 from queued_jobs.message import JobMessage
 from queued_jobs.postgres import PostgresRepository
 from queued_jobs.testing import FakeQueues, RecordingNotifier
 from queued_jobs.tracker import JobTracker
+from tests.support.own_database import own_database
+from tests.support.waiting import wait_until
+from tools.docs_and_samples.generate_jobs import add_jobs
+from tools.local_stack.postgres import PostgresServer
+
+#: In the database `crowded`.
+JOBS = 200_000
 
 
 class Ask(BaseModel):
@@ -111,3 +121,47 @@ def connections(jobs_url: str) -> Iterator[Callable[[], int]]:
             return int(row[0]) if row else 0
 
         yield count
+
+
+@pytest.fixture(scope="module")
+def crowded(postgres: PostgresServer, migrated_template: str) -> Iterator[str]:
+    """The address of a database with many jobs, which tests only read."""
+    with own_database(postgres, migrated_template) as url:
+        asyncio.run(add_jobs(url, JOBS, days=30))
+        with psycopg.connect(url, autocommit=True) as conn:
+            # as after some minutes of work since the last sweep
+            conn.execute(
+                "update queued_jobs.attempt set tallied = true where started_at < now() - interval '10 minutes'"
+            )
+            conn.execute("update queued_jobs.tally_turn set created_until = now() - interval '12 minutes'")
+            wait_until(lambda: vacuumed(conn), "every page is known to be visible to all, as after a while of quiet")
+        yield url
+
+
+def vacuumed(conn: Connection[Any]) -> bool:
+    """Vacuum; False while a snapshot, such as autovacuum's own, keeps pages from being marked."""
+    conn.execute("vacuum analyze queued_jobs.job, queued_jobs.attempt")
+    (marked,) = conn.execute(
+        "select bool_and(relallvisible > 0.9 * relpages) from pg_class where relname in ('job', 'attempt')"
+    ).fetchone() or (False,)
+    return bool(marked)
+
+
+@pytest.fixture(scope="module")
+def connection(crowded: str) -> Iterator[Connection[Row]]:
+    with psycopg.connect(crowded, autocommit=True, row_factory=dict_row, options="-c timezone=UTC") as conn:
+        yield conn
+
+
+@pytest.fixture(scope="module")
+def sample(connection: Connection[Row]) -> Mapping[str, Any]:
+    """Values to search for, as they are in the middle of the table."""
+    half = datetime.now(UTC) - timedelta(days=15)
+    job = connection.execute(
+        "select * from queued_jobs.job where created_at < %s and status = 'failed' order by created_at desc limit 1",
+        (half,),
+    ).fetchone()
+    top = connection.execute("select user_id from queued_jobs.job group by 1 order by count(*) desc limit 1").fetchone()
+    assert job is not None
+    assert top is not None
+    return {"half": half, "job": job, "top": top["user_id"]}

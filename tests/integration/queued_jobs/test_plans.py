@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -10,10 +9,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 from uuid import uuid4
 
-import psycopg
 import pytest
 from psycopg import Connection, sql
-from psycopg.rows import dict_row
 from uuid_utils.compat import uuid7
 
 from queued_jobs import JobStatus, QueueManager
@@ -24,61 +21,14 @@ from queued_jobs.kind_queues import KindQueues
 from queued_jobs.postgres import PostgresRepository
 from queued_jobs.schema import TABLES, statement
 from queued_jobs.testing import FakeQueues, RecordingNotifier
-from tests.support.own_database import own_database
+from tests.integration.queued_jobs.conftest import JOBS
 from tests.support.plans import Plan, combined
-from tests.support.waiting import wait_until
-from tools.docs_and_samples.generate_jobs import add_jobs
-from tools.local_stack.postgres import PostgresServer
 
-JOBS = 200_000
 LIMIT = 50
 #: Pages of 8 KiB that one page of a list may look at: a row is rarely beside the next one, and indexes are four high.
 FEW = 4 * LIMIT
 HOUR = timedelta(hours=1)
 QUEUES = KindQueues({f"kind-{number}": (f"kind-{number}", f"kind-{number}-urgent") for number in range(20)})
-
-
-@pytest.fixture(scope="module")
-def crowded(postgres: PostgresServer, migrated_template: str) -> Iterator[str]:
-    with own_database(postgres, migrated_template) as url:
-        asyncio.run(add_jobs(url, JOBS, days=30))
-        with psycopg.connect(url, autocommit=True) as conn:
-            # as after some minutes of work since the last sweep
-            conn.execute(
-                "update queued_jobs.attempt set tallied = true where started_at < now() - interval '10 minutes'"
-            )
-            conn.execute("update queued_jobs.tally_turn set created_until = now() - interval '12 minutes'")
-            wait_until(lambda: vacuumed(conn), "every page is known to be visible to all, as after a while of quiet")
-        yield url
-
-
-def vacuumed(conn: Connection[Any]) -> bool:
-    """Vacuum; False while a snapshot, such as autovacuum's own, keeps pages from being marked."""
-    conn.execute("vacuum analyze queued_jobs.job, queued_jobs.attempt")
-    (marked,) = conn.execute(
-        "select bool_and(relallvisible > 0.9 * relpages) from pg_class where relname in ('job', 'attempt')"
-    ).fetchone() or (False,)
-    return bool(marked)
-
-
-@pytest.fixture(scope="module")
-def connection(crowded: str) -> Iterator[Connection[Row]]:
-    with psycopg.connect(crowded, autocommit=True, row_factory=dict_row, options="-c timezone=UTC") as conn:
-        yield conn
-
-
-@pytest.fixture(scope="module")
-def sample(connection: Connection[Row]) -> Mapping[str, Any]:
-    """Values to search for, as they are in the middle of the table."""
-    half = datetime.now(UTC) - timedelta(days=15)
-    job = connection.execute(
-        "select * from queued_jobs.job where created_at < %s and status = 'failed' order by created_at desc limit 1",
-        (half,),
-    ).fetchone()
-    top = connection.execute("select user_id from queued_jobs.job group by 1 order by count(*) desc limit 1").fetchone()
-    assert job is not None
-    assert top is not None
-    return {"half": half, "job": job, "top": top["user_id"]}
 
 
 class TestPages:
