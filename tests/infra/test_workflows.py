@@ -12,6 +12,7 @@ import pytest
 import yaml  # type: ignore[import-untyped]
 
 from tests.infra.program import ROOT
+from tools.rehearsal.workflow_linter import find_or_build
 
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 
@@ -30,6 +31,42 @@ def test_the_published_schema_accepts_all_workflows() -> None:
     command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.github-workflows"]
     checked = subprocess.run([*command, *map(str, WORKFLOWS)], capture_output=True, text=True, check=False)
     assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+@pytest.fixture(scope="module")
+def actionlint() -> Path:
+    return find_or_build(print)
+
+
+def lint(actionlint: Path, *workflows: Path) -> subprocess.CompletedProcess[str]:
+    # without the checkers of scripts that some machines have
+    command = [str(actionlint), "-shellcheck=", "-pyflakes=", "-no-color", *map(str, workflows)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+def test_names_in_workflows_and_their_expressions_exist(actionlint: Path) -> None:
+    checked = lint(actionlint, *WORKFLOWS)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [
+        ("needs: test", "needs: tests"),
+        ("steps.stack.outputs.siteUrl", "steps.stacks.outputs.siteUrl"),
+        ("github.event_name == 'push' && vars", "github.event_name == 'push' && var"),
+        ("runs-on: ubuntu-24.04", "runs-on: ubuntu-42.04"),
+        ("environment: prod", "enviroment: prod"),
+    ],
+)
+def test_a_mistake_is_found(actionlint: Path, tmp_path: Path, right: str, wrong: str) -> None:
+    text = (ROOT / ".github" / "workflows" / "deploy.yml").read_text()
+    assert right in text
+    file = tmp_path / "deploy.yml"
+    file.write_text(
+        text.replace(right, wrong).replace("./.github/workflows/test.yml", "a/b/.github/workflows/c.yml@v1")
+    )
+    assert lint(actionlint, file).returncode == 1
 
 
 def test_there_is_something_to_check() -> None:

@@ -50,7 +50,7 @@ def find_or_build(say: Say, environment: Mapping[str, str] = os.environ) -> Engi
     if found is not None:
         return found
     folder = cache_folder(environment)
-    with _only_one(folder, say):
+    with only_one(folder, say):
         if not (folder / "pulumi").exists():
             _build(folder, say, environment)
     return _built(folder)
@@ -75,15 +75,20 @@ def _built(folder: Path) -> Engine:
 
 def cache_folder(environment: Mapping[str, str]) -> Path:
     """Return where the engine is kept: another folder for each version of it, the same for all checkouts of a user."""
+    return folder_of(MODULE, "engine", environment)
+
+
+def folder_of(module: Path, name: str, environment: Mapping[str, str]) -> Path:
+    """Return where what is built from this Go module is kept."""
     digest = hashlib.sha256()
-    for file in (MODULE / "go.mod", MODULE / "go.sum"):
+    for file in (module / "go.mod", module / "go.sum"):
         digest.update(file.read_bytes())
     home = environment.get("XDG_CACHE_HOME") or str(Path(environment.get("HOME") or Path.home()) / ".cache")
-    return Path(home) / "queued-jobs" / f"engine-{digest.hexdigest()[:16]}"
+    return Path(home) / "queued-jobs" / f"{name}-{digest.hexdigest()[:16]}"
 
 
 def _build(folder: Path, say: Say, environment: Mapping[str, str]) -> None:
-    go = _find_go(environment)
+    go = find_go(environment)
     release = _release()
     say(f"building Pulumi's engine {release} with {go}, once: about 8 minutes, 2 GB of memory, 5 GB of Go caches ...")
     started = time.monotonic()
@@ -91,8 +96,10 @@ def _build(folder: Path, say: Say, environment: Mapping[str, str]) -> None:
     stamp = f"-s -w -X {SDK}/go/common/version.Version={release}"
     with tempfile.TemporaryDirectory(prefix="engine-", dir=folder.parent) as name:
         part = Path(name)
-        _go(go, environment, "build", "-mod=readonly", *flags, "-ldflags", stamp, "-o", str(part / "pulumi"), PROGRAM)
-        sdk = Path(_go(go, environment, "list", "-mod=readonly", "-m", "-f", "{{.Dir}}", SDK).strip())
+        run_go(
+            go, environment, "build", "-mod=readonly", *flags, "-ldflags", stamp, "-o", str(part / "pulumi"), PROGRAM
+        )
+        sdk = Path(run_go(go, environment, "list", "-mod=readonly", "-m", "-f", "{{.Dir}}", SDK).strip())
         for helper in HELPERS:
             shutil.copy(sdk / helper, part / Path(helper).name)
             (part / Path(helper).name).chmod(0o755)
@@ -104,11 +111,14 @@ def _build(folder: Path, say: Say, environment: Mapping[str, str]) -> None:
     say(f"built the engine in {time.monotonic() - started:.0f} s, kept in {folder}")
 
 
-def _go(go: Path, environment: Mapping[str, str], *arguments: str) -> str:
+def run_go(
+    go: Path, environment: Mapping[str, str], *arguments: str, module: Path = MODULE, what: str = "Pulumi's engine"
+) -> str:
+    """Run `go` in that module, and return its output. Raises `EngineMissing`."""
     nice = shutil.which("nice", path=environment.get("PATH"))
     finished = subprocess.run(
         [*([nice] if nice else []), str(go), *arguments],
-        cwd=MODULE,
+        cwd=module,
         env={**environment, "CGO_ENABLED": "0", "GOFLAGS": "", "GOWORK": "off"},
         stdin=subprocess.DEVNULL,
         capture_output=True,
@@ -118,13 +128,14 @@ def _go(go: Path, environment: Mapping[str, str], *arguments: str) -> str:
     if finished.returncode != 0:
         output = "".join(f"\n    {line}" for line in finished.stderr.splitlines()[-20:])
         raise EngineMissing(
-            "Pulumi's engine cannot be built from its Go modules. Go needs their proxy (GOPROXY), 5 GB of disk and "
-            f"2 GB of memory; or install pulumi yourself and put it on PATH. `go {arguments[0]}` printed:{output}"
+            f"{what} cannot be built from its Go modules. Go needs their proxy (GOPROXY), 5 GB of disk and 2 GB of "
+            f"memory; or install it yourself and put it on PATH. `go {arguments[0]}` printed:{output}"
         )
     return finished.stdout
 
 
-def _find_go(environment: Mapping[str, str]) -> Path:
+def find_go(environment: Mapping[str, str]) -> Path:
+    """Return a Go that can download the toolchain that a module requires. Raises `EngineMissing`."""
     on_path = shutil.which("go", path=environment.get("PATH"))
     found = [Path(on_path)] if on_path else []
     found += [_USUAL_GO] if _USUAL_GO.exists() else []
@@ -159,11 +170,11 @@ def _numbers(version: str) -> tuple[int, ...]:
 
 
 @contextmanager
-def _only_one(folder: Path, say: Say) -> Iterator[None]:
-    """Let only one process of this user build."""
+def only_one(folder: Path, say: Say, name: str = "engine") -> Iterator[None]:
+    """Let only one process of this user build that."""
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        lock_file = (folder.parent / "engine.lock").open("w")
+        lock_file = (folder.parent / f"{name}.lock").open("w")
     except OSError as error:
         raise EngineMissing(
             f"The engine is kept in {folder.parent}, which cannot be written ({error.strerror}): "
@@ -173,7 +184,7 @@ def _only_one(folder: Path, say: Say) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            say("waiting for another run that builds the engine")
+            say(f"waiting for another run that builds the {name}")
             fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
