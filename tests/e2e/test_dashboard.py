@@ -60,6 +60,12 @@ def address_of(page: Page) -> str:
     return page.url.partition("?")[2]
 
 
+def for_all(page: Page, action: str) -> None:
+    """Choose from the menu of what concerns all jobs that match."""
+    page.get_by_role("button", name="Actions").click()
+    page.get_by_role("button", name=action).click()
+
+
 def recent() -> datetime:
     """Long enough ago for a job to have ended by now."""
     return datetime.now(UTC) - timedelta(minutes=1)
@@ -70,6 +76,7 @@ class TestFinding:
         store(stack.database_url, 3, user_id="filter-bob", since=recent())
         store(stack.database_url, 2, user_id="filter-bob", status="cancelled", since=recent())
         page = admin()
+        page.get_by_role("button", name="More filters").click()
         page.get_by_label("Owner").fill("filter-bob")
         page.get_by_role("button", name="Search").click()
         expect(rows(page)).to_have_count(5)
@@ -89,8 +96,24 @@ class TestFinding:
         elsewhere = admin("?status=failed&user=filter-bob")
         expect(rows(elsewhere)).to_have_count(3)
         assert hrefs(elsewhere) == shown
+        page.get_by_role("button", name="Remove the filter Owner").press("Enter")
+        expect(page.get_by_label("Text in request or error")).to_be_focused()
+        assert address_of(page) == "status=failed"
         page.get_by_role("button", name="Clear filters").click()
         assert address_of(page) == ""
+
+    def test_the_list_comes_first(self, stack: Stack, admin: Admin) -> None:
+        store(stack.database_url, user_id="first", attempt=2, max_attempts=3, since=recent())
+        expect(rows(admin("?user=first"))).to_contain_text("attempt 2 of 3")
+        page = admin()
+        row = rows(page).first
+        for width, height, end in ((1280, 800, 400), (375, 667, 667)):
+            page.set_viewport_size({"width": width, "height": height})
+            expect(row).to_be_visible()
+            expect(page.get_by_role("list", name="At a glance").locator("svg path[d]")).to_have_count(4)
+            box = row.bounding_box()
+            assert box is not None
+            assert box["y"] + min(box["height"], 48) <= end, f"at {width} x {height}"
 
     def test_what_is_not_valid_is_left_out_and_told(self, stack: Stack, admin: Admin) -> None:
         store(stack.database_url, user_id="valid", since=recent())
@@ -165,7 +188,7 @@ class TestFinding:
         stored = store(stack.database_url, 60, user_id="csv", error=error, since=datetime.now(UTC) - timedelta(days=1))
         page = admin("?user=csv")
         with page.expect_download() as download:
-            page.get_by_role("button", name="Download CSV").click()
+            for_all(page, "Download CSV")
         assert re.fullmatch(r"jobs-\d{4}-\d\d-\d\d-user-csv\.csv", download.value.suggested_filename)
         download.value.save_as(tmp_path / "jobs.csv")
         content = (tmp_path / "jobs.csv").read_bytes()
@@ -243,7 +266,7 @@ class TestActing:
         store(stack.database_url, 1_200, user_id="bulk", since=datetime.now(UTC) - timedelta(days=2), **PARKED)
         pages = [admin("?user=bulk&kind=parked") for _ in range(2)]
         for page in pages:
-            page.get_by_role("button", name="Retry all that match").click()
+            for_all(page, "Retry all that match")
             expect(page.get_by_text("1,200 jobs will run again")).to_be_visible()
         for page in pages:
             page.get_by_role("button", name="Retry 1,200 jobs").dblclick()
@@ -260,7 +283,7 @@ class TestActing:
         assert counted == [("pending", 4, 1_200)]
         page = pages[0]
         page.get_by_role("dialog").get_by_role("button", name="Close").click()
-        page.get_by_role("button", name="Cancel all that match").click()
+        for_all(page, "Cancel all that match")
         page.get_by_role("button", name="Cancel 1,200 jobs").click()
         expect(page.get_by_text("1,200 jobs cancelled", exact=True)).to_be_visible()
 
@@ -268,7 +291,7 @@ class TestActing:
         store(stack.database_url, user_id="refused", status="pending", unique_key="only-one", since=recent(), **PARKED)
         store(stack.database_url, user_id="refused", unique_key="only-one", since=recent(), **PARKED)
         page = admin("?user=refused")
-        page.get_by_role("button", name="Retry all that match").click()
+        for_all(page, "Retry all that match")
         page.get_by_role("button", name="Retry 1 job").click()
         expect(page.get_by_text("1 job skipped")).to_be_visible()
         expect(page.get_by_text("1: Another job with the same unique key is unfinished.")).to_be_visible()
@@ -378,14 +401,16 @@ class TestPeople:
         expect(rows(page)).to_have_count(1)
         expect(page.get_by_label("Select job ")).to_have_count(0)
         expect(page.get_by_role("button", name=re.compile("Retry|Cancel"))).to_have_count(0)
+        page.get_by_role("button", name="Actions").click()
         expect(page.get_by_role("button", name="Download CSV")).to_be_visible()
+        expect(page.get_by_role("button", name=re.compile("Retry|Cancel"))).to_have_count(0)
 
     @pytest.mark.usefixtures("queues")
     def test_with_the_keyboard_alone(self, stack: Stack, admin: Admin) -> None:
         (key,) = store(stack.database_url, user_id="keys", since=recent(), **PARKED)
         page = admin("?user=keys")
         expect(rows(page)).to_have_count(1)
-        page.get_by_label("Owner").focus()
+        page.get_by_label("Text in request or error").focus()
         tab_to(page, f"Select job {key}")
         page.keyboard.press("Space")
         expect(page.get_by_text("1 selected")).to_be_visible()

@@ -33,6 +33,13 @@ def _filtered(page: Page) -> None:
     expect(page.locator("table.jobs tbody tr").first).to_be_visible()
 
 
+def _filters(page: Page) -> None:
+    open_view(page, "?status=succeeded&kind=thumbnail")
+    expect(page.locator("table.jobs tbody tr").first).to_be_visible()
+    page.get_by_role("button", name="More filters").click()
+    expect(page.get_by_label("Owner")).to_be_visible()
+
+
 def _no_match(page: Page) -> None:
     open_view(page, "?user=none")
     expect(page.get_by_text("No job matches these filters")).to_be_visible()
@@ -58,6 +65,7 @@ def _no_job(page: Page) -> None:
 
 def _bulk(page: Page) -> None:
     open_view(page, "?status=failed&error=FileNotFoundError")
+    page.get_by_role("button", name="Actions").click()
     page.get_by_role("button", name="Retry all that match").click()
     expect(page.get_by_text("will run again")).to_be_visible()
 
@@ -96,6 +104,7 @@ def _unreachable(page: Page) -> None:
 STATES: dict[str, Callable[[Page], None]] = {
     "list": _list,
     "filtered": _filtered,
+    "filters": _filters,
     "no-match": _no_match,
     "selection": _selection,
     "job": _job,

@@ -38,8 +38,8 @@ _PATIENCE = 180_000.0
 #: Maximum size of a file: larger animations take too long to load.
 _MAX_FRAMES = 9
 #: The part of the page in which the bell and its open panel are.
-_BELL: FloatRect = {"x": 700, "y": 0, "width": 480, "height": 640}
-_JOB: FloatRect = {"x": 728, "y": 0, "width": 440, "height": 260}
+_BELL: FloatRect = {"x": 692, "y": 0, "width": 480, "height": 716}
+_JOB: FloatRect = {"x": 692, "y": 0, "width": 480, "height": 230}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -45,11 +45,13 @@ export const bdi = (text) => h('bdi', {}, plain(text));
 export const details = (text, attributes, ...content) =>
   h('details', attributes, h('summary', {}, h('span', {}, text)), ...content);
 
+/** An element of a picture. @param {string} tag @param {object} attributes @param {...Node} children */
+export const svg = (tag, attributes, ...children) => fill(document.createElementNS(SVG, tag), attributes, children);
+
 /** An icon, which only repeats the text beside it. @param {keyof typeof ICONS} name */
 export function icon(name) {
-  const path = fill(document.createElementNS(SVG, 'path'), { d: ICONS[name], pathLength: 100 }, []);
   const attributes = { viewBox: '0 0 24 24', class: `icon icon-${name}`, 'aria-hidden': 'true' };
-  return fill(document.createElementNS(SVG, 'svg'), attributes, [path]);
+  return svg('svg', attributes, svg('path', { d: ICONS[name], pathLength: 100 }));
 }
 
 /** Set the text only if it differs: an unchanged node keeps its selection and causes no layout. */

@@ -51,6 +51,7 @@ export class JobDashboard extends FeedElement {
   #readOnly = h('span', { class: 'tag', hidden: true }, words.readOnly);
   #window = h('select', { onchange: () => this.#navigate({ window: this.#window.value }) });
   #links = {};
+  #nav = h('nav', { 'aria-label': words.viewsLabel });
   #place = h('div', { class: 'view' });
   #frameElement;
 
@@ -63,6 +64,7 @@ export class JobDashboard extends FeedElement {
       const onclick = follow(() => this.#navigate({ view, before: null, job: null }));
       this.#links[view] = h('a', { href: '?', onclick }, words.views[view]);
     }
+    this.#nav.append(...Object.values(this.#links));
   }
 
   attach() {
@@ -71,6 +73,7 @@ export class JobDashboard extends FeedElement {
       { class: 'head' },
       h('div', { class: 'title' }, h('h1', { tabindex: '-1' }, words.title), this.#readOnly),
       this.#connection,
+      this.#nav,
       h('label', { class: 'window' }, h('span', { class: 'sr-only' }, words.window), this.#window),
     );
     this.#frameElement = h('div', { class: 'root' }, head, this.#place, this.#announcer.element);
@@ -152,9 +155,8 @@ export class JobDashboard extends FeedElement {
     this.#cards = new Cards(this.#context);
     this.#dialog = new JobDialog(this.#context);
     this.#views = {};
-    const nav = h('nav', { 'aria-label': words.viewsLabel }, ...Object.values(this.#links));
     this.#content = h('div', { class: 'content' });
-    this.#place.replaceChildren(this.#cards.element, nav, this.#content, this.#dialog.element);
+    this.#place.replaceChildren(this.#cards.element, this.#content, this.#dialog.element);
     const every = () => (this.feed.state === 'live' && !this.#failing ? POLL_LIVE : POLL_OFF);
     this.#readers = [
       new Refresher(() => this.#read(() => this.#views[this.#state.view].refresh()), { atLeast: 500, every }),
@@ -274,8 +276,8 @@ export class JobDashboard extends FeedElement {
   async #readCards() {
     const turn = this.#turn;
     const { window } = this.#state;
-    const { total } = await this.#context.api.stats(WINDOWS[window]);
-    if (turn === this.#turn && window === this.#state.window) this.#cards.show(total);
+    const stats = await this.#context.api.stats(WINDOWS[window]);
+    if (turn === this.#turn && window === this.#state.window) this.#cards.show(stats);
   }
 
   #tick() {

@@ -8,7 +8,7 @@ import { START, filterQuery, filtersOf, readAddress, writeAddress } from '../../
 import { matching, those } from '../../../web/js/dashboard/bulk-plans.js';
 import { csvRows } from '../../../web/js/dashboard/download.js';
 import { Refresher } from '../../../web/js/dashboard/refresher.js';
-import { countTicks, labelled, places, runs, timeTicks } from '../../../web/js/dashboard/series.js';
+import { countTicks, labelled, places, roundTimes, runs, timeTicks } from '../../../web/js/dashboard/series.js';
 import { words } from '../../../web/js/dashboard/strings.en.js';
 import { fromInput, toInput } from '../../../web/js/dashboard/time-format.js';
 import { deferred, settled } from './fakes.mjs';
@@ -175,6 +175,14 @@ describe('series', () => {
   it('label no more places than there is room for', () => {
     assert.deepEqual(labelled(48, 480, 80), [0, 8, 16, 24, 32, 40]);
     assert.deepEqual(labelled(1, 10, 80), [0]);
+  });
+
+  it('label round times of day', () => {
+    const all = Array.from({ length: 49 }, (_, index) => ({ at: Date.parse('2026-06-01T09:30:00Z') + index * 1_800_000 }));
+    const found = roundTimes(all, 12).map((index) => new Date(all[index].at));
+    assert.equal(found.length, 12);
+    assert.deepEqual(found.filter((time) => time.getHours() % 2 || time.getMinutes()), []);
+    assert.deepEqual(roundTimes(all.slice(0, 1), 5).length, 1);
   });
 });
 

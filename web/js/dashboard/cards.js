@@ -1,6 +1,6 @@
 /** The figures above all views: the current state, and a summary of the period. */
 
-import { h, setAttribute, setText } from '../dom.js';
+import { h, setAttribute, setText, svg } from '../dom.js';
 import * as format from '../format.js';
 import { strings } from '../strings.en.js';
 import { exactDuration, follow } from './widgets.js';
@@ -25,20 +25,27 @@ export class Cards {
     for (const name of ['running', 'waiting', 'succeeded', 'failed', 'wait', 'run']) {
       const value = h('span', { class: 'value' }, strings.none);
       const more = h('span', { class: 'muted' });
+      const line = svg('path', {});
+      const spark = svg('svg', { class: 'spark', viewBox: '0 0 100 20', preserveAspectRatio: 'none', 'aria-hidden': 'true' }, line);
       const label = h('span', { class: 'label' }, texts[name]);
       const target = links[name] && { view: 'jobs', filters: { status: links[name] }, before: null };
-      const inside = [label, value, more];
+      const inside = [label, h('span', {}, value, ' ', more), spark];
       const onclick = follow(() => context.navigate(target));
       const element = target ? h('a', { href: '?', onclick }, ...inside) : h('div', {}, ...inside);
-      this.#cards[name] = { element, value, more, target };
+      this.#cards[name] = { element, value, more, line, target };
     }
     const items = Object.entries(this.#cards).map(([name, { element }]) => h('li', { class: `card ${name}` }, element));
     this.element = h('ul', { class: 'cards', role: 'list', 'aria-label': texts.label, 'aria-busy': 'true' }, ...items);
   }
 
-  /** @param {object} total of the statistics */
-  show(total) {
+  /** @param {object} stats of the server */
+  show(stats) {
+    const { total } = stats;
     this.#total = total;
+    for (const name of ['succeeded', 'failed']) this.#draw(name, stats, stats.bucketMs, stats.buckets, (at) => at[name]);
+    for (const name of ['wait', 'run']) {
+      this.#draw(name, stats, stats.durationsBucketMs, stats.durations, (at) => at[name]?.p95);
+    }
     this.element.removeAttribute('aria-busy');
     const ended = total.succeeded + total.failed;
     for (const name of ['running', 'succeeded']) this.#set(name, words.number(total[name]), '');
@@ -46,7 +53,7 @@ export class Cards {
     this.#set('failed', words.number(total.failed), share);
     for (const name of ['wait', 'run']) {
       const value = total[name];
-      this.#set(name, `${texts.p95} ${exactDuration(value?.p95)}`, value ? texts.median(exactDuration(value.p50)) : '');
+      this.#set(name, exactDuration(value?.p95), value ? texts.median(exactDuration(value.p50)) : '');
     }
     setAttribute(this.element, 'data-failed', total.failed > 0 && '');
     this.tick();
@@ -55,9 +62,19 @@ export class Cards {
   tick() {
     if (!this.#total) return;
     const { waiting, waitingSince, delayed } = this.#total;
-    const oldest = waitingSince && texts.oldest(format.ticking(this.#context.now() - Date.parse(waitingSince)));
-    const more = [oldest, delayed > 0 && texts.delayed(delayed)].filter(Boolean);
+    const oldest = waitingSince && format.took(this.#context.now() - Date.parse(waitingSince));
+    const more = [oldest && texts.oldest(oldest), delayed > 0 && texts.delayed(delayed)].filter(Boolean);
     this.#set('waiting', words.number(waiting), more.join(', '));
+  }
+
+  /** The course of a figure over the period, without numbers: the statistics have them. */
+  #draw(name, { since, until }, step, found, valueOf) {
+    const [first, last] = [Date.parse(since), Date.parse(until)];
+    const values = Array(Math.max(2, Math.ceil((last - first) / step))).fill(0);
+    for (const one of found) values[Math.max(0, Math.floor((Date.parse(one.at) - first) / step))] = valueOf(one) ?? 0;
+    const most = Math.max(...values, 1);
+    const points = values.map((value, index) => `${(index * 100) / (values.length - 1)} ${19 - (18 * value) / most}`);
+    this.#cards[name].line.setAttribute('d', `M${points.join('L')}`);
   }
 
   /** Set the links to the current period. */

@@ -1,13 +1,12 @@
 /** Own charts: stacked bars and lines as SVG, each with its numbers as a table. No style attributes, no canvas. */
 
-import { h, setText } from '../dom.js';
+import { h, setText, svg } from '../dom.js';
 import * as format from '../format.js';
 import { button } from './widgets.js';
-import { countTicks, isDuration, labelled, runs, timeTicks } from './series.js';
+import { countTicks, isDuration, labelled, roundTimes, runs, timeTicks } from './series.js';
 import { words } from './strings.en.js';
 import { dayOf, minuteOf, utcDateOf, utcDayOf } from './time-format.js';
 
-const SVG = 'http://www.w3.org/2000/svg';
 const HEIGHT = 200;
 const EDGE = { top: 10, end: 8, bottom: 24, start: 56 };
 const LABEL_EVERY = 84;
@@ -74,14 +73,23 @@ class Chart {
         svg('text', { x: -8, y: y(tick) + 4, 'text-anchor': 'end' }, this.tickText(tick)),
       );
     }
-    const name = this.#daily ? utcDayOf : this.places.at(-1).at - this.places[0].at > 2 * DAY ? dayOf : minuteOf;
-    const indexes = labelled(this.places.length, size.width, LABEL_EVERY);
+    const midnight = (at) => new Date(at).getHours() + new Date(at).getMinutes() === 0;
+    const name = (at) => (this.#daily ? utcDayOf : midnight(at) ? dayOf : minuteOf)(at);
+    const most = Math.max(1, Math.floor(size.width / LABEL_EVERY));
+    const indexes = this.#daily ? labelled(this.places.length, size.width, LABEL_EVERY) : roundTimes(this.places, most);
     for (const index of indexes) {
       const x = (index + 0.5) * step;
       if (size.width - x < 24 && indexes.length > 1) continue;
       inside.append(svg('text', { x, y: size.height + 17, 'text-anchor': 'middle' }, name(this.places[index].at)));
     }
     inside.append(...this.marks({ step, y, size }));
+    // The values of a bucket, for the pointer; the table has them too.
+    this.places.forEach(({ at, value }, index) => {
+      if (!value) return;
+      const cells = this.cells(value).map((cell, column) => `${this.headings()[column]}: ${cell}`);
+      const area = { class: 'hit', x: index * step, y: 0, width: step, height: size.height };
+      inside.append(svg('rect', area, svg('title', {}, [this.#momentOf(at), ...cells].join('\n'))));
+    });
     this.#plot.replaceChildren(svg('svg', attributes, inside));
   }
 
@@ -99,9 +107,13 @@ class Chart {
     else this.#resized();
   }
 
+  #momentOf(at) {
+    return this.#daily ? utcDateOf(at) : format.moment(new Date(at).toISOString());
+  }
+
   #fillTable() {
-    const name = this.#daily ? utcDateOf : (at) => format.moment(new Date(at).toISOString());
-    const rows = this.places.filter(({ value }) => value).map(({ at, value }) => [name(at), ...this.cells(value)]);
+    const filled = this.places.filter(({ value }) => value);
+    const rows = filled.map(({ at, value }) => [this.#momentOf(at), ...this.cells(value)]);
     this.#table.replaceChildren(table([words.stats.from, ...this.headings()], rows));
   }
 }
@@ -197,13 +209,6 @@ export function table(headings, rows) {
   const body = rows.map(([name, ...cells]) =>
     h('tr', {}, h('th', { scope: 'row' }, name), ...cells.map((cell) => h('td', {}, cell))));
   return h('table', { class: 'numbers' }, head, h('tbody', {}, ...body));
-}
-
-function svg(tag, attributes, ...children) {
-  const node = document.createElementNS(SVG, tag);
-  for (const [name, value] of Object.entries(attributes)) if (value !== false) node.setAttribute(name, value);
-  node.append(...children);
-  return node;
 }
 
 const round = (value) => Math.round(value * 10) / 10;

@@ -1,23 +1,21 @@
 /** The form above the list. It displays and changes the filters in the URL. */
 
-import { details, h, icon } from '../dom.js';
+import { bdi, h, icon } from '../dom.js';
 import { strings } from '../strings.en.js';
 import { FILTERS, STATUSES, filtersOf } from './url-state.js';
-import { button } from './widgets.js';
+import { button, dropDown } from './widgets.js';
 import { words } from './strings.en.js';
 import { fromInput, toInput } from './time-format.js';
 
 const texts = words.filters;
 const MOMENTS = ['from', 'to'];
-/** Always visible; the other fields would cover the list on a small screen. */
-const FIRST = matchMedia('(width <= 48rem)').matches ? ['text'] : ['text', 'kind', 'user', 'error'];
 const LIMITS = { text: 200, user: 200, error: 200, id: 36 };
 
 export class FilterBar {
   #filters = {};
   #statuses = new Map();
   #inputs = {};
-  #more = details(texts.more, { class: 'more' });
+  #tokens = h('ul', { class: 'tokens', role: 'list', 'aria-label': texts.active });
   #clear = button('quiet', texts.clear, () => this.#apply({}));
   #apply;
 
@@ -30,24 +28,21 @@ export class FilterBar {
     const choices = { kind: options.kinds, queue: options.queues };
     for (const name of FILTERS) this.#inputs[name] = inputOf(name, choices[name]);
     const field = (name) => h('label', { class: 'field' }, h('span', {}, texts[name]), this.#inputs[name].element);
-    const fields = (names) => names.map(field);
     const chips = STATUSES.map((status) => this.#chip(status));
-    this.#more.append(
-      h('div', { class: 'fields' }, ...fields(FILTERS.filter((name) => !FIRST.includes(name)))),
+    const { element: text } = this.#inputs.text;
+    text.setAttribute('aria-label', texts.text);
+    text.setAttribute('placeholder', texts.text);
+    const more = dropDown(
+      texts.more,
+      h('div', { class: 'fields' }, ...FILTERS.filter((name) => name !== 'text').map(field)),
       h('p', { class: 'muted' }, texts.local),
+      h('button', { type: 'submit', class: 'primary' }, texts.applyMore),
     );
     this.element = h(
       'form',
       { class: 'filters', role: 'search', 'aria-label': texts.label, onsubmit: (event) => this.#submitted(event) },
       h('fieldset', { class: 'chips' }, h('legend', { class: 'sr-only' }, texts.status), ...chips),
-      h(
-        'div',
-        { class: 'first' },
-        h('div', { class: 'fields' }, ...fields(FIRST)),
-        h('button', { type: 'submit', class: 'primary' }, texts.apply),
-        this.#clear,
-      ),
-      this.#more,
+      h('div', { class: 'first' }, text, h('button', { type: 'submit' }, texts.apply), more, this.#tokens, this.#clear),
     );
   }
 
@@ -57,8 +52,20 @@ export class FilterBar {
     for (const [status, box] of this.#statuses) box.checked = filters.status?.includes(status) ?? false;
     for (const [name, input] of Object.entries(this.#inputs)) input.set(filters[name]);
     this.#clear.hidden = Object.keys(filters).length === 0;
-    const hidden = Object.keys(filters).some((name) => name !== 'status' && !FIRST.includes(name));
-    if (hidden) this.#more.open = true;
+    const names = FILTERS.filter((name) => name !== 'text' && filters[name] !== undefined);
+    this.#tokens.replaceChildren(...names.map((name) => this.#token(name)));
+  }
+
+  #token(name) {
+    const { element } = this.#inputs[name];
+    const shown = element.localName === 'select' || !MOMENTS.includes(name) ? element.value : element.value.replace('T', ' ');
+    const remove = () => {
+      this.#apply(Object.fromEntries(Object.entries(this.#filters).filter(([other]) => other !== name)));
+      this.#inputs.text.element.focus();
+    };
+    const token = button('token', bdi(`${texts[name]}: ${shown}`), remove, { 'aria-label': texts.remove(texts[name]) });
+    token.append(icon('close'));
+    return h('li', {}, token);
   }
 
   #chip(status) {

@@ -5,12 +5,15 @@ import * as format from '../format.js';
 import { render } from '../renderers/index.js';
 import { strings } from '../strings.en.js';
 import { save } from './download.js';
-import { Note, act, blank, button, exactDuration, refocus, statusOf } from './widgets.js';
+import { Note, act, blank, button, copier, exactDuration, refocus, statusOf } from './widgets.js';
 import { Refresher } from './refresher.js';
 import { words } from './strings.en.js';
 
 const texts = words.job;
 const PARTS = ['request', 'result'];
+/** What one looks for first. */
+const STRIP = ['user', 'created', 'wait', 'run', 'attempt'];
+const COPIED = ['id', 'trace'];
 
 export class JobDialog {
   #context;
@@ -25,7 +28,9 @@ export class JobDialog {
   #note = new Note();
   #bar = h('div', { class: 'bar', hidden: true }, h('div', {}));
   #buttons = {};
+  #actions = h('div', { class: 'row-of-buttons', hidden: true });
   #message = h('div', { class: 'message' });
+  #strip = h('dl', { class: 'strip' });
   #facts = h('dl', { class: 'facts' });
   #error = h('section', { hidden: true, 'aria-label': texts.error });
   #history = h('ol', { class: 'attempts', role: 'list' });
@@ -39,14 +44,15 @@ export class JobDialog {
     for (const action of ['retry', 'cancel']) {
       this.#buttons[action] = button(null, texts.act[action], (event) => this.#act(action, event.currentTarget));
     }
+    this.#actions.append(...Object.values(this.#buttons));
     const close = button('quiet close', '', () => this.element.close(), { 'aria-label': texts.close });
     close.append(icon('close'));
     const heading = (text) => h('h3', {}, text);
     this.#content = h(
       'div',
       { hidden: true },
-      h('div', { class: 'row-of-buttons' }, ...Object.values(this.#buttons)),
       this.#bar,
+      this.#strip,
       this.#error,
       h('section', {}, heading(texts.attempts), this.#history, this.#noHistory),
       ...PARTS.map((part) => h('section', {}, heading(texts[part]), this.#payloads[part])),
@@ -60,7 +66,7 @@ export class JobDialog {
         onclose: () => this.#closed(),
         closedby: 'any',
       },
-      h('div', { class: 'sheet-head' }, this.#title, close, this.#status),
+      h('div', { class: 'sheet-head' }, this.#title, close, h('div', { class: 'toolbar' }, this.#status, this.#actions)),
       h('div', { class: 'sheet-body' }, this.#note.element, this.#message, this.#content),
     );
   }
@@ -75,7 +81,7 @@ export class JobDialog {
     this.#shown = {};
     this.#attempts.clear();
     this.#note.hide();
-    this.#content.hidden = true;
+    this.#content.hidden = this.#actions.hidden = true;
     setText(this.#title, texts.loading);
     this.#status.replaceChildren();
     this.#message.replaceChildren();
@@ -126,13 +132,13 @@ export class JobDialog {
     this.#status.replaceChildren();
     const again = !gone && button(null, words.tryAgain, () => this.#refresher.now());
     this.#message.replaceChildren(blank(gone ? texts.goneHint : format.reason(error), null, again));
-    this.#content.hidden = true;
+    this.#content.hidden = this.#actions.hidden = true;
   }
 
   #render(job) {
     if (!this.#job) this.#message.replaceChildren();
     this.#job = job;
-    this.#content.hidden = false;
+    this.#content.hidden = this.#actions.hidden = false;
     setText(this.#title, format.plain(render(job, 'title', { strings })));
     this.#once('status', [job.status, job.cancelRequested], () => this.#status.replaceChildren(statusOf(job)));
     for (const [action, element] of Object.entries(this.#buttons)) {
@@ -163,7 +169,9 @@ export class JobDialog {
   #showError({ error, status }) {
     const shown = error && status !== 'succeeded' && status !== 'running';
     this.#error.hidden = !shown;
-    this.#error.replaceChildren(...(shown ? errorOf(error, this.#context.options.canAct) : []));
+    const text = () => [`${error.class}: ${error.message}`, error.traceback].filter(Boolean).join('\n\n');
+    const copy = copier(texts.error, text, this.#context.announce);
+    this.#error.replaceChildren(...(shown ? [...errorOf(error, this.#context.options.canAct), copy] : []));
   }
 
   #showAttempts({ attempts }) {
@@ -176,7 +184,7 @@ export class JobDialog {
       this.#attempts.set(index, { text, element });
       return element;
     });
-    patchChildren(this.#history, elements);
+    patchChildren(this.#history, elements.reverse());
     this.#noHistory.hidden = elements.length > 0;
   }
 
@@ -195,7 +203,9 @@ export class JobDialog {
     }
     const tools = { h, bdi, details, link: () => null, strings, format };
     const shown = { ...job, request: payload.value, [part]: payload.value };
-    place.replaceChildren(...[render(shown, part, tools)].filter(Boolean), raw);
+    const copy = copier(texts[part], () => JSON.stringify(payload.value, null, 2), this.#context.announce);
+    const buttons = h('div', { class: 'row-of-buttons' }, raw, copy);
+    place.replaceChildren(...[render(shown, part, tools)].filter(Boolean), buttons);
     const pre = place.querySelector('pre');
     if (pre) pre.setAttribute('aria-label', texts[part]);
   }
@@ -229,10 +239,17 @@ export class JobDialog {
       schema: job.schemaVersion,
     };
     const known = Object.entries(facts).filter(([, value]) => value);
-    const pair = ([name]) => [h('dt', {}, texts.fact[name]), h('dd', {}, h('bdi', {}))];
-    this.#once('facts', known.map(([name]) => name), () => this.#facts.replaceChildren(...known.flatMap(pair)));
-    const values = this.#facts.querySelectorAll('bdi');
-    known.forEach(([, value], index) => setText(values[index], format.plain(value)));
+    const pair = ([name, value]) => {
+      const copy = COPIED.includes(name) && copier(texts.fact[name], () => value, this.#context.announce);
+      return h('div', {}, h('dt', {}, texts.fact[name]), h('dd', {}, h('bdi', { 'data-fact': name }), copy));
+    };
+    this.#once('facts', known.map(([name]) => name), () => {
+      this.#strip.replaceChildren(...known.filter(([name]) => STRIP.includes(name)).map(pair));
+      this.#facts.replaceChildren(...known.filter(([name]) => !STRIP.includes(name)).map(pair));
+    });
+    for (const [name, value] of known) {
+      setText(this.#content.querySelector(`[data-fact="${name}"]`), format.plain(value));
+    }
   }
 
   #act(action, pressed) {

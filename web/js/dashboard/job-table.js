@@ -6,7 +6,7 @@ import { button, cell, exactDuration, follow, heading, shortId, statusOf } from 
 import { words } from './strings.en.js';
 
 const texts = words.list;
-const COLUMNS = ['status', 'job', 'user', 'created', 'wait', 'run', 'attempt', 'error'];
+const COLUMNS = ['status', 'job', 'user', 'created', 'wait', 'run', 'error'];
 
 export class JobTable {
   /** Ids of selected jobs that are shown. @type {Set<string>} */
@@ -142,10 +142,9 @@ class Row {
   }
 
   #rebuild(job) {
-    const { status, user, wait, attempt, error } = this.#cells;
+    const { status, user, wait, error } = this.#cells;
     const { id } = job;
     setText(wait, exactDuration(job.waitMs));
-    setText(attempt, words.job.of(job.attempt, job.maxAttempts));
     setText(this.#progress, format.plain(progressOf(job)));
     const now = statusOf(job);
     if (status.firstElementChild?.textContent !== now.textContent) status.replaceChildren(now, this.#progress);
@@ -169,7 +168,8 @@ class Row {
   }
 }
 
-function progressOf(job) {
-  if (job.status !== 'running' || typeof job.progress !== 'number') return '';
-  return [format.share(job.progress), job.progressMessage].filter(Boolean).join(' · ');
+function progressOf({ status, progress, progressMessage, attempt, maxAttempts }) {
+  const running = status === 'running' && typeof progress === 'number';
+  const tried = attempt > 1 && texts.attempt(attempt, maxAttempts);
+  return [tried, running && format.share(progress), running && progressMessage].filter(Boolean).join(' · ');
 }

@@ -8,7 +8,7 @@ import { matching, those } from './bulk-plans.js';
 import { csvRows, save } from './download.js';
 import { FilterBar } from './filter-bar.js';
 import { JobTable } from './job-table.js';
-import { Loading, Note, act, blank, button } from './widgets.js';
+import { Loading, Note, act, blank, button, dropDown } from './widgets.js';
 import { words } from './strings.en.js';
 
 const texts = words.list;
@@ -36,12 +36,11 @@ export class JobsView {
   #count = h('p', { class: 'count', tabindex: '-1' });
   #fresh = button('primary', '', () => this.#showFresh(), { hidden: true });
   #blank = h('div', { hidden: true });
-  #selection = h('div', { class: 'selection row-of-buttons', hidden: true });
+  #selection = h('div', { class: 'selection row-of-buttons', hidden: true, role: 'group', 'aria-label': texts.label });
   #selectionText = h('strong', {});
-  #tools = h('div', { class: 'row-of-buttons' });
   #some = {};
   #all = {};
-  #csv = button(null, texts.csv, (event) => this.#download(event.currentTarget));
+  #csv = button('quiet', texts.csv, (event) => this.#download(event.currentTarget));
   #newest = button('quiet', texts.newest, () => this.#turnTo(null));
   #newer = button(null, texts.newer, () => this.#goNewer());
   #older = button(null, texts.older, () => this.#goOlder());
@@ -60,13 +59,12 @@ export class JobsView {
     if (context.options.canAct) {
       for (const action of ['retry', 'cancel']) {
         const openAll = () => this.#bulk.open(matching(context.api, action, this.#state.filters));
-        this.#all[action] = button(null, texts.all(action), openAll);
+        this.#all[action] = button(`quiet ${action}`, texts.all(action), openAll);
         const openSome = () => this.#bulk.open(those(context.api, action, this.#table.selectedFor(action)));
         this.#some[action] = button(null, '', openSome);
       }
-      this.#tools.append(...Object.values(this.#all));
     }
-    this.#tools.append(this.#csv);
+    const tools = dropDown(texts.actions, this.#csv, ...Object.values(this.#all));
     const unselect = button('quiet', texts.unselect, () => this.#table.selectAll(false));
     this.#selection.append(this.#selectionText, ...Object.values(this.#some), unselect);
     this.element = h(
@@ -74,13 +72,14 @@ export class JobsView {
       { 'aria-label': texts.label },
       this.#bar.element,
       this.#ignoredNote,
-      h('div', { class: 'toolbar' }, this.#count, this.#tools, this.#selection),
+      h('div', { class: 'toolbar' }, this.#count, tools),
       this.#note.element,
       this.#loading.element,
       h('div', { class: 'fresh' }, this.#fresh),
       this.#table.element,
       this.#blank,
       h('nav', { class: 'pages', 'aria-label': texts.pages }, this.#newest, this.#newer, this.#older),
+      this.#selection,
       this.#bulk.element,
     );
     this.#table.element.hidden = true;
@@ -239,8 +238,6 @@ export class JobsView {
     const focused = this.#selection.getRootNode().activeElement;
     if (selected.size === 0 && this.#selection.contains(focused)) this.#table.element.querySelector('a')?.focus();
     this.#selection.hidden = selected.size === 0;
-    // In the same place, so that no row moves under the pointer.
-    for (const element of [this.#count, this.#tools]) element.hidden = selected.size > 0;
     setText(this.#selectionText, texts.selected(selected.size));
     for (const [action, element] of Object.entries(this.#some)) {
       const { length } = this.#table.selectedFor(action);

@@ -2,6 +2,9 @@
 
 const STEPS = [1, 2, 5, 10];
 
+/** Minutes between labels. */
+const ROUND = [5, 10, 15, 30, 60, 120, 180, 360, 720, 1440, 2880, 7200];
+
 /** In milliseconds: round figures of time. */
 const TIMES = [
   ...[1, 2, 5, 10, 20, 50, 100, 200, 500],
@@ -66,6 +69,17 @@ export const isDuration = (value) => typeof value === 'number' && value >= 0 && 
 export function labelled(count, width, apart) {
   const step = Math.max(1, Math.ceil(count / Math.max(1, Math.floor(width / apart))));
   return Array.from({ length: Math.ceil(count / step) }, (_, index) => index * step);
+}
+
+/**
+ * The positions at round times of day here, at most so many.
+ * @param {{at: number}[]} places @returns {number[]}
+ */
+export function roundTimes(places, most) {
+  const apart = (places.at(-1).at - places[0].at) / most;
+  const step = ROUND.find((minutes) => minutes * 60_000 >= apart) ?? ROUND.at(-1);
+  const isRound = (at) => (at / 60_000 - new Date(at).getTimezoneOffset()) % step === 0;
+  return [...places.keys()].filter((index) => isRound(places[index].at));
 }
 
 function ticks(step, most) {

@@ -24,6 +24,30 @@ export const follow = (work) => (event) => {
 export const blank = (title, hint, ...more) =>
   h('div', { class: 'blank' }, h('p', {}, h('strong', {}, title)), hint && h('p', {}, hint), ...more);
 
+/**
+ * Content that drops down from a button, until Escape, an action in it, or a click or focus elsewhere.
+ * @param {string} text of the button
+ */
+export function dropDown(text, ...content) {
+  const box = h('div', { class: 'dropped', hidden: true }, ...content);
+  const opener = button('drops', text, () => show(box.hidden), { 'aria-expanded': 'false' });
+  const element = h('div', { class: 'drop' }, opener, box);
+  const show = (open) => {
+    box.hidden = !open;
+    opener.setAttribute('aria-expanded', String(open));
+    (open ? addEventListener : removeEventListener)('pointerdown', elsewhere, true);
+  };
+  const elsewhere = (event) => event.composedPath().includes(element) || show(false);
+  const finish = () => {
+    opener.focus();
+    show(false);
+  };
+  box.addEventListener('click', (event) => event.target.closest('button') && finish(), true);
+  element.addEventListener('focusout', ({ relatedTarget: next }) => next && !element.contains(next) && show(false));
+  element.addEventListener('keydown', (event) => event.key === 'Escape' && !box.hidden && finish());
+  return element;
+}
+
 /** A status as icon and word. */
 export function statusOf(job) {
   const asked = job.cancelRequested && ['pending', 'running', 'retrying'].includes(job.status);
@@ -57,6 +81,16 @@ export class Note {
   hide() {
     this.element.hidden = true;
   }
+}
+
+/** A button that copies a text. @param {string} what @param {() => string} textOf @param {(text: string) => void} announce */
+export function copier(what, textOf, announce) {
+  const element = button('small quiet', words.copy, async () => {
+    const done = await navigator.clipboard.writeText(textOf()).then(() => words.copied, () => words.notCopied);
+    setText(element, done);
+    announce(done);
+  }, { 'aria-label': words.copyOf(what) });
+  return element;
 }
 
 /** Restore the focus after a dialog was closed: the element that had it may be gone. */
