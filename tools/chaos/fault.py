@@ -29,7 +29,7 @@ class Fault:
     lasts
         Seconds until it is healed.
     choice
-        Chooses among the processes that may be hit: those that run a job, if there are any.
+        Chooses among the processes that run a job at that moment.
     service, mode
         Of a fault of the network.
     """

@@ -6,7 +6,7 @@ import signal
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from typing import Any, LiteralString
 
 import psycopg
 from azure.core.exceptions import AzureError
@@ -21,8 +21,8 @@ from tools.local_stack.proxy import WELL
 
 Heal = Callable[[], None]
 _COPIES = 100
-#: Seconds for which a fault waits for a process that runs a job.
-_AIM_WITHIN, _AIM_EVERY = 1.5, 0.05
+#: Seconds for which a fault waits for a process that runs a job, and for which it does if no job waits either.
+_AIM_WITHIN, _AIM_WITHIN_IF_IDLE, _AIM_EVERY = 10.0, 1.5, 0.05
 
 
 class Attack:
@@ -174,32 +174,39 @@ class Attack:
         )
 
     def _aim(self, fault: Fault) -> tuple[Attacked | None, int]:
-        """Choose a process that runs a job now, with the number of its jobs, or any if none does."""
-        deadline = time.monotonic() + _AIM_WITHIN
+        """Choose a process that runs a job now, with the number of its jobs; None if there is none for a while."""
+        began = time.monotonic()
         while True:
-            alive = [process for process in self.world.processes if process.pid and process.exit_code is None]
             busy = self._running()
-            hit = [process for process in alive if busy.get(process.pid or 0)]
-            if hit or time.monotonic() > deadline:
-                break
+            ready = [process for process in self.world.processes if process.pid and process.exit_code is None]
+            hit = [process for process in ready if busy.get(process.pid or 0)]
+            if hit:
+                process = hit[fault.choice % len(hit)]
+                return process, busy[process.pid or 0]
+            waited = time.monotonic() - began
+            if waited > _AIM_WITHIN or (waited > _AIM_WITHIN_IF_IDLE and not self._has_work()):
+                return None, 0
             time.sleep(_AIM_EVERY)
-        hit = hit or alive
-        if not hit:
-            return None, 0
-        process = hit[fault.choice % len(hit)]
-        return process, busy.get(process.pid or 0, 0)
 
     def _running(self) -> dict[int, int]:
         """Return how many jobs each process holds, by its id. Frozen ones may hold jobs whose leases have ended."""
+        rows = self._read(
+            "select split_part(worker_id, ':', 2)::int, count(*)::int from queued_jobs.job "
+            "where status = 'running' and lease_until > clock_timestamp() group by 1"
+        )
+        return dict(rows)
+
+    def _has_work(self) -> bool:
+        return bool(self._read("select 1, 1 from queued_jobs.job where finished_at is null limit 1"))
+
+    def _read(self, query: LiteralString) -> list[tuple[Any, Any]]:
+        """Run a query, without rows if the database is ill."""
         try:
             with self.world.database() as conn:
-                rows = conn.execute(
-                    "select split_part(worker_id, ':', 2)::int, count(*)::int from queued_jobs.job "
-                    "where status = 'running' and lease_until > clock_timestamp() group by 1"
-                ).fetchall()
+                rows: list[Any] = conn.execute(query).fetchall()
         except psycopg.Error:
-            return {}
-        return dict(rows)  # type: ignore[arg-type]
+            return []
+        return rows
 
     def _note(self, process: Attacked, running: int) -> None:
         self.kills.append(Kill(at=time.time(), pid=process.pid or 0, process=process.name, running=running))

@@ -133,6 +133,7 @@ class _Run:
             if (now := time.monotonic() - began) >= at:
                 heapq.heappop(due)
                 action()
+                self._look()
             else:
                 self._pause(min(_LOOK_EVERY, at - now))
         self._wait_until(lambda: time.monotonic() - began >= self._plan.seconds, self._plan.seconds)
