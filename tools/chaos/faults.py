@@ -21,8 +21,10 @@ from tools.local_stack.proxy import WELL
 
 Heal = Callable[[], None]
 _COPIES = 100
-#: Seconds for which a fault waits for a process that runs a job, and for which it does if no job waits either.
-_AIM_WITHIN, _AIM_WITHIN_IF_IDLE, _AIM_EVERY = 10.0, 1.5, 0.05
+
+
+class NoTarget(Exception):
+    """No process runs a job at this moment."""
 
 
 class Attack:
@@ -33,7 +35,7 @@ class Attack:
         self.kills: list[Kill] = []
 
     def inflict(self, fault: Fault) -> Heal:
-        """Hurt, and return what heals. Raises `LookupError` for an unknown fault."""
+        """Hurt, and return what heals. Raises `NoTarget` if the fault needs a process that runs a job."""
         return _FAULTS[fault.name](self, fault)
 
     def heal_network(self) -> None:
@@ -44,8 +46,6 @@ class Attack:
     def kill(self, fault: Fault) -> Heal:
         """SIGKILL, and a new process after a while."""
         process, running = self._aim(fault)
-        if process is None:
-            return _nothing
         self._note(process, running)
         process.kill()
         return lambda: _start(process)
@@ -53,8 +53,6 @@ class Attack:
     def drain(self, fault: Fault) -> Heal:
         """SIGTERM, and SIGKILL if it has not ended soon after the time that it may drain: a scale-in."""
         process, _ = self._aim(fault)
-        if process is None or process.pid is None:
-            return _nothing
         send_signal(process, signal.SIGTERM)
 
         def end() -> None:
@@ -66,8 +64,6 @@ class Attack:
     def freeze(self, fault: Fault) -> Heal:
         """SIGSTOP beyond the lease, then SIGCONT: a zombie that continues a job which it has lost."""
         process, running = self._aim(fault)
-        if process is None:
-            return _nothing
         self._note(process, running)
         pid = process.pid
         send_signal(process, signal.SIGSTOP)
@@ -173,20 +169,19 @@ class Attack:
             account, Coroutine.queue, message_encode_policy=policy, connection_timeout=2, read_timeout=5, retry_total=0
         )
 
-    def _aim(self, fault: Fault) -> tuple[Attacked | None, int]:
-        """Choose a process that runs a job now, with the number of its jobs; None if there is none for a while."""
-        began = time.monotonic()
-        while True:
-            busy = self._running()
-            ready = [process for process in self.world.processes if process.pid and process.exit_code is None]
-            hit = [process for process in ready if busy.get(process.pid or 0)]
-            if hit:
-                process = hit[fault.choice % len(hit)]
-                return process, busy[process.pid or 0]
-            waited = time.monotonic() - began
-            if waited > _AIM_WITHIN or (waited > _AIM_WITHIN_IF_IDLE and not self._has_work()):
-                return None, 0
-            time.sleep(_AIM_EVERY)
+    def _aim(self, fault: Fault) -> tuple[Attacked, int]:
+        """Choose a process that runs a job now, with the number of its jobs. Raises `NoTarget`."""
+        busy = self._running()
+        alive = [process for process in self.world.processes if process.pid and process.exit_code is None]
+        hit = [process for process in alive if busy.get(process.pid or 0)]
+        if not hit:
+            raise NoTarget
+        process = hit[fault.choice % len(hit)]
+        return process, busy[process.pid or 0]
+
+    def has_work(self) -> bool:
+        """Return whether there are jobs that have not ended."""
+        return bool(self._read("select 1, 1 from queued_jobs.job where finished_at is null limit 1"))
 
     def _running(self) -> dict[int, int]:
         """Return how many jobs each process holds, by its id. Frozen ones may hold jobs whose leases have ended."""
@@ -195,9 +190,6 @@ class Attack:
             "where status = 'running' and lease_until > clock_timestamp() group by 1"
         )
         return dict(rows)
-
-    def _has_work(self) -> bool:
-        return bool(self._read("select 1, 1 from queued_jobs.job where finished_at is null limit 1"))
 
     def _read(self, query: LiteralString) -> list[tuple[Any, Any]]:
         """Run a query, without rows if the database is ill."""

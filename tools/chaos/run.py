@@ -17,7 +17,7 @@ import psycopg
 from tools.chaos.audit import Audit, audit
 from tools.chaos.constants import VISIBILITY
 from tools.chaos.fault import Fault, Inflicted
-from tools.chaos.faults import Attack
+from tools.chaos.faults import Attack, NoTarget
 from tools.chaos.leftovers import count_messages
 from tools.chaos.load import Load
 from tools.chaos.schedule import Plan
@@ -27,6 +27,8 @@ from tools.local_stack.errors import Interrupted
 #: How long jobs may take to end once nothing is ill any more; more with a backlog.
 ENDS_WITHIN, ENDS_WITHIN_PER_JOB = 180.0, 0.05
 _LOOK_EVERY = 0.05
+#: Seconds for which a fault waits for a process that runs a job, and for which it does if no job waits either.
+_AIM_WITHIN, _AIM_WITHIN_IF_IDLE, _AIM_EVERY = 10.0, 1.5, 0.1
 _DATABASE_EVERY = 1.0
 
 Show = Callable[["State"], None]
@@ -68,6 +70,21 @@ def run(plan: Plan, folder: Path, *, show: Show, stop: Event, logs: Path | None 
             world.write_logs(logs)
 
 
+class _Clock:
+    """Seconds since the first job, less the time by which the faults are late: so they keep their distances."""
+
+    def __init__(self) -> None:
+        self._began = time.monotonic()
+
+    @property
+    def now(self) -> float:
+        return time.monotonic() - self._began
+
+    def let_slip(self, planned: float) -> None:
+        """Note that what was planned for this time happens only now."""
+        self._began += max(0.0, self.now - planned - _LOOK_EVERY)
+
+
 class _Run:
     def __init__(self, plan: Plan, world: World, load: Load, state: State, show: Show, stop: Event) -> None:
         self._plan = plan
@@ -107,36 +124,46 @@ class _Run:
         )
 
     def _inflict(self) -> None:
-        """Inflict each fault at its time and heal it at its time. A heal comes before a fault of the same moment."""
-        began, numbers = time.monotonic(), itertools.count()
+        """Inflict each fault at its time and heal it at its time. On a slow machine the schedule is stretched."""
+        clock, numbers = _Clock(), itertools.count()
         due: list[tuple[float, int, Callable[[], None]]] = []
 
-        def inflict(fault: Fault, number: int) -> None:
+        def at(moment: float, action: Callable[[], None]) -> None:
+            heapq.heappush(due, (moment, next(numbers), action))
+
+        def inflict(fault: Fault, number: int, since: float) -> None:
+            hurt_at = clock.now
+            try:
+                heal = self._attack.inflict(fault)
+            except NoTarget:
+                waited = hurt_at - since
+                if waited < _AIM_WITHIN_IF_IDLE or (waited < _AIM_WITHIN and self._attack.has_work()):
+                    at(hurt_at + _AIM_EVERY, partial(inflict, fault, number, since))
+                return
             self._state.current[number] = fault
-            hurt_at = time.monotonic() - began
-            heal = self._attack.inflict(fault)
+            began = time.time() - self._state.started
 
             def end() -> None:
                 heal()
                 self._state.current.pop(number, None)
-                healed_at = time.monotonic() - began
-                self._state.inflicted.append(Inflicted(fault=fault, began=round(hurt_at, 2), ended=round(healed_at, 2)))
+                self._state.inflicted.append(
+                    Inflicted(fault=fault, began=round(began, 2), ended=round(time.time() - self._state.started, 2))
+                )
 
-            heapq.heappush(due, (hurt_at + fault.lasts, next(numbers), end))
+            at(hurt_at + fault.lasts, end)
 
-        for fault in self._plan.faults:
-            number = next(numbers)
-            due.append((fault.at, number, partial(inflict, fault, number)))
-        heapq.heapify(due)
+        for number, fault in enumerate(self._plan.faults):
+            at(fault.at, partial(inflict, fault, number, fault.at))
         while due:
-            at, _, action = due[0]
-            if (now := time.monotonic() - began) >= at:
-                heapq.heappop(due)
-                action()
-                self._look()
-            else:
-                self._pause(min(_LOOK_EVERY, at - now))
-        self._wait_until(lambda: time.monotonic() - began >= self._plan.seconds, self._plan.seconds)
+            moment, _, action = due[0]
+            if clock.now < moment:
+                self._pause(max(0.0, min(_LOOK_EVERY, moment - clock.now)))
+                continue
+            clock.let_slip(moment)
+            heapq.heappop(due)
+            action()
+            self._look()
+        self._wait_until(lambda: clock.now >= self._plan.seconds, self._plan.seconds)
 
     def _heal(self) -> None:
         """Let everything run again."""
