@@ -39,7 +39,7 @@ _PATIENCE = 180_000.0
 _MAX_FRAMES = 9
 #: The part of the page in which the bell and its open panel are.
 _BELL: FloatRect = {"x": 692, "y": 0, "width": 480, "height": 716}
-_JOB: FloatRect = {"x": 692, "y": 0, "width": 480, "height": 230}
+_JOB: FloatRect = {"x": 692, "y": 0, "width": 480, "height": 270}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""The command `queued-jobs worker`, as a process on a real Azurite and a real Postgres."""
+"""The `queued-jobs worker` command, as a process on a real Azurite and a real Postgres."""
 
 from __future__ import annotations
 

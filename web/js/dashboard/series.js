@@ -72,7 +72,7 @@ export function labelled(count, width, apart) {
 }
 
 /**
- * The positions at round times of day here, at most so many.
+ * The positions at round times of day in this zone: at most `most`.
  * @param {{at: number}[]} places @returns {number[]}
  */
 export function roundTimes(places, most) {
