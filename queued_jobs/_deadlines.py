@@ -52,6 +52,8 @@ LONG_STATEMENTS: Final = frozenset(
 CHECKOUT: Final = timedelta(seconds=3)
 #: For the health check of an idle connection before it is lent.
 CHECK: Final = timedelta(seconds=1)
+#: For how long a connection from which nothing was heard still seems to work.
+SILENCE: Final = timedelta(seconds=10)
 #: For each address that a new connection tries, and for all of them including DNS.
 CONNECT: Final = timedelta(seconds=3)
 CONNECT_ALL: Final = timedelta(seconds=10)

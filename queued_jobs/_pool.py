@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import select
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from contextvars import ContextVar
 from datetime import timedelta
 from typing import Any, Self
 from weakref import WeakSet
@@ -20,6 +23,7 @@ from queued_jobs._deadlines import (
     CHECKOUT,
     CONNECT_ALL,
     LONG_STATEMENT_TIME,
+    SILENCE,
     Late,
     deadline,
     shut,
@@ -28,6 +32,8 @@ from queued_jobs._deadlines import (
 
 Row = dict[str, Any]
 
+#: Whether the caller's statement may run on a connection that was not asked whether it works.
+_unasked: ContextVar[bool] = ContextVar("unasked", default=False)
 #: What a pooler answers to the options of a connection that it cannot pass on.
 _REFUSED_BY_POOLER = "unsupported startup parameter"
 
@@ -46,6 +52,17 @@ class Connection(AsyncConnection[Row]):
     limit: timedelta = LONG_STATEMENT_TIME
     #: Until when to wait for the end of a statement whose caller was cancelled.
     _shut_timer: asyncio.TimerHandle | None = None
+    #: When the server last responded, by the monotonic clock.
+    _heard_at = float("-inf")
+
+    @property
+    def seems_to_work(self) -> bool:
+        """Whether the server responded a moment ago, and has sent nothing since, such as the end of the connection."""
+        if time.monotonic() - self._heard_at > SILENCE.total_seconds():
+            return False
+        poll = select.poll()
+        poll.register(self.pgconn.socket, select.POLLIN)
+        return not poll.poll(0)
 
     @classmethod
     async def connect(cls, conninfo: str = "", **kwargs: Any) -> Self:
@@ -70,7 +87,9 @@ class Connection(AsyncConnection[Row]):
         """
         try:
             with deadline(self, self.limit):
-                return await super().wait(*args, **kwargs)
+                result = await super().wait(*args, **kwargs)
+            self._heard_at = time.monotonic()
+            return result
         finally:
             if self._shut_timer is not None:
                 self._shut_timer.cancel()
@@ -131,10 +150,15 @@ class LoopPool:
         )
 
     @asynccontextmanager
-    async def connection(self) -> AsyncIterator[Connection]:
-        """Lend a connection that works. Raises as psycopg does if there is none in time."""
+    async def connection(self, *, unasked: bool = False) -> AsyncIterator[Connection]:
+        """Lend a connection that works. Raises as psycopg does if there is none in time.
+
+        `unasked` saves a round trip: a connection that seems to work is not asked. If it is silent, the caller's
+        statement notices that: all others are then replaced, since they use the same network.
+        """
         await self._pool.open(wait=False)
         async with AsyncExitStack() as stack:
+            token = _unasked.set(unasked)
             try:
                 lent = self._pool.connection(timeout=time_left(CHECKOUT).total_seconds())
                 conn = await stack.enter_async_context(lent)
@@ -142,8 +166,15 @@ class LoopPool:
                 if self._found_pooler:
                     raise PoolerFound from exc
                 raise
+            finally:
+                _unasked.reset(token)
             conn.limit = LONG_STATEMENT_TIME
-            yield conn
+            try:
+                yield conn
+            except Late:
+                if unasked:
+                    await self._pool.drain()
+                raise
 
     async def close(self) -> None:
         """Close idle connections now, and borrowed connections when they are returned."""
@@ -179,6 +210,8 @@ class LoopPool:
             raise PoolerFound
 
     async def _check(self, conn: Connection) -> None:
+        if _unasked.get() and conn.seems_to_work:
+            return
         try:
             with deadline(conn, CHECK):
                 await self._pool.check_connection(conn)

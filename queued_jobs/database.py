@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -16,7 +16,6 @@ from psycopg import AsyncConnection
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.pq import TransactionStatus
 from psycopg.rows import dict_row
-from psycopg_pool import PoolClosed, PoolTimeout, TooManyRequests
 
 from queued_jobs._deadlines import (
     LONG_STATEMENT_TIME,
@@ -31,39 +30,19 @@ from queued_jobs._deadlines import (
 from queued_jobs._deadlines import REQUEST_TIME as REQUEST_TIME
 from queued_jobs._deadlines import total_time as total_time
 from queued_jobs._per_loop import PerLoop
-from queued_jobs._pool import Connection, LoopPool, PoolerFound
-from queued_jobs._pool import Row as Row
-from queued_jobs.errors import StoreRefused, StoreUnavailable
+from queued_jobs._pool import Connection, LoopPool
+from queued_jobs._statements import NotStored, Statement, execute, execute_together
+from queued_jobs._statements import Row as Row
+from queued_jobs._store_errors import MAY_BE_REFUSED, REFUSED, TRY_AGAIN, as_store_errors
+from queued_jobs._together import MAX_SHARED, PATIENCE, Request, Together
+from queued_jobs.errors import StoreUnavailable
 from queued_jobs.schema import TABLES, Tables, statement
 
 logger = logging.getLogger(__name__)
 
-_UNAVAILABLE = (
-    psycopg.OperationalError,
-    psycopg.InterfaceError,
-    psycopg.errors.ReadOnlySqlTransaction,  # a standby, until the failover has completed
-    psycopg.errors.IdleInTransactionSessionTimeout,
-    psycopg.errors.TransactionTimeout,
-    PoolTimeout,
-    PoolClosed,
-    TooManyRequests,
-)
-#: Errors that the same values would always cause. Some of them are subclasses of OperationalError.
-_REFUSED_VALUES = (
-    psycopg.DataError,
-    psycopg.errors.CheckViolation,
-    psycopg.errors.NotNullViolation,
-    psycopg.errors.ProgramLimitExceeded,
-    psycopg.errors.StatementTooComplex,
-    psycopg.errors.TooManyArguments,
-    psycopg.errors.TooManyColumns,
-)
-#: The server has rolled back, so running the statement again is safe.
-_TRY_AGAIN = (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure)
-#: Errors for a prepared statement that no longer fits its tables, or that the server has forgotten.
-_REFUSED = (psycopg.errors.FeatureNotSupported, psycopg.errors.InvalidSqlStatementName)
-#: Errors that may follow when a table, type or function was replaced.
-_MAY_BE_REFUSED = (psycopg.ProgrammingError, psycopg.NotSupportedError, psycopg.InternalError)
+#: Statements of an attempt, and marks. If one of them fails, it is tried again: by its attempt, with its message, or by
+#: the sweeper. So they may find out by themselves that a connection is silent.
+_REPEATED = frozenset({"claim", "fail", "finish_cancelled", "heartbeat", "mark_sent", "succeed"})
 
 
 class Database:
@@ -108,12 +87,18 @@ class Database:
         self._password = password
         self.max_size = max_size
         self._pools = PerLoop(self._make_pool, close=LoopPool.close, abandon=LoopPool.abandon)
+        self._together = PerLoop(lambda: Together(self._run_until, self._run_together))
         self._limits: WeakKeyDictionary[asyncio.AbstractEventLoop, int] = WeakKeyDictionary()
         #: How often the server has rejected a prepared statement on this connection.
         self._refusals: WeakKeyDictionary[AsyncConnection[Any], int] = WeakKeyDictionary()
         # options from the connection string, such as a search_path, are kept
         options = conninfo_to_dict(conninfo).get("options") or ""
         self._limits_of_server = {name: str(limit // timedelta(milliseconds=1)) for name, limit in SERVER.items()}
+        # a slower one then runs by itself, and the others have time to do so, too
+        self._limits_of_group = self._limits_of_server | {
+            "lock_timeout": str(PATIENCE // timedelta(milliseconds=1)),
+            "statement_timeout": str(MAX_SHARED // timedelta(milliseconds=1)),
+        }
         limits = " ".join(f"-c {name}={limit}" for name, limit in self._limits_of_server.items())
         self._options = f"{options} -c timezone=UTC {limits}".strip()
 
@@ -135,6 +120,9 @@ class Database:
         if within is None:
             within = LONG_STATEMENT_TIME if name in LONG_STATEMENTS else STATEMENT_TIME
         if conn is None:
+            if name in _REPEATED and ("id" in params or len(params["ids"]) == 1):
+                ends_at = time.monotonic() + time_left(within).total_seconds()
+                return await self._together.get().run(name, params, ends_at)
             return await self._run_alone(name, params, within)
         with deadline(conn, time_left(within)):
             return await self._run(conn, name, params)
@@ -173,7 +161,7 @@ class Database:
         statement, its end raises psycopg's `InFailedSqlTransaction`, since nothing can be committed then.
         """
         ends_at = time.monotonic() + time_left(STATEMENT_TIME).total_seconds()
-        with _as_store_errors():
+        with as_store_errors():
             async with self._lend() as conn:
                 refusals = self._refusals.get(conn, 0)
                 conn.limit = timedelta(seconds=ends_at - time.monotonic())
@@ -187,7 +175,7 @@ class Database:
                         finally:
                             conn.limit = time_left(STATEMENT_TIME)
                         _check_can_commit(conn)
-                except _REFUSED as exc:
+                except REFUSED as exc:
                     if self._refusals.get(conn, 0) == refusals:
                         raise  # the rejected statement was the caller's own
                     raise StoreUnavailable(f"Postgres rejected a prepared statement; try again: {exc}") from exc
@@ -198,47 +186,96 @@ class Database:
 
     async def ping(self) -> None:
         """Raise `StoreUnavailable` unless the server responds."""
-        await self.rows("ping", {})
+        async with self._lend():
+            pass  # the connection was asked, or has just been opened
 
     async def close(self) -> None:
         """Close this event loop's pool; the end of the loop does so too. A later use opens a new one."""
         await self._pools.close()
 
     @asynccontextmanager
-    async def _lend(self) -> AsyncIterator[Connection]:
+    async def _lend(self, *, unasked: bool = False) -> AsyncIterator[Connection]:
         async with AsyncExitStack() as stack:
-            with _as_store_errors():
-                conn = await stack.enter_async_context(self._pools.get().connection())
+            with as_store_errors():
+                conn = await stack.enter_async_context(self._pools.get().connection(unasked=unasked))
             yield conn
 
     async def _run_alone(
         self, name: str, params: Mapping[str, Any], within: timedelta, *, prepare: bool | None = None
     ) -> list[Row]:
-        ends_at = time.monotonic() + time_left(within).total_seconds()
-        with _as_store_errors():
-            async with self._lend() as own:
-                with deadline(own, timedelta(seconds=ends_at - time.monotonic())):
-                    try:
-                        return await self._run(own, name, params, prepare=prepare)
-                    except _TRY_AGAIN:
-                        logger.warning("running %s again after a deadlock", name)
-                        return await self._run(own, name, params, prepare=prepare)
+        return await self._run_until(
+            name, params, time.monotonic() + time_left(within).total_seconds(), prepare=prepare
+        )
+
+    async def _run_until(
+        self, name: str, params: Mapping[str, Any], ends_at: float, *, prepare: bool | None = None
+    ) -> list[Row]:
+        with as_store_errors():
+            if name in _REPEATED:
+                try:
+                    return await self._run_once(name, params, ends_at, prepare=prepare, unasked=True)
+                except psycopg.errors.AdminShutdown:
+                    if self._has_pooler:
+                        raise  # it may end a client's connection and still complete the statement
+                    logger.info("running %s again, since the server ended the connection instead", name)
+            return await self._run_once(name, params, ends_at, prepare=prepare)
+
+    async def _run_once(
+        self,
+        name: str,
+        params: Mapping[str, Any],
+        ends_at: float,
+        *,
+        prepare: bool | None = None,
+        unasked: bool = False,
+    ) -> list[Row]:
+        async with self._lend(unasked=unasked) as own:
+            with deadline(own, timedelta(seconds=ends_at - time.monotonic())):
+                try:
+                    return await self._run(own, name, params, prepare=prepare)
+                except TRY_AGAIN:
+                    logger.warning("running %s again after a deadlock", name)
+                    return await self._run(own, name, params, prepare=prepare)
+
+    async def _run_together(self, group: Sequence[Request]) -> list[list[Row]] | None:
+        """Run these in one transaction, which waits for no lock for long. Returns None if it was rolled back."""
+        with as_store_errors():
+            async with self._lend(unasked=True) as conn:
+                refusals = self._refusals.get(conn, 0)
+                limits = self._statement("set_limits", self._limits_of_group, refusals)
+                statements = [self._statement(one.name, one.params, refusals) for one in group]
+                try:
+                    with deadline(conn, timedelta(seconds=min(one.ends_at for one in group) - time.monotonic())):
+                        _, *outcomes = await execute_together(conn, [limits, *statements])
+                except NotStored as exc:
+                    if isinstance(exc.__cause__, MAY_BE_REFUSED):
+                        self._refusals[conn] = refusals + 1
+                    return None
+                except psycopg.errors.AdminShutdown:
+                    if self._has_pooler:
+                        raise  # as above
+                    return None
+        return outcomes
+
+    def _statement(self, name: str, params: Mapping[str, Any], refusals: int) -> Statement:
+        # psycopg prepares each distinct text, so a changed text does not reuse the rejected plan
+        key = statement(name, self.tables)
+        return Statement(key, key + b" " * refusals if refusals else key, params)
 
     async def _run(
         self, conn: AsyncConnection[Any], name: str, params: Mapping[str, Any], *, prepare: bool | None = None
     ) -> list[Row]:
         refusals = self._refusals.get(conn, 0)
-        # psycopg prepares each distinct text, so a changed text does not reuse the rejected plan
-        text = statement(name, self.tables) + b" " * refusals
+        one = self._statement(name, params, refusals)
         try:
-            return await _execute(conn, text, params, prepare)
+            return await execute(conn, one, prepare=prepare)
         except psycopg.errors.ReadOnlySqlTransaction:
             raise
-        except _MAY_BE_REFUSED as exc:
+        except MAY_BE_REFUSED as exc:
             if conn.info.transaction_status != TransactionStatus.IDLE:
                 self._refusals[conn] = refusals + 1
                 raise
-            rows = await _execute(conn, text, params, prepare=False)
+            rows = await execute(conn, one, prepare=False)
             self._refusals[conn] = refusals + 1
             logger.warning("prepared %s again, since the server rejected its plan: %s", name, exc)
             return rows
@@ -278,23 +315,3 @@ def _check_can_commit(conn: AsyncConnection[Any]) -> None:
         raise psycopg.errors.InFailedSqlTransaction(
             "a statement of the transaction has failed, so nothing can be committed; catch its error outside the block"
         )
-
-
-async def _execute(
-    conn: AsyncConnection[Any], text: bytes, params: Mapping[str, Any], prepare: bool | None
-) -> list[Row]:
-    async with conn.cursor(row_factory=dict_row) as cursor:
-        await cursor.execute(text, params, prepare=prepare)
-        return await cursor.fetchall() if cursor.description else []
-
-
-@contextmanager
-def _as_store_errors() -> Iterator[None]:
-    try:
-        yield
-    except _REFUSED_VALUES as exc:
-        raise StoreRefused(f"Postgres refused a value: {exc}") from exc
-    except PoolerFound as exc:
-        raise StoreUnavailable(str(exc)) from exc
-    except (*_UNAVAILABLE, *_TRY_AGAIN) as exc:
-        raise StoreUnavailable(f"Postgres did not respond: {exc}") from exc

@@ -8,7 +8,7 @@ import psycopg
 import pytest
 from psycopg import errors
 
-from queued_jobs.database import _as_store_errors
+from queued_jobs._store_errors import as_store_errors
 from queued_jobs.errors import StoreRefused, StoreUnavailable
 
 AGAIN, NEVER, OURS = "again", "never", "ours"
@@ -47,7 +47,7 @@ ERRORS = [
 
 def verdict(error: psycopg.Error) -> str:
     try:
-        with _as_store_errors():
+        with as_store_errors():
             raise error
     except StoreUnavailable:
         return AGAIN

@@ -1,2 +1,0 @@
--- Check that the server responds.
-select 1 as alive

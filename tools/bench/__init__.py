@@ -1,0 +1,1 @@
+"""Measures what the library costs, against loops of the same statements."""
