@@ -15,7 +15,7 @@ from pydantic import BaseModel
 
 from queued_jobs._threads import BodyThread
 from queued_jobs.context import JobContext
-from queued_jobs.offload import offload
+from queued_jobs.offload import offload_unless_small
 from queued_jobs.redact import text_of
 
 if TYPE_CHECKING:
@@ -50,7 +50,8 @@ class Body:
 
     async def run(self) -> Any:
         """Read the request, call `on_begin`, run the body, and return its result."""
-        request = await offload(self._runner.read_request, self._ctx.job)
+        job = self._ctx.job
+        request = await offload_unless_small(job.request, self._runner.read_request, job)
         self._on_begin()
         try:
             return await self._execute(request)

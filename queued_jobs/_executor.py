@@ -28,7 +28,7 @@ from queued_jobs.errors import (
 from queued_jobs.hooks import call_hook_in_time
 from queued_jobs.message import JobMessage, Reserved
 from queued_jobs.model import JobStatus, QueuedJob
-from queued_jobs.offload import offload
+from queued_jobs.offload import offload, offload_unless_small
 
 if TYPE_CHECKING:
     from queued_jobs.runner import JobRunner
@@ -73,8 +73,6 @@ async def execute(runner: Runner, message: JobMessage, *, thread: BodyThread | N
             max_concurrent=max_concurrent,
         )
         if job is not None:
-            if max_concurrent > 1 and job.concurrency_key is not None:
-                await wake(runner, job)  # there may be another free slot
             with telemetry.attempting(job):
                 await _Attempt(runner, job, lease_from=asked_at, thread=thread).run()
             return
@@ -123,17 +121,19 @@ class _Attempt:
     async def run(self) -> None:
         schedule_update(self._runner, self._job)
         self._running = asyncio.create_task(self._body.run())
-        beats = asyncio.create_task(self._lease.keep())
+        self._lease.start()
         leaving = False
         try:
+            if self._runner.concurrency > 1 and self._job.concurrency_key is not None:
+                await wake(self._runner, self._job)  # there may be another free slot
             done = await self._finish(await self._outcome())
         except asyncio.CancelledError:
             # The host is shutting down. It catches Exception only, so a CancelledError must not escape.
             leaving = True
+            self._running.cancel()
             done = await self._release()
         finally:
-            self._lease.end()
-            await asyncio.wait({beats})
+            await self._lease.end()
         if done is not None:
             self._log(done.status)
             telemetry.ended(done, timedelta(seconds=time.monotonic() - self._started))
@@ -159,7 +159,7 @@ class _Attempt:
                 self._result = await self._running
             if self._ctx.completed:
                 return self._rolled_back
-            data = await offload(dump_result, self._result, self._runner.result_type)
+            data = await offload_unless_small(self._result, dump_result, self._result, self._runner.result_type)
         except LeaseLost as exc:
             self._log("stopped: %s", exc)
             return None
@@ -277,6 +277,8 @@ class _Attempt:
         return await self._repository.outcome(self._job) if self._ctx.completed else None
 
     def _log(self, text: str, *args: object, level: int = logging.INFO) -> None:
+        if not self._runner.logger.isEnabledFor(level):
+            return
         job = self._job
         fields = {"job_id": str(job.id), "job_kind": job.kind, "job_attempt": job.attempt, "job_phase": self._phase}
         self._runner.logger.log(

@@ -51,18 +51,34 @@ class Lease:
         self._on_lost = on_lost
         self._log = log
         self._ended = asyncio.Event()
+        self._timer: asyncio.TimerHandle | None = None
+        self._keeping: asyncio.Task[None] | None = None
         self.until = since + self._seconds
 
-    def end(self) -> None:
-        """Stop the heartbeats; `keep` returns soon after."""
-        self._ended.set()
+    def start(self) -> None:
+        """Send heartbeats until `end`, or until the lease is lost. Costs nothing if the body ends at once."""
 
-    async def keep(self) -> None:
-        """Send heartbeats until `end`, or until the lease is lost."""
+        def begin() -> None:
+            self._keeping = asyncio.create_task(self._keep(last_beat=started))
+
+        started = time.monotonic()
+        self._timer = asyncio.get_running_loop().call_later(min(_TICK, self._seconds / 4), begin)
+
+    async def end(self) -> None:
+        """Stop the heartbeats."""
+        self._ended.set()
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._keeping is not None:
+            await asyncio.wait({self._keeping})
+
+    async def _keep(self, *, last_beat: float) -> None:
         every = self._seconds / 4
         report_every = min(_MIN_REPORT_INTERVAL, every)
-        last_beat, last_report = time.monotonic(), float("-inf")
-        while not await self._ends_within(min(_TICK, every)):
+        last_report = float("-inf")
+        wait = 0.0  # the first tick is over
+        while not await self._ends_within(wait):
+            wait = min(_TICK, every)
             now = time.monotonic()
             report = self._ctx.unwritten() if now - last_report >= report_every else None
             if report is None and now - last_beat < every:
@@ -104,6 +120,8 @@ class Lease:
         self._on_lost()
 
     async def _ends_within(self, seconds: float) -> bool:
+        if not seconds:
+            return self._ended.is_set()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._ended.wait(), seconds)
         return self._ended.is_set()

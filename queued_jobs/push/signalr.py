@@ -12,7 +12,6 @@ from urllib.parse import quote
 
 import aiohttp
 import httpx
-import jwt
 from httpx_aiohttp import AiohttpTransport
 
 from queued_jobs import telemetry
@@ -23,6 +22,7 @@ from queued_jobs.identity import SIGNALR_SCOPE, Keyless, NoToken
 from queued_jobs.model import Changed, QueuedJob
 from queued_jobs.push.limited_transport import LimitedTransport
 from queued_jobs.push.nudges import Nudges
+from queued_jobs.push.signing import Signer
 from queued_jobs.push.view import JobView
 from queued_jobs.registry import JobRegistry
 from queued_jobs.urls import is_origin, is_port
@@ -33,7 +33,6 @@ ADMINS = "admins"
 
 _PUSH_TIMEOUT = 2.0
 _MAX_FAILURES = 3
-_TOKEN_LIFE = timedelta(minutes=5)
 #: Maximum lifetime of a browser's connection.
 _CLIENT_TOKEN_LIFE = timedelta(hours=1)
 #: Views in one push, so that it stays far below the service's limit of 1 MB.
@@ -87,6 +86,7 @@ class SignalRNotifier:
 
     def __init__(self, connection: ConnectionString | Keyless, registry: JobRegistry, *, hub: str = "jobs") -> None:
         self._connection = connection
+        self._access = connection if isinstance(connection, Keyless) else Signer(connection.access_key)
         self._registry = registry
         self._hub = hub.lower()
         self._clients = PerLoop(_make_client, close=httpx.AsyncClient.aclose)
@@ -133,10 +133,10 @@ class SignalRNotifier:
         """
         url = f"{self._connection.endpoint}/client/?hub={self._hub}"
         expires = int(min(until, time.time() + _CLIENT_TOKEN_LIFE.total_seconds()))
-        if isinstance(self._connection, Keyless):
+        if isinstance(self._access, Keyless):
             return ClientAccess(url=url, access_token=await self._generate_token(user_id, expires))
         closing = {"asrs.s.coae": "true", "asrs.s.aeo": str(expires)}
-        token = _sign(self._connection, url, expires, nameid=user_id, **closing)
+        token = self._access.sign(url, expires, nameid=user_id, **closing)
         return ClientAccess(url=url, access_token=token)
 
     async def add_admin(self, user_id: str) -> None:
@@ -190,10 +190,10 @@ class SignalRNotifier:
         return response
 
     async def _bearer(self, url: str) -> str:
-        if not isinstance(self._connection, Keyless):
-            return _sign(self._connection, url, int(time.time() + _TOKEN_LIFE.total_seconds()))
+        if isinstance(self._access, Signer):
+            return self._access.token(url)
         try:
-            return await self._connection.identity.token(SIGNALR_SCOPE)
+            return await self._access.identity.token(SIGNALR_SCOPE)
         except NoToken as exc:
             raise PushFailed(str(exc)) from exc
 
@@ -202,12 +202,6 @@ def _reason(exc: Exception) -> str:
     """Return the first line of an error; the rest may quote the response."""
     first, *_ = str(exc).splitlines() or [""]
     return f"{type(exc).__name__}: {first}" if first else type(exc).__name__
-
-
-def _sign(connection: ConnectionString, audience: str, expires: int, **claims: str) -> str:
-    now = int(time.time())
-    payload = {"aud": audience, "iat": now, "nbf": now - 5, "exp": expires, **claims}
-    return jwt.encode(payload, connection.access_key, algorithm="HS256")
 
 
 def _user(user_id: str) -> str:

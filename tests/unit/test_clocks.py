@@ -19,6 +19,7 @@ CLOCKS = {
 ALLOWED = {
     ("queued_jobs/cli/values.py", "datetime.now"): "an age that a person types",
     ("queued_jobs/push/signalr.py", "time.time"): "the expiry of a token, which another service checks",
+    ("queued_jobs/push/signing.py", "time.time"): "the same",
     ("queued_jobs/push/webhook.py", "time.time"): "the time of a signature, which another service checks",
     ("queued_jobs/testing/clock.py", "datetime.now"): "stands for the database's clock in tests",
 }

@@ -6,9 +6,10 @@ import asyncio
 import contextvars
 
 import pytest
+from pydantic import BaseModel
 
 from queued_jobs import JobContext, JobStatus
-from queued_jobs.offload import offload
+from queued_jobs.offload import MAX_SMALL, is_small, offload
 from tests.support.growth import repeated
 from tests.support.turns import counted_turns
 from tests.unit.queued_jobs.conftest import Answer, Ask, World
@@ -57,3 +58,31 @@ async def test_threads_that_wait_for_other_servers_do_not_keep_it() -> None:
     assert await offload(str, 1) == "1"
     release.set()
     await asyncio.gather(*waiting)
+
+
+class Nested(BaseModel, extra="allow"):
+    values: list[int] = []
+    text: str = ""
+    inner: Nested | None = None
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (None, True),
+        ({"n": 1, "text": "short", "at": None, "list": [1.5, True]}, True),
+        (Nested(values=[1, 2], inner=Nested(text="short")), True),
+        ({"text": "x" * LENGTH}, False),
+        ({"x" * LENGTH: 1}, False),
+        ({"list": [0] * LENGTH}, False),
+        ({"nested": [[[0] * MAX_SMALL]] * 2}, False),
+        ([10**1000], False),
+        (Nested(inner=Nested(text="x" * LENGTH)), False),
+        (Nested(values=[0] * LENGTH), False),
+        (Nested.model_validate({"more": "x" * LENGTH}), False),
+        ({"of another type": object()}, False),
+        ([b"bytes"], False),
+    ],
+)
+def test_only_what_is_small_stays_on_the_loop(data: object, expected: bool) -> None:
+    assert is_small(data) is expected
