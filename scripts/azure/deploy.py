@@ -137,15 +137,15 @@ def _find_changes(
 
 
 def _check_new(azure: AzureCli, config: Mapping[str, Any], stack: str, subscription: Subscription, state: str) -> None:
-    """Check what only Azure knows, before it takes minutes to find out; register what the subscription never used."""
+    """Register missing resource providers, and check what only Azure knows before it takes minutes to find out."""
     profile = PROFILES.get(config.get(key("profile"), DEV.name), DEV)
     standby = profile.zone_redundant and str(config.get(key("highAvailability"), True)).lower() == "true"
     location = config["azure-native:location"]
     generation = int(config.get(key("generation")) or 1)
     names = Names(project=PROJECT, stack=stack, subscription_id=subscription.id, generation=generation)
+    register_providers(azure)  # one that is not registered answers no question
     check_names(azure, names, location, state=state)
     check_database(azure, location, profile, standby=standby)
-    register_providers(azure)
 
 
 def _store(stack: DeployedStack, changes: Mapping[str, str | list[str]], known: Mapping[str, Any]) -> None:

@@ -137,6 +137,11 @@ class Directory:
     def ad_group_create(self, options: Options) -> Any:
         return self._named(self.cloud["teams"], options)
 
+    def ad_group_show(self, options: Options) -> Any:
+        if self.cloud.get("hidden"):
+            sys.exit("fake az: Insufficient privileges to complete the operation.")
+        return {"id": options["--group"]}
+
     def ad_group_member_check(self, options: Options) -> Any:
         return {"value": options["--member-id"] in self.cloud["members"].get(options["--group"], [])}
 
@@ -204,6 +209,7 @@ class Azure(Directory):
         return [{"name": name} for name in ("westeurope", "swedencentral")]
 
     def postgres_flexible_server_list_skus(self, _options: Options) -> Any:
+        self._require("Microsoft.DBforPostgreSQL")
         sizes: list[str] = self.cloud.get("sizes", ["Standard_B1ms", "Standard_D2ds_v5"])
         standby = self.cloud.get("standby", "Enabled")
         editions = [{"name": "All", "supportedServerSkus": [{"name": size} for size in sizes]}]
@@ -214,6 +220,10 @@ class Azure(Directory):
 
     def keyvault_key_show(self, _options: Options) -> Any:
         return self._after_a_while()
+
+    def _require(self, namespace: str) -> None:
+        if namespace not in self.cloud["providers"]:
+            sys.exit(f"fake az: MissingSubscriptionRegistration: the subscription is not registered to use {namespace}")
 
     def _after_a_while(self) -> list[Any]:
         """Refuse as long as a new role has no effect."""
@@ -265,6 +275,7 @@ class Azure(Directory):
             granted = address.endswith("/appRoleAssignments")
             return {"value": self.cloud["granted"] if granted else [{"name": name} for name in self.cloud["keys"]]}
         if options["--method"] == "post" and address.endswith("/checkNameAvailability"):
+            self._require("Microsoft.DBforPostgreSQL")
             wanted = json.loads(options["--body"])["name"]
             kept = wanted in self.cloud.get("kept_names", [])
             return {"nameAvailable": not kept, "reason": "AlreadyExists" if kept else "", "message": "Not available."}

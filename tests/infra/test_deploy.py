@@ -340,6 +340,14 @@ def test_only_the_databases_administrator_deploys(
     assert ("jobs-admins" in capsys.readouterr().err) is not accepted
 
 
+def test_whoever_may_not_read_the_directory_is_left_to_the_database(machine: Machine) -> None:
+    machine.deploy(*ANSWERS)
+    group = {"queued-jobs:databaseAdminType": "Group", "queued-jobs:databaseAdminObjectId": "theirs"}
+    machine.change(config={**machine.kept["config"], **group})
+    machine.change_azure(hidden=True)
+    assert machine.deploy("--yes") == 0
+
+
 @pytest.mark.parametrize("variable", OTHER_IDENTITIES)
 def test_the_variables_of_other_identities_are_those_that_pulumi_reads(variable: str) -> None:
     certificate = variable == "ARM_CLIENT_CERTIFICATE_PATH"

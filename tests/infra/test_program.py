@@ -90,6 +90,21 @@ def test_each_profile_has_its_parts(runs: dict[str, Ran]) -> None:
         assert tuple(kinds[name][kind] for name in ("dev", "prod", "private")) == numbers, kind
 
 
+def test_the_cost_table_adds_up_and_counts_the_alerts(runs: dict[str, Ran]) -> None:
+    page = (ROOT / "docs" / "reference" / "infrastructure.md").read_text()
+    section = page.partition("## Cost\n")[2].partition("\n## ")[0]
+    rows = [[cell.strip(" *") for cell in line.split("|")[1:-1]] for line in section.splitlines() if line[:1] == "|"]
+    *parts, total = rows[2:]
+    for column in (1, 2):
+        assert total[column] == f"about {sum(int(row[column].replace('-', '0')) for row in parts)}"
+    standby = sum(int(row[2]) for row in parts if row[0].startswith("database")) // 2
+    assert total[3].endswith(f"about {sum(int(row[2]) for row in parts) - standby}")
+    (alerts,) = [row for row in parts if row[0] == "alerts"]
+    logs, metrics = (len(runs["dev"].of_type(f"monitor:{kind}")) for kind in ("ScheduledQueryRule", "MetricAlert"))
+    assert [logs, metrics] == [int(number) for number in re.findall(r"(\d+) rules", alerts[3])]
+    assert int(alerts[1]) == int(alerts[2]) == round(logs * 1.5 + metrics * 0.1)
+
+
 def test_every_registered_kind_has_its_queue_and_its_poison_queue(ran: Ran) -> None:
     assert sorted(queue.inputs["queueName"] for queue in ran.of_type("storage:Queue")) == sorted(QUEUES)
 
