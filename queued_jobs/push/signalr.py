@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
+import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from http import HTTPStatus
 from typing import Any, Self
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
+from urllib.request import getproxies
 
 import aiohttp
-import httpx
-from httpx_aiohttp import AiohttpTransport
+from yarl import URL
 
 from queued_jobs import telemetry
 from queued_jobs._per_loop import PerLoop, tls_context
@@ -20,7 +21,7 @@ from queued_jobs.announcements import close_outbox
 from queued_jobs.errors import JobsError
 from queued_jobs.identity import SIGNALR_SCOPE, Keyless, NoToken
 from queued_jobs.model import Changed, QueuedJob
-from queued_jobs.push.limited_transport import LimitedTransport
+from queued_jobs.push.limited_transport import MAX_RESPONSE_BYTES
 from queued_jobs.push.nudges import Nudges
 from queued_jobs.push.signing import Signer
 from queued_jobs.push.view import JobView
@@ -89,7 +90,7 @@ class SignalRNotifier:
         self._access = connection if isinstance(connection, Keyless) else Signer(connection.access_key)
         self._registry = registry
         self._hub = hub.lower()
-        self._clients = PerLoop(_make_client, close=httpx.AsyncClient.aclose)
+        self._sessions = PerLoop(_make_session, close=aiohttp.ClientSession.close)
         self._nudges = PerLoop(lambda: Nudges(self._nudge), close=Nudges.close)
 
     @property
@@ -151,7 +152,7 @@ class SignalRNotifier:
         """Push pending changes, for a few seconds at most, and close this event loop's connections."""
         await close_outbox(self)
         await self._nudges.close()
-        await self._clients.close()
+        await self._sessions.close()
 
     async def _nudge(self, ids: list[str]) -> None:
         await self._send(f"groups/{ADMINS}", "nudge", [{"ids": ids}])
@@ -168,26 +169,29 @@ class SignalRNotifier:
             "POST", f"/api/hubs/{self._hub}/:generateToken", userId=user_id, minutesToExpire=str(minutes)
         )
         try:
-            token: str = response.json()["token"]
-        except (ValueError, KeyError, TypeError) as exc:
+            token: str = json.loads(response)["token"]
+        except (ValueError, KeyError, TypeError, RecursionError) as exc:
             raise PushFailed(f"The hub's response contains no token: {_reason(exc)}") from exc
         return token
 
-    async def _call(self, method: str, path: str, body: dict[str, Any] | None = None, **query: str) -> httpx.Response:
+    async def _call(self, method: str, path: str, body: dict[str, Any] | None = None, **query: str) -> bytes:
+        """Send a request, and return the body of its response."""
         url = f"{self._connection.endpoint}{path}"
-        headers = {"Authorization": f"Bearer {await self._bearer(url)}"}
+        address = URL(f"{url}?{urlencode({'api-version': API_VERSION, **query})}", encoded=True)
+        headers = {"authorization": f"Bearer {await self._bearer(url)}", "accept-encoding": "identity"}
         try:
-            # the client's own timeout applies to each read: a response that trickles in would never end
-            async with asyncio.timeout(_PUSH_TIMEOUT):
-                response = await self._clients.get().request(
-                    method, url, params={"api-version": API_VERSION, **query}, json=body, headers=headers
-                )
-        except (httpx.HTTPError, aiohttp.ClientError, OSError, TimeoutError, ValueError) as exc:
-            # the transport passes on aiohttp's errors for responses that are not HTTP
+            data = None
+            if body is not None:
+                headers["content-type"] = "application/json"
+                data = json.dumps(body, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+            session = self._sessions.get()
+            async with session.request(method, address, data=data, headers=headers, allow_redirects=False) as response:
+                content = await _read(response)
+        except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as exc:
             raise PushFailed(f"The hub did not respond: {_reason(exc)}") from exc
-        if not response.is_success:
-            raise PushFailed(f"The hub returned {response.status_code}.")
-        return response
+        if not HTTPStatus.OK <= response.status < HTTPStatus.MULTIPLE_CHOICES:
+            raise PushFailed(f"The hub returned {response.status}.")
+        return content
 
     async def _bearer(self, url: str) -> str:
         if isinstance(self._access, Signer):
@@ -208,7 +212,25 @@ def _user(user_id: str) -> str:
     return f"users/{quote(user_id, safe='')}"
 
 
-def _make_client() -> httpx.AsyncClient:
-    # httpx's own transport scans its pool on every request, which takes most of the time of a push
-    transport = LimitedTransport(AiohttpTransport(verify=tls_context()))
-    return httpx.AsyncClient(transport=transport, timeout=_PUSH_TIMEOUT)
+async def _read(response: aiohttp.ClientResponse) -> bytes:
+    """Read a body. Raises `ValueError` for one that the service does not send: it sends a token at most."""
+    if "content-encoding" in response.headers:
+        raise ValueError("its response is compressed")
+    if not (response.reason or "").isascii():
+        raise ValueError("its status line is not ASCII")
+    content = bytearray()
+    async for piece in response.content.iter_any():
+        content += piece
+        if len(content) > MAX_RESPONSE_BYTES:
+            raise ValueError(f"its response is larger than {MAX_RESPONSE_BYTES:,} bytes")
+    return bytes(content)
+
+
+def _make_session() -> aiohttp.ClientSession:
+    # httpx takes most of the time of a push, even over this session: see docs/reference/performance.md
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(ssl=tls_context()),
+        timeout=aiohttp.ClientTimeout(total=_PUSH_TIMEOUT),
+        auto_decompress=False,
+        trust_env=bool(getproxies()),
+    )

@@ -7,8 +7,6 @@ from datetime import timedelta
 from typing import Any
 from urllib.parse import unquote
 
-import httpx
-
 from queued_jobs.errors import SendFailed
 from queued_jobs.message import Due, JobMessage
 from queued_jobs.push.signalr import ConnectionString, PushFailed, SignalRNotifier
@@ -65,13 +63,13 @@ class Hub(SignalRNotifier):
         self.pushes: list[tuple[str, str, list[Any]]] = []
         self.unavailable = False
 
-    async def _call(self, method: str, path: str, body: dict[str, Any] | None = None, **query: str) -> httpx.Response:
+    async def _call(self, method: str, path: str, body: dict[str, Any] | None = None, **query: str) -> bytes:
         to_user = _TO_USER.fullmatch(path)
         if to_user is not None and body is not None:
             if self.unavailable:
                 raise PushFailed("The hub is unavailable.")
             self.pushes.append((unquote(to_user[1]), body["target"], body["arguments"]))
-        return httpx.Response(202)
+        return b""
 
 
 _TO_USER = re.compile(r"/api/hubs/[^/]+/users/([^/]+)/:send")

@@ -82,6 +82,9 @@ async def answering(answer: Answer) -> AsyncIterator[int]:
             pass  # the client has enough
 
     def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if not server.is_serving():  # it was accepted at the last moment
+            writer.transport.abort()
+            return
         task = asyncio.create_task(serve(reader, writer))
         tasks.add(task)
         task.add_done_callback(tasks.discard)
@@ -96,3 +99,4 @@ async def answering(answer: Answer) -> AsyncIterator[int]:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await server.wait_closed()

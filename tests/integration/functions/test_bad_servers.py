@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,7 +63,7 @@ async def a_job() -> QueuedJob:
     return (await manager.queue_job(Quiet, Nothing(), user_id="ann")).job
 
 
-def calls(port: int, job: QueuedJob) -> list[Call]:
+def calls(port: int, job: QueuedJob, database: Database) -> list[Call]:
     there = f"http://{ports.LOOPBACK}:{port}"
     queues = StorageQueues(f"{_ACCOUNT}QueueEndpoint={there}/a;")
     hub = SignalRNotifier(ConnectionString(endpoint=there, access_key="k" * 44), JobRegistry([Quiet]))
@@ -74,7 +75,6 @@ def calls(port: int, job: QueuedJob) -> list[Call]:
         retry_total=0,
     )
     blob = blobs.get_blob_client("c", "b")
-    database = Database(f"postgresql://u:p@{ports.LOOPBACK}:{port}/d?sslmode=disable", max_size=1)
 
     def in_thread(function: Callable[[], Any]) -> Callable[[], Awaitable[Any]]:
         return lambda: asyncio.to_thread(function)
@@ -92,6 +92,14 @@ def calls(port: int, job: QueuedJob) -> list[Call]:
         Call(client="blobs", raises=_OF_BODIES, run=in_thread(lambda: blob.upload_blob(b"x", overwrite=True))),
         Call(client="database", raises=StoreUnavailable, run=database.ping),
     ]
+
+
+@asynccontextmanager
+async def database_at(port: int) -> AsyncIterator[Database]:
+    """A database that is closed before its server, since its pool keeps on connecting."""
+    database = Database(f"postgresql://u:p@{ports.LOOPBACK}:{port}/d?sslmode=disable", max_size=1)
+    yield database
+    await database.close()
 
 
 async def outcome(call: Call) -> tuple[str, str]:
@@ -113,8 +121,8 @@ async def test_every_call_ends_in_time_with_an_error_of_ours(servers: dict[str, 
     job = await a_job()
 
     async def outcomes(answer: Answer) -> list[tuple[str, str]]:
-        async with answering(answer) as port:
-            return await asyncio.gather(*map(outcome, calls(port, job)))
+        async with answering(answer) as port, database_at(port) as database:
+            return await asyncio.gather(*map(outcome, calls(port, job, database)))
 
     found = dict(zip(servers, await asyncio.gather(*map(outcomes, servers.values())), strict=True))
     for name, ended in found.items():
@@ -125,7 +133,7 @@ async def test_every_call_ends_in_time_with_an_error_of_ours(servers: dict[str, 
 
 @pytest.mark.parametrize("name", ["a large body", "a body that unpacks to a large one"])
 async def test_a_notifier_does_not_read_a_large_response(name: str) -> None:
-    async with answering(PROMPT[name]) as port:
-        asked = [call for call in calls(port, await a_job()) if call.client in ("hub", "webhook")]
+    async with answering(PROMPT[name]) as port, database_at(port) as database:
+        asked = [call for call in calls(port, await a_job(), database) if call.client in ("hub", "webhook")]
         ended = await asyncio.gather(*map(outcome, asked))
     assert set(ended) - {("hub", "fine")} == {("hub", "ours"), ("webhook", "ours")}  # a HEAD request has no body

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import logging
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
@@ -100,6 +101,7 @@ async def test_a_queue_that_was_deleted_is_created_for_the_next_message(
         await queues[f"{name}-poison"].delete_queue()
     dispatcher = Backend(InMemoryRepository(), queues).dispatcher()
     due = Reserved(message=MESSAGE, queue=name, delay=timedelta(), until=datetime(2026, 1, 1, tzinfo=UTC))
+    caplog.set_level(logging.INFO, logger="queued_jobs")
     assert await dispatcher.send([due]) == {MESSAGE}
     assert await queues.depths(name) == [QueueDepth(queue=name, messages=1, poison=0)]
     await queues.ping(name, f"{name}-poison")

@@ -164,7 +164,9 @@ class TestHanging:
         monkeypatch.setattr(_threads, "HUNG_AFTER", NO_TIME)
         async with at_work(world, HangsTwice, 2) as (runner, jobs):
             await eventually(has(lambda: runner.body_threads.hung == 2), "both hang")
-            assert {world.row(job).status for job in jobs} == {JobStatus.RETRYING}
+            await eventually(
+                has(lambda: {world.row(job).status for job in jobs} == {JobStatus.RETRYING}), "their time is over"
+            )
             assert len([record for record in caplog.records if "thread hangs" in record.message]) == 2
             runner.timeout = timedelta(minutes=2)  # type: ignore[misc]
             runner.gates[7] = threading.Event()
