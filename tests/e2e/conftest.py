@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -22,6 +23,7 @@ from playwright.sync_api import (
 
 from tests.support.bell import Bell
 from tests.support.client import Person
+from tests.support.dashboard import open_dashboard
 from tests.support.product import running_product
 from tests.support.waiting import PATIENCE_SECONDS
 from tools.docs_and_samples.chromium import find_or_install
@@ -138,3 +140,9 @@ def bell(stack: Stack, visitor: Callable[..., Page]) -> Bell:
     bell.open()
     bell.expect_live()
     return bell
+
+
+@pytest.fixture
+def admin(stack: Stack, visitor: Callable[..., Page]) -> Callable[..., Page]:
+    """Open the dashboard at an address as an admin of their own."""
+    return partial(open_dashboard, stack, visitor)

@@ -8,17 +8,17 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 from azure.storage.queue import QueueServiceClient
-from playwright.sync_api import Locator, Page, Route, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.e2e.conftest import Noise
 from tests.support.client import Person
+from tests.support.dashboard import PARKED, address_of, for_all, hrefs, owner_of, recent, rows, without_storage
 from tests.support.keyboard import tab_to
 from tests.support.stored_jobs import ERROR, store
 from tools.local_stack.stack import Stack
@@ -26,11 +26,8 @@ from tools.local_stack.stack import Stack
 Visitor = Callable[..., Page]
 Admin = Callable[..., Page]
 
-SECONDS = 1_000.0
 HOSTILE = "<img src=x onerror=alert(1)>"
 OF_A_JOB = re.compile("[?&]job=")
-#: Nobody takes jobs from this queue: they stay as an action leaves them.
-PARKED: dict[str, Any] = {"kind": "parked", "queue": "parked"}
 
 
 @pytest.fixture(scope="module")
@@ -38,37 +35,6 @@ def queues(stack: Stack) -> Iterator[QueueServiceClient]:
     with QueueServiceClient.from_connection_string(stack.settings()["QueuesConn"]) as service:
         service.create_queue(PARKED["queue"])
         yield service
-
-
-@pytest.fixture
-def admin(stack: Stack, visitor: Visitor) -> Admin:
-    """Open the dashboard at an address as an admin of their own."""
-    return partial(open_dashboard, stack, visitor)
-
-
-def open_dashboard(stack: Stack, visitor: Visitor, query: str = "", **options: Any) -> Page:
-    page = visitor(stack.admin_url.replace("#", f"dashboard.html{query}#"), **options)
-    expect(page.locator("job-dashboard").get_by_role("navigation", name="Views")).to_be_visible()
-    return page
-
-
-def rows(page: Page) -> Locator:
-    return page.locator("table.jobs tbody tr")
-
-
-def address_of(page: Page) -> str:
-    return page.url.partition("?")[2]
-
-
-def for_all(page: Page, action: str) -> None:
-    """Choose from the menu of what concerns all jobs that match."""
-    page.get_by_role("button", name="Actions").click()
-    page.get_by_role("button", name=action).click()
-
-
-def recent() -> datetime:
-    """Long enough ago for a job to have ended by now."""
-    return datetime.now(UTC) - timedelta(minutes=1)
 
 
 class TestFinding:
@@ -426,35 +392,3 @@ class TestPeople:
         page.keyboard.press("Tab")
         page.keyboard.press("Enter")
         expect(rows(page).first).to_contain_text("Pending")
-
-    def test_from_right_to_left(self, stack: Stack, admin: Admin) -> None:
-        store(stack.database_url, user_id="\u0639\u0628\u062f", since=recent())
-        page = admin("?user=\u0639\u0628\u062f")
-        expect(rows(page)).to_have_count(1)
-        page.evaluate("document.documentElement.dir = 'rtl'")
-        for width in (1280, 320):
-            page.set_viewport_size({"width": width, "height": 800})
-            assert page.evaluate("document.documentElement.scrollWidth") <= width
-            heading = page.get_by_role("heading", name="Dashboard").bounding_box()
-            assert heading is not None
-            assert heading["x"] + heading["width"] > width / 2
-
-
-def without_storage(route: Route) -> None:
-    """Answer as the API does whose storage is unavailable."""
-    answer = route.fetch()
-    queues = [queue | {"messages": None, "poison": None} for queue in answer.json()["queues"]]
-    route.fulfill(response=answer, json={"queues": queues})
-
-
-def hrefs(page: Page) -> list[str]:
-    """The ids of the jobs that are shown, in their order."""
-    links = [link.get_attribute("href") or "" for link in rows(page).locator("a").all()]
-    return [re.findall("job=([^&]+)", link)[0] for link in links]
-
-
-def owner_of(stack: Stack, key: str) -> str:
-    with psycopg.connect(stack.database_url) as connection:
-        found = connection.execute("select user_id from queued_jobs.job where id = %s", (key,)).fetchone()
-    assert found is not None
-    return str(found[0])

@@ -7,28 +7,20 @@ import io
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from functools import partial
 
 import psycopg
-import pytest
 from playwright.sync_api import Page, Route, expect
 
 from tests.e2e.conftest import Noise
-from tests.e2e.test_dashboard import PARKED, SECONDS, address_of, open_dashboard, recent, rows
 from tests.support.bell import Bell, wait_on
 from tests.support.client import Person
+from tests.support.dashboard import PARKED, SECONDS, address_of, recent, rows
 from tests.support.stored_jobs import ERROR, store
 from tests.support.waiting import wait_until
 from tools.docs_and_samples.staged_jobs import Stage
 from tools.local_stack.stack import Stack
 
 Admin = Callable[..., Page]
-
-
-@pytest.fixture
-def admin(stack: Stack, visitor: Callable[..., Page]) -> Admin:
-    """Open the dashboard at an address as an admin of their own."""
-    return partial(open_dashboard, stack, visitor)
 
 
 def test_two_admins_retry_the_same_selection_once(stack: Stack, admin: Admin) -> None:
@@ -289,3 +281,16 @@ LEFT_OF_UNIT = """(cell) => {
     };
     return at(0) < at(text.data.length - 1);
 }"""
+
+
+def test_from_right_to_left(stack: Stack, admin: Admin) -> None:
+    store(stack.database_url, user_id="\u0639\u0628\u062f", since=recent())
+    page = admin("?user=\u0639\u0628\u062f")
+    expect(rows(page)).to_have_count(1)
+    page.evaluate("document.documentElement.dir = 'rtl'")
+    for width in (1280, 320):
+        page.set_viewport_size({"width": width, "height": 800})
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        heading = page.get_by_role("heading", name="Dashboard").bounding_box()
+        assert heading is not None
+        assert heading["x"] + heading["width"] > width / 2

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from functools import partial
 
-import pytest
 from playwright.sync_api import Page, Request, expect
 
 from tests.e2e.conftest import Noise
-from tests.e2e.test_dashboard import open_dashboard, recent, rows
 from tests.support.bell import Bell
 from tests.support.client import Person
+from tests.support.dashboard import recent, rows
 from tests.support.stored_jobs import store
 from tools.local_stack.stack import Stack
 
@@ -36,12 +34,6 @@ MOVE = """() => {
         document.querySelector('main').append(board);
     }
 }"""
-
-
-@pytest.fixture
-def admin(stack: Stack, visitor: Callable[..., Page]) -> Admin:
-    """Open the dashboard at an address as an admin of their own."""
-    return partial(open_dashboard, stack, visitor)
 
 
 def count_requests(page: Page) -> Counter[str]:
