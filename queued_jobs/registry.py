@@ -20,6 +20,7 @@ logger = logging.getLogger(__name__)
 
 type RunnerType = type[JobRunner[Any, Any]]
 
+#: Characters of a label that users see.
 _MAX_LABEL = 120
 #: Characters of a kind's label that are read: much of it may be white space.
 _MAX_READ = 4_000

@@ -109,9 +109,30 @@ def test_examples_are_python(document: Path) -> None:
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_links_lead_somewhere(document: Path) -> None:
-    for target in re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", document.read_text()):
+    for target, heading in re.findall(r"\]\(([^)#\s]*)(?:#([^)]*))?\)", document.read_text()):
         if "://" not in target:
-            assert (document.parent / target).exists(), target
+            file = document.parent / target if target else document
+            assert file.exists(), target
+            assert not heading or file.suffix != ".md" or heading in anchors(file), f"{target}#{heading}"
+
+
+@cache
+def anchors(document: Path) -> set[str]:
+    """The ids that GitHub gives to the headings of a document."""
+    headings = re.findall(r"^#+ (.+)$", document.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_common_changes_are_made_where_the_table_says() -> None:
+    table = (ROOT / "CONTRIBUTING.md").read_text().partition("## Common changes")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| (.+?) \| (.+) \|$", table, re.MULTILINE)[2:]  # without the heading
+    assert len(rows) >= 10
+    for change, edit in rows:
+        links = re.findall(r"\]\(([^)#]+)", edit)
+        places = [name for name in tracked() if any(name == link or name.startswith(f"{link}/") for link in links)]
+        content = "\n".join((ROOT / name).read_text() for name in places)
+        for name in re.findall(r"(?<!\[)`(-*\.?\w+)(?:\(\.\.\.\))?`(?!\])", edit):
+            assert re.search(rf"(?<![\w-]){re.escape(name)}(?![\w-])", content), f"{change}: no {name} in its files"
 
 
 #: File names in the documents that a reader creates, or that exist at run time only.

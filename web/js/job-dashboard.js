@@ -26,6 +26,7 @@ const LOOKS = ['tokens', 'dashboard', 'dashboard-filters', 'dashboard-tables', '
 const SHEETS = LOOKS.map((name) => sheetOf(`${name}.css`));
 const MAKERS = { jobs: JobsView, failures: FailuresView, statistics: StatsView, queues: QueuesView };
 const TICK = 1000;
+/** Milliseconds between reads, with and without live updates. */
 const POLL_LIVE = 60_000;
 const POLL_OFF = 15_000;
 const FORBIDDEN = 403;

@@ -9,8 +9,10 @@ import { JobActions } from './job-actions.js';
 import { JobStore, hasEnded } from './store.js';
 import { TokenSource } from './token-source.js';
 
+/** Milliseconds between reads without live updates: while jobs are unfinished, and otherwise. */
 const POLL_ACTIVE = 1500;
 const POLL_IDLE = 30_000;
+/** The same with live updates, in case a push was lost. */
 const POLL_LIVE = 5 * 60_000;
 const PAUSE_AFTER = 2 * 60_000;
 const RECONNECTING_TRIES = 3;
