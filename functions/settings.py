@@ -39,7 +39,7 @@ _ALGORITHMS = ("RS256", "ES256", "EdDSA")
 _WITH_KEY = ("DATABASE_URL", "QueuesConn", "BlobsConn", "SIGNALR_CONNECTION")
 
 
-#: Of an invite, in characters: the API accepts no longer one.
+#: Of an invite, in characters: the API rejects longer ones.
 MAX_SECRET = 200
 
 
@@ -99,7 +99,7 @@ def _check_storage(text: str) -> str:
     if not parts.get("AccountName") or not parts.get("AccountKey"):
         raise rejection("no_account", "has no AccountName or no AccountKey; copy the whole string")
     if not re.fullmatch("[a-z0-9]+", parts["AccountName"]):
-        raise rejection("not_an_account", "has an AccountName that no account can have; copy the whole string")
+        raise rejection("not_an_account", "has an AccountName that is not a valid account name; copy the whole string")
     if not _is_base64(parts["AccountKey"]):
         raise rejection("not_a_key", "has an incomplete AccountKey; copy the whole string")
     if not all(is_address(there) for part, there in parts.items() if part.endswith("Endpoint")):
@@ -143,7 +143,7 @@ def _names_a_tenant(issuer: str) -> bool:
 _HTTPS = require(is_safe, "not_https", "is not a valid https address; copy it from the service or provider")
 _ENCRYPTED = require(_is_encrypted, "not_encrypted", "is not encrypted; use an https address", when=_in_cloud)
 _NOT_EMULATOR = require(
-    _is_no_emulator, "emulator", "is the storage emulator, whose key is public; name an account", when=_in_cloud
+    _is_no_emulator, "emulator", "is the storage emulator, whose key is public; use an account", when=_in_cloud
 )
 _VERIFIED = "unverified_server", "does not require TLS with a verified name; set sslmode verify-full"
 _GENERATE = "generate a random one of 43 characters"
@@ -159,7 +159,7 @@ _LinkSecret = Annotated[
     require(
         matches(re.compile("[A-Za-z0-9._~-]+")),
         "not_for_links",
-        f"has characters that a link cannot hold; {_GENERATE}, of letters, digits, - and _",
+        f"has characters that are not allowed in links; {_GENERATE} from letters, digits, - and _",
     ),
 ]
 _Word = Annotated[
@@ -175,7 +175,10 @@ _Limit = Annotated[
 ]
 _StorageKey = Annotated[str, _NOT_EMULATOR, AfterValidator(_check_storage), _ENCRYPTED]
 _StorageAddress = Annotated[
-    str, _HTTPS, require(matches(re.compile("https:.*")), "not_https", "needs TLS; copy it"), _NOT_EMULATOR
+    str,
+    _HTTPS,
+    require(matches(re.compile("https:.*")), "not_https", "does not use TLS; copy the https address"),
+    _NOT_EMULATOR,
 ]
 
 
@@ -190,7 +193,7 @@ class InviteSettings(SettingsModel, alias_generator=str.upper):
     @classmethod
     def _check_distinct(cls, secret: str, info: ValidationInfo) -> str:
         if len({secret, *info.data.values()}) <= len(info.data):
-            raise rejection("equal_secrets", "two of the three secrets are equal; generate each of them")
+            raise rejection("equal_secrets", "two of the three secrets are equal; generate each one separately")
         return secret
 
 
@@ -220,7 +223,9 @@ class OidcSettings(SettingsModel, alias_generator=lambda name: f"OIDC_{name.uppe
         tuple[str, ...],
         BeforeValidator(lambda given: given.split() if isinstance(given, str) else given),
         require(
-            set(_ALGORITHMS).issuperset, "unsafe_algorithm", "has an entry that is unknown or lets others sign; omit it"
+            set(_ALGORITHMS).issuperset,
+            "unsafe_algorithm",
+            "has an algorithm that is unknown or lets others sign; remove it",
         ),
     ] = _ALGORITHMS
 

@@ -132,7 +132,7 @@ def origin() -> str:
 def upload_link(blob: str) -> Link:
     """Return a link with which a browser may create this one blob in the uploads container.
 
-    It may not change one that exists. `sweep_uploads` removes what it can create besides ordinary files.
+    It cannot change an existing one. `sweep_uploads` removes what it can create besides ordinary files.
     """
     return _link(UPLOADS, blob, "c", _UPLOAD_LIFE)
 

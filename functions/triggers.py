@@ -38,10 +38,10 @@ def register_triggers(app: func.AsgiFunctionApp, manager: QueueManager) -> None:
         try:
             deleted = await asyncio.to_thread(sweep_uploads)
         except AzureError as exc:
-            logger.warning("the uploads are swept again in an hour: %s", exc)
+            logger.warning("could not sweep the uploads, will try again in an hour: %s", exc)
         else:
             if deleted:
-                logger.warning("deleted %d blobs that are not files from the uploads", deleted)
+                logger.warning("deleted %d blobs from the uploads that are not ordinary files", deleted)
 
 
 def _register_schedule(app: func.AsgiFunctionApp, manager: QueueManager, runner: RunnerType, schedule: str) -> None:

@@ -95,7 +95,7 @@ def set_up(props: dict[str, Any], *, within: timedelta = REACHABLE_WITHIN, pause
     except psycopg.errors.InsufficientPrivilege as error:
         raise DatabaseSetupFailed(
             f"{props['admin']} lacks privileges in the database {database} on {props['host']}: {error} "
-            "Deploy as the administrator that created the schema, or use a group with both as the administrator."
+            "Deploy as the administrator that created the schema, or make a group of both the administrator."
         ) from error
     logger.warning("database %s: role %s is ready, %s", database, role, ", ".join(applied) or "no new migration")
 

@@ -120,7 +120,7 @@ def _read_tags(text: str) -> dict[str, str]:
     except ValueError:
         tags = None
     if not isinstance(tags, dict) or not all(isinstance(value, str) for value in tags.values()):
-        raise rejection("not_tags", 'is not an object of texts; set one, as {"cost-center": "4711"}')
+        raise rejection("not_tags", 'is not an object with strings as values; set one such as {"cost-center": "4711"}')
     reasons = {name: why_no_tag(name, value) for name, value in tags.items()}
     reasons |= {name: "is set by the program" for name in tags if name.lower() in _OWN_TAGS}
     if len(tags) > _MAX_TAGS:
@@ -132,8 +132,10 @@ def _read_tags(text: str) -> dict[str, str]:
 
 _OWN_TAGS: Final = ("project", "stack", "managed-by")
 _MAX_TAGS: Final = 40
-_SAMPLE_ADMIN: Final = "{value} is the sample's; set the principal that deploys, or let ./scripts/deploy do it"
-_Word = Annotated[str, require(matches(re.compile(r"\S+")), "not_a_word", "{value} is not one word; copy it again")]
+_SAMPLE_ADMIN: Final = "{value} is the sample value; set the principal that deploys, or let ./scripts/deploy do it"
+_Word = Annotated[
+    str, require(matches(re.compile(r"\S+")), "not_a_word", "{value} is not a single word; copy it again")
+]
 _Flag = Annotated[Literal["true", "false"], BeforeValidator(str.lower)]
 
 
@@ -148,14 +150,16 @@ class OidcSettings(SettingsModel, alias_generator=lambda name: to_camel(f"oidc_{
             "no_tenant",
             "{value} does not name a tenant, so it matches no token; put the tenant's id into it",
         ),
-        require(_is_real, "sample", "{value} is the sample's; set the issuer of your identity provider"),
+        require(_is_real, "sample", "{value} is the sample value; set the issuer of your identity provider"),
     ]
     audience: _Word
     client_id: _Word
     roles_claim: Annotated[
         str,
         require(
-            matches(re.compile("[A-Za-z][A-Za-z0-9_.:/-]*")), "not_a_claim", "{value} is not a claim; use one as roles"
+            matches(re.compile("[A-Za-z][A-Za-z0-9_.:/-]*")),
+            "not_a_claim",
+            "{value} is not a claim; use one such as roles",
         ),
     ]
     scope: str = ""
@@ -190,7 +194,7 @@ def _check_rehearsal(text: str) -> str:
     except ValueError:
         value = None
     if not isinstance(value, dict) or value.keys() != keys:
-        raise rejection("not_a_rehearsal", f"is not an object of {', '.join(sorted(keys))}; remove it")
+        raise rejection("not_a_rehearsal", f"is not an object with the keys {', '.join(sorted(keys))}; remove it")
     if not _is_here(str(value["scmUrl"])) or value["postgresHost"] not in _LOOPBACK:
         raise rejection("not_here", "does not refer to this machine; use endpoints on 127.0.0.1")
     if not is_port(str(value["postgresPort"])):
@@ -212,7 +216,7 @@ class _Keys(SettingsModel, alias_generator=to_camel):
             is_stack_name,
             "not_a_stack_name",
             "{value} cannot be a part of the resources' names; "
-            "use at most 40 of a-z, 0-9 and single dashes: pulumi stack rename",
+            "use at most 40 characters of a-z, 0-9 and single dashes: pulumi stack rename",
         ),
     ]
     location: Annotated[
@@ -222,7 +226,9 @@ class _Keys(SettingsModel, alias_generator=to_camel):
     generation: Annotated[
         str,
         require(
-            matches(re.compile("[1-9][0-9]{0,5}")), "not_a_generation", "{value} is not a whole number from 1; set one"
+            matches(re.compile("[1-9][0-9]{0,5}")),
+            "not_a_generation",
+            "{value} is not a whole number of at least 1; set one",
         ),
     ]
     auth_mode: Annotated[
@@ -261,7 +267,9 @@ class _Keys(SettingsModel, alias_generator=to_camel):
     monthly_budget: Annotated[
         str,
         require(
-            matches(re.compile("[0-9]+")), "not_an_amount", "{value} is not a whole number from 0; set 0 for no budget"
+            matches(re.compile("[0-9]+")),
+            "not_an_amount",
+            "{value} is not a whole number of at least 0; set 0 for no budget",
         ),
         require(
             _is_positive,

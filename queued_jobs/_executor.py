@@ -80,7 +80,7 @@ async def execute(runner: Runner, message: JobMessage, *, thread: BodyThread | N
             message, kind=kind, schema_version=version, max_concurrent=max_concurrent
         )
     if its_turn is not None:
-        runner.logger.info("job %s: waiting in line for its concurrency key", message.id)
+        runner.logger.info("job %s: waiting behind other jobs with its concurrency key", message.id)
         return
     waiting = await repository.defer(message, kind=kind, schema_version=version, queues=runner.queues_of_kind())
     if waiting is None:

@@ -18,7 +18,7 @@ from queued_jobs.queues import QueueMissing, StorageQueues, failing_with
 
 logger = logging.getLogger(__name__)
 
-#: The service returns no more messages at once.
+#: The service returns at most this many messages at once.
 MAX_BATCH = 32
 #: The receipt is outdated, or the message or its queue was deleted: another worker has received the message.
 _NOT_OURS = (400, 404, 409)
@@ -114,7 +114,7 @@ class Inbox:
                     await self._hide(message, self._visibility)
             except SendFailed as exc:
                 if is_lost(exc):
-                    logger.warning("queue %s: another worker received message %s, too", self.queue, message.id)
+                    logger.warning("queue %s: message %s was also received by another worker", self.queue, message.id)
                     return
                 logger.warning("%s", exc)
 

@@ -115,7 +115,7 @@ class Listener:
             await self._inbox.delete(message)
 
     async def _move(self, message: Received, poison: str) -> None:
-        logger.warning("queue %s: message %s is moved to %s", self.name, message.id, poison)
+        logger.warning("queue %s: moving message %s to %s", self.name, message.id, poison)
         await self._inbox.move(message, poison)
 
 

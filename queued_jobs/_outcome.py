@@ -38,10 +38,10 @@ def dump_result(result: object, result_type: type[BaseModel] | None) -> dict[str
     """
     if result_type is None:
         if result is not None:
-            raise InvalidResult(f"The body returned a {type(result).__name__}, but its kind declares no result.")
+            raise InvalidResult(f"The body returned {type(result).__name__}, but its kind does not declare a result.")
         return None
     if not isinstance(result, result_type):
-        raise InvalidResult(f"The body returned a {type(result).__name__} instead of a {result_type.__name__}.")
+        raise InvalidResult(f"The body returned {type(result).__name__} instead of {result_type.__name__}.")
     try:
         data = form_of(result_type).dump(result)
     except NotStorable as exc:

@@ -71,7 +71,7 @@ def _is_from_server(exc: BaseException) -> TypeGuard[psycopg.Error]:
 
 
 def _is_rolled_back(exc: Exception) -> bool:
-    """Whether the server, not a pooler, said that the statement failed, and that the connection goes on."""
+    """Whether the server, not a pooler, said that the statement failed, and that the connection is still usable."""
     return (
         _is_from_server(exc)
         and exc.diag.severity_nonlocalized == "ERROR"

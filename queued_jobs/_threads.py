@@ -13,7 +13,7 @@ from typing import Any
 
 from queued_jobs import telemetry
 
-#: How long a body may go on after its attempt has ended before its thread counts as hung.
+#: How long a body may keep running after its attempt has ended before its thread counts as hung.
 HUNG_AFTER = timedelta(seconds=10)
 
 
@@ -72,13 +72,13 @@ class BodyThreads:
             left = self._count - max(0, self._hung - self._count)
         telemetry.hung_threads(self._kind, self._hung)
         self._logger.warning(
-            "%s: its body goes on although its attempt has ended, so a thread hangs; let the body call ctx.checkpoint()"
-            " and set time limits for what it waits for",
+            "%s: its body is still running although its attempt has ended, and blocks a thread; call ctx.checkpoint()"
+            " in the body, and set time limits on what it waits for",
             what,
         )
         if left == 0:
             self._logger.error(
-                "kind %s: %d threads hang, so this process cannot run jobs of the kind until it is restarted",
+                "kind %s: %d threads are blocked, so this process cannot run jobs of the kind until it is restarted",
                 self._kind,
                 self._hung,
             )

@@ -16,7 +16,7 @@ from queued_jobs.model import JobKey
 
 #: Statements in one round trip.
 MAX_TOGETHER: Final = 32
-#: After this long the next ones go on another connection: the server, or a lock, is slow.
+#: After this long the next statements use another connection: the server, or a lock, is slow.
 PATIENCE: Final = timedelta(seconds=0.05)
 #: Time limit of each statement that shares a transaction.
 MAX_SHARED: Final = timedelta(seconds=1)

@@ -102,7 +102,7 @@ class AuditLog:
         try:
             await self._database.rows("audit", entry | {"filter": Jsonb(entry["filter"])})
         except (JobsError, psycopg.Error):
-            logger.exception("the audit record is in the log only, since the database did not take it")
+            logger.exception("could not store the audit record; it is in the log only")
 
 
 def _safe(filters: Mapping[str, Any]) -> dict[str, Any]:

@@ -144,7 +144,7 @@ class Dispatcher:
             with total_time(None):
                 return await self.repository.keep_reserved(these)
         except StoreUnavailable as exc:
-            logger.warning("%d messages were not sent, since they may be sent by others: %s", len(these), exc)
+            logger.warning("did not send %d messages, since other processes may send them: %s", len(these), exc)
             return None
 
     async def _mark(self, sent: Sequence[Reserved]) -> bool:

@@ -98,7 +98,7 @@ class JobHandle[Result: BaseModel | None]:
                 return await self._result_of(ended)
             left = until - now()
             if left <= 0:
-                raise TimeoutError(f"Job {self.id} has not ended within {timeout}.") from unavailable
+                raise TimeoutError(f"Job {self.id} did not end within {timeout}.") from unavailable
             await asyncio.sleep(min(pause, left))
             pause = min(pause * _PAUSE_GROWTH, _MAX_PAUSE)
 

@@ -47,7 +47,7 @@ async def call_hook(hook: Callable[..., Any], *args: object) -> None:
 
 
 async def call_hook_in_time(hook: Callable[..., Any], *args: object, within: timedelta) -> None:
-    """Call a hook, and wait for it `within` this time. Raises `HookTooLate`; a hook in a thread goes on then."""
+    """Call a hook, and wait for it `within` this time. Raises `HookTooLate`; a hook in a thread then keeps running."""
     # not asyncio.timeout: a hook that suppresses its cancellation must not be waited for
     call = asyncio.create_task(call_hook(hook, *args))
     try:
@@ -55,7 +55,7 @@ async def call_hook_in_time(hook: Callable[..., Any], *args: object, within: tim
     finally:
         call.cancel()
     if not call.done():
-        raise HookTooLate(f"no end within {within.total_seconds():g} seconds")
+        raise HookTooLate(f"did not end within {within.total_seconds():g} seconds")
     if call.cancelled():
         raise RuntimeError("The hook raised a cancellation that was not requested.")
     call.result()

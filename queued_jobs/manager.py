@@ -209,7 +209,7 @@ class QueueManager:
         """The read side and the actions of users and admins. Raises `TypeError` unless the repository is Postgres."""
         repository = self.backend.repository
         if not isinstance(repository, PostgresRepository):
-            raise TypeError(f"The tracker requires a PostgresRepository, not a {type(repository).__name__}.")
+            raise TypeError(f"The tracker requires PostgresRepository, not {type(repository).__name__}.")
         return JobTracker(repository.database, self.backend, self.registry.kind_queues)
 
     def blocking(self, *, connections: int = 1) -> BlockingJobs:

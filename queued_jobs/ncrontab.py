@@ -30,11 +30,11 @@ class Ncrontab:
         if len(fields) == 5:
             fields = ["0", *fields]
         if len(fields) != 6:
-            raise ValueError(f"{expression!r} has {len(fields)} fields: NCRONTAB has 6, the first are the seconds")
+            raise ValueError(f"{expression!r} has {len(fields)} fields: NCRONTAB has 6, the first for seconds")
         sets = [_parse_field(text, *field) for text, field in zip(fields, _FIELDS, strict=True)]
         self._seconds, self._minutes, self._hours, self._days, self._months, self._week_days = sets
         if self._next(datetime(2000, 1, 1, tzinfo=UTC)) is None:
-            raise ValueError(f"{expression!r} never happens")
+            raise ValueError(f"{expression!r} never occurs")
 
     def next(self, after: datetime) -> datetime:
         """Return the first occurrence strictly after the given time, which must have a time zone."""

@@ -78,7 +78,7 @@ class Occurrences:
             except StoreUnavailable:
                 raise
             except Exception:
-                logger.exception("%s: the job of its schedule was not started", runner.kind)
+                logger.exception("%s: could not start its scheduled job", runner.kind)
         return Batch(done=done, more=False)
 
     async def _catch_up(self, runner: type[JobRunner[Any, Any]], now: datetime) -> int:

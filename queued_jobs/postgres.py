@@ -67,7 +67,7 @@ class PostgresRepository(PostgresUpkeep):
             missing = [job for job in conflicting if job.id not in added]
             for job in missing:
                 if job.unique_key is None and job.idempotency_key is None:
-                    raise StoreRefused(f"A job {job.id} already exists, so the table's id sequence is behind its rows.")
+                    raise StoreRefused(f"Job {job.id} already exists, so the table's id sequence is behind its rows.")
         check_whole(jobs, stored := [added[job.id] for job in jobs])
         return stored
 

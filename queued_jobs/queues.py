@@ -124,8 +124,8 @@ class StorageQueues:
                     if exc.status_code not in _FORBIDDEN:
                         raise
                     raise SendFailed(
-                        f"The queue {name} is missing, and this account may not create it: deploy again, or grant "
-                        f"it the role Storage Queue Data Contributor."
+                        f"The queue {name} is missing, and this account is not allowed to create it: deploy again, "
+                        f"or grant it the role Storage Queue Data Contributor."
                     ) from exc
 
     async def depths(self, *queues: str) -> list[QueueDepth]:

@@ -85,7 +85,9 @@ class Quotas:
         most = self._limits.writes_per_minute
         wait = await self.note(f"write {user_id}", most, _MINUTE)
         if wait:
-            raise LimitReached(f"You have made {most:,} changes in a minute, which is the limit. Wait a little.", wait)
+            raise LimitReached(
+                f"You have made {most:,} changes in a minute, which is the limit. Wait a moment, then try again.", wait
+            )
 
     @asynccontextmanager
     async def starting(self, user_id: str) -> AsyncIterator[Start]:

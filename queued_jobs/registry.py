@@ -22,7 +22,7 @@ type RunnerType = type[JobRunner[Any, Any]]
 
 #: Characters of a label that users see.
 _MAX_LABEL = 120
-#: Characters of a kind's label that are read: much of it may be white space.
+#: Characters of a label that are read: many of them may be white space.
 _MAX_READ = 4_000
 _MAX_REASON = 300
 _MAX_WARNED = 1_000
@@ -111,7 +111,7 @@ class JobRegistry:
         try:
             file: object = runner.file(runner.read_result(job))
             if file is not None and not isinstance(file, ResultFile):
-                raise TypeError(f"file() returned a {type(file).__name__} instead of a ResultFile")
+                raise TypeError(f"file() returned {type(file).__name__} instead of ResultFile")
         except Exception as exc:  # noqa: BLE001 (as above)
             self._warn_once(job, "file", exc)
             return None

@@ -47,7 +47,7 @@ class JobRunner[Request: BaseModel, Result: BaseModel | None](abc.ABC):
     #: The owner of jobs that the schedule starts.
     schedule_user: ClassVar[str] = "schedule"
     #: Maximum concurrent plain `def` bodies of this kind in one process. Up to as many more threads take the place of
-    #: those whose bodies go on after their timeout.
+    #: those whose bodies keep running after their timeout.
     threads: ClassVar[int] = 8
     #: Maximum concurrent jobs with the same `concurrency_key`, across all workers.
     concurrency: ClassVar[int] = 1
@@ -164,7 +164,8 @@ class JobRunner[Request: BaseModel, Result: BaseModel | None](abc.ABC):
             return cast(Result, form_of(cls.result_type).load(job.result))
         except ValidationError as exc:
             raise InvalidResult(
-                f"The stored result is not one of {cls.kind}: {describe_invalid(exc, cls.result_type, in_words=False)}."
+                f"The stored result does not match the kind {cls.kind}: "
+                f"{describe_invalid(exc, cls.result_type, in_words=False)}."
             ) from exc
 
     @classmethod

@@ -45,7 +45,7 @@ class StoredForm[ModelT: BaseModel]:
         Private attributes count too, except attributes that differ in every instance, such as a lock.
         """
         if type(value) is not self._model:
-            raise NotStorable(f"it is a {type(value).__name__} instead of a {self._model.__name__}")
+            raise NotStorable(f"its type is {type(value).__name__} instead of {self._model.__name__}")
         data = self._json_of(value)
         for place, leaf in _leaves(data, ()):
             if isinstance(leaf, str) and _UNSTORABLE.search(leaf):

@@ -31,7 +31,9 @@ _ran = _meter.create_histogram("queued_jobs.run", "s", "From claimed to the end 
 _ends = _meter.create_counter("queued_jobs.attempts", "{attempt}", "Attempts by outcome")
 _age = _meter.create_gauge("queued_jobs.queue.age", "s", "How long the oldest job of a queue has waited")
 _behind = _meter.create_gauge("queued_jobs.sweep.behind", "1", "1 for each duty that ran out of time in a sweep")
-_hung = _meter.create_gauge("queued_jobs.threads.hung", "{thread}", "Threads whose body goes on after its attempt")
+_hung = _meter.create_gauge(
+    "queued_jobs.threads.hung", "{thread}", "Threads whose body is still running after its attempt"
+)
 _queued = _meter.create_counter("queued_jobs.queued", "{job}", "Jobs that were stored")
 
 

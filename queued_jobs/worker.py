@@ -168,7 +168,7 @@ class Worker:
             try:
                 wait = await step()
                 pause = _FIRST_PAUSE
-            except Exception as exc:  # noqa: BLE001 (any error: the loop goes on)
+            except Exception as exc:  # noqa: BLE001 (any error: the loop continues)
                 wait, pause = pause, min(2 * pause, _LAST_PAUSE)
                 log_failure(exc, "%s continues in %g s", name, wait.total_seconds())
             if wait:

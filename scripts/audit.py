@@ -20,9 +20,9 @@ NOT_CHECKED = "NOT CHECKED"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run all checks; return 0 if none found anything. One that could not run is reported, and fails with --strict."""
+    """Run all checks; return 0 if nothing was found. Checks that could not run are reported, and fail with --strict."""
     parser = argparse.ArgumentParser(prog="scripts/audit", description=__doc__)
-    parser.add_argument("--strict", action="store_true", help="also fail if advisories are not reachable; for CI")
+    parser.add_argument("--strict", action="store_true", help="also fail if advisories cannot be fetched; for CI")
     parser.add_argument(
         "--sbom", type=Path, metavar="PATH", help="write the deployed dependencies as a CycloneDX document"
     )

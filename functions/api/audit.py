@@ -49,4 +49,4 @@ def check_audits(router: APIRouter) -> None:
         if not isinstance(route, APIRoute) or policy_of(route) is not require_admin:
             continue
         if set(route.methods or ()) - {"GET", "HEAD"} and audited not in calls_of(route.dependant):
-            raise NoAudit(f"{route.path}: its changes are not recorded: take a parameter of type Audited, and use it.")
+            raise NoAudit(f"{route.path}: its changes are not recorded; take a parameter of type Audited and use it.")

@@ -116,7 +116,7 @@ class CsvImport(JobRunner[CsvImportRequest, CsvImportResult]):
                 target.write(json.dumps(dict(zip(header, row, strict=True)), ensure_ascii=False).encode() + b"\n")
                 imported += 1
                 if target.size > _MAX_RESULT_BYTES:
-                    raise NothingToImport("The names of the columns are too long to be repeated in each row.")
+                    raise NothingToImport("The column names are too long to repeat in each row.")
         ctx.checkpoint()
         target.commit(content_type="application/jsonl")
         return CsvImportResult(

@@ -78,7 +78,7 @@ class NothingToZip(PermanentError):
 
 
 class SourceChanged(Exception):
-    """A file changed or vanished while it was read."""
+    """A file changed or disappeared while it was being read."""
 
 
 class ZipBuilder(JobRunner[ZipRequest, ZipResult]):
@@ -174,7 +174,7 @@ class ZipBuilder(JobRunner[ZipRequest, ZipResult]):
             stream = client.download_blob(etag=blob.etag, match_condition=MatchConditions.IfNotModified)
             yield from stream.chunks()
         except (ResourceModifiedError, ResourceNotFoundError) as exc:
-            raise SourceChanged("A file changed or vanished while it was read.") from exc
+            raise SourceChanged("A file changed or disappeared while it was being read.") from exc
 
 
 def _too_large() -> str:

@@ -189,7 +189,9 @@ def _write_zip(target: Path, own: dict[str, bytes], packages: dict[str, Path]) -
 def main(arguments: Sequence[str] | None = None) -> int:
     """Build the package and print its properties. Returns 1, and prints the reason, if it cannot be built."""
     parser = argparse.ArgumentParser(prog="scripts/package", description=__doc__)
-    parser.add_argument("output", nargs="?", type=Path, default=DEFAULT_OUTPUT, help="where to (default: %(default)s)")
+    parser.add_argument(
+        "output", nargs="?", type=Path, default=DEFAULT_OUTPUT, help="path of the zip (default: %(default)s)"
+    )
     options = parser.parse_args(arguments)
     started = time.monotonic()
     try:

@@ -54,7 +54,7 @@ async def redrive(
 @command
 async def prune(
     store: Store,
-    older_than: Annotated[str, typer.Option(metavar="LENGTH", help="Minimum age of the jobs' end: 30d.")],
+    older_than: Annotated[str, typer.Option(metavar="LENGTH", help="Minimum time since the jobs ended: 30d.")],
     with_results: Annotated[
         bool,
         typer.Option(

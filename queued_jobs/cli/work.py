@@ -32,8 +32,8 @@ async def worker(
         typer.Argument(
             metavar="MODULE:NAME",
             show_default=False,
-            help="Import path of your QueueManager, from the current folder: `word_count:manager`. Also of an object "
-            "with an attribute `manager`, or of a function without arguments that returns one of the two.",
+            help="Import path of your QueueManager, from the current folder: `word_count:manager`. It may also name an "
+            "object with an attribute `manager`, or a function without arguments that returns either.",
         ),
     ],
     concurrency: Annotated[int, typer.Option(min=1, help="Maximum concurrent jobs per queue.")] = 6,
@@ -43,7 +43,8 @@ async def worker(
     grace: Annotated[
         str,
         typer.Option(
-            metavar="LENGTH", help="How long a stop waits for running jobs before another worker may have them."
+            metavar="LENGTH",
+            help="How long to wait for running jobs when stopping, before other workers may take them.",
         ),
     ] = "25s",
 ) -> None:
@@ -82,7 +83,9 @@ def _find_manager(path: str) -> QueueManager:
         ) from exc
     found = getattr(found, "manager", found)
     if not isinstance(found, QueueManager):
-        raise WrongUsage(f"{path} is a {type(found).__name__}; name a QueueManager, such as word_count:manager")
+        raise WrongUsage(
+            f"the type of {path} is {type(found).__name__}; name a QueueManager, such as word_count:manager"
+        )
     return found
 
 

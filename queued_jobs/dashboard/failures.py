@@ -65,7 +65,7 @@ class Failures:
 async def read_failures(database: Database, window: timedelta) -> Failures:
     """Read the groups. Raises `InvalidRequest` for a window beyond the retention."""
     if not timedelta() < window <= _DAYS_KEPT:
-        raise InvalidRequest(f"Failures are kept for {_DAYS_KEPT}; use a window of at most that, not {window}.")
+        raise InvalidRequest(f"Failures are kept for {_DAYS_KEPT}; use a window no longer than that, not {window}.")
     (row,) = await database.rows("now", {})
     since: datetime = (row["now"] - window).astimezone(UTC)
     since = since.replace(minute=0, second=0, microsecond=0)

@@ -157,7 +157,9 @@ async def read_stats(database: Database, window: timedelta, bucket: timedelta) -
 
 def _check(window: timedelta, bucket: timedelta) -> None:
     if bucket < _MINUTE or not bucket <= window <= bucket * _MAX_BUCKETS:
-        raise InvalidRequest(f"Use 1 to {_MAX_BUCKETS} buckets of at least a minute for {window}, not {bucket}.")
+        raise InvalidRequest(
+            f"A window of {window} must have 1 to {_MAX_BUCKETS} buckets of at least a minute, not of {bucket}."
+        )
     if bucket < _HOUR:
         unit, kept = _MINUTE, _MINUTES_KEPT
     elif bucket < _DAY:
@@ -165,7 +167,9 @@ def _check(window: timedelta, bucket: timedelta) -> None:
     else:
         unit, kept = _DAY, _DAYS_KEPT
     if bucket % unit or (bucket < _DAY and _DAY % bucket):
-        raise InvalidRequest(f"Buckets of {bucket} do not divide a day; use whole minutes, hours or days that do.")
+        raise InvalidRequest(
+            f"Buckets of {bucket} do not divide a day evenly; use whole minutes, hours or days that do."
+        )
     if window > kept:
         raise InvalidRequest(f"Buckets of {bucket} are kept for {kept}, not for {window}; use longer buckets.")
 

@@ -26,7 +26,7 @@ class LimitedTransport(httpx.AsyncBaseTransport):
         response.stream = _LimitedStream(response.stream)
         if response.headers.get("content-encoding", "identity") != "identity":
             await response.stream.aclose()
-            raise httpx.ReadError("the response is compressed, though no compression was accepted")
+            raise httpx.ReadError("the response is compressed, although compression was not accepted")
         return response
 
     async def aclose(self) -> None:

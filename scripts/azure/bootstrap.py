@@ -116,7 +116,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="scripts/bootstrap",
         description="Create what a pipeline needs to deploy: storage for Pulumi's state, identities that sign in "
-        "without a secret, a group of database administrators, the registrations of API and page. "
+        "without a secret, a group of database administrators, app registrations for the API and the page. "
         "Existing resources are not changed.",
     )
     parser.add_argument(
@@ -144,7 +144,7 @@ def _parser() -> argparse.ArgumentParser:
         type=_issuer,
         default=ISSUER,
         metavar="URL",
-        help=f"the issuer of the tokens, for enterprises with their own (default: {ISSUER})",
+        help=f"the issuer of the tokens, for enterprises that have their own (default: {ISSUER})",
     )
     parser.add_argument(
         "--generation",
@@ -265,10 +265,10 @@ def _wait_for_roles(azure: AzureCli, store: StateStore) -> None:
         said = False
         while not azure.succeeds(*probe):
             if time.monotonic() > deadline:
-                print("azure    | NOTE: your new roles have no effect yet; wait some minutes before pulumi login")
+                print("azure    | NOTE: your new roles have no effect yet; wait a few minutes before pulumi login")
                 return
             if not said:
-                print("azure    | waiting until your new roles have an effect, which takes some minutes", flush=True)
+                print("azure    | waiting until your new roles have an effect, which takes a few minutes", flush=True)
             said = True
             time.sleep(_PAUSE.total_seconds())
 

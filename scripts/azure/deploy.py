@@ -84,7 +84,7 @@ def _parser() -> argparse.ArgumentParser:
         type=email,
         action="append",
         metavar="ADDRESS",
-        help="the recipient of alerts, in place of all present ones; repeat it for several; - for none",
+        help="a recipient of alerts, which replaces the current ones; repeat it for several; - for none",
     )
     parser.add_argument(
         "--deployer-ip",

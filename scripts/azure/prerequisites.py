@@ -65,7 +65,9 @@ def check_region(azure: AzureCli, location: str) -> None:
     """Raise `Unprepared` unless the region offers the plan that the function app runs on."""
     offered = {one["name"] for one in azure.ask("functionapp", "list-flexconsumption-locations")}
     if location not in offered:
-        raise Unprepared(f"Region: {location!r} has no Flex Consumption plan. Use one of {', '.join(sorted(offered))}.")
+        raise Unprepared(
+            f"Region: {location!r} does not offer the Flex Consumption plan. Use one of {', '.join(sorted(offered))}."
+        )
 
 
 def check_database(azure: AzureCli, location: str, profile: Profile, *, standby: bool) -> None:
@@ -86,7 +88,7 @@ def check_database(azure: AzureCli, location: str, profile: Profile, *, standby:
         )
     if standby and all(offer.get("zoneRedundantHaSupported") in ("Disabled", False) for offer in offers):
         raise Unprepared(
-            f"Region: {location} has no standby in another zone for databases. "
+            f"Region: {location} does not offer databases with a standby in another zone. "
             f"Use another region, or pulumi config set {key('highAvailability')} false."
         )
 
@@ -135,8 +137,8 @@ def check_admin(azure: AzureCli, config: Mapping[str, Any], deployer: Deployer, 
             )
     elif admin != deployer.object_id:
         raise Unprepared(
-            f"The database administrator is {name}, not {deployer.name}, who is signed in. Deploy as {name}, or use a "
-            f"group of both as the administrator: {key('databaseAdminName')}, {key('databaseAdminObjectId')}, "
+            f"The database administrator is {name}, not {deployer.name}, who is signed in. Deploy as {name}, or make a "
+            f"group of both the administrator: {key('databaseAdminName')}, {key('databaseAdminObjectId')}, "
             f"{key('databaseAdminType')} Group."
         )
 

@@ -83,7 +83,7 @@ class DeployedStack:
         command = ["pulumi", "up", "--stack", self.name, *flags]
         if _wait_for(subprocess.Popen(command, cwd=self._root, env=self._environment)) != 0:
             raise StackFailed(
-                "pulumi up did not finish. Running it again is safe; docs/how-to/troubleshoot-azure.md helps."
+                "pulumi up did not finish. Running it again is safe; see docs/how-to/troubleshoot-azure.md."
             )
 
     def outputs(self) -> dict[str, Any]:
@@ -111,7 +111,7 @@ class DeployedStack:
             said = " ".join((ran.stderr or ran.stdout).split())
             raise StackFailed(
                 f"The state in {chosen} cannot be used: {said or 'pulumi whoami failed'}\n"
-                f"Log in again (az login, then pulumi login '{chosen}'), or leave it (pulumi logout) and keep a new "
+                f"Log in again (az login, then pulumi login '{chosen}'), or log out (pulumi logout) and keep a new "
                 f"state in {self._local_state}."
             )
         return ""

@@ -137,7 +137,7 @@ def test_all_that_is_missing_is_told_at_once(
     ("change", "arguments", "says"),
     [
         ({"version": "v3.269.9"}, ANSWERS, "Install v3.270 or newer"),
-        ({}, [*ANSWERS[2:], "--location", "atlantis"], "'atlantis' has no Flex Consumption plan"),
+        ({}, [*ANSWERS[2:], "--location", "atlantis"], "'atlantis' does not offer"),
         ({}, ["--yes", "--location", "westeurope"], "--deployer-ip"),
         ({"up": 255}, ANSWERS, "Running it again is safe"),
     ],

@@ -61,7 +61,7 @@ def test_an_up_that_was_killed_is_followed_by_one_that_ends(lines: list[str]) ->
 def test_an_interrupted_up_is_completed_by_up_alone(lines: list[str]) -> None:
     interrupted = [number for number, line in enumerate(lines) if line.startswith("up was interrupted")]
     assert len(interrupted) == 3
-    assert lines[interrupted[-1] + 1].startswith("go on: up")
+    assert lines[interrupted[-1] + 1].startswith("continue: up")
 
 
 def test_a_destroyed_stack_is_created_again_under_other_names_only(lines: list[str]) -> None:

@@ -78,18 +78,20 @@ def _plan(options: argparse.Namespace) -> Plan:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="scripts/chaos",
-        description="Run jobs of every sort on the real parts, while processes are killed, Postgres is restarted and "
+        description="Run jobs of all sorts on the real services, while processes are killed, Postgres is restarted and "
         "the network fails, and check that every accepted job ended once, with the right result.",
         epilog="Times are shorter than in production: see tools/chaos/constants.py.",
     )
     parser.add_argument("--scenario", choices=NAMES, default=MIXED, metavar="NAME", help="see --list (default: mixed)")
     parser.add_argument("--list", action="store_true", help="list the scenarios and what they try")
     parser.add_argument("--jobs", type=_positive, metavar="N", help="how many jobs to start (mixed: 600)")
-    parser.add_argument("--minutes", type=float, metavar="M", help="how long jobs are started (mixed: 25 a second)")
+    parser.add_argument("--minutes", type=float, metavar="M", help="for how long to start jobs (mixed: 25 a second)")
     parser.add_argument("--seed", type=int, metavar="N", help="repeat the choices of a run (default: random)")
     parser.add_argument("--hosts", type=_positive, metavar="N", help="how many processes run jobs (mixed: 4)")
     parser.add_argument("--schedule", type=Path, metavar="FILE", help="repeat a run from its schedule.json")
-    parser.add_argument("--minimise", action="store_true", help="if it fails, look for fewer faults that fail as well")
+    parser.add_argument(
+        "--minimise", action="store_true", help="if it fails, look for a smaller set of faults that also fails"
+    )
     parser.add_argument("--report", type=Path, metavar="FOLDER", help="where to write the report (.local/chaos/)")
     return parser
 

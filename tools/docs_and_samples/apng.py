@@ -19,7 +19,7 @@ def animated(frames: Sequence[tuple[bytes, timedelta]]) -> bytes:
     """
     pictures = [Image.open(BytesIO(picture)).convert("RGB") for picture, _ in frames]
     if len(sizes := {picture.size for picture in pictures}) != 1:
-        raise ValueError(f"An animation needs pictures of one size; these have {len(sizes)}.")
+        raise ValueError(f"The pictures of an animation must have the same size; these have {len(sizes)} sizes.")
     durations = [min(_MAX_MILLISECONDS, round(time / timedelta(milliseconds=1))) for _, time in frames]
     found = BytesIO()
     pictures[0].save(

@@ -32,7 +32,7 @@ def main() -> None:
     try:
         runner.run(_run(host))
     except (KeyboardInterrupt, SystemExit) as error:
-        log.error("the app has ended the worker: %r", error)
+        log.error("the app ended the worker: %r", error)
         leave(error.code if isinstance(error, SystemExit) and isinstance(error.code, int) else 1)
 
 
@@ -60,7 +60,7 @@ def _parser() -> argparse.ArgumentParser:
         "--unsafe-bind",
         default=LOOPBACK,
         metavar="ADDRESS",
-        help="listen on another address than %(default)s, without protection from clients that can reach it",
+        help="listen on an address other than %(default)s, without protection from clients that can reach it",
     )
     return parser
 

@@ -55,8 +55,8 @@ def _read(function: RpcFunctionMetadata) -> Function:
     if function.retry_options is not None:
         raise FunctionLoadError(
             name,
-            "it has a retry policy, which queue triggers do not support and this host rejects; remove @retry, "
-            "the library retries itself",
+            "it has a retry policy, which queue triggers do not support and this host rejects; remove @retry: "
+            "the library retries jobs itself",
         )
     trigger = next(binding for binding in bindings if binding["type"].lower().endswith("trigger"))
     if trigger["type"] not in _TRIGGERS:

@@ -95,7 +95,7 @@ class Host:
         await asyncio.wait({serving, _named("storage clients", storage.close())}, timeout=_FLUSH.total_seconds())
         log.info("stopped")
         if invoker.worker_ended.is_set():
-            raise WorkerEnded("a function has ended the worker, which Azure would restart: this host ends too")
+            raise WorkerEnded("a function ended the worker; Azure would restart it, this host ends too")
 
     async def _end(self, worker_ended: asyncio.Event) -> None:
         """Wait for the end: a signal, or a function that has ended the worker."""
@@ -121,7 +121,7 @@ class Host:
             if not task.done():
                 log.warning("%s: still running, abandoned", task.get_name())
             elif error := task.exception():
-                log.error("%s: failed while it was stopped", task.get_name(), exc_info=error)
+                log.error("%s: failed while being stopped", task.get_name(), exc_info=error)
 
     def _listen(self) -> socket.socket:
         # asyncio disables Nagle's algorithm only if the protocol is named; with it a response takes 40 ms longer

@@ -177,7 +177,7 @@ class HttpFrontEnd:
         try:
             await self._invoker.invoke(function, data, detail="called by /admin")
         except InvocationError as error:
-            log.info("the call of %s by /admin has failed: %s", function.name, error)
+            log.info("the call of %s through /admin failed: %s", function.name, error)
 
 
 def _body_limit() -> int:

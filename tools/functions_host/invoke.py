@@ -132,7 +132,7 @@ class Invoker:
         except (KeyboardInterrupt, SystemExit) as error:
             self.worker_ended.set()
             self.cancel_running()
-            raise InvocationError(f"the function has ended the worker: {error!r}") from None
+            raise InvocationError(f"the function ended the worker: {error!r}") from None
         except BaseException as error:
             task = asyncio.current_task()
             if isinstance(error, Exception) or (task is not None and task.cancelling()):

@@ -187,7 +187,7 @@ def _timeout(value: Any) -> timedelta | None:
 def _is_base64(value: Any) -> bool:
     encoding = _text(value).lower()
     if encoding not in ("base64", "none"):
-        raise ValueError(f"{value!r} is unknown: base64 or none")
+        raise ValueError(f"{value!r} is not known; use base64 or none")
     return encoding == "base64"
 
 

@@ -82,7 +82,7 @@ class FuncServer(HostServer):
         func = shutil.which("func")
         if func is None:
             raise Missing(
-                "--host func needs the program func of Azure Functions Core Tools 4, which is not on PATH: install it "
+                "--host func needs `func` of Azure Functions Core Tools 4, which is not on PATH: install it "
                 "as Microsoft describes, or omit --host to use this repository's emulator"
             )
         self._func = func

@@ -107,4 +107,4 @@ def _copy(installation: Path, copy: Path) -> None:
 def _refuse_if_not_ours(path: Path) -> None:
     status = path.lstat()
     if status.st_uid != 0 or status.st_mode & 0o022:
-        raise LocalRunError(f"{path} belongs to another account or is writable for others; check it and remove it")
+        raise LocalRunError(f"{path} belongs to another account or is writable by others; check it and remove it")

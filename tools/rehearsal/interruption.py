@@ -37,7 +37,7 @@ def survive_interruption(stage: Stage) -> None:
     _adopt(stage)
     for part in ("/administrators/", "/sites/"):
         _press_ctrl_c(stage, part)
-    finished = stage.show("go on", stage.pulumi.up())
+    finished = stage.show("continue", stage.pulumi.up())
     expect(finished.code == 0, "up failed after it was stopped", finished)
     expect(set(finished.changes.values()) == {"create"}, f"up changed existing resources: {dict(finished.changes)}")
     check_secrets(stage)
@@ -60,7 +60,7 @@ def _adopt(stage: Stage) -> None:
     """Import what a killed `up` could not record: Azure does not create it twice, and Pulumi does not look for it."""
     cleared = stage.show("clear pending creates", stage.pulumi.refresh("--clear-pending-creates"))
     expect(cleared.code == 0, "refresh failed", cleared)
-    refused = stage.show("go on", stage.pulumi.up("--continue-on-error"))
+    refused = stage.show("continue", stage.pulumi.up("--continue-on-error"))
     existing = {urn: match[1] for urn, message in refused.errors if (match := _EXISTS.search(message))}
     expect(any("/flexibleServers/" in id_ for id_ in existing.values()), "Azure created the server twice", refused)
     adopted = stage.show("import what Azure had begun", stage.pulumi.adopt(existing))

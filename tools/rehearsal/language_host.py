@@ -73,7 +73,7 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
 def _command(request: Any, engine_address: str) -> list[str]:
     executor = shutil.which(EXECUTOR)
     if executor is None:
-        raise FileNotFoundError(f"{EXECUTOR} is not on PATH: it belongs beside the engine")
+        raise FileNotFoundError(f"{EXECUTOR} is not on PATH: it is installed beside the engine")
     options = {
         "monitor": request.monitor_address,
         "engine": engine_address,

@@ -66,7 +66,7 @@ class Project:
         """The deployer configured for the stack. Raises `NoStack` if there is none."""
         name = self._config().get(key("databaseAdminName"))
         if not name:
-            raise NoStack(f"Pulumi.dev.yaml has no {key('databaseAdminName')}; set it, the sample value suffices here")
+            raise NoStack(f"Pulumi.dev.yaml has no {key('databaseAdminName')}; set it; the sample value is enough here")
         return str(name)
 
     def replace_samples(self) -> None:

@@ -128,8 +128,8 @@ def run_go(
     if finished.returncode != 0:
         output = "".join(f"\n    {line}" for line in finished.stderr.splitlines()[-20:])
         raise EngineMissing(
-            f"{what} cannot be built from its Go modules. Go needs their proxy (GOPROXY), 5 GB of disk and 2 GB of "
-            f"memory; or install it yourself and put it on PATH. `go {arguments[0]}` printed:{output}"
+            f"{what} cannot be built from its Go modules. This needs a module proxy (GOPROXY), 5 GB of disk and 2 GB "
+            f"of memory; or install it yourself, and put it on PATH. `go {arguments[0]}` printed:{output}"
         )
     return finished.stdout
 
@@ -146,9 +146,9 @@ def find_go(environment: Mapping[str, str]) -> Path:
             return go
         reasons.append(f"{go} is {ran.stdout.strip() or 'broken'}")
     raise EngineMissing(
-        f"There is neither pulumi {'.'.join(map(str, OLDEST_PULUMI))} or newer on PATH, nor a Go tool chain "
+        f"There is neither pulumi {'.'.join(map(str, OLDEST_PULUMI))} or newer on PATH, nor a Go toolchain "
         f"to build it with ({'; '.join(reasons) or 'no go on PATH'}). Install pulumi, or Go "
-        f"{'.'.join(map(str, OLDEST_GO))} or newer (that of Debian 12 is too old) in /usr/local/go or on PATH."
+        f"{'.'.join(map(str, OLDEST_GO))} or newer (Debian 12's is too old) in /usr/local/go or on PATH."
     )
 
 

@@ -25,7 +25,7 @@ def main() -> None:
         "--entra-key",
         type=Path,
         metavar="FILE",
-        help="accept tokens of identities, verified with this public key (PEM), and none signed with the access key",
+        help="accept only tokens of identities, verified with this public key (PEM), not those signed with the key",
     )
     parser.add_argument("--keepalive", type=_seconds, default=Timings().keepalive, metavar="SECONDS")
     options = parser.parse_args()

@@ -114,7 +114,9 @@ class ControlEndpoint:
 def _options(request: Request, *known: str) -> dict[str, str]:
     """The query. Rejects unknown options: a misspelt ?user= must not drop all connections."""
     if "origin" in request.headers:
-        raise Refused(HTTPStatus.FORBIDDEN, "Control endpoints are for programs: a web page may not call them.")
+        raise Refused(
+            HTTPStatus.FORBIDDEN, "Control endpoints are for programs: web pages are not allowed to call them."
+        )
     unknown = sorted(set(request.query_params) - set(known))
     if unknown:
         raise Refused(HTTPStatus.BAD_REQUEST, f"Unknown option {unknown[0]}; known: {', '.join(known) or 'none'}.")
@@ -126,5 +128,5 @@ def _count(options: dict[str, str]) -> int | None:
     if count is None:
         return None
     if not count.isdecimal() or int(count) == 0:
-        raise Refused(HTTPStatus.BAD_REQUEST, "count must be a whole number, at least 1.")
+        raise Refused(HTTPStatus.BAD_REQUEST, "count must be a whole number of at least 1.")
     return int(count)

@@ -42,7 +42,7 @@ def checked_hub_name(name: str) -> str:
     if not HUB_NAME.fullmatch(name):
         raise Refused(
             HTTPStatus.BAD_REQUEST,
-            "Invalid hub name. It has 1 to 128 characters: a letter, then letters, digits or _`,.[]",
+            "Invalid hub name. It must have 1 to 128 characters: a letter, then letters, digits or _`,.[]",
         )
     return name.lower()
 

@@ -123,7 +123,7 @@ def _match(pattern: str, segments: list[str]) -> dict[str, str] | None:
 def _call(row: Row, names: Mapping[str, str], *, versioned: bool) -> Call:
     group = names.get("group", "")
     if "group" in names and (not group.strip() or len(group) > LONGEST_GROUP_NAME):
-        raise Refused(HTTPStatus.BAD_REQUEST, f"Invalid group name. It has 1 to {LONGEST_GROUP_NAME} characters.")
+        raise Refused(HTTPStatus.BAD_REQUEST, f"Invalid group name. It must have 1 to {LONGEST_GROUP_NAME} characters.")
     kinds = [
         kind for kind in ReceiverKind if kind in names and not (kind is ReceiverKind.GROUP and row.action in MEMBERSHIP)
     ]

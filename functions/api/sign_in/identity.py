@@ -106,7 +106,7 @@ _POLICIES: frozenset[Policy] = frozenset({public, require_user, require_viewer, 
 
 
 class NoPolicy(TypeError):
-    """A route declares no policy, or several."""
+    """A route has no policy, or several."""
 
 
 def policy_of(route: APIRoute) -> Policy:
@@ -115,18 +115,18 @@ def policy_of(route: APIRoute) -> Policy:
     found = [policy for policy in _POLICIES if policy in calls]
     if len(found) != 1:
         raise NoPolicy(
-            f"{route.path}: {len(found)} policies instead of one: declare Depends(public), or take a parameter of "
+            f"{route.path} has {len(found)} policies instead of one: declare Depends(public), or take a parameter of "
             "type SignedIn, Viewer or Admin."
         )
     return found[0]
 
 
 def check_policies(router: APIRouter) -> list[APIRoute]:
-    """Return all routes. Raises `NoPolicy` for one that declares no policy, or several."""
+    """Return all routes. Raises `NoPolicy` for one that has no policy, or several."""
     found = []
     for route in router.routes:
         if not isinstance(route, APIRoute):
-            raise NoPolicy(f"{route}: 0 policies instead of one: only routes of FastAPI can have one.")
+            raise NoPolicy(f"{route} has no policy: only FastAPI routes can have one.")
         policy_of(route)
         found.append(route)
     return found

@@ -79,7 +79,7 @@ class KeySet:
                 async with asyncio.timeout(_PATIENCE), httpx.AsyncClient(follow_redirects=False) as client:
                     self._keys = await self._fetch(client)
             except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, ValueError, RecursionError) as exc:
-                logger.error("the keys of %s cannot be fetched: %s: %s", self._issuer, type(exc).__name__, exc)
+                logger.error("could not fetch the keys of %s: %s: %s", self._issuer, type(exc).__name__, exc)
                 if not self._keys:
                     # no caller can sign in without them, so retry soon
                     self._tried_at -= (_BETWEEN_FETCHES - _WITHOUT_KEYS).total_seconds()

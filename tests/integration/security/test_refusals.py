@@ -41,7 +41,7 @@ STARTS: list[tuple[dict[str, str], list[str]]] = [
         [
             "OIDC_ISSUER: is not a valid https address",
             "OIDC_AUDIENCE: is missing",
-            "OIDC_ALGORITHMS: has an entry that is unknown or lets others sign",
+            "OIDC_ALGORITHMS: has an algorithm that is unknown or lets others sign",
         ],
     ),
     (
@@ -70,7 +70,7 @@ CODE = {
         "api/health.py",
         "from __future__ import annotations\nfrom fastapi import APIRouter\nroutes = APIRouter(prefix='/api')\n"
         "@routes.get('/open')\ndef forgotten() -> None: ...\n",
-        "/api/open: 0 policies instead of one: declare Depends(public), or take a parameter of type SignedIn",
+        "/api/open has 0 policies instead of one: declare Depends(public), or take a parameter of type SignedIn",
     ),
 }
 

@@ -230,7 +230,7 @@ class TestEitherWay:
         assert (job.status, job.attempt) == (JobStatus.FAILED, 1)
         assert job.error is not None
         assert job.error.type == "invalid-result"
-        assert "instead of a Answer" in job.error.message
+        assert "instead of Answer" in job.error.message
 
     @pytest.mark.parametrize("style", ["async def", "def", "decorated"])
     async def test_hooks(self, style: str) -> None:

@@ -242,7 +242,7 @@ class Refusing(BaseModel):
         (Left, Left(note="x"), "note"),
         (Trimmed, Trimmed(prefix=" ../x"), "prefix"),
         (Wrapped, Wrapped.model_validate({"items": [1]}), "items"),
-        (ReadAs, made(Longer, rowCount=5), "Longer instead of a ReadAs"),
+        (ReadAs, made(Longer, rowCount=5), "Longer instead of ReadAs"),
         (ReadAs, ReadAs.model_construct(row_count="many"), "row_count"),
     ],
     ids=lambda value: value if isinstance(value, str) else getattr(value, "__name__", type(value).__name__),

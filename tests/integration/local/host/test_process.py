@@ -166,7 +166,7 @@ async def test_a_task_that_exits_ends_the_host(queue: Queue, events: Events, sta
     await host.ready()
     await queue.send('{"n": 1, "block": true, "interrupt": true}')
     assert await host.ended() == 1
-    assert "the app has ended the worker: KeyboardInterrupt()" in host.output
+    assert "the app ended the worker: KeyboardInterrupt()" in host.output
 
 
 async def test_a_stalled_client_does_not_hold_the_end_up(events: Events, start_host: StartHost) -> None:
