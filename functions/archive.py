@@ -146,7 +146,7 @@ def safe_name(name: str) -> str:
 
 
 def unused_name(name: str, used: set[str], numbers: dict[str, int]) -> str:
-    """Return the name, with `~2`, `~3` before its suffix if some system takes it for a used one.
+    """Return the name, with `~2`, `~3` before its suffix if some system would consider it used.
 
     `numbers` stores the last number for the next call with the same name.
     """
@@ -162,7 +162,7 @@ def unused_name(name: str, used: set[str], numbers: dict[str, int]) -> str:
 
 
 def _key(name: str) -> str:
-    """Return what names have in common that differ in case or Unicode form only, which some systems ignore."""
+    """Return a key that is equal for names that differ only in case or Unicode form, which some systems ignore."""
     return unicodedata.normalize("NFD", unicodedata.normalize("NFD", name).casefold())
 
 
@@ -177,7 +177,7 @@ def _shorten(name: str, limit: int) -> str:
 
 
 def _has_stem(stem: str) -> bool:
-    """Return whether what precedes the last dot is a name, not just a folder: `.env` is no suffix."""
+    """Return whether what precedes the last dot is a name, not just a folder: `.env` is not a suffix."""
     return bool(stem) and not stem.endswith("/")
 
 

@@ -28,7 +28,7 @@ class NotCsv(PermanentError):
 
 
 class Records:
-    """The rows of a file, each with the line where it ends and the problem of its syntax, or "".
+    """The rows of a file, each with the line where it ends and its syntax error, or "".
 
     Rows without fields are omitted. Raises `NotCsv` for a row that is too long.
     """
@@ -126,9 +126,9 @@ def lines(pieces: Iterable[bytes], file: str) -> Iterator[str]:
 
 
 def find_delimiter(sample: list[str]) -> str:
-    """Return the delimiter that splits the first row, and the most others into as many fields; otherwise a comma.
+    """Return the delimiter by which most rows have as many fields as the first row, at least two; else a comma.
 
-    The sniffer of the standard library takes quadratic time, and looks at no row as a whole.
+    The sniffer of the standard library takes quadratic time, and does not look at whole rows.
     """
 
     def fitness(delimiter: str) -> tuple[bool, float, bool, int]:

@@ -86,7 +86,7 @@ def delete_blob(container: str, blob: str) -> None:
 
 
 def list_files(container: str, prefix: str) -> tuple[list[BlobProperties], list[BlobProperties]]:
-    """Return the files below a prefix, and blobs that no upload of the page makes: of other types, or archived.
+    """Return the files below a prefix, and blobs that the page never uploads: those of other types, or archived.
 
     Reads at most one more than `MAX_FILES`.
     """
@@ -95,12 +95,12 @@ def list_files(container: str, prefix: str) -> tuple[list[BlobProperties], list[
 
 
 def is_file(blob: BlobProperties) -> bool:
-    """Return whether it is a blob as the page uploads it."""
+    """Return whether the page could have uploaded this blob."""
     return blob.blob_type == "BlockBlob" and blob.blob_tier != "Archive"
 
 
 def sweep_uploads(*, older_than: timedelta = _UPLOAD_LIFE) -> int:
-    """Delete what an upload link can create besides files, and the lifecycle rule of the account does not reach.
+    """Delete what an upload link can create besides files and the account's lifecycle rule does not cover.
 
     That is page blobs and append blobs, snapshots, and archived files; no job has a use for them. Returns how many were
     deleted; blocks.
@@ -190,7 +190,7 @@ class _DelegationKeys:
         self._expires_at = datetime.min.replace(tzinfo=UTC)
 
     def valid_until(self, until: datetime) -> UserDelegationKey:
-        """Return a key that is valid at least `until` then. Requests a new one if the cached key is not.
+        """Return a key that is valid until `until` or longer. Requests a new one if the cached key is not.
 
         Raises `AzureError` if the service does not respond in time, or an earlier request is still waiting for it.
         """

@@ -32,7 +32,7 @@ LOG_ALERTS: Final = (
     LogAlert(
         name="aborted",
         title="A job was aborted or poisoned",
-        description="It lost its worker repeatedly, or its message was poisoned. See the job's page.",
+        description="It lost its worker repeatedly, or its message was poisoned. See the runbook.",
         # the poison trigger runs for each poisoned message
         query=f"""union
   (AppTraces | where {_ENDED}aborted$"),
@@ -42,7 +42,7 @@ LOG_ALERTS: Final = (
     ),
     LogAlert(
         name="failures",
-        title="More than a quarter of the jobs fail",
+        title="More than a quarter of the jobs are failing",
         description="Of at least eight ended jobs. The dashboard groups the failures by error.",
         query=f"""AppTraces
 | where {_ENDED}(succeeded|failed|aborted|cancelled)$"
@@ -53,15 +53,15 @@ LOG_ALERTS: Final = (
     ),
     LogAlert(
         name="waiting",
-        title="Jobs wait too long",
-        description="The oldest job has been due for five minutes: too few workers, or workers do not start.",
+        title="Jobs are waiting too long",
+        description="The oldest job has been due for five minutes: there are too few workers, or they do not start.",
         query=r'AppTraces | where Message matches regex @"^queue \S+: its oldest job has waited for \d+ s"',
         severity=2,
         minutes=15,
     ),
     LogAlert(
         name="sweeper",
-        title="The sweeper does not run",
+        title="The sweeper is not running",
         description="Jobs of lost workers are not rescued, and delayed jobs are not sent.",
         query='AppRequests | where Name == "sweep" and Success == true',
         severity=1,
@@ -70,8 +70,8 @@ LOG_ALERTS: Final = (
     ),
     LogAlert(
         name="server-errors",
-        title="The API returns errors",
-        description="At least five responses with status 500 or above; see the exceptions of the same time.",
+        title="The API is returning errors",
+        description="At least five responses with status 500 or above; see the exceptions logged at that time.",
         query="""AppRequests
 | where toint(ResultCode) >= 500
 | summarize Errors = count()

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 SCM_SCOPE = "https://management.azure.com/.default"
 POSTGRES_SCOPE = "https://ossrdbms-aad.database.windows.net/.default"
-#: Each of these variables selects another identity than that of `az login`.
+#: Each of these variables selects a different identity than `az login`.
 OTHER_IDENTITIES = (
     "ARM_USE_OIDC",
     "ACTIONS_ID_TOKEN_REQUEST_URL",
@@ -93,8 +93,8 @@ def _assertion(environment: Mapping[str, str]) -> Callable[[], str]:
     bearer = environment.get("ARM_OIDC_REQUEST_TOKEN") or environment.get("ACTIONS_ID_TOKEN_REQUEST_TOKEN") or "none"
     if not url:
         raise NotSignedIn(
-            "ARM_USE_OIDC is set, but the pipeline offers no identity: set ARM_OIDC_TOKEN or ARM_OIDC_TOKEN_FILE_PATH, "
-            "or in GitHub Actions `permissions: id-token: write`."
+            "ARM_USE_OIDC is set, but the pipeline does not offer an identity: set ARM_OIDC_TOKEN or "
+            "ARM_OIDC_TOKEN_FILE_PATH, or in GitHub Actions `permissions: id-token: write`."
         )
     return lambda: _workflow_assertion(url, bearer)
 

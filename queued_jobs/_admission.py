@@ -21,7 +21,7 @@ THREAD_WAIT = timedelta(seconds=30)
 
 
 async def admit(runner: Runner, message: JobMessage, *, queue: str) -> None:
-    """Run `execute`, for a plain `def` body once a thread is free: its lease and its timeout start then."""
+    """Run `execute`; a plain `def` body first waits for a free thread, so its lease and its timeout start then."""
     if not runner.runs_in_threads:
         await execute(runner, message)
     elif (thread := await _free_thread(runner, message, queue)) is not None:

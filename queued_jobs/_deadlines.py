@@ -100,7 +100,7 @@ def total_time(limit: timedelta | None) -> Iterator[None]:
 
 
 def time_left(limit: timedelta) -> timedelta:
-    """Return how long a statement may take that may take `limit` by itself."""
+    """Return the time limit of a statement now; `limit` is its limit by itself."""
     limited = _limited.get()
     if limited is None or limited[0] is not asyncio.current_task():
         return limit

@@ -134,7 +134,7 @@ class Inbox:
 
 
 def is_lost(exc: SendFailed) -> bool:
-    """Return whether the service answered that the message is not ours any more."""
+    """Return whether the service says that the message is no longer ours."""
     return isinstance(exc.__cause__, HttpResponseError) and exc.__cause__.status_code in _NOT_OURS
 
 

@@ -120,7 +120,7 @@ class Listener:
 
 
 def _decode(content: str) -> bytes | None:
-    """Return the body of a message; None for a text that is not in base64."""
+    """Return the body of a message; None for a text that is not base64."""
     try:
         return base64.b64decode(content, validate=True)
     except ValueError:

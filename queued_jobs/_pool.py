@@ -153,7 +153,7 @@ class LoopPool:
     async def connection(self, *, unasked: bool = False) -> AsyncIterator[Connection]:
         """Lend a connection that works. Raises as psycopg does if there is none in time.
 
-        `unasked` saves a round trip: a connection that seems to work is not asked. If it is silent, the caller's
+        `unasked` saves a round trip: a connection that seems to work is not checked. If it is silent, the caller's
         statement notices that: all others are then replaced, since they use the same network.
         """
         await self._pool.open(wait=False)

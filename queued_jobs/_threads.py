@@ -89,7 +89,7 @@ class BodyThreads:
         self._pool.shutdown(wait=wait, cancel_futures=True)
 
     def _hand_out(self) -> None:
-        """Give free threads to those who wait, in order."""
+        """Give free threads to the waiting bodies, in order."""
         with self._lock:
             while self._waiting and self._taken < self._count + min(self._hung, self._count):
                 turn = self._waiting.popleft()

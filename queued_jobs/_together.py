@@ -82,9 +82,9 @@ class Together:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def run(self, name: str, params: Mapping[str, Any], ends_at: float) -> list[Row]:
-        """Run a statement. If the caller is cancelled while it shares a transaction, that is waited for.
+        """Run a statement. If the caller is cancelled while it shares a transaction, that is completed first.
 
-        The cancellation then follows at the caller's next `await`, which knows by the result what was stored.
+        The cancellation then follows at the caller's next `await`; the result tells the caller what was stored.
         """
         if ends_at - time.monotonic() < MIN_TIME.total_seconds():
             return await self._alone(name, params, ends_at)
@@ -120,7 +120,7 @@ class Together:
         return turn
 
     def _end(self, turn: asyncio.TimerHandle) -> None:
-        """Let those that wait go, if they waited for this one."""
+        """Run the statements that waited for this one."""
         turn.cancel()
         if self._turn is not turn:
             return

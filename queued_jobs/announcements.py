@@ -32,7 +32,7 @@ _outboxes: PerLoop[dict[int, Outbox]] = PerLoop(dict)
 async def announce(notifier: Notifier, *jobs: QueuedJob) -> None:
     """Schedule the push of these changes to the jobs' owners. Never waits for the hub, and never raises.
 
-    Of several pending changes of one job only the newest is pushed; an owner never gets an older after a newer
+    Of several pending changes of one job only the newest is pushed; an owner never gets an older one after a newer
     version. A crash loses pending pushes, which is harmless: the row is the source of truth.
     """
     schedule_push(notifier, *jobs)

@@ -66,9 +66,9 @@ class AuditLog:
 
     @asynccontextmanager
     async def acting(self, subject: str, role: str, action: str, filters: Mapping[str, Any]) -> AsyncIterator[Action]:
-        """Record the action of this block when it ends, also by an error.
+        """Record the action of this block when it ends, even with an error.
 
-        The log has a record in any case. A database that does not take it changes nothing for the action.
+        The log has a record in any case. If the database cannot store it, the action is not affected.
         """
         acting, outcome = Action(), "interrupted"
         try:

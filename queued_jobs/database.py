@@ -238,7 +238,7 @@ class Database:
                     return await self._run(own, name, params, prepare=prepare)
 
     async def _run_together(self, group: Sequence[Request]) -> list[list[Row]] | None:
-        """Run these in one transaction, which waits for no lock for long. Returns None if it was rolled back."""
+        """Run these in one transaction, which does not wait long for a lock. Returns None if it was rolled back."""
         with as_store_errors():
             async with self._lend(unasked=True) as conn:
                 refusals = self._refusals.get(conn, 0)

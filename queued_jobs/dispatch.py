@@ -58,8 +58,8 @@ class Dispatcher:
         Parameters
         ----------
         reserved_for
-            How long from now, at least, no other sender takes these messages. Reservations are extended if necessary,
-            and messages that another sender has taken since are skipped.
+            Minimum time from now during which no other sender takes these messages. Reservations are extended if
+            necessary, and messages that another sender has taken since are skipped.
         """
         left = deque(one for one in due if one.delay <= MAX_DELAY)
         clock = asyncio.get_running_loop().time
@@ -97,7 +97,7 @@ class Dispatcher:
         return these
 
     async def _send_round(self, these: deque[Reserved], until: float) -> tuple[int, list[Reserved]]:
-        """Send messages, and leave in the deque what was not started. Returns how many were tried, and the sent."""
+        """Send messages, and leave the rest in the deque. Returns how many were tried, and those that were sent."""
         clock = asyncio.get_running_loop().time
         until = min(until, clock() + _ROUND_SECONDS)
         sent: list[Reserved] = []
@@ -139,7 +139,7 @@ class Dispatcher:
             await self._queues.send(one.queue, one.message, delay=one.delay)
 
     async def _keep_reserved(self, these: Sequence[Reserved]) -> list[Reserved] | None:
-        """Return those that may still be sent, or None if the database is unavailable."""
+        """Return the messages that may still be sent, or None if the database is unavailable."""
         try:
             with total_time(None):
                 return await self.repository.keep_reserved(these)

@@ -35,7 +35,7 @@ class Duty:
     Parameters
     ----------
     feeds
-        A duty that has more to do after each batch of this one that was not empty.
+        A duty for which each non-empty batch of this one creates work.
 
     Attributes
     ----------
@@ -73,7 +73,7 @@ class Duty:
 
 @asynccontextmanager
 async def running_by_itself(duty: Duty, *, every: timedelta) -> AsyncIterator[None]:
-    """Run a batch of a duty, then the block, and beside it further batches: after a pause, or at once if more is left.
+    """Run a batch of a duty, then the block and, beside it, further batches: after a pause, or at once if more remains.
 
     Nothing in the block delays the duty. Raises the error of the first batch without running the block.
     """

@@ -14,7 +14,7 @@ from typing import Any
 
 
 class HookTooLate(TimeoutError):
-    """The hook takes longer than it may."""
+    """The hook took longer than allowed."""
 
 
 def _make_threads() -> ThreadPoolExecutor:

@@ -68,13 +68,13 @@ class Due:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reserved(Due):
-    """A message that is reserved for one sender: until then no other one takes it.
+    """A message that is reserved for one sender: no other sender takes it before `until`.
 
     Attributes
     ----------
     until
-        End of the reservation by the database's clock, the row's `next_send_at`. Each reservation has another end, so
-        it also tells the senders of one message apart.
+        End of the reservation by the database's clock, the row's `next_send_at`. Reservations differ in it, so it also
+        tells the senders of one message apart.
     """
 
     until: datetime

@@ -58,7 +58,7 @@ class Occurrences:
     """Starts the jobs of occurrences that no timer has started: a duty of the sweeper.
 
     An occurrence is missed if the app or the database was unavailable when it was due. What was due before the first
-    job of the schedule, or before the first call if there is none, is not made up for.
+    job of the schedule, or before the first call if there is none, is skipped.
     """
 
     def __init__(self, backend: Backend, runners: Iterable[type[JobRunner[Any, Any]]]) -> None:

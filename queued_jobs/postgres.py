@@ -72,7 +72,7 @@ class PostgresRepository(PostgresUpkeep):
         return stored
 
     async def _existing(self, jobs: Sequence[NewJob], conn: AsyncConnection[Any] | None) -> dict[JobKey, QueuedJob]:
-        """Return the existing jobs that have the keys of these, by the ids of these."""
+        """Map the id of each of these jobs whose key is taken to the existing job."""
         params = {"jobs": Jsonb([_to_record(job) for job in jobs])}
         rows = await self.database.rows("find_existing", params, conn=conn, within=_time_for(jobs))
         found = {row["new_id"]: row for row in rows}

@@ -115,7 +115,7 @@ class Repository(Protocol):
     async def keep_reserved(self, messages: Sequence[Reserved]) -> list[Reserved]:
         """Reserve messages for 15 seconds from now, and return those that were still reserved for this sender.
 
-        The others were taken by another sender since, or need no message any more: do not send them.
+        The others have been taken by another sender, or no longer need a message: do not send them.
         """
 
     async def mark_sent(self, messages: Sequence[Reserved]) -> None:

@@ -154,7 +154,7 @@ class JobRunner[Request: BaseModel, Result: BaseModel | None](abc.ABC):
 
     @classmethod
     def read_result(cls, job: QueuedJob) -> Result:
-        """Return the result of a job of this kind, or None if it has none (any more).
+        """Return the result of a job of this kind, or None if it has none, or no longer has it.
 
         Raises `InvalidResult` for one that no longer fits its type.
         """

@@ -163,7 +163,7 @@ def _canonical(value: object, *, sort: bool) -> str:
 
 
 def _parse_number(number: str) -> int | float:
-    """Parse a number as Postgres returns it: jsonb keeps decimals and writes no exponents."""
+    """Parse a number as Postgres returns it: jsonb keeps decimals and does not write exponents."""
     if "e" not in number.lower():
         return float(number)
     plain = f"{Decimal(number):f}"

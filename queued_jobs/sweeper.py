@@ -88,7 +88,7 @@ class Sweeper:
         self._occurrences = Occurrences(backend, map(type, self._runners.values()))
         self._kind_queues = KindQueues({kind: runner.queues_of_kind() for kind, runner in self._runners.items()})
         self._line: Line | None = None
-        # remembered to report a queue as empty when no job waits there any more
+        # remembered to report a queue as empty when jobs no longer wait there
         self._queues_seen = {queue for runner in self._runners.values() for queue in runner.queues_of_kind()}
 
     async def run_once(self) -> SweepReport:

@@ -34,7 +34,7 @@ class Worker:
     """Runs the jobs of a manager's kinds, starts those with a schedule, and sweeps: all that the app's triggers do.
 
     It receives the messages of every queue and poison queue, and keeps a message hidden as long as its job runs. A
-    message that is not handled reappears after 30 seconds; at the fifth time, and at once if it is not in base64, it is
+    message that is not handled reappears after 30 seconds; at the fifth time, and at once if it is not base64, it is
     moved to the poison queue. Any number of workers may run, in any number of processes: if one is killed, another one
     takes over its jobs when their leases have ended.
 

@@ -23,7 +23,7 @@ pytest_plugins = ("tests.plugins.findings", "tests.plugins.progress", "tests.plu
 
 _database_numbers = itertools.count(1)
 
-# a slow machine is no fault of an example
+# a slow machine is not the fault of an example
 hypothesis.settings.register_profile("suite", deadline=None)
 hypothesis.settings.load_profile("suite")
 

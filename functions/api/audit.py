@@ -23,7 +23,7 @@ class CallersAudit:
 
     @asynccontextmanager
     async def acting(self, action: str, **filters: Any) -> AsyncIterator[Action]:
-        """Record the action of this block if the caller is an admin: others change what is theirs only."""
+        """Record the action of this block if the caller is an admin: other callers change only their own jobs."""
         if not self._caller.is_admin:
             yield Action()
             return
@@ -40,11 +40,11 @@ Audited = Annotated[CallersAudit, Depends(audited)]
 
 
 class NoAudit(TypeError):
-    """Admins change something with this route, and it is not recorded."""
+    """A route lets admins change something, and does not record it."""
 
 
 def check_audits(router: APIRouter) -> None:
-    """Raise `NoAudit` for a route with which admins change something and that does not take an `Audited`."""
+    """Raise `NoAudit` for a route that lets admins change something and does not take an `Audited`."""
     for route in router.routes:
         if not isinstance(route, APIRoute) or policy_of(route) is not require_admin:
             continue

@@ -36,7 +36,7 @@ def router(
     root = root.resolve(strict=True)
 
     class FileRoute(APIRoute):
-        """Matches existing files only, so that a wrong method on another path is no 405."""
+        """Matches existing files only, so that a wrong method on another path does not return 405."""
 
         def matches(self, scope: Scope) -> tuple[Match, Scope]:
             match, matched = super().matches(scope)

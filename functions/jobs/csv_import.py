@@ -56,14 +56,14 @@ class CsvImportResult(Public):
 
 
 class NothingToImport(PermanentError):
-    """There are no files below this prefix, or they are too many or too large."""
+    """There are no files below this prefix, or there are too many or too large ones."""
 
 
 class CsvImport(JobRunner[CsvImportRequest, CsvImportResult]):
     """Streams file by file and stores the valid rows as JSON lines, in a blob that appears when it is complete.
 
-    Files are UTF-8, with commas, semicolons, tabs or vertical bars, or what a first line `sep=` names. The first row
-    names the columns; a row is rejected if its number of fields differs, its quoting is invalid or it is not UTF-8.
+    Files are UTF-8, with commas, semicolons, tabs or vertical bars, or the delimiter of a first line `sep=`. The first
+    row names the columns; a row is rejected if its number of fields differs, its quoting is invalid or it is not UTF-8.
     Another attempt starts again with a separate file.
     """
 

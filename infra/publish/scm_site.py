@@ -25,7 +25,7 @@ APPEARS_WITHIN = timedelta(minutes=2)
 FINISHES_WITHIN = timedelta(minutes=20)
 _MAX_PAUSE = timedelta(minutes=1)
 _NOT_READY = frozenset({403, 404, 409, 429, 500, 502, 503, 504})
-#: In a response, or in the log of a failed deployment: the app may not access its container yet.
+#: In a response, or in the log of a failed deployment: the app has no access to its container yet.
 _ROLE_LAG = re.compile("BlobUploadFailedException|AuthorizationPermissionMismatch|AuthorizationFailure")
 #: A new site rejects valid tokens for a moment.
 _ATTEMPTS_WITH_401 = 4
@@ -111,7 +111,7 @@ class ScmSite:
                         f"Deployment {deployment_id} at {self._url} ended as {status.name.lower().replace('_', ' ')}: "
                         f"{log}\nThe app still runs the previous code. Fix the cause and run `pulumi up` again."
                     )
-                reason = "may not read its container yet"
+                reason = "has no access to its container yet"
             logger.warning("%s %s (attempt %d of %d)", self._url, reason, attempt, ATTEMPTS)
             self._sleep(pause_after(response, PAUSE))
         raise PublishFailed(f"{self._url} stayed busy with other deployments. {_REMEDIES[409]}")

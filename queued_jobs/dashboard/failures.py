@@ -76,7 +76,7 @@ async def read_failures(database: Database, window: timedelta) -> Failures:
 
 
 def _masked(rows: Iterable[Row]) -> list[FailureGroup]:
-    """Return the groups without secrets: those that differ in secrets only are one, with one fingerprint."""
+    """Return the groups without secrets; groups that differ only in secrets are merged, under one fingerprint."""
     merged: dict[str, list[Row]] = {}
     messages = {}
     for row in rows:

@@ -54,7 +54,7 @@ class JobQuery:
         Contained in a name or value of the request, or in the error, as readers see them: without masked secrets. Case
         is ignored; there are no wildcards.
     id_prefix
-        The first hexadecimal digits of the id, or all of it; dashes are ignored. If ids are numbers: the whole number.
+        The first hexadecimal digits of the id, or all of it; dashes are ignored. If ids are numbers, all of it.
     """
 
     kind: str | None = None
@@ -78,7 +78,7 @@ class JobQuery:
         if self.attempts_over is not None and not -(2**31) <= self.attempts_over < 2**31:
             raise InvalidRequest(f"attempts_over must be a valid number of attempts, not {self.attempts_over}.")
         if self.id_prefix is not None and not _ID_PREFIX.fullmatch(self._id_digits):
-            raise InvalidRequest("id_prefix must consist of the first of the 32 hexadecimal digits of an id.")
+            raise InvalidRequest("id_prefix must be the first hexadecimal digits of a job id, which has 32.")
 
     def retryable(self) -> Self:
         """Narrow the query to the jobs that `JobTracker.retry_all` would retry."""
@@ -132,7 +132,7 @@ class JobQuery:
         if tables.key_type is UUID:
             return UUID(digits.ljust(32, "0")), UUID(digits.ljust(32, "f"))
         if not digits.isdecimal() or len(digits) > 18:
-            raise InvalidRequest("id_prefix must be the whole number of a job.")
+            raise InvalidRequest("id_prefix must be a whole job id, since ids are numbers here.")
         return int(digits), int(digits)
 
     @property
@@ -206,7 +206,7 @@ class Page:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobCount:
-    """The number of matching jobs. Unless `exact` there are more, or may be with a filter for queue, text or error.
+    """The number of matching jobs. If not `exact`, there are more, or may be with a filter for queue, text or error.
 
     Attributes
     ----------

@@ -14,7 +14,7 @@ _UNSEARCHABLE = "\0"
 
 
 def text_params(text: str | None, *, traces: bool) -> dict[str, Any]:
-    """Return the parameters of `search.sql` and `count.sql` for a text; `traces` are those who may read tracebacks."""
+    """Return the parameters of `search.sql` and `count.sql` for a text. `traces`: the caller may read tracebacks."""
     return {
         "text": text,
         # as in stored JSON, where quotes and backslashes are escaped
@@ -44,7 +44,7 @@ def _shows(row: Mapping[str, Any], text: str) -> bool:
 
 
 def _errors(parts: Sequence[str | None]) -> Iterator[str]:
-    """Yield class, message and, if it may be read, traceback of the error."""
+    """Yield the error's class and message, and its traceback if the caller may read it."""
     for part in parts:
         if part is not None:
             yield redact_json(part, hidden=_UNSEARCHABLE)

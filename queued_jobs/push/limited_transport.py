@@ -1,4 +1,4 @@
-"""An HTTP transport that reads no more than a little of a response: a notifier needs a status and at most a token."""
+"""An HTTP transport that reads only small responses: a notifier needs a status and at most a token."""
 
 from __future__ import annotations
 

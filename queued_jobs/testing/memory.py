@@ -22,7 +22,7 @@ from queued_jobs.testing.upkeep import Upkeep
 
 
 class InMemoryRepository(Attempts, Upkeep):
-    """`Repository` for tests. The contract suite that Postgres passes holds for it too.
+    """`Repository` for tests. It passes the same contract suite as the store in Postgres.
 
     Attributes
     ----------

@@ -104,7 +104,7 @@ class Rows:
         return [other for other in self.jobs.values() if other.lease_token and _key(other) == _key(job)]
 
     def _pauses(self, job: QueuedJob) -> bool:
-        """Whether the pause after a poisoned message is not over."""
+        """Whether the pause after a poisoned message still lasts."""
         until = job.poisoned_until if job.poisoned_gen == job.dispatch_gen else None
         return until is not None and until > self.clock()
 

@@ -144,7 +144,7 @@ def check_admin(azure: AzureCli, config: Mapping[str, Any], deployer: Deployer, 
 
 
 def used_variable(environment: Mapping[str, str]) -> str | None:
-    """Return the variable that lets Pulumi sign in as another identity than that of `az login`, if one is set."""
+    """Return the variable that lets Pulumi sign in as a different identity than `az login`, if one is set."""
     return next(
         (name for name in OTHER_IDENTITIES if environment.get(name, "").lower() not in ("", "0", "false")), None
     )

@@ -107,7 +107,7 @@ class TestWaiting:
         await jobs.shift(second.id, next_send_at=-MINUTE)
         assert await owed(jobs) == [second.id]
         await jobs.repository.mark_sent([Reserved.of(woken)])
-        assert (await jobs.row(second.id)).sent_gen < second.dispatch_gen, "nor does its own mark count any more"
+        assert (await jobs.row(second.id)).sent_gen < second.dispatch_gen, "and its own mark no longer counts"
 
     async def test_two_free_places_are_taken_by_two(self, jobs: Helpers) -> None:
         line = await in_line(jobs, 4)

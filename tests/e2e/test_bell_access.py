@@ -79,7 +79,7 @@ def test_the_whole_panel_works_by_keyboard(bell: Bell, stage: Stage) -> None:
     expect(bell.panel).to_be_hidden()
     expect(bell.button).to_be_focused()
     press("Tab")
-    assert page.evaluate("document.activeElement.localName") != "job-bell", "the bell is no trap"
+    assert page.evaluate("document.activeElement.localName") != "job-bell", "the bell is not a trap"
 
 
 def test_the_focus_stays_when_what_had_it_goes_away(bell: Bell, stage: Stage, stack: Stack) -> None:

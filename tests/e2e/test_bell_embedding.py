@@ -80,7 +80,7 @@ def test_one_script_tag_on_a_foreign_page(
         expect(bell.rows).to_contain_text("Running")
         stage.put(person.user_id, "failed")
         bell.row("Failed").get_by_role("button", name="Retry").click()
-        # it has no files: the worker ends it again, with another error than before
+        # it has no files: the worker ends it again, with a different error
         expect(bell.row("Failed")).to_contain_text("NothingToZip")
         bell.row("Running").get_by_role("button", name="Cancel").click()
         expect(bell.row("Cancelling")).to_have_count(1)

@@ -315,7 +315,7 @@ class TestLive:
         fresh.click()
         expect(rows(page)).to_have_count(3)
         expect(page.get_by_label(f"Select job {first}")).to_be_checked()
-        # last, because a job that runs again is no failed one until it ends, and leaves this list meanwhile
+        # last, because a job that runs again has not failed until it ends, and leaves this list until then
         rows(page).filter(has=page.get_by_label(f"Select job {second}")).locator("a").click()
         dialog = page.get_by_role("dialog")
         expect(dialog.locator(".attempts li")).to_have_count(1)

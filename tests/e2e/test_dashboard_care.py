@@ -120,7 +120,7 @@ def test_an_api_that_was_away_is_back_by_itself(stack: Stack, admin: Admin, nois
     expect(rows(page)).to_have_count(2)
     stack.host.start()
     expect(notes).to_have_count(0)
-    # the hub was never away: it is no reason to wait a minute for the next read
+    # the hub was never away: it is not a reason to wait a minute for the next read
     expect(page.locator("job-dashboard .connection")).to_have_text("Live")
 
 

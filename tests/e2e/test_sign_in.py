@@ -225,7 +225,7 @@ def test_new_keys_of_the_provider_are_found(site: Site, arrive: Visitor, noise: 
     sign_in(page, "eve")
     site.provider.stop()
     site.provider.start()
-    page.reload()  # what renewed the session is not known there any more
+    page.reload()  # the page no longer knows what renewed the session
     expect(page.get_by_text("Your session has ended")).to_be_visible()
     # the API reads them again after 30 s at the earliest; until then a token with a new key would be refused for good
     page.wait_for_timeout(max(0.0, site.keys_read_at + 31 - time.monotonic()) * SECONDS)

@@ -85,7 +85,7 @@ def count(stack: Stack, queue: str) -> int:
 
 
 def each_looked_at(database: Connection, jobs: Sequence[QueuedJob], *, copies: int) -> bool:
-    """Whether at least this many messages of each of these jobs came to the poison queue's function."""
+    """Whether at least this many messages of each of these jobs reached the poison queue's function."""
     kept = kept_messages(database, jobs)
     assert len(kept) <= JOBS, "one row for each body"
     return len(kept) == JOBS and min(kept) >= copies

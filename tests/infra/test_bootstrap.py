@@ -165,7 +165,7 @@ def test_api_and_page_are_two_registrations_and_the_page_asks_for_the_apis_scope
     assert api["api"]["preAuthorizedApplications"] == [
         {"appId": page["appId"], "delegatedPermissionIds": [scope["id"]]}
     ]
-    # a page has no secret, so the API has no page, and the page is no API
+    # a page has no secret, so the API has no page, and the page is not an API
     site = Names(project="queued-jobs", stack="prod", subscription_id=SUBSCRIPTION).site
     assert (page["spa"]["redirectUris"], api["spa"]["redirectUris"]) == ([f"{site}/"], [])
     assert (page["appRoles"], page["identifierUris"], page["api"]["oauth2PermissionScopes"]) == ([], [], [])

@@ -192,7 +192,7 @@ def test_a_server_that_the_trusted_authorities_vouch_for_is_talked_to(
     trusted = make_certificate(tmp_path)
     monkeypatch.setattr("certifi.where", lambda: str(trusted.certificate))
     server = InBetween(trusted)
-    with pytest.raises(DatabaseSetupFailed):  # it is no Postgres and goes away
+    with pytest.raises(DatabaseSetupFailed):  # it is not a Postgres and goes away
         set_up(props | {"port": float(server.port), "sslmode": "verify-full"}, within=timedelta(0))
     server.end()
     assert b"queued-jobs-deployer" in server.heard

@@ -9,7 +9,7 @@ import sys
 
 from tests.infra.program import DEV, ROOT, Case, run_program
 
-#: A name that is not here any more stays importable: its states exist as long as somebody's stack does.
+#: A name that is no longer here stays importable: states contain it as long as their stacks exist.
 PRESENT = {
     "placement": "infra.placement _PlacementProvider",
     "schema": "infra.database_setup _DatabaseProvider",

@@ -31,7 +31,7 @@ class ExpectedJob(JobState):
         self.note_step("add")
 
     def marked_late(self, gen: int, until: datetime) -> None:
-        """A sender tells late; what another sender has taken since is not its own any more."""
+        """A sender reports late; what another sender has taken since is no longer its own."""
         if self.row is not None and self.row.next_send_at == until:
             self.marked(gen)
 

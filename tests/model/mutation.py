@@ -61,7 +61,7 @@ def broken_function(module: str, name: str, old: str, new: str) -> Iterator[None
     try:
         code = next(code for code in _codes(compile("".join(around), path, "exec")) if code.co_qualname == name)
     except SyntaxError as exc:
-        raise NotAMutant(f"{new!r} is no code: {exc}") from exc
+        raise NotAMutant(f"{new!r} is not code: {exc}") from exc
     original = function.__code__
     function.__code__ = code
     try:

@@ -39,7 +39,7 @@ JSON = st.recursive(
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
     max_leaves=20,
 )
-#: A loaded machine takes its time, which is no failure.
+#: A loaded machine takes its time, which is not a failure.
 RELAXED = bounded(deadline=None, max_examples=80)
 INVITES = InviteAuthenticator(
     InviteSettings(

@@ -170,7 +170,7 @@ def test_one_place_makes_what_sends_messages() -> None:
 
 
 def test_jobs_are_started_by_a_manager_or_a_body_alone() -> None:
-    """The functions behind them are no second way."""
+    """The functions behind them are not a second way."""
     behind = re.compile(r"from queued_jobs\.(?:enqueue|batch|periodic) import .*\bqueue_\w+")
     found = [
         path.name

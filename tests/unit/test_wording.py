@@ -50,9 +50,7 @@ BETTER: dict[str, str] = {
     r"(?<!-)\b(parts|when|address|files|own-globals)\.js\b": "widgets, time-format, url-state, download, ...",
     # the commonest patterns
     r"\bTell whether\b": "Return whether",
-    r"(?<!there )(?<!There )\bis no (address|base64|CSV|email|hub|id|IP|IPv4|issuer|job|JSON|key|list|mail|moment|"
-    r"name|number|object|port|program|region|repository|size|text|time|token|"
-    r"UUID|URL|valid|word|zip|YAML)\b": "is not a valid ...",
+    r"(?<!there )(?<!There )\b(is|are|was|were) no (?!longer\b|more\b)[\w']+": "is not a ..., is not a valid ...",
     r"\bcannot be (a|an) (stack's name|subject|name)\b": "is not a valid ...",
     r"without a word": "silently, without logging it",
     r"\banew\b|\bafresh\b": "again",
@@ -68,6 +66,11 @@ BETTER: dict[str, str] = {
     r"\bgoes? on with\b": "continue with",
     r"\bhow far it is\b": "progress",
     r"\bminted\b": "created",
+    r"\bany ?more\b": "no longer",
+    r"\b([Aa]n)?other [a-z-]+ than\b": "a different X than, an X that is not",
+    r"\bsome (seconds|minutes|hours|days)\b": "a few minutes",
+    r"\btool chains?\b": "toolchain",
+    r"\ban? \{(type\(|[\w.]*__name__)": "of type X, returned X: the article depends on the name",
 }
 #: The same, but not looked for in tests.
 BETTER_OUTSIDE_TESTS: dict[str, str] = {
@@ -81,7 +84,11 @@ BETTER_OUTSIDE_TESTS: dict[str, str] = {
     r"\bnews for\b|\b(a|no|get|gets|two|one) hints?\b": "updates, a notification",
     r"\btells? it\b|\btold_as\b|\bleft_out\b": "reports it, given, skipped",
     r"\b(is|are|was|were) (left out|given up|left to)\b|\bleft to the\b": "is omitted, is skipped, is left for",
-    r"\b(runs|names|needs|costs|starts|sends|touches|speaks|gets|delays) no (?!further |other )": "does not run ...",
+    r"\b(runs|names|needs|costs|starts|sends|touches|speaks|gets|delays|declares|offers|writes|waits for) no "
+    r"(?!further |other )": "does not run ...",
+    r"\bmay not\b": "is not allowed to, cannot, might not",
+    r"(?<!no )\b(go|goes|going|went) on\b": "continue, keep running",
+    r"\bwhile (it|they) (was|were) (?!being )[a-z]+(ed|ead)\b": "while it was being read",
     r"\bdo(es)? not answer\b|\bdid not answer\b|\banswer(s|ed)? ([1-5]\d\d|with)\b": "is not responding, returns 503",
     r"_(say|run)\(f?\"(?!has |is |was )[a-z]+s [a-z{]": "deploying as ..., installing ...",
 }

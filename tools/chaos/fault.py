@@ -7,7 +7,7 @@ from typing import Any
 
 from tools.local_stack.proxy import DEAF, MUTE, SILENT, Network
 
-#: How a network may be ill. `refuse` and `reset` are no ways to carry bytes.
+#: How a network may be ill. `refuse` and `reset` do not carry bytes.
 NETWORKS: dict[str, Network] = {
     "black-hole": SILENT,
     "half-open": DEAF,

@@ -24,7 +24,7 @@ from tools.chaos.schedule import Plan
 from tools.chaos.world import World, send_signal
 from tools.local_stack.errors import Interrupted
 
-#: How long jobs may take to end once nothing is ill any more; more with a backlog.
+#: How long jobs may take to end once all faults have ended; more with a backlog.
 ENDS_WITHIN, ENDS_WITHIN_PER_JOB = 180.0, 0.05
 _LOOK_EVERY = 0.05
 #: Seconds for which a fault waits for a process that runs a job, and for which it does if no job waits either.

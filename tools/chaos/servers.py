@@ -83,7 +83,7 @@ Attacked = FunctionHost | WorkerProcess
 
 
 class Replica(PostgresServer):
-    """A streaming replica of a running server, which commits nothing that this one has not written too."""
+    """A streaming replica of a running server, which commits only what the replica has written too."""
 
     def __init__(self, folder: Path, primary: PostgresServer, *, emit: Emit) -> None:
         super().__init__(folder, durable=True, emit=emit)

@@ -53,7 +53,7 @@ ERRORS = (
     ("ConnectionResetError", "[Errno 104] Connection reset by peer"),
     ("TimeoutError", "No response from 10.0.{m}.{n} within 30.0 seconds"),
     ("ValidationError", 'line {n}: column "amount" holds "{m},00 EUR", which is not a number'),
-    ("PermissionError", "User {n} may not read folder {id}"),
+    ("PermissionError", "User {n} cannot read folder {id}"),
     ("HTTPStatusError", "Server error '503 Service Unavailable' for url 'https://files.example/{id}'"),
     ("IntegrityError", 'duplicate key value violates unique constraint "invoice_number" (number)=({n})'),
     ("MemoryError", "MemoryError"),

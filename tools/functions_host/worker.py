@@ -49,7 +49,7 @@ class Worker:
 
     async def invoke(self, request: protos.InvocationRequest) -> protos.InvocationResponse:
         """Run a function. An Exception is reported in the response. Any other BaseException is raised; in Azure there
-        is no response in that case.
+        is not a response in that case.
         """
         response = await library.invocation_request(to_worker(invocation_request=request))
         return cast(protos.InvocationResponse, response)

@@ -16,7 +16,7 @@ from tools.local_stack.postgres_binaries import unprivileged_account
 from tools.local_stack.process import Command
 from tools.local_stack.server import Server
 
-#: It is in sbin, which may not be on PATH.
+#: It is in sbin, which is not always on PATH.
 _PLACES = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/usr/local/sbin", "/opt/homebrew/bin"])
 #: Its service is of no use here, and Debian starts none in this run level.
 _QUIETLY = {"DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}

@@ -121,7 +121,7 @@ class PostgresServer(Server):
         self._folder.chmod(0o711 if self._account else 0o700)
         if self._account is None or is_reachable(self._folder, self._account):
             return self._folder / "data"
-        # That account may not enter a parent folder (a checkout in root's home): do not change its permissions.
+        # That account cannot always enter a parent folder (a checkout in root's home): do not change its permissions.
         return roots_folder() / f"data-{hashlib.sha256(str(self._folder).encode()).hexdigest()[:16]}"
 
     def _create_cluster(self) -> None:

@@ -21,7 +21,7 @@ _RESET = struct.pack("ii", 1, 0)
 class Network:
     """How bytes travel. What swallows bytes still acknowledges them, as a gateway does, so neither side notices.
 
-    A connection that has lost bytes carries none any more, even if the network is well again.
+    A connection that has lost bytes stays broken, even after the network recovers.
     """
 
     swallows_requests: bool = False

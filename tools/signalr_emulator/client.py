@@ -41,7 +41,7 @@ class ClientEndpoint:
         return routes
 
     async def negotiate(self, request: Request) -> Response:
-        """The second negotiate of a client, after the app's: hands out a connection for the hub of the URL."""
+        """A client's second negotiate request, after the app's: returns a connection to the hub of the URL."""
         if self._faults.refuse.strikes():
             raise Refused(self._faults.refusal, "Refused by /_control/refuse.")
         hub = checked_hub_name(request.query_params.get("hub", ""))

@@ -160,7 +160,7 @@ class Connection:
             case _, MessageType.CLOSE:
                 self._finish()
             case _:
-                raise ProtocolError("Clients of a serverless hub only listen: they may not invoke.")
+                raise ProtocolError("Clients of a serverless hub only listen: they cannot invoke methods.")
 
     def _refuse_handshake(self, error: str) -> None:
         self.outbox.put(protocol.encode({"error": error}))

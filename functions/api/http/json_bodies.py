@@ -85,7 +85,7 @@ class StrictRoute(APIRoute):
         return strict
 
     async def admit(self, request: Request, caller: Principal) -> None:
-        """Raise `Problem` if an authorised caller may not call this route now."""
+        """Raise `Problem` if an authorised caller must not call this route now."""
 
 
 class LimitedRoute(StrictRoute):

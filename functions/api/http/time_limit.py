@@ -1,4 +1,4 @@
-"""A request is answered in time, however many statements it runs and whatever these wait for."""
+"""Ends each request in time, however many statements it runs and whatever they wait for."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from queued_jobs import database
 
 
 class TimeLimit:
-    """Limits the time of a request's statements together: 503 instead of one wait after the other."""
+    """Limits the total time of a request's statements: returns 503 instead of waiting for one after the other."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

@@ -1,5 +1,5 @@
 -- Extend the reservations of a sender that takes long, and say which messages are still its own: those whose reservation has the same
--- end (`until`) as when it took them. The others were taken by another sender, or need no message any more.
+-- end (`until`) as when it took them. The others were taken by another sender, or no longer need a message.
 -- Rows are locked in order of their ids, see mark_sent.sql.
 with kept as (
   select j.id

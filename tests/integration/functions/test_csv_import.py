@@ -1,4 +1,4 @@
-"""The example job whose result is no file, on real blobs."""
+"""The sample job whose result is not a file, on real blobs."""
 
 from __future__ import annotations
 

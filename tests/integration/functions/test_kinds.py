@@ -1,4 +1,4 @@
-"""Kinds of other shapes than those that come along, over HTTP."""
+"""Kinds of shapes that the samples do not have, over HTTP."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Colour(Enum):
 
 
 class Ask(BaseModel):
-    """Strict, and read by another name than it is written by."""
+    """Strict, and read by a different name than it is written by."""
 
     model_config = ConfigDict(strict=True, extra="forbid")
 

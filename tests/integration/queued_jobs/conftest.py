@@ -129,7 +129,7 @@ def crowded(postgres: PostgresServer, migrated_template: str) -> Iterator[str]:
     with own_database(postgres, migrated_template) as url:
         asyncio.run(add_jobs(url, JOBS, days=30))
         with psycopg.connect(url, autocommit=True) as conn:
-            # as after some minutes of work since the last sweep
+            # as after a few minutes of work since the last sweep
             conn.execute(
                 "update queued_jobs.attempt set tallied = true where started_at < now() - interval '10 minutes'"
             )

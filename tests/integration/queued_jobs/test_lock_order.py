@@ -30,7 +30,7 @@ _COMMENT = re.compile(r"--.*")
 _CHANGES = re.compile(r"\b(update queued_jobs|delete from|insert into|for update)\b")
 #: What it changes is one row: that of this id, or the one that it inserts.
 _ONE = re.compile(r"\bid = %\(id\)s|\)\s+values \(")
-#: What waits for no lock of a row.
+#: What does not wait for a lock of a row.
 _SKIPPING = re.compile(r"\bfor update(?: of \w+)? skip locked")
 
 COUNT = 24

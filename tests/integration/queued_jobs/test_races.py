@@ -51,7 +51,7 @@ async def rival(shop: Shop, jobs_url: str) -> AsyncIterator[Rival]:
 
 
 async def both(one: Awaitable[Any], other: Awaitable[Any]) -> tuple[Any, Any]:
-    """Start both at once. What is no error of the library, such as a deadlock or a broken CHECK, is raised."""
+    """Start both at once. Errors that are not the library's, such as a deadlock or a broken CHECK, are raised."""
     async with asyncio.timeout(60):
         found = await asyncio.gather(one, other, return_exceptions=True)
     for result in found:

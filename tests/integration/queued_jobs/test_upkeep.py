@@ -14,7 +14,7 @@ from tests.integration.queued_jobs.conftest import Answer, Demo, Shop
 
 #: Of a minute, which is how often the cloud sweeps.
 JOBS = 6_000
-#: Of a sweep, in tests that count: however slow the machine is, it is no matter of time.
+#: Of a sweep, in tests that count: enough for any machine, however slow.
 LONG = timedelta(hours=1)
 
 

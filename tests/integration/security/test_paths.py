@@ -132,7 +132,7 @@ def test_odd_hosts_and_paths_are_no_errors_of_ours(signed: Site, attacks: Attack
             status = int(raw.recv(100).split()[1])
         assert status in (400, 404), (path, host, status)
         answers.append(status)
-    attacks.note("A46", "hosts and paths that are no URL", answers)
+    attacks.note("A46", "hosts and paths that are not a URL", answers)
 
 
 def test_every_answer_has_the_headers(site: Site) -> None:

@@ -36,7 +36,7 @@ async def refuses(error: type[Exception], call: Awaitable[object]) -> None:
         answer = await call
     except error:
         return
-    raise AssertionError(f"{error.__name__} was expected, and the answer was a {type(answer).__name__}")
+    raise AssertionError(f"{error.__name__} was expected, not the answer {type(answer).__name__}")
 
 
 MOVES: dict[str, Move] = {}

@@ -300,7 +300,7 @@ class TestExpiry:
     async def test_hooks_that_hang_leave_the_loops_own_threads_to_others(
         self, world: World, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """With those gone, no host name could be looked up any more."""
+        """With those gone, host names could no longer be looked up."""
         over = threading.Event()
 
         class Blocks(Brief):

@@ -154,7 +154,7 @@ describe('series', () => {
     }
   });
 
-  it('break where nothing was measured, and leave out what is no duration', () => {
+  it('break where nothing was measured, and omit what is not a duration', () => {
     assert.deepEqual(runs([1, 2, null, 3, -1, NaN, Infinity, 0]), [[[0, 1], [1, 2]], [[3, 3]], [[7, 0]]]);
     assert.deepEqual(runs([null, null]), []);
   });
@@ -209,7 +209,7 @@ describe('bulk plans', () => {
     assert.deepEqual(asked, [['retry', filters, 'then', null], second, second]);
   });
 
-  it('tell why a selected job is left alone, and stop at what is no answer', async () => {
+  it('say why a selected job is skipped, and stop at what is not a response', async () => {
     const answers = [
       { changed: 1, refused: {} },
       { changed: 0, refused: {} },

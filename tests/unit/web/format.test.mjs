@@ -58,7 +58,7 @@ describe('durations', () => {
     ]);
   });
 
-  it('that remain are told once they are no guess', () => {
+  it('that remain are shown once they are not a guess', () => {
     const after = (ran, since) => (progress) => left(progress, ran, since);
     table(after(60 * SECOND, 0), [[null, ''], [0, ''], [0.04, ''], [0.5, '1 min'], [0.9, '10 s'], [1, ''], [NaN, '']]);
     table(after(4 * SECOND, 0), [[0.5, '']]);

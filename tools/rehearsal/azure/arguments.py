@@ -134,4 +134,4 @@ def _choice_problems(choice: Any, value: Any, path: str) -> Iterator[tuple[str, 
     elif choice in _PLAIN:
         fits = isinstance(value, _PLAIN[choice]) and (choice is bool or not isinstance(value, bool))
         if not fits or (choice is int and value != int(value)):
-            yield path, f"is {value!r}, not a {choice.__name__}"
+            yield path, f"is {value!r}, not of type {choice.__name__}"

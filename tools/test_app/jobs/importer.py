@@ -1,4 +1,4 @@
-"""Counts the lines of the uploads below a prefix: a second kind, whose result is no file."""
+"""Counts the lines of the uploads below a prefix: a second kind, whose result is not a file."""
 
 from __future__ import annotations
 

@@ -62,7 +62,7 @@ export class JobActions {
     await this.#shown(this.#feed.api.retry(job.id), (answer) => this.#feed.track(answer));
   }
 
-  /** A link that works for some minutes. @returns {Promise<string>} */
+  /** A link that works for a few minutes. @returns {Promise<string>} */
   async download(job) {
     const { url } = await this.#feed.api.download(job.id);
     return url;

@@ -24,7 +24,7 @@ export class TokenSource {
   }
 
   /**
-   * The token to send now; null if signed out. Calls `onChange` first if it is for another user than the previous one.
+   * The token to send now; null if signed out. Calls `onChange` first if it is for a different user.
    * @throws what the page's function throws, and an error if it takes more than 15 s
    */
   async get() {

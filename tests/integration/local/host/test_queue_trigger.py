@@ -226,7 +226,7 @@ async def test_a_queue_without_a_poison_queue_keeps_a_failed_message_for_the_lea
     listening = listen(queue, fail, lease=1, max_dequeue_count=2)
     await wait_until(lambda: len(listening.calls) == 2, "it is called again")
     assert listening.times[1] - listening.times[0] > 0.5
-    # over the maximum it is not called any more, and stays until its time to live ends
+    # over the maximum it is no longer called, and stays until its time to live ends
     await wait_until(lambda: caplog.text.count("has no poison queue") >= 4, "it is received twice more")
     assert listening.dequeue_counts == [1, 2]
     assert await queue.count() == 1

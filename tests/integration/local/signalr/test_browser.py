@@ -1,4 +1,4 @@
-"""The page's side in real Chromium, from another origin than the hub's."""
+"""The page's side in real Chromium, from an origin that is not the hub's."""
 
 from __future__ import annotations
 
