@@ -121,7 +121,7 @@ class Archive:
             if key not in self._folders:
                 self._folders[key] = unused_name(wanted, self._files, self._numbers)
                 self._taken.add(_key(self._folders[key]))
-            # folders that only such systems take for the same are the same
+            # folders that only such systems consider equal become one
             parent = f"{self._folders[key]}/"
         placed = unused_name(parent + last, self._taken, self._numbers)
         self._files.add(_key(placed))

@@ -114,7 +114,7 @@ def sweep_uploads(*, older_than: timedelta = _UPLOAD_LIFE) -> int:
         if (is_file(blob) and blob.snapshot is None) or blob.creation_time > until:
             continue
         client = uploads.get_blob_client(blob.name, snapshot=blob.snapshot)
-        with contextlib.suppress(ResourceNotFoundError):  # it went with another one
+        with contextlib.suppress(ResourceNotFoundError):  # deleted with its blob, above
             if blob.lease.state == "leased":  # by a link of an older version
                 BlobLeaseClient(client).break_lease(0)
             client.delete_blob(delete_snapshots=None if blob.snapshot else "include")

@@ -47,7 +47,7 @@ def _grant(
     role: str,
     identity: managedidentity.UserAssignedIdentity,
 ) -> authorization.RoleAssignment:
-    # a name made of what it says: the same after a lost state, another one for a replaced identity
+    # a name derived from the assignment: the same after a lost state, a different one for a replaced identity
     assignment = pulumi.Output.all(scope, identity.principal_id).apply(
         lambda parts: str(uuid.uuid5(uuid.NAMESPACE_URL, f"{parts[0]}|{parts[1]}|{role}"))
     )

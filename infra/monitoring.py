@@ -70,7 +70,7 @@ def create_budget(deployment: Deployment, operators: monitor.ActionGroup) -> Non
     amount = deployment.settings.monthly_budget
     if not amount:
         return
-    # Azure takes the current month only; it keeps the one in which the budget was created
+    # Azure accepts only the current month, and keeps the month in which the budget was created
     month = datetime.now(UTC).date().replace(day=1)
     emails = list(deployment.settings.alert_emails)
     consumption.Budget(

@@ -102,7 +102,7 @@ class Listener:
         try:
             async with self._inbox.hidden(message):
                 await self._receive(message.content.encode("utf-8", "replace") if body is None else body)
-        except asyncio.CancelledError:  # before the attempt began, since that gives its job back itself
+        except asyncio.CancelledError:  # only before the attempt: it gives its job back itself
             await self._inbox.release(message, timedelta())
             raise
         except Exception as exc:  # noqa: BLE001 (any error: the message is delivered again)

@@ -32,9 +32,9 @@ from queued_jobs._deadlines import (
 
 Row = dict[str, Any]
 
-#: Whether the caller's statement may run on a connection that was not asked whether it works.
+#: Whether the caller's statement may run on a connection that was not checked.
 _unasked: ContextVar[bool] = ContextVar("unasked", default=False)
-#: What a pooler answers to the options of a connection that it cannot pass on.
+#: A pooler's error for options of a connection that it cannot pass on.
 _REFUSED_BY_POOLER = "unsupported startup parameter"
 
 
@@ -202,7 +202,7 @@ class LoopPool:
         self._opened.add(conn)
         if self._expects_pooler:
             return
-        # a pooler reports another process id than the server
+        # the process id that a pooler reports is not the server's
         cursor = await conn.execute("select pg_backend_pid() as pid")
         row = await cursor.fetchone()
         self._found_pooler = row is not None and row["pid"] != conn.info.backend_pid

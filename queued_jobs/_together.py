@@ -77,7 +77,7 @@ class Together:
         self._alone = alone
         self._together = together
         self._waiting: deque[Request] = deque()
-        #: Ends the patience with the latest group; None if the next statement need not wait.
+        #: Timer that ends the wait for the latest group; None if the next statement need not wait.
         self._turn: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 

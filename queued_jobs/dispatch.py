@@ -152,7 +152,7 @@ class Dispatcher:
         if not sent:
             return True
         try:
-            with total_time(None):  # the job is stored, so the caller's answer is no longer at stake
+            with total_time(None):  # the job is stored, so the caller's request succeeds in any case
                 await self.repository.mark_sent(sent)
         except StoreUnavailable as exc:
             logger.warning("%d messages were sent but not marked, so they will be sent again: %s", len(sent), exc)

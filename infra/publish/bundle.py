@@ -74,7 +74,7 @@ def build(output: Path, *, python_version: str = PYTHON_VERSION) -> Bundle:
 
 
 def _build(output: Path, python_version: str) -> Bundle:
-    own = {name: path.read_bytes() for name, path in _own_files()}  # read once: the files may be edited meantime
+    own = {name: path.read_bytes() for name, path in _own_files()}  # read once: the files may be edited later
     inputs = _digest_of_inputs(own, python_version)
     stamp = output.with_suffix(".json")
     finished = _finished(output, stamp, inputs)

@@ -44,7 +44,7 @@ class Repo:
     says_prefix: bool = True
     #: The environment `prod`, as the API has it; none = it does not exist.
     prod: Mapping[str, Any] | None = field(default_factory=lambda: PROTECTED)
-    #: The organization goes by another spelling in tokens than in its address.
+    #: The organization's name is spelled differently in tokens and in its address.
     spelled: str | None = None
 
     @property

@@ -174,11 +174,11 @@ class Store:
         )
 
     def let_pass(self, span: timedelta) -> None:
-        """Let time pass for every job: all that was written lies that much further back."""
+        """Let time pass for every job: subtract it from all stored times."""
         self._own.execute(_EVERYTHING_EARLIER, (span,) * len(TIMES))
 
     def move(self, key: JobKey, span: timedelta, *columns: str) -> None:
-        """Put these times of one job that much further back; one that is empty stays so."""
+        """Subtract a span from these times of one job; null stays null."""
         changes = sql.SQL(", ").join(sql.SQL("{0} = {0} - %s").format(sql.Identifier(column)) for column in columns)
         update = sql.SQL("update queued_jobs.job set {} where id = %s").format(changes)
         self._own.execute(update, (*[span] * len(columns), key))

@@ -48,7 +48,7 @@ class HostedApp:
 
 async def host_app(folder: Path, source: str) -> HostedApp:
     """Write the app, after the imports it needs, and have it indexed; raises as the host does."""
-    module = f"sample_app_{next(_numbers)}"  # a name of its own: a module is imported once
+    module = f"sample_app_{next(_numbers)}"  # unique, since a module is imported once
     (folder / f"{module}.py").write_text(_IMPORTS + textwrap.dedent(source))
     importlib.invalidate_caches()
     settings = {"PYTHON_SCRIPT_FILE_NAME": f"{module}.py"}

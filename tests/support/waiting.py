@@ -7,7 +7,7 @@ import os
 import time
 from collections.abc import Awaitable, Callable
 
-#: How long to wait for what must come: no measure of anything, since the machine may be busy with other things.
+#: How long to wait for something that must happen: generous, since the machine may be busy with other things.
 PATIENCE_SECONDS = 180.0
 
 

@@ -48,7 +48,7 @@ LOOK_AT_ALL = (
     "tests/unit/web/test_dashboard_sources.py",
     "tests/unit/web/test_sources.py",
 )
-#: The folders from which modules are imported, and the first names of ours.
+#: The folders from which modules are imported, and the first parts of the names of our modules.
 IMPORT_ROOTS = (".", "functions")
 OURS = ("infra", "jobs", "queued_jobs", "scripts", "tests", "tools")
 

@@ -12,7 +12,7 @@ from tools.chaos.jobs.attacked import Keyed, right_value
 FINAL = ("succeeded", "failed", "cancelled", "aborted")
 #: A job whose worker is lost so often is aborted: perhaps it is the job that kills them.
 _MAX_LOST = 3
-#: Attempts that ended without their body's consent, after which a file of theirs may be left for the lifecycle rule.
+#: Attempts that ended without their body's consent, after which one of their files may be left for the lifecycle rule.
 _UNCLEAN = ("lost", "timeout", "released")
 
 

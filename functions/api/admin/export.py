@@ -23,7 +23,7 @@ _COLUMNS = (
 )
 #: Spreadsheets may skip white space before a formula.
 _FORMULA = re.compile(r"[\s\ufeff]*[=+\-@\uff1d\uff0b\uff0d\uff20]|[\t\r\n]")
-#: Without it, spreadsheets do not take a file for UTF-8.
+#: Without it, spreadsheets do not recognise UTF-8.
 _BOM = "\ufeff"
 _MAX_NAME = 120
 

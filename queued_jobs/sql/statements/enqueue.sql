@@ -1,4 +1,4 @@
--- Insert jobs in the caller's transaction. Left out of the result: jobs whose idempotency_key (for this user and kind) or
+-- Insert jobs in the caller's transaction. Omitted from the result: jobs whose idempotency_key (for this user and kind) or
 -- unique_key (among unfinished jobs of the kind) is taken. next_send_at gives the caller `grace` seconds to send after its commit.
 -- A held job waits for the end of a batch.
 insert into queued_jobs.job (id, kind, schema_version, queue, user_id, idempotency_key, unique_key, concurrency_key, batch_id,

@@ -1,5 +1,5 @@
 -- Record that these generations were sent. 0 rows are fine: already claimed, a newer generation, taken by another sender since (each
--- reservation has another end, `until`), or parked. A job is parked if its message was answered before its sender marked it: it is
+-- reservation has a different end, `until`), or parked. A job is parked if its message was answered before its sender marked it: it is
 -- in line, not due, without a handler, or poisoned, and needs another message.
 -- Rows are locked in order of their ids, as in every statement that waits for several.
 with sent as (

@@ -1,4 +1,4 @@
--- Take back jobs whose worker is gone (lease expired) or whose body hangs (timeout exceeded). Jobs without attempts left end here.
+-- Reclaim jobs whose worker is gone (lease expired) or whose body hangs (timeout exceeded). Jobs without attempts left end here.
 with lost as (
   select id, lease_token, dispatch_gen, worker_id, lease_until < clock_timestamp() as worker_lost from queued_jobs.job
   where status = 'running' and (lease_until < clock_timestamp() or deadline_at < clock_timestamp())

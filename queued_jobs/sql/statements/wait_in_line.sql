@@ -1,7 +1,7 @@
 -- After a claim of 0 rows: the allowed number of jobs with its concurrency key are running, or older jobs wait for their slots. It is
 -- sent again when one of them ends; if that goes unnoticed, after 30 seconds for each job ahead, ten minutes at most. So more than
 -- twenty of them need not be counted, nor more than `max_concurrent`. A job already in line is not postponed: further messages,
--- copied or forged, delay no job.
+-- copied or forged, do not delay it.
 -- Those ahead are walked one by one, see next_in_line.sql.
 with recursive line as (
   select kind, concurrency_key, created_at as its_created_at, id as its_id, '-infinity'::timestamptz as created_at,

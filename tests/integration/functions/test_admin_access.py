@@ -1,4 +1,4 @@
-"""Who may call the admin's routes, and which questions they refuse."""
+"""Who may call the admin's routes, and which requests they reject."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every client, against servers that answer badly or never in full: each call ends in time, with an error of ours."""
+"""Every client, against servers that answer badly or never in full: each call ends in time, with one of our errors."""
 
 from __future__ import annotations
 

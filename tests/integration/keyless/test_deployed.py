@@ -47,7 +47,7 @@ PLACEHOLDER = ROOT / "tests" / "support" / "placeholder.py"
 
 
 class DeployedApp(Server):
-    """The local functions host on the target's Python, which finds the app's modules in its folder alone."""
+    """The local functions host on the target's Python, which finds the app's modules only in their folder."""
 
     def __init__(self, python: TargetPython, app: Path, host: Path, settings: Mapping[str, str]) -> None:
         super().__init__("host", ports_needed=1)

@@ -1,4 +1,4 @@
-"""Statements of concurrent attempts share round trips and commits, but no other's fate."""
+"""Statements of concurrent attempts share round trips and commits, but one's failure does not affect the others."""
 
 from __future__ import annotations
 

@@ -333,4 +333,4 @@ def test_a13_viewers_and_those_without_a_role(signed: Site, issuer: Issuer, atta
         answer = signed.http.get("/api/jobs/mine", headers={"Authorization": f"Bearer {token}"})
         assert is_problem(answer, 403), roles
         refusals.append(answer.status_code)
-    attacks.note("A13", "tokens without a role of ours", refusals)
+    attacks.note("A13", "tokens without any of our roles", refusals)

@@ -20,7 +20,7 @@ MODULES = sorted((WEB / "js").rglob("*.js"))
 SHEETS = sorted((WEB / "css").glob("*.css"))
 CONFIG = WEB / "config.js"
 SCRIPTS = ["js/sign-in/session.js", "js/job-bell.js", "js/demo-page/app.js"]
-#: What people load of ours: modules with all that they import, and sheets; last, what they have loaded before.
+#: What browsers load: modules with all that they import, and sheets; last, what they have loaded before.
 _BELL = ["js/job-bell.js", "js/feed/signalr.js"]
 _DASHBOARD_SHEETS = [path.name for path in SHEETS if path.name.startswith("dashboard")]
 ENTRIES: dict[str, tuple[list[str], list[str], list[str]]] = {
@@ -59,7 +59,7 @@ WINGS: dict[str, set[str]] = {
     "dashboard/page.js": {*_BASE, "dashboard", "job-bell.js", "job-dashboard.js", "sign-in"},
 }
 
-#: They work without a page, a network and other modules of ours than these.
+#: They work without a page, without a network and without any other of our modules.
 PURE = {
     "feed/store.js": set(),
     "feed/connection.js": set(),

@@ -137,7 +137,7 @@ async def test_the_answers_of_the_api_arrive_as_problem_documents(
 async def test_a_dead_database_fails_the_invocation_and_keeps_the_message(
     fork: Path, settings: dict[str, str], service: QueueServiceClient, start_host: StartHost
 ) -> None:
-    """The claim cannot be stored: only that is raised to the host, which counts it as a delivery."""
+    """The claim cannot be stored: this is the only error raised to the host, which counts it as a delivery."""
     queue = await Queue(service, "rogue").create()
     host = start_host(fork, **settings | {"DATABASE_URL": "postgresql://nobody@127.0.0.1:9/nothing"})
     url = await host.ready()
