@@ -153,7 +153,7 @@ class QueueManager:
         Parameters
         ----------
         requests
-            Up to 10,000.
+            Up to 10,000; raises `InvalidRequest` for more, and if one of them cannot be stored.
         idempotency_key
             Up to 190 characters, for the batch as a whole: a repeated call with the same requests returns the same
             jobs. Raises `KeyReused` if it has additional requests, or a follow-up that the first call did not have.
@@ -182,7 +182,7 @@ class QueueManager:
         There is one job per occurrence, however often the timer fires and on however many machines: its idempotency key
         is the due time. What is due is decided by the database's clock; a late timer starts the job of the previous
         occurrence. The sweeper makes up for occurrences that no timer has started. Raises `ValueError` for a runner
-        without a schedule.
+        without a schedule, and otherwise as `queue_job` does; the sweeper then starts the job.
         """
         return await periodic.queue_due(self.backend, runner)
 
@@ -216,8 +216,9 @@ class QueueManager:
         """Return an interface for code without an event loop: Flask, Django, scripts.
 
         Use it as `with manager.blocking() as jobs: ...`. The first call starts one thread with one event loop, which
-        serves all calls of all threads until the end of the block. So create one per process, not one per call. If a
-        server creates it before forking its workers, and does not use it until then, it works in each of them.
+        serves all calls of all threads until the end of the block. So create
+        one per process, not one per call: each has a separate thread. If a server creates it before forking its
+        workers, and does not use it until then, it works in each of them.
 
         Parameters
         ----------

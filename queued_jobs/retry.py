@@ -46,9 +46,13 @@ class RetryPolicy:
     Parameters
     ----------
     max_attempts
-        Includes the first run; 1 means no retry. Attempts whose worker was lost count, released attempts do not.
+        Includes the first run: 1 to 50, where 1 means no retry. Attempts whose worker was lost count, released attempts
+        do not.
+    base, cap
+        The delay before the second attempt, and the maximum: zero to 30 days.
     permanent
-        Exception types that fail the job without a retry, besides `PermanentError`.
+        Exception types that fail the job without a retry, besides `PermanentError`. Raises `TypeError` if it is not a
+        tuple of them, and `ValueError` if a number or delay is out of range.
     """
 
     max_attempts: int = 5
@@ -67,7 +71,7 @@ class RetryPolicy:
             raise ValueError(f"The delays must satisfy 0 <= base <= cap <= {_MAX_CAP}, not {self.base} and {self.cap}.")
 
     def delay(self, attempt: int) -> timedelta:
-        """Return how long to wait after this attempt (1 for the first)."""
+        """Return how long to wait after this attempt (1 for the first). Random: each call returns a different delay."""
         growth: int = 2 ** min(attempt - 1, 24)  # a larger exponent would overflow timedelta
         return min(self.cap, self.base * growth) * random.uniform(0.5, 1.5)  # noqa: S311 (jitter, not a secret)
 

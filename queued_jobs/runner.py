@@ -94,6 +94,9 @@ class JobRunner[Request: BaseModel, Result: BaseModel | None](abc.ABC):
         in its own thread. Raise `PermanentError` to fail immediately, `RetryLater` to choose the delay; other
         errors are retried according to `retry`. Do not catch the errors of `ctx.checkpoint()`. If all tasks of a task
         group fail with the same kind of error, that error counts.
+
+        After a crash, a timeout or an error another attempt calls it again, possibly while a thread of this one still
+        runs: the result that is stored first wins.
         """
 
     async def on_status_updated(self, job: QueuedJob) -> None:
@@ -133,13 +136,18 @@ class JobRunner[Request: BaseModel, Result: BaseModel | None](abc.ABC):
     def concurrency_key(cls, request: Request, user_id: str) -> str | None:
         """Return the key of jobs of this kind that must not run concurrently with this one; None for no limit.
 
-        For example `user_id`, for one job per user at a time. Up to 200 characters. The oldest job goes first.
+        For example `user_id`, for one job per user at a time. 1 to 200 characters, else the start raises
+        `InvalidRequest`. The oldest job goes first. Called when the job is started; its exceptions go to the caller.
         """
         return None
 
     @classmethod
     def scheduled_request(cls, due: datetime) -> Request:
-        """Return the request of the scheduled job. By default one without arguments."""
+        """Return the request of the job that is due at this time, in UTC. By default one without arguments.
+
+        May be called several times for one occurrence; the first stored request counts. If it raises, the timer's
+        invocation fails, and the sweeper tries again.
+        """
         return cast(Request, cls.request_type())
 
     @classmethod
@@ -170,12 +178,18 @@ class JobRunner[Request: BaseModel, Result: BaseModel | None](abc.ABC):
 
     @classmethod
     def label(cls, request: Request) -> str:
-        """Return the job's label for its owner: a few words of plain text."""
+        """Return the job's label for its owner: a few words of plain text, of which 120 characters are shown.
+
+        Called whenever the job is shown, so it must be fast. If it raises, the kind is shown instead.
+        """
         return cls.kind.replace("-", " ").capitalize()
 
     @classmethod
     def file(cls, result: Result) -> ResultFile | None:
-        """Return the blob that the owner may download, or None."""
+        """Return the blob that the owner may download, or None.
+
+        Called whenever a job with a result is shown, so it must be fast. If it raises, no download is offered.
+        """
         return None
 
     @property
@@ -198,7 +212,7 @@ class JobRunner[Request: BaseModel, Result: BaseModel | None](abc.ABC):
     async def receive(self, body: bytes, *, queue: str | None = None) -> None:
         """Run `execute` for a message of a queue of this kind (None: the default queue).
 
-        A message that does not name a job is stored for the admin and acknowledged.
+        A message that does not name a job is stored for the admin and acknowledged. Raises as `execute` does.
         """
         queue = queue or self.queue
         try:
@@ -213,7 +227,8 @@ class JobRunner[Request: BaseModel, Result: BaseModel | None](abc.ABC):
         """Handle a message that the host moved to the poison queue.
 
         The row decides: a running job keeps its lease, a waiting one is woken again, and one whose messages are
-        poisoned repeatedly ends as aborted. Copies and forged messages do not count.
+        poisoned repeatedly ends as aborted. Copies and forged messages do not count, nor does a second call for a send.
+        Raises `StoreUnavailable`.
         """
         await self.repository.reject(f"{queue or self.queue}-poison", body, "The host gave up on this message.")
         try:
