@@ -29,7 +29,7 @@ def running(job: dict[str, object]) -> bool:
 
 
 def let_time_pass(database: Database) -> None:
-    """Bring what waits for a lease, a hold or a delay to its time."""
+    """Make everything due that waits for a lease, a hold or a delay."""
     database.execute(
         "update queued_jobs.job set lease_until = lease_until - interval '1 hour' where status = 'running'"
     )

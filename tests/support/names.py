@@ -1,4 +1,4 @@
-"""Looks at the names of controls as a screen reader lists them, out of the place where they stand."""
+"""Looks at the names of controls as a screen reader lists them, without their context."""
 
 from __future__ import annotations
 

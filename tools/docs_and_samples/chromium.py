@@ -1,4 +1,4 @@
-"""The browser of the tests: an installed one, or one that is installed now."""
+"""The browser of the tests: an installed one, or one that is installed on demand."""
 
 from __future__ import annotations
 

@@ -78,7 +78,7 @@ class TestStory:
         assert restored["restored"][0]["version"] == cleared["cleared"][0]["version"] + 1
 
     async def test_one_request_undoes_all_that_was_cleared_together(self, site: Site) -> None:
-        """However many they are, and whatever was cleared before and after."""
+        """Whatever their number, and whatever was cleared before and after."""
         ann = await site.user_id("ann")
         (before, *_) = store(site.settings["DATABASE_URL"], user_id=ann)
         await site.call("ann", "DELETE", f"/api/jobs/{before}")

@@ -1,4 +1,4 @@
-"""However large the texts of jobs and requests are, others are answered meanwhile."""
+"""However large the texts of jobs and requests are, other requests are answered in the meantime."""
 
 from __future__ import annotations
 

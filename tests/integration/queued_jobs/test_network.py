@@ -207,7 +207,7 @@ async def run_although_it_fails(conn: psycopg.AsyncConnection[Any], statement: s
 
 
 class TestTransactionsThatAreLost:
-    """The end of the block tells; psycopg itself ends it as if it had committed."""
+    """The end of the block raises; psycopg itself ends it as if it had committed."""
 
     async def test_with_an_answer_that_came_at_the_last_moment(self, database: Database) -> None:
         with pytest.raises(StoreUnavailable):

@@ -266,7 +266,7 @@ class TestLine:
 
 
 class TestLines:
-    """Ten thousand lines, each with somebody in it: the sweeper looks at those that it was asked for."""
+    """Ten thousand lines, each with a waiting job: the sweeper examines as many as it was asked to."""
 
     LENGTH = 10_000
     LINES = (

@@ -1,4 +1,4 @@
-"""Who hears what through the hub."""
+"""Who receives which pushes from the hub."""
 
 from __future__ import annotations
 

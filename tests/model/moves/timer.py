@@ -142,7 +142,7 @@ async def a_job_grows_old(world: World, at: int) -> None:
 
 @move(kept=(True, False))
 async def garbage_lies_on_the_queue(world: World, kept: bool) -> None:
-    """A message that names no job is kept, or delivered again where the store is away."""
+    """A message that does not name a job is kept, or delivered again if the store is unavailable."""
     if kept:
         world.rejected.add(("demo", b"garbage"))
         await world.runner.receive(b"garbage")

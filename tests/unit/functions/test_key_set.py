@@ -1,4 +1,4 @@
-"""The provider's keys: one bad entry costs nothing, and a provider that is away is not asked all the time."""
+"""The provider's keys: one bad entry has no effect, and an unavailable provider is not asked all the time."""
 
 from __future__ import annotations
 

@@ -182,7 +182,7 @@ class TestAHubThatHangs:
         hub = Hub()
         hub.open.clear()
         await announce(hub, *rows(row, MAX_WAITING))
-        assert not await flush_pushes(), "what waits for a hub that is away is not waited for"
+        assert not await flush_pushes(), "changes for an unavailable hub are not waited for"
         assert hub.begun <= outbox.MAX_FAILURES + 1, "then all pushes pause"
         await announce(hub, *rows(row, MAX_WAITING, version=2))
         assert count_of(QueuedJob) - before <= MAX_WAITING_IN_PAUSE
