@@ -25,7 +25,7 @@ class Services:
     """The services used by triggers and routes. Each connects on first use."""
 
     manager: QueueManager
-    #: What the manager is made of, for health checks and for the pages of operators.
+    #: The manager's parts, for health checks and for the pages of operators.
     database: Database
     queues: StorageQueues
     notifier: SignalRNotifier

@@ -180,7 +180,7 @@ class QueueManager:
         """Queue the job of the current occurrence. Call it from a timer with the runner's schedule.
 
         There is one job per occurrence, however often the timer fires and on however many machines: its idempotency key
-        is the due time. What is due is decided by the database's clock; a late timer starts the job of the previous
+        is the due time. The database's clock decides what is due; a late timer starts the job of the previous
         occurrence. The sweeper makes up for occurrences that no timer has started. Raises `ValueError` for a runner
         without a schedule, and otherwise as `queue_job` does; the sweeper then starts the job.
         """

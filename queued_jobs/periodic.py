@@ -57,8 +57,8 @@ def missed(schedule: Ncrontab, *, after: datetime, now: datetime) -> list[dateti
 class Occurrences:
     """Starts the jobs of occurrences that no timer has started: a duty of the sweeper.
 
-    An occurrence is missed if the app or the database was unavailable when it was due. What was due before the first
-    job of the schedule, or before the first call if there is none, is skipped.
+    An occurrence is missed if the app or the database was unavailable when it was due. Occurrences before the
+    first job of the schedule, or before the first call if there is none, are skipped.
     """
 
     def __init__(self, backend: Backend, runners: Iterable[type[JobRunner[Any, Any]]]) -> None:

@@ -13,7 +13,7 @@ from queued_jobs.model import JobKey
 from queued_jobs.redact import mask_secrets
 
 _MAX_GROUPS = 200
-#: What the database puts in place of differences, each with a character of Unicode's private area.
+#: The database's placeholders for differences, each with a character of Unicode's private area.
 _PLACEHOLDERS = {"<n>": "\ue000", "<id>": "\ue001", "<text>": "\ue002"}
 #: Retention in tally_fold.sql.
 _HOURS_KEPT, _DAYS_KEPT = timedelta(days=7), timedelta(days=400)

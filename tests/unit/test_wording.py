@@ -89,6 +89,7 @@ BETTER_OUTSIDE_TESTS: dict[str, str] = {
     r"\b(is|are|was|were) (left out|given up|left to)\b|\bleft to the\b": "is omitted, is skipped, is left for",
     r"\b(runs|names|needs|costs|starts|sends|touches|speaks|gets|delays|declares|offers|writes|waits for) no "
     r"(?!further |other )": "does not run ...",
+    r"\bWhat (is|was) (due|accepted|not listed|owed|known)\b": "occurrences, each accepted job: name the subject",
     r"\b(is|are|was|were) away\b": "is unavailable, is not responding",
     r"\b[Ll]eft out\b": "omitted, skipped",
     r"\bmay not\b": "is not allowed to, cannot, might not",

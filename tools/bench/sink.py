@@ -29,7 +29,7 @@ class Sink:
 
     @property
     def connection_string(self) -> str:
-        """What a notifier is configured with."""
+        """The setting of a notifier that sends to this sink."""
         return f"Endpoint=http://{ports.LOOPBACK}:{self.port};AccessKey={'k' * 44};Version=1.0;"
 
     async def __aenter__(self) -> Self:

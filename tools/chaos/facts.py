@@ -1,4 +1,4 @@
-"""What is known after a run: the rows, the attempts, and what the bodies recorded themselves."""
+"""The facts known after a run: the rows, the attempts, and what the bodies recorded themselves."""
 
 from __future__ import annotations
 

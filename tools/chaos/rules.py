@@ -17,7 +17,7 @@ _UNCLEAN = ("lost", "timeout", "released")
 
 
 def accepted_is_there(ledger: Ledger, facts: Facts) -> Iterator[str]:
-    """What was accepted exists, once, under its key; what was rolled back does not; nothing else does."""
+    """Each accepted job exists, once, under its key; a job that was rolled back does not; no other job does."""
     by_key = {(row["user_id"], row["kind"], row["idempotency_key"]): key for key, row in facts.jobs.items()}
     for one in ledger.asked:
         found = by_key.pop((one.user_id, one.kind, one.idempotency_key), None)

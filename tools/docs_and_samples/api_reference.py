@@ -29,8 +29,8 @@ PAGE = Path(__file__).resolve().parents[2] / "docs/reference/api.md"
 
 _HEAD = """# The library's public names
 
-What is not listed here is private and may change. Written from the docstrings by
-`python -m tools.docs_and_samples.api_reference`, so change it there.
+Names that are not listed here are private and may change. This page is written from the docstrings, so change it there,
+then run `python -m tools.docs_and_samples.api_reference`.
 """
 #: The public names besides the exports of `queued_jobs` itself, by the module to import them from.
 _PUBLIC = {
