@@ -46,6 +46,7 @@ LONG_STATEMENTS: Final = frozenset(
         "tally_created",
         "tally_fold",
         "wake_lines",
+        "wake_paused",
     }
 )
 #: For the pool to provide a connection.

@@ -72,6 +72,10 @@ async def execute(runner: Runner, message: JobMessage, *, thread: BodyThread | N
             timeout=runner.timeout,
             max_concurrent=max_concurrent,
         )
+        if job is not None and job.is_paused:
+            runner.logger.info("job %s: waiting, because the kind %s is paused", job.id, job.kind)
+            schedule_update(runner, job)
+            return
         if job is not None:
             with telemetry.attempting(job):
                 await _Attempt(runner, job, lease_from=asked_at, thread=thread).run()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
+from operator import attrgetter, itemgetter
 from typing import Any
 
 from psycopg import AsyncConnection
@@ -11,7 +12,7 @@ from psycopg import AsyncConnection
 from queued_jobs.database import Database
 from queued_jobs.kind_queues import KindQueues
 from queued_jobs.message import JobMessage, Reserved
-from queued_jobs.model import JobKey, QueuedJob
+from queued_jobs.model import JobKey, Pause, QueuedJob
 from queued_jobs.repository import HOLD, NO_KINDS, NO_LIMITS, NO_QUEUES, Line, LinesSeen, Tallied
 
 #: After this time, doubling, a message that was never claimed is assumed lost.
@@ -24,7 +25,7 @@ _FOR_EVER = timedelta(days=365_000)
 
 
 class PostgresUpkeep:
-    """The part of `Repository` that only the sweeper calls."""
+    """The part of `Repository` that only the sweeper and operators call."""
 
     def __init__(self, database: Database) -> None:
         self.database = database
@@ -67,8 +68,24 @@ class PostgresUpkeep:
                 delay=timedelta(seconds=row["delay"]),
                 until=row["next_send_at"],
             )
-            for row in rows
+            for row in sorted(rows, key=itemgetter("due_at"))
         ]
+
+    async def pause(self, kind: str, *, subject: str) -> Pause:
+        (row,) = await self.database.rows("pause", {"kind": kind, "subject": subject})
+        return Pause(**row)
+
+    async def resume(self, kind: str) -> Pause | None:
+        row = await self.database.row("resume", {"kind": kind})
+        return None if row is None else Pause(**row)
+
+    async def pauses(self) -> list[Pause]:
+        return [Pause(**row) for row in await self.database.rows("pauses", {})]
+
+    async def wake_paused(self, *, limit: int, hold: timedelta = timedelta()) -> list[QueuedJob]:
+        params = {"n": limit, "hold": hold.total_seconds(), "first_key": self.database.tables.first_key}
+        woken = await self._jobs("wake_paused", **params)
+        return sorted(woken, key=attrgetter("next_send_at"))
 
     async def rescue(self, *, limit: int) -> list[QueuedJob]:
         return await self._jobs("rescue", n=limit, max_lost=MAX_LOST)

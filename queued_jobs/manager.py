@@ -17,6 +17,7 @@ from queued_jobs.blocking import BlockingJobs
 from queued_jobs.handle import JobHandle
 from queued_jobs.model import JobKey
 from queued_jobs.notifier import Notifier, NullNotifier
+from queued_jobs.pauses import Pauses
 from queued_jobs.postgres import PostgresRepository
 from queued_jobs.queues import Queues
 from queued_jobs.registry import JobRegistry, RunnerType
@@ -203,6 +204,11 @@ class QueueManager:
     def sweeper(self) -> Sweeper:
         """The sweeper, to be run by a timer: it sends unsent messages, and reclaims jobs of lost workers."""
         return Sweeper(self.backend, runners=self._runners.values(), keep=self._keep, time=self._sweep_time)
+
+    @cached_property
+    def pauses(self) -> Pauses:
+        """The paused kinds, which operators pause and resume."""
+        return Pauses(self.backend)
 
     @cached_property
     def tracker(self) -> JobTracker:

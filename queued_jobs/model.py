@@ -72,6 +72,8 @@ class QueuedJob:
     #: Since when no message is on its way because the last one did not start the job: it waits for others with its
     #: key, for its due time, or for a worker that can run it.
     parked_at: datetime | None
+    #: Since when it waits for its kind to be resumed. May stay in a job that has ended since.
+    paused_at: datetime | None
     #: The batch that the job belongs to.
     batch_id: UUID | None
     #: The batch that this job waits for.
@@ -131,6 +133,11 @@ class QueuedJob:
     def is_held(self) -> bool:
         """Whether it waits for the end of a batch."""
         return self.status is JobStatus.PENDING and self.available_at == HELD
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether it waits for its kind to be resumed."""
+        return self.paused_at is not None and self.status in (JobStatus.PENDING, JobStatus.RETRYING)
 
     @property
     def tries(self) -> int:
@@ -203,6 +210,15 @@ class Attempt:
         values = {field.name: row[field.name] for field in dataclasses.fields(cls)}
         values["error"] = None if values["error"] is None else JobError.from_json(values["error"])
         return cls(**values)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pause:
+    """A kind of which no attempt starts, since when, and who has paused it."""
+
+    kind: str
+    since: datetime
+    subject: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

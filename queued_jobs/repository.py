@@ -15,7 +15,7 @@ from psycopg import AsyncConnection
 from queued_jobs.errors import KeyReused
 from queued_jobs.kind_queues import KindQueues
 from queued_jobs.message import JobMessage, Reserved
-from queued_jobs.model import Added, JobError, JobKey, NewJob, QueuedJob
+from queued_jobs.model import Added, JobError, JobKey, NewJob, Pause, QueuedJob
 
 NO_KINDS: Final[Mapping[str, timedelta]] = MappingProxyType({})
 
@@ -136,7 +136,24 @@ class Repository(Protocol):
     ) -> QueuedJob | None:
         """Start one attempt and take the lease. Each generation of a job can be claimed once.
 
-        Of the jobs with the same concurrency key at most `max_concurrent` run at a time, the oldest first.
+        Of the jobs with the same concurrency key at most `max_concurrent` run at a time, the oldest first. A job whose
+        kind is paused does not start and is returned as it waits: `QueuedJob.is_paused`. Until its kind is
+        resumed, it does not need a further message.
+        """
+
+    async def pause(self, kind: str, *, subject: str) -> Pause:
+        """Let no further attempt of a kind start. Idempotent: the first pause stays as it is."""
+
+    async def resume(self, kind: str) -> Pause | None:
+        """End the pause of a kind, and return it. `wake_paused` then sends its jobs."""
+
+    async def pauses(self) -> list[Pause]:
+        """Return the paused kinds, in order."""
+
+    async def wake_paused(self, *, limit: int, hold: timedelta = timedelta()) -> list[QueuedJob]:
+        """Take jobs that were held while their kind was paused, and it no longer is: at most `limit`, the oldest first.
+
+        Their messages are reserved for the caller for `hold`, and become due after that.
         """
 
     async def wait_in_line(

@@ -47,6 +47,7 @@ class SweepReport:
     expired: int = 0
     followed_up: int = 0
     woken: int = 0
+    resumed: int = 0
     scheduled: int = 0
     ended: int = 0
     behind: tuple[str, ...] = ()
@@ -114,6 +115,7 @@ class Sweeper:
         rescue = Duty("rescue", self._rescue, feeds=sending)
         follow_up = Duty("follow up", self._follow_up, feeds=sending)
         wake = Duty("wake lines", self._wake_lines, feeds=sending)
+        resume = Duty("resume", self._resume, feeds=sending)
         scheduled = Duty("start scheduled", self._occurrences.step)
         resend = Duty("resend", self._resend, feeds=sending)
         # tallied before pruning, so that every job is counted
@@ -121,7 +123,7 @@ class Sweeper:
         rest = [Duty("measure", self._measure), tally, expire, prune]
         unknown = Duty("end unknown", self._end_unknown)
         rest += [unknown, Duty("prune notes", self._prune_notes), Duty("fold statistics", self._fold)]
-        urgent = [follow_up, wake, scheduled, resend]
+        urgent = [follow_up, wake, resume, scheduled, resend]
         duties = [rescue, *urgent, sending, *rest]
         try:
             async with running_by_itself(rescue, every=_RESCUE_EVERY):
@@ -141,6 +143,7 @@ class Sweeper:
             expired=expire.done,
             followed_up=follow_up.done,
             woken=wake.done,
+            resumed=resume.done,
             scheduled=scheduled.done,
             ended=unknown.done,
             behind=behind,
@@ -175,6 +178,12 @@ class Sweeper:
         seen = await self._repository.wake_lines(max_concurrent=max_concurrent, after=self._line, limit=self._limit)
         self._line = seen.last
         return Batch(done=seen.woken, more=seen.last is not None)
+
+    async def _resume(self) -> Batch:
+        """Send the jobs of kinds that are no longer paused."""
+        resumed = await self._repository.wake_paused(limit=self._limit)
+        await announce(self._notifier, *resumed)
+        return Batch.of(len(resumed), self._limit)
 
     async def _end_unknown(self) -> Batch:
         """End the jobs of kinds that were removed; a sweeper without kinds cannot know which."""

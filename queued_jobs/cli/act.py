@@ -1,4 +1,4 @@
-"""The commands that change something: retry, cancel, redrive, prune, migrate."""
+"""The commands that change something: retry, cancel, redrive, pause, resume, prune, migrate."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from queued_jobs.cli.options import Account, Filters, Store, Yes, command
 from queued_jobs.cli.problems import WrongUsage
 from queued_jobs.cli.system import CountingQueues, System, check_connection_string, connect_queues, connected
 from queued_jobs.cli.values import parse_duration, parse_id, safe
-from queued_jobs.dashboard.search import Cursor
+from queued_jobs.dashboard.search import Cursor, JobQuery
 from queued_jobs.model import JobStatus
 from queued_jobs.schema import migrate as apply_migrations
 from queued_jobs.tracker import ANY_USER
@@ -22,6 +22,7 @@ Verb = Literal["retry", "cancel"]
 _DONE = {"retry": "retried", "cancel": "cancelled or asked to stop"}
 _BATCH = 500
 
+Kind = Annotated[str, typer.Argument(metavar="KIND", help="The kind of the jobs.")]
 JobId = Annotated[str | None, typer.Argument(metavar="[ID]", show_default=False, help="One job, or use filters.")]
 
 
@@ -49,6 +50,26 @@ async def redrive(
         moved = await queues.redrive(queue, limit=limit)
         (depth,) = await queues.depths(queue)
     _say(f"{moved} of {moved + depth.poison} messages moved from {queue}-poison to {queue}.")
+
+
+@command
+async def pause(store: Store, kind: Kind) -> None:
+    """Start no further job of a kind until it is resumed. Running jobs continue; waiting jobs keep their order."""
+    async with connected(store) as system:
+        async with system.acting("pause", kind=kind):
+            paused = await system.pauses.pause(kind, subject=system.subject)
+        count = await system.tracker.count(JobQuery(kind=kind).cancellable())
+    at_least = "" if count.exact else "at least "
+    _say(f"{kind} is paused since {paused.since:%Y-%m-%d %H:%M} UTC; {at_least}{_jobs(count.number)} unfinished.")
+
+
+@command
+async def resume(store: Store, account: Account, kind: Kind) -> None:
+    """Start the jobs of a paused kind again, the oldest first."""
+    async with connected(store, account) as system, system.acting("resume", kind=kind):
+        paused = await system.pauses.resume(kind)
+    _say(f"{kind} was not paused." if paused is None else f"{kind} is resumed.")
+    _report_unsent(system.queues)
 
 
 @command

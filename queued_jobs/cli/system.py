@@ -18,6 +18,7 @@ from queued_jobs.errors import SendFailed
 from queued_jobs.identity import Identity, Keyless
 from queued_jobs.manager import QueueManager
 from queued_jobs.message import JobMessage
+from queued_jobs.pauses import Pauses
 from queued_jobs.postgres import PostgresRepository
 from queued_jobs.queues import StorageQueues
 from queued_jobs.tracker import JobTracker
@@ -54,11 +55,17 @@ class System:
     repository: PostgresRepository
     queues: CountingQueues
     tracker: JobTracker
+    pauses: Pauses
     audit: AuditLog
+
+    @property
+    def subject(self) -> str:
+        """The name of the account that runs the command, as the audit has it."""
+        return f"command:{_account_name()}"
 
     def acting(self, action: str, **filters: object) -> AbstractAsyncContextManager[Action]:
         """Record the action of this block under the name of the account that runs the command."""
-        return self.audit.acting(f"command:{_account_name()}", "operator", action, filters)
+        return self.audit.acting(self.subject, "operator", action, filters)
 
 
 @asynccontextmanager
@@ -76,8 +83,14 @@ async def connected(store: Store, account: Account | None = None) -> AsyncIterat
         queues = CountingQueues(manager=manager)
         repository = PostgresRepository(database)
         # people's pages read again by themselves, so nothing here needs the key of the hub
-        tracker = QueueManager((), repository=repository, queues=queues).tracker
-        yield System(repository=repository, queues=queues, tracker=tracker, audit=AuditLog(database))
+        jobs = QueueManager((), repository=repository, queues=queues)
+        yield System(
+            repository=repository,
+            queues=queues,
+            tracker=jobs.tracker,
+            pauses=jobs.pauses,
+            audit=AuditLog(database),
+        )
 
 
 @asynccontextmanager

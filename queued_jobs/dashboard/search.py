@@ -155,6 +155,7 @@ class JobSummary:
     version: int
     attempt: int
     max_attempts: int
+    paused_at: datetime | None
     cancel_requested: bool
     #: From 0 to 1.
     progress: float | None
@@ -175,6 +176,11 @@ class JobSummary:
             message = mask_beginning(row["error_message"] or "", _MAX_MESSAGE)
             values["error"] = JobError(type=row["error_type"], message=message)
         return cls(**values)
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether it waits for its kind to be resumed."""
+        return self.paused_at is not None and self.status in (JobStatus.PENDING, JobStatus.RETRYING)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -61,6 +61,8 @@ class JobView(Public):
     duration_ms: int | None
     #: When a waiting job becomes due, if in the future.
     available_at: datetime | None
+    #: Whether it waits because an administrator has paused its kind.
+    paused: bool
     cancel_requested: bool
     error: ErrorView | None
     result: Mapping[str, Any] | None
@@ -86,6 +88,7 @@ class JobView(Public):
         made = {
             "label": registry.label(job),
             "duration_ms": None if job.ran_for is None else round(job.ran_for / timedelta(milliseconds=1)),
+            "paused": job.is_paused,
             "available_at": job.available_at if delayed or job.status is JobStatus.RETRYING else None,
             "result": registry.public_result(job),
             "actions": _actions(job, registry),

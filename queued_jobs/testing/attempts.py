@@ -10,7 +10,7 @@ from uuid import uuid4
 from psycopg import AsyncConnection
 
 from queued_jobs.message import JobMessage
-from queued_jobs.model import Attempt, JobError, JobStatus, QueuedJob
+from queued_jobs.model import HELD, Attempt, JobError, JobStatus, QueuedJob
 from queued_jobs.repository import HOLD
 from queued_jobs.testing.rows import Rows, check
 
@@ -30,6 +30,15 @@ class Attempts(Rows):
     ) -> QueuedJob | None:
         job = self._runnable(message, kind, schema_version)
         now = self.clock()
+        if job is not None and kind in self.paused:
+            return self._set(
+                job,
+                paused_at=job.paused_at or now,
+                parked_at=now,
+                sent_gen=job.dispatch_gen - 1,
+                next_send_at=HELD,
+                version=job.version + (job.paused_at is None),
+            )
         if job is None or job.cancel_requested or self._ahead(job) >= max_concurrent:
             return None
         token = uuid4()
@@ -46,6 +55,8 @@ class Attempts(Rows):
             progress=None,
             progress_message=None,
             parked_at=None,
+            paused_at=None,
+            next_send_at=job.next_send_at if job.paused_at is None else now,
             sent_gen=max(job.sent_gen, message.gen),
             resend_count=0,
         )

@@ -95,6 +95,7 @@ class InMemoryRepository(Attempts, Upkeep):
             unique_key=job.unique_key,
             concurrency_key=job.concurrency_key,
             parked_at=None,
+            paused_at=None,
             batch_id=job.batch_id,
             after_batch=job.after_batch,
             parent_id=job.parent_id,
@@ -173,7 +174,11 @@ class InMemoryRepository(Attempts, Upkeep):
         woken = []
         if job.concurrency_key is not None:
             line = [other for other in self._sharing(job) if other.available_at <= self.clock()]
-            parked = [other for other in line[:LOOKED_AT] if other.parked_at and not self._pauses(other)]
+            parked = [
+                other
+                for other in line[:LOOKED_AT]
+                if other.parked_at and not other.paused_at and not self._pauses(other)
+            ]
             woken += [self._set(first, next_send_at=until, parked_at=None) for first in parked[:1]]
         if job.batch_id is not None and job.status.is_final:
             woken += self._follow_up(lambda held: held.after_batch == job.batch_id, until)
@@ -191,7 +196,7 @@ class InMemoryRepository(Attempts, Upkeep):
                 near = max(now, job.available_at - NEAR)
                 self._set(job, sent_gen=job.dispatch_gen - 1, next_send_at=near, parked_at=now)
             return None
-        if job.kind == kind and job.schema_version <= schema_version:
+        if job.paused_at is not None or (job.kind == kind and job.schema_version <= schema_version):
             return None
         gone = job.resend_count >= GIVE_UP
         text = f"No worker could run version {job.schema_version} of the kind {job.kind} for a day."

@@ -16,7 +16,7 @@ from psycopg import AsyncConnection
 
 from queued_jobs.errors import StoreRefused
 from queued_jobs.message import JobMessage
-from queued_jobs.model import Attempt, JobError, JobKey, JobStatus, QueuedJob
+from queued_jobs.model import Attempt, JobError, JobKey, JobStatus, Pause, QueuedJob
 from queued_jobs.testing.clock import database_time
 
 NEAR = timedelta(minutes=10)
@@ -47,6 +47,8 @@ class Rows:
         self.jobs: dict[JobKey, QueuedJob] = {}
         self.attempts: dict[JobKey, list[Attempt]] = {}
         self.rejected: list[tuple[str, bytes, str]] = []
+        #: The paused kinds.
+        self.paused: dict[str, Pause] = {}
         self._tokens: dict[UUID, tuple[JobKey, int]] = {}
         self._asked: dict[JobKey, str | None] = {}
 

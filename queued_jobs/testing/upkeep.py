@@ -8,13 +8,13 @@ from datetime import datetime, timedelta
 from queued_jobs._upkeep import MAX_LOST, STALE, UNKNOWN
 from queued_jobs.kind_queues import KindQueues
 from queued_jobs.message import Reserved
-from queued_jobs.model import JobError, JobKey, JobStatus, QueuedJob
+from queued_jobs.model import JobError, JobKey, JobStatus, Pause, QueuedJob
 from queued_jobs.repository import HOLD, NO_KINDS, NO_LIMITS, NO_QUEUES, OCCURRENCE, Line, LinesSeen, Tallied
 from queued_jobs.testing.rows import LOOKED_AT, Rows
 
 
 class Upkeep(Rows):
-    """The part of `Repository` that only the sweeper calls."""
+    """The part of `Repository` that only the sweeper and operators call."""
 
     async def now(self) -> datetime:
         return self.clock()
@@ -31,7 +31,7 @@ class Upkeep(Rows):
         for line in found:
             sharing = [job for job in self._sharing(lines[line])[:LOOKED_AT] if job.available_at <= now]
             for job in sharing[: max(0, max_concurrent.get(line[0], 1) - len(self._running(lines[line])))]:
-                if job.parked_at and job.next_send_at > now and not self._pauses(job):
+                if job.parked_at and not job.paused_at and job.next_send_at > now and not self._pauses(job):
                     self._set(job, next_send_at=now)
                     woken += 1
         return LinesSeen(woken=woken, last=found[-1] if len(found) == limit else None)
@@ -47,6 +47,24 @@ class Upkeep(Rows):
             for job in owed[:limit]
         ]
         return [Reserved.of(job, delay=max(timedelta(), job.available_at - now)) for job in taken]
+
+    async def pause(self, kind: str, *, subject: str) -> Pause:
+        return self.paused.setdefault(kind, Pause(kind=kind, since=self.clock(), subject=subject))
+
+    async def resume(self, kind: str) -> Pause | None:
+        return self.paused.pop(kind, None)
+
+    async def pauses(self) -> list[Pause]:
+        return [self.paused[kind] for kind in sorted(self.paused)]
+
+    async def wake_paused(self, *, limit: int, hold: timedelta = timedelta()) -> list[QueuedJob]:
+        held = [job for job in self._all_waiting() if job.paused_at is not None and job.kind not in self.paused]
+        held.sort(key=lambda job: (job.created_at, str(job.id)))
+        due_at = self.clock() + hold
+        return [
+            self._changed(job, paused_at=None, parked_at=None, next_send_at=due_at - behind * timedelta(microseconds=1))
+            for behind, job in zip(range(len(held[:limit]) - 1, -1, -1), held, strict=False)
+        ]
 
     async def rescue(self, *, limit: int) -> list[QueuedJob]:
         now = self.clock()
@@ -69,7 +87,7 @@ class Upkeep(Rows):
         unknown = [
             job
             for job in self._all_waiting()
-            if job.kind not in {*kinds, *known} and max(job.created_at, job.available_at) < since
+            if job.kind not in {*kinds, *known, *self.paused} and max(job.created_at, job.available_at) < since
         ]
         return [
             self._changed(

@@ -17,6 +17,7 @@ from azure.storage.queue import QueueServiceClient
 from playwright.sync_api import Page, Route, expect
 
 from tests.e2e.conftest import Noise
+from tests.support.bell import SECONDS, Bell
 from tests.support.client import Person
 from tests.support.dashboard import PARKED, address_of, for_all, hrefs, owner_of, recent, rows, without_storage
 from tests.support.keyboard import tab_to
@@ -278,6 +279,19 @@ class TestActing:
         expect(rows(page).nth(1)).to_contain_text("Pending")
         rows(page).nth(1).get_by_role("button", name="Cancel").click()
         expect(rows(page).nth(1)).to_contain_text("Cancelled")
+
+    def test_a_kind_is_paused_and_its_owner_is_told(self, stack: Stack, admin: Admin, bell: Bell) -> None:
+        page = admin("?view=queues")
+        row = page.locator("table.queues tr").filter(has_text="packer")
+        row.get_by_role("button", name="Pause: packer").click()
+        expect(row.get_by_role("button", name="Resume: packer")).to_be_visible()
+        expect(row.get_by_role("rowheader")).to_contain_text("Paused since")
+        with Person.of(stack.page_url, bell.session()) as owner:
+            key = owner.start(owner.upload({"a.txt": b"a"}))
+            expect(bell.rows.first.locator(".status")).to_have_text(bell.text("job", "paused"), timeout=60 * SECONDS)
+            row.get_by_role("button", name="Resume: packer").click()
+            expect(row.get_by_role("button", name="Pause: packer")).to_be_visible()
+            assert owner.wait_for_end(key)["status"] == "succeeded"
 
     def test_poison_is_shown_and_put_back(self, queues: QueueServiceClient, admin: Admin) -> None:
         # not to be seen for an hour, or the host would take it before anybody looks

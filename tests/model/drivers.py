@@ -15,6 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_sta
 from tests.model import bell
 from tests.model.job_state import NOW
 from tests.model.moves import MOVES
+from tests.model.moves.people import resume
 from tests.model.moves.producers import start, stored
 from tests.model.moves.timer import let_pass, sweep
 from tests.model.moves.workers import act, deliver
@@ -50,6 +51,9 @@ async def begin(world: World) -> None:
 
 async def end(world: World) -> None:
     """P11: once faults stop, a few rounds bring every job to its end. P13: then every bell can be put right."""
+    if world.paused:
+        await resume(world)
+        world.check()
     for _ in range(_ROUNDS):
         await let_pass(world, _ROUND, beating=False)
         await sweep(world)

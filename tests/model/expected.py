@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from queued_jobs import JobStatus
+from queued_jobs.model import HELD
 from tests.model.job_state import NOW, Claim, JobState
 
 # The numbers are stated here again on purpose: a wrong one in the library must not correct itself in the model.
@@ -59,7 +60,25 @@ class ExpectedJob(JobState):
         self.progress = self.message = None
         self.claims.append(Claim(gen=self.gen, attempt=self.attempt, token=token))
         self.set_times(lease_until=LEASE, deadline_at=TIMEOUT, started_at=NOW)
+        if self.paused:
+            self.paused = False
+            self.set_times(paused_at=None, next_send_at=NOW)
         self.note_step("claim")
+
+    def held(self) -> None:
+        """Its message came while its kind is paused."""
+        self.sent, self.parked = self.gen - 1, True
+        self.set_times(next_send_at=HELD)
+        if not self.paused:
+            self.set_times(paused_at=NOW)
+        self.note_step("hold", visible=not self.paused)
+        self.paused = True
+
+    def woken(self, hold: timedelta) -> None:
+        """Its kind is no longer paused."""
+        self.paused = self.parked = False
+        self.set_times(paused_at=None, next_send_at=hold)
+        self.note_step("wake_paused")
 
     def came_early(self, now: datetime) -> None:
         if self.sent >= self.gen or not self.parked:
@@ -145,9 +164,9 @@ class ExpectedJob(JobState):
 
     def requeued(self) -> None:
         self.status, self.uncounted, self.lost_count, self.resends = JobStatus.PENDING, self.attempt, 0, 0
-        self.parked = False
+        self.parked = self.paused = False
         self.error, self.cancel_requested, self.progress, self.message = None, False, None, None
-        self.set_times(started_at=None, finished_at=None, seen_at=None, cleared_at=None)
+        self.set_times(started_at=None, finished_at=None, seen_at=None, cleared_at=None, paused_at=None)
         self._again(NOW, HOLD)
         self.note_step("requeue")
 

@@ -60,6 +60,8 @@ class JobState:
     poisoned_gen: int = 0
     #: Its last message was answered without a start, so that a late mark of it counts for nothing.
     parked: bool = False
+    #: It waits for its kind to be resumed.
+    paused: bool = False
     token: UUID | None = None
     cancel_requested: bool = False
     error: str | None = None

@@ -43,6 +43,25 @@ SQL_MUTANTS: dict[str, dict[str, tuple[str, str]]] = {
         "does not count the attempt": ("attempt = attempt + 1", "attempt = attempt"),
         "sets the deadline like the lease": ("secs => %(timeout)s", "secs => %(lease)s"),
         "keeps the progress of the last attempt": ("progress = null, progress_message = null,", ""),
+        "starts a job of a paused kind": (
+            "\n    and not exists (select from paused)\n  returning job_columns),\nheld as",
+            "\n  returning job_columns),\nheld as",
+        ),
+        "does not tell that its kind is paused": ("+ case when paused_at is null then 1 else 0 end", ""),
+        "tells each time that its kind is paused": ("case when paused_at is null then 1 else 0 end", "1"),
+        "sends a job of a paused kind over and over": (
+            "next_send_at = '9999-12-31Z'",
+            "next_send_at = clock_timestamp()",
+        ),
+        "lets a late mark lose a job of a paused kind": (
+            "parked_at = clock_timestamp(), sent_gen",
+            "parked_at = null, sent_gen",
+        ),
+        "lets a held job start as it was": ("paused_at = null, next_send_at = case", "next_send_at = case"),
+        "holds another generation": (
+            "where exists (select from paused) and id = %(id)s and dispatch_gen = %(gen)s",
+            "where exists (select from paused) and id = %(id)s and %(gen)s::bigint is not null",
+        ),
         "does not prove the send": ("sent_gen = greatest(sent_gen, %(gen)s), ", ""),
     },
     "not_due": {
@@ -119,6 +138,17 @@ SQL_MUTANTS: dict[str, dict[str, tuple[str, str]]] = {
         "keeps the generation": ("dispatch_gen = j.dispatch_gen + 1", "dispatch_gen = j.dispatch_gen"),
         "leaves the attempt open": ("from lost where", "from lost where false and"),
         "raises no version": ("version = j.version + 1", "version = j.version"),
+    },
+    "wake_paused": {
+        "does nothing": ("where walk.number < %(n)s", "where false"),
+        "does not ask whether the kind is still paused": (
+            "exists (select from queued_jobs.pause where kind = j.kind)",
+            "false",
+        ),
+        "sends nothing": ("next_send_at = statement_timestamp()", "next_send_at = j.next_send_at"),
+        "leaves them held": ("set paused_at = null,", "set"),
+        "tells nobody": ("version = j.version + 1", "version = j.version"),
+        "lets nobody mark the message": ("parked_at = null, ", ""),
     },
     "resend_silent": {
         "does nothing": ("set sent_gen = j.dispatch_gen - 1", "set sent_gen = j.sent_gen"),

@@ -29,6 +29,7 @@ TIMES = (
     "seen_at",
     "cleared_at",
     "poisoned_until",
+    "paused_at",
 )
 #: One statement for all, since this is asked after every move. Which transaction wrote a row tells whether it is known.
 _SNAPSHOT = """
@@ -154,6 +155,7 @@ class Store:
     def empty(self) -> None:
         self._own.execute("delete from queued_jobs.job")
         self._own.execute("delete from queued_jobs.rejected_message")
+        self._own.execute("delete from queued_jobs.pause")
         self.database.refused.clear()
         self.database.unheard.clear()
 

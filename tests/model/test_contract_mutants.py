@@ -9,12 +9,13 @@ import pytest
 
 from queued_jobs.database import Database
 from queued_jobs.schema import Tables, render_sql, source, statement
-from tests.contract import test_batches, test_ended, test_line, test_retention
+from tests.contract import test_batches, test_ended, test_line, test_pauses, test_retention
 from tests.contract.conftest import Helpers, PostgresStore
 from tests.model.mutation import NotAMutant, found_by_check
 
 _claim, _waiting = test_line.TestClaim(), test_line.TestWaiting()
 _lines = test_line.TestLinesThatNobodyWakes()
+_resume, _no_message = test_pauses.TestResume(), test_pauses.TestNoMessage()
 _add, _follow_up = test_batches.TestAdd(), test_batches.TestFollowUp()
 
 
@@ -178,6 +179,39 @@ MUTANTS = {
     ),
     "a batch is in disorder": Mutant(
         "batch", "order by created_at, id", "order by created_at desc", _add.test_a_batch_is_read_in_its_order
+    ),
+    "a job of a paused kind is woken in its line": Mutant(
+        "next_in_line", " and paused_at is null", "", _no_message.test_nobody_wakes_it_in_its_line
+    ),
+    "the sweeper wakes a job of a paused kind": Mutant(
+        "wake_lines", " and next.paused_at is null", "", _no_message.test_nobody_wakes_it_in_its_line
+    ),
+    "jobs of a paused kind are given up": Mutant(
+        "end_unknown",
+        "and not exists (select from queued_jobs.pause where kind = waiting.kind)",
+        "",
+        _no_message.test_a_held_job_is_not_sent_again_however_long_it_waits,
+    ),
+    "a job of a paused kind waits for another worker": Mutant(
+        "no_handler",
+        "and paused_at is null",
+        "",
+        _no_message.test_a_worker_that_cannot_run_it_does_not_put_it_off,
+    ),
+    "the newest of a kind that is resumed goes first": Mutant(
+        "wake_paused",
+        "order by j.kind, j.created_at, j.id",
+        "order by j.kind, j.created_at desc, j.id desc",
+        _resume.test_they_are_sent_in_order_of_age_a_few_at_a_time,
+    ),
+    "a job is held whose kind is not paused": Mutant(
+        "claim", "where exists (select from paused) and id", "where id", _claim.test_one_at_a_time
+    ),
+    "those of a kind that is resumed are sent in any order": Mutant(
+        "wake_paused",
+        "- placed.behind * interval",
+        "+ placed.behind * interval",
+        _resume.test_they_are_sent_in_order_of_age_a_few_at_a_time,
     ),
     "a result goes too early": Mutant(
         "expiring",

@@ -28,6 +28,8 @@ TRANSITIONS = {
     "release": "pending retrying cancelled",
     "rescue": "retrying failed aborted cancelled",
     "not_due": "pending retrying",
+    "hold": "pending retrying",
+    "wake_paused": "pending retrying",
     "no_handler": "pending retrying aborted",
     "resend_silent": "pending retrying",
     "poisoned": "pending retrying aborted",

@@ -66,6 +66,8 @@ class World:
         self.sent: set[JobMessage] = set()
         self.cleared_at: dict[str, datetime] = {}
         self.rejected: set[tuple[str, bytes]] = set()
+        #: Whether the kind of the jobs is paused.
+        self.paused = False
         self._marks = True
         self._foreseen: Counter[JobMessage] = Counter()
         self._pushes_checked = 0

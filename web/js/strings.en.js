@@ -54,6 +54,7 @@ export const strings = {
     retriesIn: (duration) => `in ${duration}`,
     attempt: (attempt, most) => `attempt ${attempt} of ${most}`,
     cancelling: 'Cancelling',
+    paused: 'Paused by an administrator',
     left: (duration) => duration && `· about ${duration} left`,
     ended: (ago, took) => (took ? `${ago}, took ${took}` : ago),
     times: (created, started, ended) => `Created ${created}, started ${started}, ended ${ended}`,

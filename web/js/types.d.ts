@@ -30,6 +30,8 @@ export interface Job {
   /** When the result was deleted. */
   expiredAt: string | null;
   cancelRequested: boolean;
+  /** It waits because an administrator has paused its kind. */
+  paused: boolean;
   /** The actions that the caller may take now. */
   actions: Action[];
   seenAt: string | null;

@@ -49,6 +49,8 @@ class AdminJobView(Public):
     version: int
     attempt: int
     max_attempts: int
+    #: Whether it waits because its kind is paused.
+    paused: bool
     cancel_requested: bool
     progress: float | None
     progress_message: MaskedText | None
@@ -169,6 +171,7 @@ def _shown(job: JobSummary | QueuedJob, can_act: bool) -> dict[str, Any]:
     # while the job waits, these belong to two different attempts
     started = None if job.status in (JobStatus.PENDING, JobStatus.RETRYING) else job.started_at
     return fields_of(job) | {
+        "paused": job.is_paused,
         "wait_ms": _between(job.available_at, started),
         "duration_ms": _between(started, job.finished_at),
         "actions": _actions(job) if can_act else (),

@@ -154,13 +154,14 @@ async def queues(caller: Viewer, app: App) -> QueuesView:
     """Return the queues, each with its messages and poisoned messages (null if unavailable), and its waiting jobs."""
     minute = timedelta(minutes=1)
     kinds = (await app.manager.tracker.stats(window=minute, bucket=minute)).kinds
+    pauses = {pause.kind: pause for pause in await app.manager.pauses.all()}
     by_queue = {runner.queue: runner.kind for runner in app.manager.registry}
     names = sorted(by_queue)
     depths = await asyncio.gather(*(_depth(app, queue) for queue in names))
     return QueuesView(
         queues=tuple(
-            QueueView.of(queue, depth, by_queue[queue], kinds.get(by_queue[queue]))
-            for queue, depth in zip(names, depths, strict=True)
+            QueueView.of(queue, depth, kind, kinds.get(kind), pauses.get(kind))
+            for queue, depth, kind in zip(names, depths, map(by_queue.__getitem__, names), strict=True)
         )
     )
 

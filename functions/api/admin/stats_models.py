@@ -8,7 +8,7 @@ from typing import Annotated, Any, Self
 from pydantic import BeforeValidator, Field
 
 from queued_jobs.dashboard.stats import Backlog, KindStats, Stats
-from queued_jobs.model import JobKey
+from queued_jobs.model import JobKey, Pause
 from queued_jobs.push.view import MaskedText, Public, fields_of
 from queued_jobs.queues import QueueDepth
 
@@ -127,12 +127,21 @@ class QueueView(Public):
     running: int
     #: Due time of the job that has waited longest.
     waiting_since: datetime | None
+    #: Since when the kind is paused, and by whom; null unless it is.
+    paused_at: datetime | None
+    paused_by: str | None
 
     @classmethod
-    def of(cls, queue: str, depth: QueueDepth | None, kind: str, stats: KindStats | None) -> Self:
+    def of(cls, queue: str, depth: QueueDepth | None, kind: str, stats: KindStats | None, pause: Pause | None) -> Self:
         backlog = Backlog() if stats is None else stats.backlog
         counts = {"messages": None, "poison": None} if depth is None else fields_of(depth)
-        return cls.model_validate(fields_of(backlog) | counts | {"queue": queue, "kind": kind})
+        own = {
+            "queue": queue,
+            "kind": kind,
+            "paused_at": None if pause is None else pause.since,
+            "paused_by": None if pause is None else pause.subject,
+        }
+        return cls.model_validate(fields_of(backlog) | counts | own)
 
 
 class QueuesView(Public):

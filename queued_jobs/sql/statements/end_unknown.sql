@@ -1,11 +1,12 @@
 -- End jobs that have been due for `wait` seconds although no worker knows their kind: it is not among `kinds`, those of this sweeper,
--- and no attempt of it runs or has ended in that time, in any process. Such a job's queue has no reader, see no_handler.sql.
+-- no attempt of it runs or has ended in that time, in any process, and it is not paused. Such a job's queue has no reader, see no_handler.sql.
 -- The index finds active jobs by their age; the three lookups per job are answered by job_running, job_ended and job_result.
 with unknown as (
   select id from queued_jobs.job waiting
   where status in ('pending','retrying') and created_at < statement_timestamp() - make_interval(secs => %(wait)s)
     and available_at < statement_timestamp() - make_interval(secs => %(wait)s)
     and kind <> all(%(kinds)s::text[])
+    and not exists (select from queued_jobs.pause where kind = waiting.kind)
     and not exists (select from queued_jobs.job other where other.kind = waiting.kind and other.status = 'running')
     and not exists (select from queued_jobs.job other where other.kind = waiting.kind and other.result is not null
                     and other.finished_at > statement_timestamp() - make_interval(secs => %(wait)s))

@@ -16,7 +16,7 @@ with recursive line as (
 next as (
   select id from queued_jobs.job
   where kind = %(kind)s and concurrency_key = %(concurrency_key)s and finished_at is null and status <> 'running'
-    and available_at <= clock_timestamp() and parked_at is not null and created_at <= (select max(created_at) from line)
+    and available_at <= clock_timestamp() and parked_at is not null and paused_at is null and created_at <= (select max(created_at) from line)
     and (poisoned_gen < dispatch_gen or poisoned_until <= clock_timestamp())
   order by created_at, id limit 1 for update skip locked)
 update queued_jobs.job j

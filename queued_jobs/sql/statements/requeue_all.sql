@@ -8,7 +8,7 @@ again as (
   update queued_jobs.job job
   set status = 'pending', max_attempts = attempt + max_attempts - uncounted, uncounted = attempt, lost_count = 0, resend_count = 0, error = null, cancel_requested = false,
       progress = null, progress_message = null, started_at = null, finished_at = null, seen_at = null, cleared_at = null,
-      dispatch_gen = dispatch_gen + 1, version = version + 1, parked_at = null,
+      dispatch_gen = dispatch_gen + 1, version = version + 1, parked_at = null, paused_at = null,
       queue = coalesce((
         select present.queue from unnest(%(kinds)s::text[], %(queues)s::text[], %(suffixes)s::text[]) present (kind, queue, suffix)
         where present.kind = job.kind and right(job.queue, length(present.suffix)) = present.suffix

@@ -32,10 +32,10 @@ standing as (
   union all
   select standing.kind, standing.concurrency_key, next.created_at, next.id,
          standing.places - case when next.available_at <= statement_timestamp() then 1 else 0 end, standing.steps + 1,
-         next.available_at <= statement_timestamp() and next.parked_at is not null and next.next_send_at > statement_timestamp()
+         next.available_at <= statement_timestamp() and next.parked_at is not null and next.paused_at is null and next.next_send_at > statement_timestamp()
          and (next.poisoned_gen < next.dispatch_gen or next.poisoned_until <= statement_timestamp())
   from standing cross join lateral (
-    select j.kind, j.concurrency_key, j.created_at, j.id, j.available_at, j.parked_at, j.next_send_at, j.dispatch_gen,
+    select j.kind, j.concurrency_key, j.created_at, j.id, j.available_at, j.parked_at, j.paused_at, j.next_send_at, j.dispatch_gen,
            j.poisoned_gen, j.poisoned_until
     from queued_jobs.job j
     where j.concurrency_key is not null and j.finished_at is null and j.status <> 'running'

@@ -114,6 +114,7 @@ UNKNOWN = [
     ),
     *("/api/jobs/no-kind/cancel", "/api/jobs/packer/cancel", "/api/jobs/1234", "/api/jobs/PACKER"),
     *("/api/jobs/no-kind/download", "/api/admin", "/api/admin/jobs/no-id", "/api/admin/nothing", "/api/admin/queues/"),
+    *("/api/admin/kinds/", "/api/admin/kinds/packer", "/api/admin/kinds/packer/drain"),
     *("/api/admin/jobs/no-id/payload/request", "/api/health/", "/api/jobs/mine/", "/api/session/x"),
 ]
 
@@ -139,6 +140,8 @@ async def test_what_exists_tells_its_methods(site: Site) -> None:
         f"/api/jobs/{uuid4()}/retry": "POST",
         f"/api/admin/jobs/{uuid4()}": "GET",
         "/api/admin/queues/packer/redrive": "POST",
+        "/api/admin/kinds/packer/pause": "POST",
+        "/api/admin/kinds/packer/resume": "POST",
         "/api/jobs/mine": "GET",
         "/js/job-bell.js": "GET, HEAD",
         "/": "GET, HEAD",

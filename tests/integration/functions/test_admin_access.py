@@ -14,7 +14,12 @@ from tests.integration.functions.test_access import routes
 from tests.integration.functions.test_jobs_api import assert_problem
 
 JOB = "01a20f71-90cb-7027-842a-5ce2fd999aaa"
-ACTING = {("POST", "/api/admin/jobs/bulk"), ("POST", "/api/admin/queues/{queue}/redrive")}
+ACTING = {
+    ("POST", "/api/admin/jobs/bulk"),
+    ("POST", "/api/admin/queues/{queue}/redrive"),
+    ("POST", "/api/admin/kinds/{kind}/pause"),
+    ("POST", "/api/admin/kinds/{kind}/resume"),
+}
 BULK: dict[str, Any] = {"action": "retry", "filters": {"status": ["failed"]}, "asOf": "2026-01-31T08:00:00Z"}
 
 
@@ -23,7 +28,12 @@ async def admin_routes(site: Site) -> list[tuple[str, str]]:
 
 
 def concrete(path: str) -> str:
-    filled = path.replace("{job_id}", JOB).replace("{part}", "request").replace("{queue}", "packer")
+    filled = (
+        path.replace("{job_id}", JOB)
+        .replace("{part}", "request")
+        .replace("{queue}", "packer")
+        .replace("{kind}", "packer")
+    )
     assert "{" not in filled
     return filled
 
@@ -45,7 +55,7 @@ async def viewer(site: Site, monkeypatch: pytest.MonkeyPatch) -> str:
 async def test_who_is_no_admin_gets_403_everywhere_whatever_they_send(site: Site) -> None:
     found = await admin_routes(site)
     assert set(found) >= ACTING
-    assert len(found) == 12
+    assert len(found) == 14
     for method, path in found:
         for query in ("", "?nothing=1"):
             body: object = {} if method == "POST" else None

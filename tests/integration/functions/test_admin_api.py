@@ -346,6 +346,29 @@ class TestOverview:
         assert (queue["messages"], queue["poison"]) == (3, 0)
         await manager["packer"].clear_messages()
 
+    async def test_a_kind_is_paused_and_resumed(self, site: Site) -> None:
+        job = await site.start("ann")
+        paused = await site.call("admin", "POST", "/api/admin/kinds/packer/pause")
+        assert paused.json()["pausedBy"] == await site.user_id("admin")
+        again = await site.call("admin", "POST", "/api/admin/kinds/packer/pause")
+        assert again.json() == paused.json()
+        shown = next(one for one in (await read(site, "queues"))["queues"] if one["queue"] == "packer")
+        assert shown["pausedAt"] == paused.json()["pausedAt"]
+        await site.services.manager.runner("packer").receive(f'{{"v":1,"id":"{job["id"]}","gen":1}}'.encode())
+        mine = (await site.call("ann", "GET", f"/api/jobs/{job['id']}")).json()
+        assert (mine["status"], mine["attempt"], mine["paused"]) == ("pending", 0, True)
+        assert [item["paused"] for item in (await read(site, "jobs"))["items"]] == [True]
+        resumed = await site.call("admin", "POST", "/api/admin/kinds/packer/resume")
+        assert resumed.json() == {"kind": "packer", "pausedAt": None, "pausedBy": None}
+        assert (await site.call("ann", "GET", f"/api/jobs/{job['id']}")).json()["paused"] is False
+        for action in ("pause", "resume"):
+            assert_problem(await site.call("admin", "POST", f"/api/admin/kinds/no-kind/{action}"), 404)
+        entries = (await read(site, "audit"))["items"]
+        assert [entry["action"] for entry in entries if entry["filter"] == {"kind": "packer"}] == [
+            *("resume", "pause", "pause")
+        ]
+        await site.services.queues["packer"].clear_messages()
+
     async def test_of_queues_that_do_not_answer_the_jobs_are_told(
         self, site: Site, azurite: AzuriteServer, monkeypatch: pytest.MonkeyPatch
     ) -> None:

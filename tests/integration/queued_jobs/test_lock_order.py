@@ -29,7 +29,7 @@ STATEMENTS = sorted(path.stem for path in (Path(queued_jobs.__file__).parent / "
 _COMMENT = re.compile(r"--.*")
 _CHANGES = re.compile(r"\b(update queued_jobs|delete from|insert into|for update)\b")
 #: What it changes is one row: that of this id, or the one that it inserts.
-_ONE = re.compile(r"\bid = %\(id\)s|\)\s+values \(")
+_ONE = re.compile(r"\bid = %\(id\)s|\)\s+values \(|\bdelete from queued_jobs\.pause where kind = %\(kind\)s")
 #: What does not wait for a lock of a row.
 _SKIPPING = re.compile(r"\bfor update(?: of \w+)? skip locked")
 
@@ -98,6 +98,7 @@ SKIPPING = {
         {"concurrency_key": "'ann'", "parked_at": "now()", "next_send_at": "'2099-01-01'"},
         {"kinds": ["demo"], "limits": [9], "after_kind": "", "after_key": "", "first_key": TABLES.first_key, "n": 500},
     ),
+    "wake_paused": Rows({**WAITING, "paused_at": "now()"}, {"n": 500, "hold": 0.0, "first_key": TABLES.first_key}),
     "expiring": Rows(SUCCEEDED, _RETENTION),
     "prune": Rows(FAILED, _RETENTION),
     "end_unknown": Rows(

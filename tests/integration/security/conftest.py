@@ -70,7 +70,7 @@ class Site:
         """All routes of the document: method, path with parameters filled in, and what the document says."""
         for path, operations in self.document["paths"].items():
             for method, operation in operations.items():
-                filled = path.replace("{part}", "request").replace("{queue}", "packer")
+                filled = path.replace("{part}", "request").replace("{queue}", "packer").replace("{kind}", "packer")
                 yield method.upper(), filled.replace("{job_id}", "01a20f71-90cb-7027-842a-5ce2fd999aaa"), operation
 
 

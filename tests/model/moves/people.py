@@ -8,7 +8,7 @@ from queued_jobs import JobStatus
 from queued_jobs.errors import JobConflict, JobNotFound
 from queued_jobs.model import Changed
 from queued_jobs.tracker import ANY_USER
-from tests.model.expected import ExpectedJob
+from tests.model.expected import HOLD, ExpectedJob
 from tests.model.job_state import NOW
 from tests.model.moves.registry import AT, WHO, move, refuses
 from tests.model.network import FATES
@@ -126,6 +126,20 @@ async def undo_clear(world: World, user: str, everything: bool) -> None:
     for job in expected:
         job.brought_back()
     same(await world.tracker.undo_clear(user, list(world.jobs), since=since), expected)
+
+
+async def pause(world: World) -> None:
+    await world.manager.pauses.pause("demo", subject="eve")
+    world.paused = True
+
+
+async def resume(world: World) -> None:
+    for job in world.jobs.values():
+        if job.paused and job.is_waiting:
+            job.woken(HOLD)
+            world.foresee_send(job, NOW)
+    world.paused = False
+    await world.manager.pauses.resume("demo")
 
 
 def of(world: World, user: str) -> list[ExpectedJob]:

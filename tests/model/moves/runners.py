@@ -156,6 +156,9 @@ async def a_runner_gets_a_message(world: World, at: int, wakeful: bool, ends: st
     claimable = job is not None and job.claimable(message.gen, world.now)
     if not claimable:
         foresee_deferred(world, message, able=True)
+    elif job is not None and world.paused:
+        job.held()
+        claimable = False
     world.break_things(hub_away=hub_away)
     body = Body(world, fate=fate, hub_away=hub_away)
     world.runner.script = partial(body.run, ends)

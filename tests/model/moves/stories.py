@@ -7,6 +7,7 @@ from datetime import timedelta
 from queued_jobs.errors import StoreUnavailable
 from queued_jobs.message import JobMessage
 from tests.model.expected import GIVE_UP, MAX_LOST, MAX_RESEND
+from tests.model.moves.people import pause, resume
 from tests.model.moves.registry import AT, move, refuses
 from tests.model.moves.timer import (
     SPANS,
@@ -36,6 +37,30 @@ async def a_job_comes_to_a_worker(world: World, at: int, span: timedelta | None)
     for message in world.waiting_for(job):
         world.mailbox.messages.remove(message)
         await deliver(world, message)
+
+
+@move(at=AT, span=SPANS, fate=FATES, until=("resumed", "resumed", "not sent", "later"))
+async def the_kind_is_paused(world: World, at: int, span: timedelta, fate: str, until: str) -> None:
+    """Messages come all the same, also more of them while the jobs wait, and time passes."""
+    await pause(world)
+    world.check()
+    waiting = [job for job in world.jobs.values() if job.is_waiting]
+    for job in waiting:
+        await deliver(world, JobMessage(id=job.key, gen=job.gen))
+    world.check()
+    await let_pass(world, span, beating=True)
+    await sweep(world)
+    world.check()
+    if (once_more := pick(waiting, at)) is not None:
+        await deliver(world, JobMessage(id=once_more.key, gen=once_more.gen))
+        world.check()
+    if until == "resumed":
+        world.break_things(fate=fate)
+        await resume(world)
+    elif until == "not sent":
+        # the process that resumed it died before the jobs were woken
+        await world.repository.resume("demo")
+        world.paused = False
 
 
 @move(at=AT)

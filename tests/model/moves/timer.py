@@ -9,6 +9,7 @@ from datetime import timedelta
 from queued_jobs.errors import StoreUnavailable
 from queued_jobs.message import JobMessage, Reserved
 from tests.model.expected import KEEP
+from tests.model.job_state import NOW
 from tests.model.moves.registry import AT, move, refuses
 from tests.model.network import FATES
 from tests.model.world import World, pick
@@ -55,6 +56,8 @@ async def sweep(world: World) -> None:
     now = world.now
     foresee_rescue(world)
     for job in world.jobs.values():
+        if job.paused and job.is_waiting and not world.paused:
+            job.woken(NOW)
         if job.is_silent(now):
             job.resent()
         if job.is_owed and job.at("next_send_at", now) <= now:

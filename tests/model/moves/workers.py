@@ -29,6 +29,11 @@ async def deliver(world: World, message: JobMessage, **handler: Any) -> QueuedJo
     job = world.jobs.get(message.id)
     claimable = job is not None and job.claimable(message.gen, world.now) and not handler
     lease = await world.repository.claim(message, **able, lease=world.runner.lease, timeout=world.runner.timeout)
+    if job is not None and claimable and world.paused:
+        assert lease is not None, "a job of a paused kind is not held"
+        assert lease.is_paused, "a job of a paused kind is running"
+        job.held()
+        return None
     assert (lease is not None) == claimable, f"P10: claimed: {lease is not None}, expected: {claimable}"
     if lease is None:
         if "demo" in queues:
@@ -45,7 +50,7 @@ def foresee_deferred(world: World, message: JobMessage, *, able: bool) -> None:
         return
     if not job.is_due(world.now):
         job.came_early(world.now)
-    elif not able:
+    elif not able and not job.paused:
         job.without_handler()
 
 

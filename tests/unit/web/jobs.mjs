@@ -20,6 +20,7 @@ export function job(id, fields = {}) {
     error: null,
     result: null,
     cancelRequested: false,
+    paused: false,
     actions: [],
     seenAt: null,
     clearedAt: null,

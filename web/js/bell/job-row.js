@@ -215,8 +215,9 @@ export class JobRow {
 /** A job's name. */
 export const titleOf = (job) => format.plain(render(job, 'title', { strings }));
 
-function statusOf({ status, cancelRequested }) {
+function statusOf({ status, cancelRequested, paused }) {
   if (cancelRequested && !hasEnded({ status })) return words.cancelling;
+  if (paused) return words.paused;
   // A newer server may have more statuses than this page.
   return strings.status[status] ?? format.plain(status);
 }

@@ -67,6 +67,11 @@ export class AdminApi {
     return this.#post(`/queues/${encodeURIComponent(queue)}/redrive`);
   }
 
+  /** @param {'pause'|'resume'} action */
+  setPaused(kind, action) {
+    return this.#post(`/kinds/${encodeURIComponent(kind)}/${action}`);
+  }
+
   /** @returns {Promise<File>} */
   csv(filters) {
     return this.#file(`/jobs.csv?${filterQuery(filters)}`);

@@ -140,7 +140,7 @@ export class JobDialog {
     this.#job = job;
     this.#content.hidden = this.#actions.hidden = false;
     setText(this.#title, format.plain(render(job, 'title', { strings })));
-    this.#once('status', [job.status, job.cancelRequested], () => this.#status.replaceChildren(statusOf(job)));
+    this.#once('status', [job.status, job.cancelRequested, job.paused], () => this.#status.replaceChildren(statusOf(job)));
     for (const [action, element] of Object.entries(this.#buttons)) {
       element.hidden = !job.actions.includes(action);
       setAttribute(element, 'aria-label', words.list.act(action, job.id));

@@ -1,4 +1,4 @@
-/** The queues: messages, the oldest waiting job, and poison messages, which can be moved back. */
+/** The queues: messages, the oldest waiting job, poison messages, which can be moved back, and pauses of their kinds. */
 
 import { bdi, h, patchChildren, setAttribute, setText } from '../dom.js';
 import * as format from '../format.js';
@@ -62,7 +62,12 @@ export class QueuesView {
       row.queue = queue;
       for (const name of COUNTS) setText(row.cells[name], queue[name] === null ? texts.unknown : words.number(queue[name]));
       row.element.dataset.poison = String(queue.poison > 0);
+      row.paused.hidden = !queue.pausedAt;
+      setText(row.paused, queue.pausedAt ? texts.paused(format.moment(queue.pausedAt), format.plain(queue.pausedBy)) : '');
       if (row.redrive) {
+        const next = queue.pausedAt ? 'resume' : 'pause';
+        setText(row.pause, texts[next]);
+        setAttribute(row.pause, 'aria-label', `${texts[next]}: ${queue.kind}`);
         row.redrive.hidden = !queue.poison;
         setAttribute(row.redrive, 'aria-label', `${texts.redrive}: ${texts.redriveLabel(queue.poison, queue.queue)}`);
       }
@@ -75,16 +80,28 @@ export class QueuesView {
   #makeRow({ queue, kind }) {
     const cells = Object.fromEntries(ORDER.map((name) => [name, cell(`c-${name}`, texts.columns[name])]));
     const of = kind !== queue && h('span', { class: 'text' }, bdi(kind));
-    const name = h('th', { scope: 'row', role: 'rowheader' }, h('strong', {}, bdi(queue)), of);
+    const paused = h('span', { class: 'text', hidden: true });
+    const name = h('th', { scope: 'row', role: 'rowheader' }, h('strong', {}, bdi(queue)), of, paused);
     const element = h('tr', { role: 'row' }, name, ...Object.values(cells));
-    if (!this.#context.options.canAct) return { element, cells };
+    if (!this.#context.options.canAct) return { element, cells, paused };
     const redrive = button('small', texts.redrive, (event) => this.#redrive(queue, event.currentTarget));
-    element.append(cell('c-actions', null, redrive));
-    return { element, cells, redrive };
+    const pause = button('small', '', (event) => this.#setPaused(queue, event.currentTarget));
+    element.append(cell('c-actions', null, redrive, pause));
+    return { element, cells, paused, redrive, pause };
   }
 
   #age({ waitingSince }) {
     return format.duration(waitingSince && Math.max(0, this.#context.now() - Date.parse(waitingSince)));
+  }
+
+  #setPaused(name, pressed) {
+    const { api, announce, changed } = this.#context;
+    const { kind, pausedAt } = this.#rows.get(name).queue;
+    return act(pressed, this.#note, texts.notPaused, announce, async () => {
+      const { pausedAt: since } = await api.setPaused(kind, pausedAt ? 'resume' : 'pause');
+      announce((since ? texts.isPaused : texts.isResumed)(kind));
+      await changed();
+    });
   }
 
   #redrive(queue, pressed) {

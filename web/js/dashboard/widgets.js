@@ -51,7 +51,7 @@ export function dropDown(text, ...content) {
 /** A status as icon and word. */
 export function statusOf(job) {
   const asked = job.cancelRequested && ['pending', 'running', 'retrying'].includes(job.status);
-  const text = asked ? strings.job.cancelling : strings.status[job.status];
+  const text = asked ? strings.job.cancelling : job.paused ? words.paused : strings.status[job.status];
   return h('span', { class: 'status', 'data-status': job.status }, icon(job.status), h('span', {}, text));
 }
 

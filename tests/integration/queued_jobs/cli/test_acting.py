@@ -7,6 +7,7 @@ import os
 import pty
 import subprocess
 import sys
+from datetime import timedelta
 
 import pytest
 
@@ -150,3 +151,31 @@ def test_migrate(database_url: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert "applied 0001_initial" in capsys.readouterr().out
     assert run(["migrate", "--database-url", database_url]) == 0
     assert capsys.readouterr().out == "The database is up to date.\n"
+
+
+def test_a_kind_is_paused_and_resumed(office: Office) -> None:
+    (job,) = office.queue()
+    code, output, _ = office.run("pause", "greeting")
+    assert (code, output.startswith("greeting is paused")) == (0, True)
+    assert "1 job " in output
+
+    async def hold(repository: PostgresRepository) -> bool:
+        lease = timedelta(minutes=1)
+        message = JobMessage.of(job)
+        row = await repository.claim(message, kind="greeting", schema_version=1, lease=lease, timeout=lease)
+        return row is not None and row.is_paused
+
+    assert office.with_repository(hold) is True
+    assert office.run("pause", "greeting")[0] == 0, "it may be repeated"
+    code, output, _ = office.run("resume", "greeting", "--queues", office.account)
+    assert (code, output) == (0, "greeting is resumed.\n")
+    assert job.id in [message.id for message in office.messages()]
+    assert office.run("resume", "greeting")[1] == "greeting was not paused.\n"
+    assert office.run("pause", "No kind!")[0] == 1
+    recorded = office.json("audit")["entries"]
+    done = [(entry["action"], entry["filter"], entry["outcome"]) for entry in recorded]
+    assert done[::-1] == [
+        *[("pause", {"kind": "greeting"}, "done")] * 2,
+        *[("resume", {"kind": "greeting"}, "done")] * 2,
+        ("pause", {"kind": "No kind!"}, "StoreRefused"),
+    ]
