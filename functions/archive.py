@@ -23,7 +23,11 @@ if TYPE_CHECKING:
 _BLOCK = 4 * 1024 * 1024
 _MAX_NAME_BYTES = 200
 _ZIP_EPOCH = datetime(1980, 1, 1, tzinfo=UTC)
-_UNSAFE = re.compile(r'[\x00-\x1f\x7f-\x9f<>:"|?*\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]')
+#: Reserved by some system, or invisible: a name may look like another one.
+_UNSAFE = re.compile(
+    r'[\x00-\x1f<>:"|?*\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f'
+    r"\ufeff\ufff9-\ufffb\U000e0000-\U000e0fff]"
+)
 _WINDOWS_DEVICES = re.compile(r"(?i)(con|prn|aux|nul|com[0-9\u00b9\u00b2\u00b3]|lpt[0-9\u00b9\u00b2\u00b3]) *(\.|$)")
 
 
@@ -143,6 +147,11 @@ def safe_name(name: str) -> str:
     whole = "/".join(parts) or "unnamed"
     short = _shorten(whole, _MAX_NAME_BYTES)
     return short if short == whole else safe_name(short)
+
+
+def safe_file_name(name: str) -> str:
+    """Return a name of one file that every system accepts, like `safe_name` but without folders."""
+    return safe_name(name.replace("\\", "_").replace("/", "_"))
 
 
 def unused_name(name: str, used: set[str], numbers: dict[str, int]) -> str:

@@ -19,6 +19,9 @@ _MAX_LINE = 1024 * 1024
 #: The delimiter is found in the first lines.
 _SAMPLE_LINES = 20
 _SAMPLE_LENGTH = 64 * 1024
+#: After a field above this limit, the reader would read the rest of the field as rows.
+csv.field_size_limit(_MAX_LINE)
+
 #: How spreadsheets name the delimiter of the file.
 _SEP_LINE = re.compile(r'"?sep=([^"\r\n])"?[\r\n]*', re.IGNORECASE)
 

@@ -14,6 +14,7 @@ from urllib.parse import quote, urlsplit
 
 from azure.core.exceptions import ResourceNotFoundError, ServiceRequestTimeoutError
 
+from archive import safe_file_name
 from queued_jobs import ResultFile
 from queued_jobs.identity import Keyless
 from settings import Settings
@@ -138,9 +139,10 @@ def upload_link(blob: str) -> Link:
 
 
 def download_link(file: ResultFile) -> Link:
-    """Return a link that downloads this blob under its file name. It can be used repeatedly until it expires."""
-    plain = re.sub(r"[^ -~]|[\"\\%]", "_", file.file_name)  # for browsers without support of filename*
-    disposition = f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(file.file_name, safe='')}"
+    """Return a link that downloads this blob under its file name, made safe. It can be used until it expires."""
+    name = safe_file_name(file.file_name)
+    plain = re.sub(r"[^ -~]|[\"\\%]", "_", name)  # for browsers without support of filename*
+    disposition = f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"
     return _link(file.container, file.blob, "r", _DOWNLOAD_LIFE, disposition, file.content_type)
 
 

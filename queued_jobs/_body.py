@@ -6,9 +6,10 @@ import asyncio
 import contextlib
 import contextvars
 import inspect
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
 from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
@@ -16,10 +17,13 @@ from pydantic import BaseModel
 from queued_jobs._threads import BodyThread
 from queued_jobs.context import JobContext
 from queued_jobs.offload import offload_unless_small
-from queued_jobs.redact import text_of
+from queued_jobs.redact import errors_in, text_of
 
 if TYPE_CHECKING:
     from queued_jobs.runner import JobRunner
+
+#: A group may contain itself in many places, so that its errors are more than can be counted.
+_MAX_COMPARED = 10_000
 
 
 class Body:
@@ -118,16 +122,8 @@ async def _await_body(body: Awaitable[Any]) -> Any:
 
 def _only_error(group: ExceptionGroup[Exception]) -> Exception:
     """Return the error of a task group's tasks if it is one error or one kind of error, else the group."""
-    errors = list(_leaves(group))
+    errors = list(islice(errors_in(group), _MAX_COMPARED))
     return errors[0] if len({type(error) for error in errors}) == 1 else group
-
-
-def _leaves(group: ExceptionGroup[Exception]) -> Iterator[Exception]:
-    for error in group.exceptions:
-        if isinstance(error, ExceptionGroup):
-            yield from _leaves(error)
-        else:
-            yield error
 
 
 def _to_error(exc: BaseException) -> RuntimeError:

@@ -27,9 +27,12 @@ class Statement(NamedTuple):
 
 
 async def execute(conn: AsyncConnection[Any], one: Statement, *, prepare: bool | None = None) -> list[Row]:
-    """Run a statement and return its rows; none for one that returns nothing."""
+    """Run a statement and return its rows; none for one that returns nothing. Raises psycopg's errors."""
     async with conn.cursor(row_factory=_row_factory(one.key)) as cursor:
-        await cursor.execute(one.text, one.params, prepare=prepare)
+        try:
+            await cursor.execute(one.text, one.params, prepare=prepare)
+        except UnicodeEncodeError as exc:
+            raise psycopg.DataError(f"a text has an unpaired surrogate: {exc.reason}") from exc
         return await _rows(cursor)
 
 

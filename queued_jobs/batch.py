@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from queued_jobs import telemetry
 from queued_jobs.backend import Backend
-from queued_jobs.enqueue import check_length, new_job, store
+from queued_jobs.enqueue import check_text, new_job, store
 from queued_jobs.errors import InvalidRequest
 from queued_jobs.handle import JobHandle, send_all
 from queued_jobs.model import JobKey, NewJob
@@ -70,7 +70,7 @@ async def queue_jobs[Request: BaseModel, Result: BaseModel | None](
     """See `QueueManager.queue_jobs`."""
     if len(requests) > _MAX_JOBS:
         raise InvalidRequest(f"A batch may have {_MAX_JOBS:,} jobs, not {len(requests):,}; queue it in parts.")
-    check_length("idempotency_key", idempotency_key, 190)
+    check_text("idempotency_key", idempotency_key, 190)
     batch_id = uuid4()
     keys = await backend.repository.new_keys(len(requests) + 1, conn=conn)
     with telemetry.enqueuing(runner.kind, runner.queue) as traceparent:

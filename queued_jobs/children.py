@@ -12,7 +12,7 @@ from psycopg import AsyncConnection
 from pydantic import BaseModel
 
 from queued_jobs.backend import Backend
-from queued_jobs.enqueue import check_length, queue_job
+from queued_jobs.enqueue import check_text, queue_job
 from queued_jobs.handle import JobHandle
 from queued_jobs.model import QueuedJob
 from queued_jobs.offload import offload
@@ -42,7 +42,7 @@ class Children:
         **options: Any,
     ) -> JobHandle[Result]:
         """See `JobContext.queue_job`."""
-        check_length("key", key, 100)
+        check_text("key", key, 100)
         with ExitStack() as undo:
             handle = await queue_job(
                 self._backend,

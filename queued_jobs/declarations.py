@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 _KIND = re.compile(r"[a-z][a-z0-9-]{0,62}")
 _QUEUE = re.compile(r"(?=.{3,56}$)[a-z0-9](-?[a-z0-9])+")
 _MAX_LIMIT = timedelta(days=365)
+#: There are four heartbeats per lease, each a round trip to the database.
+_MIN_LEASE = timedelta(milliseconds=100)
 _MAX_USER_ID, _MAX_NUMBER, _MAX_THREADS = 128, 2**31 - 1, 1_000
 
 
@@ -29,6 +31,10 @@ def _is_whole(value: object, most: int) -> bool:
 
 def _is_limit(value: object) -> bool:
     return isinstance(value, timedelta) and timedelta() < value <= _MAX_LIMIT
+
+
+def _is_lease(value: object) -> bool:
+    return isinstance(value, timedelta) and _MIN_LEASE <= value <= _MAX_LIMIT
 
 
 def _is_span(value: object) -> bool:
@@ -56,7 +62,7 @@ _ATTRIBUTES: dict[str, tuple[Callable[[object], bool], str]] = {
     "schema_version": (lambda value: _is_whole(value, _MAX_NUMBER), "a whole number, at least 1"),
     "retry": (lambda value: isinstance(value, RetryPolicy), "a RetryPolicy, such as RetryPolicy(max_attempts=3)"),
     "timeout": (_is_limit, "a timedelta longer than zero and at most a year"),
-    "lease": (_is_limit, "a timedelta longer than zero and at most a year"),
+    "lease": (_is_lease, "a timedelta from 0.1 seconds to a year"),
     "schedule": (lambda value: value is None or isinstance(value, str), 'None or a schedule such as "0 0 3 * * *"'),
     "schedule_user": (_is_user, f"a string of 1 to {_MAX_USER_ID} printable characters"),
     "threads": (lambda value: _is_whole(value, _MAX_THREADS), f"a whole number from 1 to {_MAX_THREADS:,}"),

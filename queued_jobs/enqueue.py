@@ -18,7 +18,7 @@ from queued_jobs.handle import JobHandle
 from queued_jobs.model import JobKey, NewJob
 from queued_jobs.offload import offload
 from queued_jobs.repository import hold_for
-from queued_jobs.serialization import NotStorable, form_of
+from queued_jobs.serialization import UNSTORABLE, NotStorable, form_of
 
 if TYPE_CHECKING:
     from queued_jobs.runner import JobRunner
@@ -37,7 +37,7 @@ async def queue_job[Request: BaseModel, Result: BaseModel | None](
     **options: Any,
 ) -> JobHandle[Result]:
     """See `QueueManager.queue_job`."""
-    check_length("unique_key", unique_key, 200)
+    check_text("unique_key", unique_key, 200)
     with telemetry.enqueuing(runner.kind, runner.queue) as traceparent:
         (key,) = await backend.repository.new_keys(1, conn=conn)
         job = await offload(
@@ -68,8 +68,11 @@ def new_job[Request: BaseModel](
 
     Can be slow for large requests.
     """
-    check_length("user_id", user_id, 128)
-    check_length("idempotency_key", idempotency_key, 200)
+    check_text("user_id", user_id, 128, required=True)
+    check_text("idempotency_key", idempotency_key, 200)
+    wait: object = delay
+    if not isinstance(wait, timedelta):
+        raise InvalidRequest(f"delay must be a timedelta, such as timedelta(minutes=5), not {wait!r}.")
     if delay > _MAX_DELAY:
         # Python cannot represent times after the year 9999, so listing such a job would fail
         raise InvalidRequest(f"The delay is {delay}, but must be at most {_MAX_DELAY.days:,} days.")
@@ -78,7 +81,7 @@ def new_job[Request: BaseModel](
             f"{runner.kind} has no priority {priority!r}. Its priorities: {', '.join(runner.priorities) or 'none'}."
         )
     concurrency_key = runner.concurrency_key(request, user_id)
-    check_length("concurrency_key", concurrency_key, 200)
+    check_text("concurrency_key", concurrency_key, 200)
     return NewJob(
         id=key,
         kind=runner.kind,
@@ -130,7 +133,14 @@ async def store(
     ]
 
 
-def check_length(name: str, value: str | None, most: int) -> None:
-    """Raise `InvalidRequest` for an identifier that the database would reject."""
-    if value is not None and not 1 <= len(value) <= most:
-        raise InvalidRequest(f"{name} must have 1 to {most} characters, not {len(value)}.")
+def check_text(name: str, value: str | None, most: int, *, required: bool = False) -> None:
+    """Raise `InvalidRequest` for an identifier that is not a string, or that the database would reject."""
+    given: object = value
+    if given is None and not required:
+        return
+    if not isinstance(given, str):
+        raise InvalidRequest(f"{name} must be a string of 1 to {most} characters, not of type {type(given).__name__}.")
+    if not 1 <= len(given) <= most:
+        raise InvalidRequest(f"{name} must have 1 to {most} characters, not {len(given)}.")
+    if UNSTORABLE.search(given):
+        raise InvalidRequest(f"{name} contains a NUL character or an unpaired surrogate; remove it.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -157,6 +158,7 @@ class QueuedJob:
         return self.finished_at - self.started_at
 
 
+_IN_A_HEADER = re.compile("[^\x00-\x1f\x7f\ud800-\udfff]+")
 _JOB_COLUMNS = tuple(field.name for field in dataclasses.fields(QueuedJob))
 
 
@@ -231,9 +233,20 @@ class Changed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResultFile:
-    """The blob that a finished job offers for download, and the file name under which the owner's browser saves it."""
+    """The blob that a finished job offers for download, and the file name under which the owner's browser saves it.
+
+    Raises `ValueError` for a value that no blob can have. The file name may be any text.
+    """
 
     container: str
     blob: str
     file_name: str
     content_type: str
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if not isinstance(value, str):
+                raise ValueError(f"{field.name} is {value!r}, but must be a string.")
+            if field.name != "file_name" and not _IN_A_HEADER.fullmatch(value):
+                raise ValueError(f"{field.name} is {value!r}, but must be a text without control characters.")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from itertools import islice
 from typing import Any
 
 logger = logging.getLogger(__name__)
@@ -20,22 +21,27 @@ SIGNS_OF_SECRETS = (
 _MARGIN = 1_024
 #: Maximum length of a credential's name, and minimum length of a credential with its name.
 _MAX_NAME, _MIN_SECRET = 64, 5
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 
 def _credentials(*, cut: bool) -> re.Pattern[str]:
     """Compile a pattern whose first group is the visible part of a credential; with `cut`, the text may end within one.
 
     Linear time: repetitions are possessive, and the start of a match is never part of the text scanned before it.
-    Names are grouped by first letter, to skip other characters in one step.
+    Names are grouped by first letter, to skip other characters in one step. What is masked stays the same if it is
+    masked again: a value includes what directly follows its quotes, except closing characters up to the next delimiter.
     """
     at, rest = (r"(?:@|\Z)", r"[\s\S]*+") if cut else ("@", r"[^\n]*+")
+    plain = r"""[^\s"'&;,<>]"""
+    closing = rf"(?: [)\]}}:.!?\u2026]*+ (?! {plain} ) )"
+    tail = rf"(?: (?= {closing} ) | {plain}*+ )"
     value = rf"""
-        (?: (?: "[^"\\]*+ (?: \\[\s\S] [^"\\]*+ )*+" )++ (?: " {rest} )?
-          | (?: '[^'\\]*+ (?: \\[\s\S] [^'\\]*+ )*+' )++ (?: ' {rest} )?
-          | \\++ (?: "[^"]*+" | '[^']*+' )
+        (?: (?: "[^"\\]*+ (?: \\[\s\S] [^"\\]*+ )*+" )++ (?: " {rest} | {tail} )
+          | (?: '[^'\\]*+ (?: \\[\s\S] [^'\\]*+ )*+' )++ (?: ' {rest} | {tail} )
+          | \\++ (?: "[^"]*+" | '[^']*+' ) {tail}
           | \\*+ ["'] {rest}
-          | [^\s"'&;,<>]++ )
+          | \*{{1,3}}+ (?= {closing} )
+          | {plain}++ )
     """
     assigned = r"""\\*+ ["']? \s*+ [=:] \s*+"""
     # "token: Bearer ..." and "Bearer token: ...": the value of the one is the name of the next
@@ -98,12 +104,23 @@ def text_of(exc: BaseException) -> str:
         text = str(exc) or type(exc).__name__
         if isinstance(exc, BaseExceptionGroup):
             # its own text only says how many errors it has
-            return "\n".join([text, *(f"{type(one).__name__}: {text_of(one)}" for one in exc.exceptions[:5])])
+            return "\n".join([text, *(f"{type(one).__name__}: {text_of(one)}" for one in islice(errors_in(exc), 5))])
         return text
     except Exception:
         # the attempt has already failed; an error in __str__ must not hide that
         logger.exception("cannot convert a %s to text", type(exc).__name__)
         return type(exc).__name__
+
+
+def errors_in[ErrorT: BaseException](group: BaseExceptionGroup[ErrorT]) -> Iterator[ErrorT]:
+    """Yield the errors of a group, at any depth, in their order. One that occurs often is yielded as often."""
+    waiting: list[ErrorT | BaseExceptionGroup[ErrorT]] = [group]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, BaseExceptionGroup):
+            waiting += reversed(one.exceptions)
+        else:
+            yield one
 
 
 def redact_json(value: Any, *, hidden: str = _HIDDEN) -> Any:

@@ -17,7 +17,8 @@ from pydantic import BaseModel, ValidationError
 from queued_jobs.redact import text_of, to_storable_text
 from queued_jobs.schemas import Traits, traits_of
 
-_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+#: Characters that Postgres cannot store.
+UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 _MAX_TOLD, _MAX_PATH = 5, 100
 
 
@@ -48,7 +49,7 @@ class StoredForm[ModelT: BaseModel]:
             raise NotStorable(f"its type is {type(value).__name__} instead of {self._model.__name__}")
         data = self._json_of(value)
         for place, leaf in _leaves(data, ()):
-            if isinstance(leaf, str) and _UNSTORABLE.search(leaf):
+            if isinstance(leaf, str) and UNSTORABLE.search(leaf):
                 raise NotStorable(f"{_describe_path(place)} contains a NUL character or an unpaired surrogate")
             if isinstance(leaf, float) and not math.isfinite(leaf):
                 raise NotStorable(f"{_describe_path(place)} is a number that is not finite")

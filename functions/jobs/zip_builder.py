@@ -10,7 +10,7 @@ from azure.core import MatchConditions
 from azure.core.exceptions import ResourceModifiedError, ResourceNotFoundError
 from pydantic import ConfigDict, StringConstraints, field_validator
 
-from archive import Archive, BlockWriter, safe_name
+from archive import Archive, BlockWriter, safe_file_name
 from queued_jobs import JobContext, JobRunner, PermanentError, QueuedJob, ResultFile, RetryPolicy
 from queued_jobs.push.view import Public
 from storage import MAX_BYTES, MAX_FILE_BYTES, MAX_FILES, RESULTS, blob_service, delete_blob, list_files
@@ -136,7 +136,7 @@ class ZipBuilder(JobRunner[ZipRequest, ZipResult]):
         return ZipResult(
             container=RESULTS,
             blob=name,
-            file_name=safe_name(f"{request.name or 'files'}.zip".replace("/", "_")),
+            file_name=safe_file_name(f"{request.name or 'files'}.zip"),
             files=len(blobs),
             bytes=done,
             zip_bytes=target.size,

@@ -16,6 +16,7 @@ from queued_jobs.errors import InvalidRequest
 from queued_jobs.model import JobError, JobKey, JobStatus, QueuedJob
 from queued_jobs.redact import mask_beginning
 from queued_jobs.schema import TABLES, Tables
+from queued_jobs.serialization import UNSTORABLE
 
 #: Queue and text have no index: at most this many of the newest jobs that match the other filters are read per page.
 #: Each may be a read from the disk.
@@ -32,7 +33,6 @@ START: Final = datetime(9999, 1, 1, tzinfo=UTC)
 _RETRYABLE: Final = frozenset({JobStatus.FAILED, JobStatus.ABORTED, JobStatus.CANCELLED})
 _CANCELLABLE: Final = frozenset({JobStatus.PENDING, JobStatus.RUNNING, JobStatus.RETRYING})
 
-_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 _ID_PREFIX = re.compile("[0-9a-f]{1,32}")
 
 
@@ -71,7 +71,7 @@ class JobQuery:
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
-            if isinstance(value, str) and _UNSTORABLE.search(value):
+            if isinstance(value, str) and UNSTORABLE.search(value):
                 raise InvalidRequest(f"{field.name} contains a character that cannot be stored; remove it.")
             if isinstance(value, datetime) and value.tzinfo is None:
                 raise InvalidRequest(f"{field.name} has no time zone; add one.")

@@ -169,6 +169,17 @@ def test_twice_the_text_takes_no_more_than_twice_the_time(unit: str, in_pieces: 
     assert not grows_too_fast(read, lambda length: repeated(unit, length))
 
 
+def test_no_part_of_a_long_field_becomes_a_row() -> None:
+    def rows(field: str) -> list[list[str]]:
+        records = Records(lines([f'a,b\n"{field}",2\n3,4\n'.encode()], "f"), "f")
+        return [row for _, row, _ in records][1:]
+
+    long = "x,y\n" * 100_000  # longer than the reader's own limit
+    assert rows(long) == [[long, "2"], ["3", "4"]]
+    with pytest.raises(JobsError):
+        rows(long * 3)
+
+
 async def test_files_of_others_are_out_of_reach(site: Site) -> None:
     prefix = await site.upload("bob", {"a.csv": b"a\n1\n"})
     answer = await site.call("ann", "POST", "/api/jobs/csv-import", json={"prefix": prefix})

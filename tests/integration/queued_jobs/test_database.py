@@ -54,6 +54,19 @@ async def test_a_value_that_cannot_be_kept_is_told_apart_from_a_server_that_is_a
         await shop.database.rows("reject", {"queue": "a\0b", "reason": "", "body_sha256": b"", "body_start": ""})
 
 
+async def test_text_that_cannot_be_sent_is_refused_like_text_that_cannot_be_kept(shop: Shop) -> None:
+    job = (await shop.queue()).job
+    for look in (
+        shop.tracker.get(job.id, user_id="\ud800"),
+        shop.tracker.for_user("\ud800"),
+        shop.tracker.clear("\ud800", job.id),
+        shop.database.rows("mark_sent", {"ids": ["\ud800"], "gens": [1], "untils": [job.created_at]}),
+    ):
+        with pytest.raises(StoreRefused):
+            await look
+    await shop.database.ping()
+
+
 async def test_times_are_utc_wherever_the_server_is(shop: Shop) -> None:
     job = (await shop.queue()).job
     assert str(job.created_at.tzinfo) == "UTC"

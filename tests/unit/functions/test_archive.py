@@ -13,7 +13,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from archive import Archive, BlockWriter, safe_name, unused_name
+from archive import Archive, BlockWriter, safe_file_name, safe_name, unused_name
+
+#: Format characters of scripts that are drawn, such as the sign of a year, or that join what is drawn.
+VISIBLE = ("ARABIC", "SYRIAC", "KAITHI", "EGYPTIAN", "SHORTHAND", "MUSICAL")
 
 
 @pytest.mark.parametrize(
@@ -46,6 +49,25 @@ from archive import Archive, BlockWriter, safe_name, unused_name
 )
 def test_names_are_made_safe(name: str, safe: str) -> None:
     assert safe_name(name) == safe
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["a/b", "a\\b", "..\\..\\b", "/", "\\", "", "con", "a\r\nb", '"; x="y', "gpj\u061cexe", "\u202e", "\ud800"],
+)
+def test_a_file_name_names_no_folder(name: str) -> None:
+    safe = safe_file_name(name)
+    assert safe
+    assert not {*safe} & {*'/\\"\r\n\u061c\u202e\ud800'}
+    assert safe_file_name(safe) == safe
+    assert safe_name(safe) == safe
+
+
+def test_no_invisible_character_is_in_a_name() -> None:
+    for character in map(chr, range(0xE1000)):
+        if unicodedata.category(character) in ("Cc", "Cf", "Zl", "Zp"):
+            shown = safe_name(f"a{character}b")
+            assert character not in shown or unicodedata.name(character, "").startswith(VISIBLE), hex(ord(character))
 
 
 @given(st.text(max_size=1_000))

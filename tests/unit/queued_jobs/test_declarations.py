@@ -124,6 +124,7 @@ async def works(kind: type[JobRunner[Any, Any]]) -> None:
     ("attributes", "says"),
     [
         ({"priorities": ("urgent")}, r'priorities is .urgent., but must be a tuple of .* such as \("urgent",\)'),
+        ({"lease": timedelta(microseconds=1)}, "lease is .*, but must be a timedelta from 0.1 seconds"),
         ({"keep_result": 30}, "keep_result is 30, but must be None or a timedelta"),
         ({"label": lambda request: "x"}, "label is called on the class"),
         ({"label": classmethod(waits)}, "label is async def"),

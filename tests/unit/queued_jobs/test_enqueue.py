@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 
 from queued_jobs.errors import InvalidRequest
 from queued_jobs.message import JobMessage
-from tests.unit.queued_jobs.conftest import World
+from tests.unit.queued_jobs.conftest import Ask, Demo, World
 
 
 async def test_the_row_is_stored_and_the_message_sent(world: World) -> None:
@@ -68,4 +69,20 @@ async def test_a_negative_delay_means_now(world: World) -> None:
 async def test_keys_of_a_wrong_length_are_refused(world: World, options: dict[str, Any]) -> None:
     with pytest.raises(InvalidRequest, match="must have 1 to 200 characters"):
         await world.queued(**options)
+    assert world.repository.jobs == {}
+
+
+@pytest.mark.parametrize("wrong", [5, True, ["ann"], b"ann", UUID(int=1), "a\0", "\ud800", {"a": 1}, 1.5, object()])
+@pytest.mark.parametrize("name", ["user_id", "idempotency_key", "unique_key"])
+async def test_an_identifier_that_is_none_is_refused_by_its_name(world: World, name: str, wrong: Any) -> None:
+    options: dict[str, Any] = {"user_id": "ann"} | {name: wrong}
+    with pytest.raises(InvalidRequest, match=f"^{name} "):
+        await world.manager.queue_job(Demo, Ask(), **options)
+    assert world.repository.jobs == {}
+
+
+@pytest.mark.parametrize("options", [{"user_id": None}, {"delay": 5}, {"delay": None}, {"delay": "1"}])
+async def test_other_arguments_of_a_wrong_type_are_refused_too(world: World, options: dict[str, Any]) -> None:
+    with pytest.raises(InvalidRequest, match=f"^{next(iter(options))} "):
+        await world.manager.queue_job(Demo, Ask(), **({"user_id": "ann"} | options))
     assert world.repository.jobs == {}

@@ -30,6 +30,35 @@ class Unspeakable(Exception):
         raise ValueError("not even this")
 
 
+class Hostile(Exception):
+    """Cannot be asked for its cause."""
+
+    @property
+    def __cause__(self) -> BaseException:  # type: ignore[override]
+        raise ValueError("not even this")
+
+
+def within(error: Exception, times: int, wide: int = 1) -> Exception:
+    """Return a group in a group in a group: `wide` references to each, so `wide ** times` to the error."""
+    for _ in range(times):
+        error = ExceptionGroup("some tasks failed", [error] * wide)
+    return error
+
+
+def caused(times: int) -> Exception:
+    error = ValueError("the first")
+    for number in range(times):
+        later = ValueError(f"number {number}")
+        later.__cause__, error = error, later
+    return error
+
+
+def in_a_circle() -> Exception:
+    error = ValueError("its own cause")
+    error.__cause__ = error
+    return error
+
+
 class Renamed(JobRunner[Ask, Answer]):
     """The class that was called Demo when the job was queued."""
 
@@ -51,6 +80,31 @@ class TestErrors:
         assert job.error.type == "Unspeakable"
         assert job.error.traceback is not None
         assert "in body" in job.error.traceback
+
+    @pytest.mark.parametrize(
+        ("error", "type_"),
+        [
+            (Hostile(), "Exception"),
+            (within(ValueError("x"), 3_000), "ValueError"),
+            (within(ValueError("x"), 40, wide=4), "ValueError"),
+            (within(ExceptionGroup("two", [ValueError("x"), KeyError("y")]), 40, wide=4), "ExceptionGroup"),
+            (ExceptionGroup("many", [ValueError(str(number)) for number in range(20_000)]), "ValueError"),
+            (caused(20_000), "ValueError"),
+            (in_a_circle(), "ValueError"),
+            (ValueError("\0\ud800" * 10_000), "ValueError"),
+            (type("\u202eA", (Exception,), {})("x"), "\ufffdA"),
+            (RecursionError("maximum recursion depth exceeded"), "RecursionError"),
+        ],
+    )
+    async def test_any_error_at_all_ends_the_attempt(self, world: World, error: Exception, type_: str) -> None:
+        async def body(request: Ask, ctx: JobContext[Answer]) -> Answer:
+            raise error
+
+        job = await world.run(body)
+        assert job.status is JobStatus.RETRYING
+        assert job.error is not None
+        assert job.error.type == type_
+        job.error.message.encode()
 
     async def test_what_hangs_on_an_error_is_not_stored(self, world: World) -> None:
         async def body(request: Ask, ctx: JobContext[Answer]) -> Answer:

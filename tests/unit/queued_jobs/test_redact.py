@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import random
 import re
+import unicodedata
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from queued_jobs.redact import SIGNS_OF_SECRETS, mask_secrets, redact_json, to_storable_text
@@ -49,6 +50,9 @@ HARDER = [
     "Bearer token: SECRET",
     "token: Bearer SECRET",
     "got eyJhbGciOiJIUzI1NiJ9SECRET back",
+    'password=""SECRET',
+    "password='a'SECRET host=db",
+    'password=\\"a\\"SECRET',
 ]
 #: The pattern of earlier versions, which took a time that grew as the square of the text.
 EARLIER = re.compile(
@@ -139,9 +143,46 @@ class TestCredentials:
         assert mask_secrets("token: 'tis missing\nline 2") == "token: ***\nline 2"
 
 
+class TestTwice:
+    """A text is often masked when it is stored and again when it is read: it must not change then."""
+
+    PIECES = (
+        *("password", "sig", "token", "Bearer ", "Basic ", "SharedKey ", "eyJhbGciOiJI", "=", ": ", ":", "***", "**"),
+        *('"', "'", '""', "''", "\\", "\u2026", "}", ")", "]", ".", "!", "?", "*", "/", "&", ";", ",", "<", "\n", " "),
+        *("\r\n", "a", "\0", "\ud800", "\u061c", "\x9b", "x" * 30),
+    )
+    TEXTS = st.tuples(
+        st.lists(st.sampled_from(PIECES) | st.characters(), max_size=12).map("".join),
+        st.sampled_from(["", "://me:hush@host", "://me:hush"]),
+        st.lists(st.sampled_from(PIECES) | st.characters(exclude_characters="@"), max_size=6).map("".join),
+    ).map("".join)
+
+    @settings(max_examples=1_000)
+    @given(TEXTS.filter(lambda text: text.count("@") <= 1), st.integers(5, 60))
+    @example("token: ''\u2026", 60)
+    @example("token: ***\u2026", 60)
+    @example("token: abc and more, which is cut", 12)
+    @example('{"a": {"token": "abc"}}', 60)
+    def test_it_does_not_change(self, text: str, limit: int) -> None:
+        for masked in (mask_secrets, redact_json, lambda text: to_storable_text(text, limit)):
+            once = masked(text)
+            assert masked(once) == once
+
+    def test_brackets_and_full_stops_stay(self) -> None:
+        for text in ('{"token": ***}', "call(token=***)", "wrong (token: ***).", "token: ***\u2026"):
+            assert mask_secrets(text.replace("***", '"abc"')) == text == mask_secrets(text)
+
+
 class TestStorable:
     def test_what_cannot_be_stored_is_replaced(self) -> None:
         assert to_storable_text("a\0b\ud800c\x1b[31m\u202ed", 100) == "a\ufffdb?c\ufffd[31m\ufffdd"
+
+    def test_no_character_controls_a_terminal_or_the_direction_of_text(self) -> None:
+        controls = {character for character in map(chr, range(0xD800)) if unicodedata.category(character) == "Cc"}
+        turning = {character for character in map(chr, range(0xD800)) if is_turning(character)}
+        assert len(turning) == 12
+        for character in (controls | turning) - {"\t", "\n"}:
+            assert to_storable_text(f"a{character}b", 10) == "a\ufffdb", hex(ord(character))
 
     def test_long_text_is_cut(self) -> None:
         assert to_storable_text("x" * 11, 10) == "x" * 9 + "\u2026"
@@ -175,6 +216,16 @@ class TestJson:
 
     def test_the_end_of_a_long_name_counts(self) -> None:
         assert redact_json({"x" * 100_000 + "_password": "SECRET"}).popitem()[1] == "***"
+
+
+def is_turning(character: str) -> bool:
+    """Return whether it is one of the invisible characters that change the direction of what follows."""
+    # the Syriac abbreviation mark is visible
+    return (
+        unicodedata.category(character) == "Cf"
+        and unicodedata.bidirectional(character) not in ("BN", "ON", "AN")
+        and character != "\u070f"
+    )
 
 
 def _left(secret: str, text: str) -> int:

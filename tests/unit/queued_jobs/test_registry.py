@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -137,6 +138,21 @@ async def test_a_failure_that_has_no_text_is_a_failure_like_others(world: World)
             raise RuntimeError
 
     assert JobRegistry([runner("demo", "demo", Unprintable())]).label(await world.queued()) == "demo"
+
+
+@pytest.mark.parametrize("wrong", [None, 5, b"x", "", "\0", "a\r\nSet-Cookie: b", "\ud800", "\x7f"])
+@pytest.mark.parametrize("name", ["container", "blob", "content_type", "file_name"])
+async def test_a_file_that_cannot_be_downloaded_is_not_offered(world: World, name: str, wrong: Any) -> None:
+    named: dict[str, Any] = {"container": "c", "blob": "b", "content_type": "t", "file_name": "f"} | {name: wrong}
+
+    class Filed(runner("demo", "demo")):  # type: ignore[misc]
+        @classmethod
+        def file(cls, result: Answer) -> ResultFile:
+            return ResultFile(**named)
+
+    job = dataclasses.replace(await world.run(), result={"blob": "b"})
+    # any text can be made a file name
+    assert (JobRegistry([Filed]).file(job) is None) == (name != "file_name" or not isinstance(wrong, str))
 
 
 async def test_an_unknown_kind_is_called_by_its_kind(world: World) -> None:
