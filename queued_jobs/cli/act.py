@@ -40,14 +40,16 @@ async def cancel(filters: Filters, store: Store, account: Account, job_id: JobId
 
 @command
 async def redrive(
+    store: Store,
     account: Account,
     queue: Annotated[str, typer.Argument(metavar="QUEUE", help="Without -poison.")],
     limit: Annotated[int, typer.Option(min=1, help="Maximum number of messages.")] = 1_000,
 ) -> None:
     """Move messages from a poison queue back to its queue. The jobs' rows decide what happens; safe to repeat."""
     queue = queue.removesuffix("-poison")
-    async with connect_queues(account) as queues:
-        moved = await queues.redrive(queue, limit=limit)
+    async with connect_queues(account) as queues, connected(store) as system:
+        async with system.acting("redrive", queue=queue, limit=limit) as acting:
+            moved = acting.changed = await queues.redrive(queue, limit=limit)
         (depth,) = await queues.depths(queue)
     _say(f"{moved} of {moved + depth.poison} messages moved from {queue}-poison to {queue}.")
 

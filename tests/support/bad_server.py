@@ -58,6 +58,15 @@ ENDLESS: dict[str, Answer] = {
     "a body without an end": _endless(_HEAD + b"\r\n", then=b" " * 65_536),
     "continues without an end": _endless(then=b"HTTP/1.1 100 Continue\r\n\r\n"),
 }
+#: To clients that begin with TLS: none of these handshakes ever ends well. Postgres agrees to it with an S.
+TLS: dict[str, Answer] = {
+    "a handshake without an answer": _endless(then=b""),
+    "a handshake that is agreed to and never begins": _endless(b"S", then=b""),
+    "a dripping handshake": _endless(b"\x16\x03\x03\x40\x00\x02", then=b"\x00"),
+    "a dripping handshake with Postgres": _endless(b"S", b"\x16\x03\x03\x40\x00\x02", then=b"\x00"),
+    "no TLS": _once(_HEAD + b"Content-Length: 2\r\n\r\n{}"),
+    "an alert": _once(b"\x15\x03\x03\x00\x02\x02\x28"),
+}
 
 
 @asynccontextmanager

@@ -14,6 +14,7 @@ from tools.chaos.scenarios import NAMES
 ROOT = Path(__file__).resolve().parents[2]
 GUARANTEES = ROOT / "docs/reference/guarantees.md"
 COMPARISON = ROOT / "docs/why/comparison.md"
+DEADLINES = ROOT / "docs/reference/deadlines.md"
 RELIABILITY = ROOT / "docs/why/reliability.md"
 LINK = re.compile(r"\[`([^`]+)`\]\((\.\./\.\./tests/[^)]+)\)")
 
@@ -42,7 +43,7 @@ def rows(text: str) -> list[list[str]]:
     return [row for row in cells if row[-1] not in ("tests", "here", "how, and the tests", "tried by")]
 
 
-@pytest.mark.parametrize("document", [GUARANTEES, COMPARISON, RELIABILITY], ids=lambda path: path.stem)
+@pytest.mark.parametrize("document", [GUARANTEES, COMPARISON, RELIABILITY, DEADLINES], ids=lambda path: path.stem)
 def test_every_named_test_is_there(document: Path) -> None:
     links = LINK.findall(document.read_text())
     assert links

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
+from unittest import mock
 
 import pytest
 from azure.core.exceptions import AzureError
@@ -19,13 +21,14 @@ from queued_jobs import JobContext, JobRunner, QueuedJob, QueueManager
 from queued_jobs.blocking_transport import BlockingTransport
 from queued_jobs.database import Database
 from queued_jobs.errors import SendFailed, StoreUnavailable
+from queued_jobs.identity import Identity, NoToken
 from queued_jobs.message import JobMessage
 from queued_jobs.push.signalr import ConnectionString, PushFailed, SignalRNotifier
 from queued_jobs.push.webhook import Webhook, WebhookFailed
 from queued_jobs.queues import StorageQueues
 from queued_jobs.registry import JobRegistry
 from queued_jobs.testing import FakeQueues, FrozenClock, InMemoryRepository
-from tests.support.bad_server import ENDLESS, PROMPT, Answer, answering
+from tests.support.bad_server import ENDLESS, PROMPT, TLS, Answer, answering
 from tools.local_stack import ports
 
 #: Seconds, far more than each of the deadlines: a call without one never ends here.
@@ -63,12 +66,20 @@ async def a_job() -> QueuedJob:
     return (await manager.queue_job(Quiet, Nothing(), user_id="ann")).job
 
 
-def calls(port: int, job: QueuedJob, database: Database) -> list[Call]:
-    there = f"http://{ports.LOOPBACK}:{port}"
+def identity_at(there: str) -> Identity:
+    """Return the identity of an app whose tokens come from this address."""
+    with mock.patch.dict(os.environ, {"IDENTITY_ENDPOINT": f"{there}/msi/token", "IDENTITY_HEADER": "h"}):
+        identity = Identity()
+        identity.credential()  # which reads them now
+    return identity
+
+
+def calls(there: str, job: QueuedJob, database: Database) -> list[Call]:
     queues = StorageQueues(f"{_ACCOUNT}QueueEndpoint={there}/a;")
     hub = SignalRNotifier(ConnectionString(endpoint=there, access_key="k" * 44), JobRegistry([Quiet]))
     webhook = Webhook(there, b"s" * 32, JobRegistry([Quiet]), tries=1)
     keys = KeySet(there)
+    identity = identity_at(there)
     blobs = BlobServiceClient.from_connection_string(
         f"{_ACCOUNT}BlobEndpoint={there}/a;",
         transport=BlockingTransport(BLOBS_TIMEOUT, BLOBS_TIMEOUT),
@@ -87,6 +98,7 @@ def calls(port: int, job: QueuedJob, database: Database) -> list[Call]:
         Call(client="hub", raises=PushFailed, run=lambda: hub.job_changed(job)),
         Call(client="webhook", raises=WebhookFailed, run=lambda: webhook.post(job)),
         Call(client="keys", raises=KeysUnavailable, run=lambda: keys.find("k", "RS256")),
+        Call(client="tokens", raises=NoToken, run=lambda: identity.token("https://a.example/.default")),
         Call(client="blobs", raises=AzureError, run=in_thread(blob.get_blob_properties)),
         Call(client="blobs", raises=_OF_BODIES, run=in_thread(lambda: blob.download_blob().readall())),
         Call(client="blobs", raises=_OF_BODIES, run=in_thread(lambda: blob.upload_blob(b"x", overwrite=True))),
@@ -95,9 +107,10 @@ def calls(port: int, job: QueuedJob, database: Database) -> list[Call]:
 
 
 @asynccontextmanager
-async def database_at(port: int) -> AsyncIterator[Database]:
+async def database_at(port: int, *, tls: bool) -> AsyncIterator[Database]:
     """A database that is closed before its server, since its pool keeps on connecting."""
-    database = Database(f"postgresql://u:p@{ports.LOOPBACK}:{port}/d?sslmode=disable", max_size=1)
+    mode = "require" if tls else "disable"
+    database = Database(f"postgresql://u:p@{ports.LOOPBACK}:{port}/d?sslmode={mode}", max_size=1)
     yield database
     await database.close()
 
@@ -116,24 +129,28 @@ async def outcome(call: Call) -> tuple[str, str]:
     return call.client, "fine"
 
 
-@pytest.mark.parametrize("servers", [PROMPT, ENDLESS], ids=["prompt", "endless"])
+@pytest.mark.parametrize("servers", [PROMPT, ENDLESS, TLS], ids=["prompt", "endless", "tls"])
 async def test_every_call_ends_in_time_with_an_error_of_ours(servers: dict[str, Answer]) -> None:
     job = await a_job()
+    tls = servers is TLS
 
     async def outcomes(answer: Answer) -> list[tuple[str, str]]:
-        async with answering(answer) as port, database_at(port) as database:
-            return await asyncio.gather(*map(outcome, calls(port, job, database)))
+        async with answering(answer) as port, database_at(port, tls=tls) as database:
+            there = f"{'https' if tls else 'http'}://{ports.LOOPBACK}:{port}"
+            return await asyncio.gather(*map(outcome, calls(there, job, database)))
 
     found = dict(zip(servers, await asyncio.gather(*map(outcomes, servers.values())), strict=True))
     for name, ended in found.items():
         assert {how for _, how in ended} <= {"ours", "fine"}, (name, ended)
         # some clients need no more than the status
-        assert {("database", "ours"), ("keys", "ours")} <= set(ended), name
+        assert {("database", "ours"), ("keys", "ours"), ("tokens", "ours")} <= set(ended), name
+        assert not tls or {how for _, how in ended} == {"ours"}, (name, ended)
 
 
 @pytest.mark.parametrize("name", ["a large body", "a body that unpacks to a large one"])
 async def test_a_notifier_does_not_read_a_large_response(name: str) -> None:
-    async with answering(PROMPT[name]) as port, database_at(port) as database:
-        asked = [call for call in calls(port, await a_job(), database) if call.client in ("hub", "webhook")]
+    async with answering(PROMPT[name]) as port, database_at(port, tls=False) as database:
+        there = f"http://{ports.LOOPBACK}:{port}"
+        asked = [call for call in calls(there, await a_job(), database) if call.client in ("hub", "webhook")]
         ended = await asyncio.gather(*map(outcome, asked))
     assert set(ended) - {("hub", "fine")} == {("hub", "ours"), ("webhook", "ours")}  # a HEAD request has no body

@@ -13,6 +13,9 @@ const PENDING = 'queued-jobs.oidc.pending';
 const BROUGHT = 'queued-jobs.oidc.answer';
 /** The share of a token's lifetime after which it is renewed. */
 const USED = 0.75;
+/** Milliseconds for a response of the provider. */
+const WITHIN = 10_000;
+const BUSY = ['temporarily_unavailable', 'server_error'];
 const LOOPBACK = /^(localhost|127\.0\.0\.1|\[::1\])$/;
 
 /** Another page is about to take over. */
@@ -50,7 +53,8 @@ export class OidcSession {
 
   #config;
   #client;
-  #options = {};
+  // A provider that never responds must not keep every call to the API waiting.
+  #options = { signal: () => AbortSignal.timeout(WITHIN) };
   #server = null;
   #data = null;
   #token = null;
@@ -200,8 +204,9 @@ export class OidcSession {
       // Signed out in the meantime.
       if (this.#data?.refreshToken === refreshToken) this.#accept(tokens);
     } catch (error) {
-      // Only a rejection by the provider ends a session; a network failure does not.
-      if (error instanceof oauth.ResponseBodyError) this.#forget('ended');
+      // Only a rejection by the provider ends a session; a network failure or a busy provider does not.
+      const rejected = error instanceof oauth.ResponseBodyError && error.status !== 429 && !BUSY.includes(error.error);
+      if (rejected) this.#forget('ended');
       else throw error;
     }
   }

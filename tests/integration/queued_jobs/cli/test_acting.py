@@ -11,7 +11,7 @@ from datetime import timedelta
 
 import pytest
 
-from queued_jobs.cli.app import run
+from queued_jobs.cli.app import app, run
 from queued_jobs.message import JobMessage, Reserved
 from queued_jobs.postgres import PostgresRepository
 from queued_jobs.queues import StorageQueues
@@ -117,6 +117,25 @@ def test_redrive_moves_what_was_poisoned_back(office: Office) -> None:
     code, output, _ = office.run("redrive", f"{QUEUE}-poison", "--queues", office.account)
     assert (code, output) == (0, f"1 of 1 messages moved from {QUEUE}-poison to {QUEUE}.\n")
     assert message in office.messages()
+
+
+def test_each_command_that_changes_jobs_is_recorded(office: Office) -> None:
+    (job,) = office.queue()
+    office.run("cancel", str(job.id))
+    office.run("retry", str(job.id))
+    office.run("cancel", "--kind", "greeting", "--yes")
+    office.run("retry", "--kind", "greeting", "--yes")
+    office.run("redrive", QUEUE, "--queues", office.account)
+    office.run("prune", "--older-than", "1d", "--yes")
+    entries = office.json("audit")["entries"]
+    actions = ["cancel", "retry", "cancel-all", "retry-all", "redrive", "prune"]
+    assert [entry["action"] for entry in reversed(entries)] == actions
+    assert [entry["changed"] for entry in reversed(entries)] == [1, 1, 1, 1, 0, 0]
+    assert {entry["outcome"] for entry in entries} == {"done"}
+    assert all(entry["subject"].startswith("command:") for entry in entries)
+    recorded = {action.removesuffix("-all") for action in actions}
+    others = {"list", "show", "stats", "audit", "migrate", "worker"}
+    assert {one.name for one in app.registered_commands} == recorded | others
 
 
 def test_prune_leaves_results_unless_told(office: Office) -> None:
