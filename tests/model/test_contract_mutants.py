@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
+from importlib.resources import files
 from typing import NamedTuple
 
 import pytest
 
 from queued_jobs.database import Database
 from queued_jobs.schema import Tables, render_sql, source, statement
-from tests.contract import test_batches, test_ended, test_line, test_pauses, test_retention
+from tests.contract import test_batches, test_ended, test_line, test_pauses, test_retention, test_unknown_kinds
 from tests.contract.conftest import Helpers, PostgresStore
 from tests.model.mutation import NotAMutant, found_by_check
+from tests.model.sql_mutants import SQL_MUTANTS
 
 _claim, _waiting = test_line.TestClaim(), test_line.TestWaiting()
 _lines = test_line.TestLinesThatNobodyWakes()
 _resume, _no_message = test_pauses.TestResume(), test_pauses.TestNoMessage()
 _add, _follow_up = test_batches.TestAdd(), test_batches.TestFollowUp()
+_unknown, _latest = test_unknown_kinds.TestUnknownKinds(), test_unknown_kinds.TestLatestKey()
+_running_elsewhere, _succeeded_elsewhere, _result_elsewhere = (
+    partial(_unknown.test_a_kind_that_another_process_runs_is_known, outcome=outcome)
+    for outcome in ("running", "succeeded", "with a result")
+)
 
 
 class Mutant(NamedTuple):
@@ -243,10 +252,109 @@ MUTANTS = {
         "",
         test_retention.test_what_a_follow_up_is_to_read_is_kept_until_it_has_ended,
     ),
+    "jobs of kinds that are known are ended": Mutant(
+        "end_unknown",
+        "and kind <> all(%(kinds)s::text[])",
+        "",
+        _unknown.test_those_of_known_kinds_and_younger_ones_wait,
+    ),
+    "a job of an unknown kind is ended before its time": Mutant(
+        "end_unknown",
+        "and available_at < statement_timestamp() - make_interval(secs => %(wait)s)",
+        "",
+        _unknown.test_those_of_known_kinds_and_younger_ones_wait,
+    ),
+    "a job of an unknown kind is ended twice": Mutant(
+        "end_unknown",
+        "status in ('pending','retrying') and created",
+        "status <> 'running' and created",
+        _unknown.test_those_that_wait_for_a_batch_or_have_ended_stay,
+    ),
+    "a kind that runs elsewhere is unknown": Mutant(
+        "end_unknown", "and other.status = 'running')", "and false)", _running_elsewhere
+    ),
+    "a kind that has ended elsewhere is unknown": Mutant(
+        "end_unknown", "in ('succeeded','failed')", "in ('failed')", _succeeded_elsewhere
+    ),
+    "a kind that has results is unknown": Mutant(
+        "end_unknown", "and other.result is not null", "and false", _result_elsewhere
+    ),
+    "a kind that ended long ago is known": Mutant(
+        "end_unknown",
+        "other.result is null\n                    and other.finished_at > statement_timestamp()"
+        " - make_interval(secs => %(wait)s)",
+        "other.result is null",
+        _succeeded_elsewhere,
+    ),
+    "jobs that ended for want of a worker prove one": Mutant(
+        "end_unknown",
+        "in ('succeeded','failed')",
+        "in ('succeeded','failed','aborted')",
+        _unknown.test_those_that_ended_for_want_of_a_worker_prove_none,
+    ),
+    "an ended job of an unknown kind keeps its version": Mutant(
+        "end_unknown",
+        "version = j.version + 1",
+        "version = j.version",
+        _unknown.test_after_a_day_they_are_aborted_with_a_reason,
+    ),
+    "an ended job of an unknown kind has no reason": Mutant(
+        "end_unknown", "'no-handler'", "'gone'", _unknown.test_after_a_day_they_are_aborted_with_a_reason
+    ),
+    "the earliest occurrence is the latest": Mutant(
+        "latest_key", "idempotency_key desc", "idempotency_key", _latest.test_it_is_the_greatest_of_this_user_and_kind
+    ),
+    "another user's occurrence is the latest": Mutant(
+        "latest_key",
+        "user_id = %(user_id)s and",
+        "%(user_id)s::text is not null and",
+        _latest.test_it_is_the_greatest_of_this_user_and_kind,
+    ),
+    "another kind's occurrence is the latest": Mutant(
+        "latest_key",
+        "kind = %(kind)s and",
+        "%(kind)s::text is not null and",
+        _latest.test_it_is_the_greatest_of_this_user_and_kind,
+    ),
+    "any key is an occurrence": Mutant(
+        "latest_key",
+        "starts_with(idempotency_key, %(prefix)s)",
+        "%(prefix)s::text is not null",
+        _latest.test_it_is_the_greatest_of_this_user_and_kind,
+    ),
+    "a prefix is a pattern": Mutant(
+        "latest_key",
+        "starts_with(idempotency_key, %(prefix)s)",
+        "idempotency_key like %(prefix)s || '%%'",
+        _latest.test_it_is_the_greatest_of_this_user_and_kind,
+    ),
+    "the latest occurrence is pruned": Mutant(
+        "prune",
+        "or exists (\n        select from queued_jobs.job later",
+        "or true or exists (\n        select from queued_jobs.job later",
+        _latest.test_the_latest_occurrence_is_not_pruned,
+    ),
     "a job goes before its result": Mutant(
         "prune", "result is null", "kind is not null", test_retention.test_a_job_goes_after_its_result
     ),
 }
+
+#: Statements that change something and are not broken here. Bulk actions, pauses, statistics, quotas and records have
+#: their own tests.
+OTHERS = {
+    *("audit", "cancel_all", "keep_reserved", "pause", "requeue_all", "resume"),
+    *("prune_audit", "prune_rejected", "prune_runs", "prune_uses", "tally_attempts", "tally_created", "tally_fold"),
+}
+
+
+def test_each_statement_that_changes_jobs_is_broken_somehow() -> None:
+    folder = files("queued_jobs") / "sql" / "statements"
+    changing = {
+        one.name.removesuffix(".sql")
+        for one in folder.iterdir()
+        if re.search(r"^(insert into|update|delete from)|\n *(insert into|update|delete from)", one.read_text())
+    }
+    assert changing - {*SQL_MUTANTS} - {mutant.name for mutant in MUTANTS.values()} == OTHERS
 
 
 @pytest.fixture

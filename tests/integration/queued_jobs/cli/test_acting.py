@@ -126,11 +126,13 @@ def test_each_command_that_changes_jobs_is_recorded(office: Office) -> None:
     office.run("cancel", "--kind", "greeting", "--yes")
     office.run("retry", "--kind", "greeting", "--yes")
     office.run("redrive", QUEUE, "--queues", office.account)
+    office.run("pause", "greeting")
+    office.run("resume", "greeting")
     office.run("prune", "--older-than", "1d", "--yes")
     entries = office.json("audit")["entries"]
-    actions = ["cancel", "retry", "cancel-all", "retry-all", "redrive", "prune"]
+    actions = ["cancel", "retry", "cancel-all", "retry-all", "redrive", "pause", "resume", "prune"]
     assert [entry["action"] for entry in reversed(entries)] == actions
-    assert [entry["changed"] for entry in reversed(entries)] == [1, 1, 1, 1, 0, 0]
+    assert [entry["changed"] for entry in reversed(entries)] == [1, 1, 1, 1, 0, None, None, 0]
     assert {entry["outcome"] for entry in entries} == {"done"}
     assert all(entry["subject"].startswith("command:") for entry in entries)
     recorded = {action.removesuffix("-all") for action in actions}
