@@ -12,7 +12,7 @@ PAGE = ROOT / "docs/reference/deadlines.md"
 LIMIT = re.compile(r"\| ([0-9.]+) s \| `([a-zA-Z_.]+)\.([A-Z_]+)` \|")
 #: How clients of other servers are made.
 CLIENT = re.compile(
-    r"AsyncConnectionPool\(|psycopg\.AsyncConnection\.connect\(|httpx\.(?:Async)?Client\(|aiohttp\.ClientSession\("
+    r"AsyncConnectionPool\b|psycopg\.AsyncConnection\.connect\(|httpx\.(?:Async)?Client\(|aiohttp\.ClientSession\("
     r"|(?:Blob|Queue)ServiceClient[.(]|DefaultAzureCredential\(|\bopen_connection\(|\burlopen\(|\brequests\.(?:get|post|Session)\("
 )
 #: Modules whose calls have the deadlines of a module that is listed, and that module.
