@@ -13,7 +13,7 @@ from playwright.sync_api import Page, Request, Route, expect
 
 from queued_jobs.push.signalr import ConnectionString
 from tests.e2e.conftest import Noise
-from tests.support.bell import SECONDS, Bell
+from tests.support.bell import SECONDS, Bell, wait_on
 from tests.support.hub import control
 from tests.support.waiting import wait_until
 from tools.docs_and_samples.staged_jobs import Stage
@@ -29,6 +29,17 @@ SERVER_AWAY = r"ERR_CONNECTION_REFUSED|status of 50[03]"
 HIDE = """(hidden) => {
     Object.defineProperty(document, 'hidden', { value: hidden, configurable: true });
     document.dispatchEvent(new Event('visibilitychange'));
+}"""
+
+#: Notifications of the system that the page shows from here on.
+KEEP_NOTICES = """() => {
+    globalThis.notices = [];
+    globalThis.Notification = class extends Notification {
+        constructor(...content) {
+            super(...content);
+            notices.push(this);
+        }
+    };
 }"""
 
 
@@ -241,6 +252,49 @@ def test_a_host_that_hangs_is_not_waited_for_for_ever(stack: Stack, stage: Stage
         os.kill(stack.host.pid, signal.SIGCONT)
 
 
+def tell_of_ends_in_hidden_tabs(stage: Stage, first: Bell, second: Bell) -> None:
+    """Notifications of the system: not before a switch is pressed, once over all tabs, never while one is visible."""
+    pages = [first.page, second.page]
+    for page in pages:
+        page.evaluate(KEEP_NOTICES)
+
+    def shown() -> int:
+        return sum(page.evaluate("notices.length") for page in pages)
+
+    def end(name: str) -> None:
+        stage.put(first.user_id, "failed", request={"prefix": "", "name": name})
+        for bell in (first, second):
+            expect(bell.said).to_contain_text(f"Zip of {name}")
+
+    switches = [bell.host.get_by_role("switch") for bell in (first, second)]
+    for page in pages:
+        page.evaluate(HIDE, True)
+    end("unnoticed")
+    assert shown() == 0
+    first.page.context.grant_permissions(["notifications"])
+    second.page.evaluate(HIDE, False)
+    switches[1].press("Enter")
+    for switch in switches:
+        expect(switch).to_have_attribute("aria-checked", "true")
+    end("seen in the visible tab")
+    assert shown() == 0
+    second.close()
+    second.page.evaluate(HIDE, True)
+    end("noticed")
+    wait_on(first.page, lambda: shown() == 1, "one of the tabs notifies")
+    told = first if first.page.evaluate("notices.length") else second
+    assert told.page.evaluate("notices[0].title") == "Zip of noticed failed"
+    told.page.evaluate("notices[0].dispatchEvent(new Event('click'))")
+    expect(told.row("noticed").first).to_be_focused()
+    for bell in (first, second):
+        bell.page.evaluate(HIDE, False)
+    switches[0].press("Enter")
+    expect(switches[1]).to_have_attribute("aria-checked", "false")
+    assert shown() == 1
+    if not second.panel.is_visible():
+        second.open()
+
+
 def test_two_tabs_agree_and_a_hidden_one_lets_go_of_its_socket(
     stack: Stack, stage: Stage, visitor: Visitor, noise: Noise
 ) -> None:
@@ -273,12 +327,13 @@ def test_two_tabs_agree_and_a_hidden_one_lets_go_of_its_socket(
         return sum(each["user"] == user_id for each in listed)
 
     assert sockets() == 2
+    tell_of_ends_in_hidden_tabs(stage, first, second)
     page.evaluate(HIDE, True)
     page.clock.fast_forward("02:01")
     wait_until(lambda: sockets() == 1, "the hidden tab's socket is closed")
     second.panel.get_by_role("button", name="Clear finished").click()
     expect(second.rows).to_have_count(0)
-    expect(first.rows).to_have_count(2)
+    expect(first.rows).to_have_count(5)
     page.evaluate(HIDE, False)
     expect(first.rows).to_have_count(0)
     first.expect_live()

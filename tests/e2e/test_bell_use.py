@@ -7,6 +7,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
+from zipfile import is_zipfile
 
 from playwright.sync_api import Page, expect
 
@@ -37,8 +38,11 @@ def test_three_files_are_zipped_and_told_at_each_step(bell: Bell, tmp_path: Path
     expect(bell.toasts).to_contain_text("Zip of your filesSucceeded")
     bell.expect_name("Background jobs, 1 new")
     assert next(each["status"] for each in bell.watched()) == "pending"
-    bell.toasts.get_by_role("button", name="Show").click()
+    with bell.page.expect_download() as download:
+        bell.toasts.get_by_role("button", name="Download").click()
+    assert is_zipfile(download.value.path())
     expect(bell.toasts).to_have_count(0)
+    bell.open()
     expect(bell.rows).to_contain_text("3 files")
     expect(bell.rows.locator(".time")).to_have_text(re.compile(r"^(just now|\d+ s ago)(, took \d+ s)?$"))
     bell.expect_name("Background jobs")
@@ -93,8 +97,15 @@ def test_the_button_tells_how_far_the_work_is_and_what_is_new(bell: Bell, stage:
         stage.put(bell.user_id, status)
         expect(badge).to_have_text(count)
         assert badge.get_attribute("data-failed") == failed
+    expect(bell.page).to_have_title("(2) Queued jobs")
+    icon = bell.page.locator("link[rel=icon]")
+    expect(icon).to_have_attribute("href", re.compile(r"^data:image/svg\+xml,.*%3E2%3C"))
+    bell.page.evaluate("document.title = 'Another view'")
+    expect(bell.page).to_have_title("(2) Another view")
     bell.open()
     expect(badge).to_be_hidden()  # it is seen
+    expect(bell.page).to_have_title("Another view")
+    expect(icon).to_have_attribute("href", "favicon.svg")
     groups = [group.locator("li.row") for group in bell.panel.get_by_role("list").all()]
     assert [group.count() for group in groups] == [2, 2], "what is in progress, then what is finished"
     expect(groups[0].nth(0)).to_contain_text("about 20 s left")
@@ -154,12 +165,39 @@ def test_a_toast_shows_text_only_and_only_of_jobs_started_here(bell: Bell, stage
     bell.page.keyboard.press("Escape")
     expect(bell.toasts).to_have_count(2)
     expect(bell.toasts.first.get_by_role("button", name="Dismiss")).to_be_focused()
-    bell.page.clock.run_for(9_000)
+    bell.page.clock.run_for(21_000)
     expect(bell.toasts).to_have_count(1)  # the one with the focus waits
     expect(bell.toasts.get_by_role("button", name="Dismiss")).to_be_focused()
     bell.page.keyboard.press("Enter")
     expect(bell.toasts).to_have_count(0)
     assert stage.view(key)["clearedAt"] is None
+
+
+def test_a_failed_job_is_retried_and_shown_from_its_message_by_keyboard(bell: Bell, stage: Stage, noise: Noise) -> None:
+    noise.expect("ERR_FAILED")
+    bell.close()
+    stage.put(bell.user_id, "succeeded")
+    key = stage.put(bell.user_id, "running", request={"prefix": "nothing/", "name": "again"})
+    bell.page.evaluate("(job) => document.querySelector('job-bell').track(job)", stage.view(key))
+    stage.change(key, "failed")
+    expect(bell.toasts).to_contain_text("Zip of again")
+    bell.button.focus()
+    bell.page.keyboard.press("Tab")
+    expect(bell.toasts.get_by_role("button", name="Dismiss")).to_be_focused()
+    bell.page.keyboard.press("Tab")
+    retry = bell.toasts.get_by_role("button", name="Retry Zip of again")
+    expect(retry).to_be_focused()
+    bell.page.route("**/retry", lambda route: route.abort(), times=1)
+    bell.page.keyboard.press("Enter")
+    expect(bell.toasts).to_contain_text(bell.text("failure", "retry"))  # and stays
+    expect(bell.said).to_contain_text(bell.text("failure", "retry"))
+    bell.watch()
+    bell.page.keyboard.press("Enter")
+    wait_on(bell.page, lambda: any(job["status"] == "pending" for job in bell.watched()), "it runs again")
+    bell.toasts.get_by_role("button", name="Show").press("Enter")
+    expect(bell.row("again")).to_be_focused()
+    expect(bell.row("again").get_by_role("button", name="Details")).to_have_attribute("aria-expanded", "true")
+    expect(bell.toasts).to_have_count(0)
 
 
 def test_nobody_sees_or_touches_what_is_anothers(bell: Bell, stage: Stage, stack: Stack, visitor: Visitor) -> None:

@@ -82,6 +82,13 @@ export function patchChildren(parent, nodes) {
   });
 }
 
+/** Whether an element is in the lower half of the window. @param {Element} element */
+export function isLow(element) {
+  const { top, bottom } = element.getBoundingClientRect();
+  const { clientHeight } = document.documentElement;
+  return top > clientHeight - bottom && top > clientHeight / 2;
+}
+
 /**
  * Restore a focus that was lost with a removed element: to a heading, or to the first button if none is visible.
  * @param {ShadowRoot} root

@@ -35,7 +35,7 @@ def content_security_policy(connect: Iterable[str]) -> str:
             "default-src 'none'",
             "script-src 'self'",
             "style-src 'self'",
-            "img-src 'self'",
+            "img-src 'self' data:",
             " ".join(["connect-src", "'self'", *connect]),
             "base-uri 'none'",
             "form-action 'none'",

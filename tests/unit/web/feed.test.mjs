@@ -239,6 +239,29 @@ describe('a hidden page', () => {
     assert.deepEqual([reads().length, hubs.length], [before, 1]);
   });
 
+  it('reads once a minute while one of its jobs runs, then rarely until its end is seen', async () => {
+    change(job('a', { status: 'running' }));
+    await signedIn();
+    await live();
+    page.tell('hidden');
+    await pass(122_000, 1000);
+    assert.equal(feed.state, 'paused');
+    const before = reads().length;
+    await pass(180_000, 1000);
+    assert.deepEqual([reads().length, hubs.length], [before + 3, 1]);
+    change(job('a', { status: 'succeeded', version: 2 }));
+    await pass(60_000, 1000);
+    assert.deepEqual(feed.store.counts, { unseen: 1, running: 0 });
+    await pass(240_000, 1000);
+    assert.equal(reads().length, before + 4);
+    change(job('a', { status: 'succeeded', seenAt: '2026-12-01T12:00:00Z', version: 3 }));
+    await pass(600_000, 1000);
+    assert.deepEqual([feed.store.counts.unseen, reads().length], [0, before + 5]);
+    page.tell('left');
+    await pass(600_000, 10_000);
+    assert.equal(reads().length, before + 5);
+  });
+
   it('is right when it is shown again', async () => {
     await signedIn();
     await live();

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from tests.unit.web.test_sources import VIEWS, WEB, code_of, exists, imports, names, reachable
+from tests.unit.web.test_sources import EXTRAS, VIEWS, WEB, code_of, exists, imports, names, reachable
 
 PAGE = WEB / "dashboard.html"
 #: They work without a page and a network.
@@ -24,7 +24,7 @@ def test_page_takes_the_invite_first_and_loads_all_modules_at_once() -> None:
     scripts = re.findall(r'<script type="module" src="([^"]+)"', text)
     assert scripts == ["js/sign-in/session.js", "js/dashboard/page.js"]
     preloaded = re.findall(r'<link rel="modulepreload" href="([^"]+)"', text)
-    needed = names(reachable(WEB / scripts[1])) | names(reachable(WEB / "js" / "feed" / "signalr.js"))
+    needed = names({path for name in (scripts[1], "js/feed/signalr.js", *EXTRAS) for path in reachable(WEB / name)})
     assert needed - set(scripts) - VIEWS <= set(preloaded) <= needed - set(scripts)
     assert len(preloaded) == len(set(preloaded))
 

@@ -10,9 +10,15 @@ export class Announcer {
   /** Must be placed where it is never hidden. */
   element = h('div', { class: 'sr-only', role: 'status' });
 
+  #onEnded;
   #ended = [];
   #since = 0;
   #timer = null;
+
+  /** @param {(ended: object[]) => void} [onEnded] called with those that are announced as one */
+  constructor(onEnded) {
+    this.#onEnded = onEnded;
+  }
 
   /** @param {string} text announced now */
   say(text) {
@@ -34,8 +40,10 @@ export class Announcer {
   }
 
   #flush() {
-    this.say(digest(this.#ended));
+    const ended = this.#ended;
     this.#ended = [];
+    this.say(digest(ended));
+    this.#onEnded?.(ended);
   }
 }
 

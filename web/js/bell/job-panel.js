@@ -13,6 +13,7 @@ export class JobPanel {
   #feed;
   #context;
   #rows = new Map();
+  #first = null;
   #offered = new Map();
   #undoable = null;
   #failures = 0;
@@ -63,7 +64,25 @@ export class JobPanel {
   }
 
   focus() {
-    this.#heading.focus();
+    if (this.#first) this.#first.reveal();
+    else this.#heading.focus();
+    this.#first = null;
+  }
+
+  /** Open at a job, if it is listed. @param {{id: string|number}} job */
+  reveal({ id }) {
+    const isOpen = this.element.matches(':popover-open');
+    if (isOpen) this.render();
+    else this.element.showPopover();
+    this.#first = this.#rows.get(String(id)) ?? null;
+    if (isOpen) this.focus();
+  }
+
+  /** Show an error above the list. @param {string} text */
+  complain(text) {
+    setText(this.#note, text);
+    this.#note.hidden = !text;
+    if (text) this.#context.announce(text);
   }
 
   /** Show the jobs of the feed, and mark them as seen. */
@@ -176,14 +195,11 @@ export class JobPanel {
   async #busy(pressed, work, complaint) {
     if (isBusy(pressed)) return;
     setBusy(pressed, true);
-    this.#note.hidden = true;
+    this.complain('');
     try {
       await work();
     } catch (error) {
-      const text = failure(complaint, error);
-      setText(this.#note, text);
-      this.#note.hidden = false;
-      this.#context.announce(text);
+      this.complain(failure(complaint, error));
     } finally {
       setBusy(pressed, false);
     }
@@ -216,7 +232,8 @@ export class JobPanel {
     if (!step || event.target.closest('pre')) return;
     const rows = this.#shown();
     // From above the list move to its first row, from below it to its last.
-    const index = event.target === this.#more ? rows.length : rows.indexOf(event.target.closest('.row'));
+    const isBelow = event.target.matches('.more, .switch');
+    const index = isBelow ? rows.length : rows.indexOf(event.target.closest('.row'));
     rows[index + step]?.focus();
     event.preventDefault();
   }

@@ -1,9 +1,10 @@
 /** One job in the bell's list. Its elements are created once and changed in place, so that they keep the focus. */
 
-import { allowedUrl, bdi, button, details, h, icon, isBusy, setAttribute, setBusy, setText } from '../dom.js';
+import { bdi, button, details, h, icon, setAttribute, setText } from '../dom.js';
 import * as format from '../format.js';
 import { render } from '../renderers/index.js';
 import { hasEnded } from '../feed/store.js';
+import { actionButton } from './action-button.js';
 import { strings } from '../strings.en.js';
 
 const words = strings.job;
@@ -11,8 +12,9 @@ const words = strings.job;
 const UNEXPECTED = /^(Assertion|Attribute|Index|Key|Name|Type|ZeroDivision)Error$/;
 
 export class JobRow {
-  #context;
-  #job = null;
+  context;
+  /** @type {import('../types.d.ts').Job|null} */
+  job = null;
   #name;
   #shown = {};
   #progressAt = 0;
@@ -29,13 +31,13 @@ export class JobRow {
   #note = h('p', { class: 'note', hidden: true });
   #buttons = h('div', { class: 'buttons' });
   #download = null;
-  #cancel = this.#button('cancel', words.cancel, 'cancelled');
-  #retry = this.#button('retry', words.retry, 'retrying');
-  #clear = this.#button('clear', '', 'close');
+  #cancel = actionButton('cancel', words.cancel, 'quiet', this);
+  #retry = actionButton('retry', words.retry, 'quiet', this);
+  #clear = actionButton('clear', '', 'quiet', this);
 
   /** @param {import('../types.d.ts').RowContext} context */
   constructor(context) {
-    this.#context = context;
+    this.context = context;
     this.#buttons.append(this.#cancel, this.#retry, this.#clear);
     const meta = h('p', {}, this.#status, ' ', this.#time, ' ', this.#step);
     const more = h('div', { class: 'body' }, this.#bar, this.#error, this.#content, this.#note);
@@ -54,10 +56,10 @@ export class JobRow {
     this.#unseen.hidden = !unseen;
     const { activeElement } = this.element.getRootNode();
     const held = this.element.contains(activeElement);
-    if (this.#job?.progress !== job.progress) this.#progressAt = now;
-    if (this.#job !== job) this.#rebuild(job);
-    if (this.#job !== job || this.#name !== name) this.#label(name);
-    this.#job = job;
+    if (this.job?.progress !== job.progress) this.#progressAt = now;
+    if (this.job !== job) this.#rebuild(job);
+    if (this.job !== job || this.#name !== name) this.#label(name);
+    this.job = job;
     this.#name = name;
     this.tick(now);
     // An element that is removed must not take the focus with it.
@@ -66,13 +68,13 @@ export class JobRow {
 
   /** Update what changes with time. @param {number} now the server's time */
   tick(now) {
-    setText(this.#time, timeOf(this.#job, now, this.#progressAt));
+    setText(this.#time, timeOf(this.job, now, this.#progressAt));
   }
 
   #rebuild(job) {
     const { dataset } = this.element;
     // Only what ends in sight is celebrated.
-    if (this.#job) dataset.new = String(!hasEnded(this.#job));
+    if (this.job) dataset.new = String(!hasEnded(this.job));
     dataset.status = job.status;
     const title = titleOf(job);
     this.#once('title', title, () => this.#title.replaceChildren(bdi(title)));
@@ -88,7 +90,7 @@ export class JobRow {
     this.#retry.hidden = !job.actions.includes('retry');
     this.#clear.hidden = !job.actions.includes('clear');
     // An error is outdated once the job has changed.
-    if (this.#job?.status !== job.status) this.#note.hidden = true;
+    if (this.job?.status !== job.status) this.#note.hidden = true;
   }
 
   /** Out of the list, a control is known by its name alone. */
@@ -148,13 +150,7 @@ export class JobRow {
   /** A button that fetches a link when it is clicked: a link in the list would expire after minutes. */
   #link(job, text) {
     if (!job.actions.includes('open')) return null;
-    return (this.#download = this.#button('download', text, 'download', 'soft'));
-  }
-
-  #button(action, text, mark, look = 'quiet') {
-    const made = button(`${look} ${action}`, icon(mark), (event) => this.#act(action, event));
-    made.append(text);
-    return made;
+    return (this.#download = actionButton('download', text, 'soft', this));
   }
 
   #showProgress(job) {
@@ -175,32 +171,17 @@ export class JobRow {
     this.#bar.firstElementChild.style.inlineSize = known ? `${percent}%` : '';
   }
 
-  async #act(action, event) {
-    const { currentTarget } = event;
-    if (isBusy(currentTarget)) return;
-    setBusy(currentTarget, true);
-    this.#note.hidden = true;
-    try {
-      const answer = await this.#context.actions[action](this.#job);
-      if (action === 'download') this.#follow(answer);
-    } catch (error) {
-      this.complain(format.failure(strings.failure[action], error));
-    } finally {
-      setBusy(currentTarget, false);
-    }
-  }
-
-  #follow(url) {
-    const allowed = allowedUrl(url, this.#context.origins);
-    if (allowed) h('a', { href: allowed, rel: 'noreferrer' }).click();
-    else this.complain(strings.failure.refusedLink);
-  }
-
-  /** Show an error in the row. @param {string} text */
+  /** Show an error in the row, or none. @param {string} text */
   complain(text) {
     setText(this.#note, text);
-    this.#note.hidden = false;
-    this.#context.announce(text);
+    this.#note.hidden = !text;
+    if (text) this.context.announce(text);
+  }
+
+  /** Show all of it, and focus it. */
+  reveal() {
+    if (!this.#unfold.hidden) this.#toggle(true);
+    this.element.focus();
   }
 
   /** Run only when the value differs from the last time. */

@@ -7,8 +7,7 @@ import { config } from '../../config.js';
 import { bdi, button } from '../dom.js';
 import '../job-bell.js';
 import '../job-dashboard.js';
-import { signInNotice } from '../sign-in/sign-in-notice.js';
-import { openSession } from '../sign-in/sign-in.js';
+import { openSession, showNotice } from '../sign-in/sign-in.js';
 import { strings } from '../strings.en.js';
 
 const session = await openSession(new URL(config.api, location.href).href);
@@ -21,10 +20,11 @@ let shown = null;
 function sessionChanged() {
   const { state } = session;
   const signedIn = state === 'signed-in';
-  place.replaceChildren(...(signedIn || state === 'checking' ? [] : [signInNotice(session)]));
+  if (signedIn || state === 'checking') place.replaceChildren();
+  else showNotice(session, place);
   // The jobs stay on screen when a session ends.
   dashboard.hidden = !signedIn && !(state === 'ended' && shown);
-  const leave = session.signOut && button(null, strings.session.signOut, () => session.signOut());
+  const leave = session.signOut && button(null, strings.signOut, () => session.signOut());
   user.replaceChildren(...(session.user ? [bdi(session.user.display), leave || ''] : []));
   if (state === 'checking') return;
   const id = session.user?.id ?? (state === 'needed' ? null : shown);

@@ -7,11 +7,9 @@ import { config } from '../../config.js';
 import { createApi } from '../api.js';
 import { bdi, button } from '../dom.js';
 import '../job-bell.js';
-import { signInNotice } from '../sign-in/sign-in-notice.js';
-import { openSession } from '../sign-in/sign-in.js';
+import { openSession, showNotice } from '../sign-in/sign-in.js';
 import { strings } from '../strings.en.js';
 
-const words = strings.session;
 // Without delaying the bell, which others wait for.
 const later = import('./start-card.js');
 
@@ -26,9 +24,10 @@ let shown = null;
 
 function sessionChanged() {
   const { state } = session;
-  place.replaceChildren((state === 'signed-in' ? card?.element : signInNotice(session)) ?? '');
+  if (state === 'signed-in') place.replaceChildren(card?.element ?? '');
+  else showNotice(session, place);
   place.hidden = state === 'signed-in' && card === null;
-  const leave = session.signOut && button(null, words.signOut, () => session.signOut());
+  const leave = session.signOut && button(null, strings.signOut, () => session.signOut());
   user.replaceChildren(...(session.user ? [bdi(session.user.display), leave || ''] : []));
   if (state === 'checking') return;
   const id = session.user?.id ?? (state === 'needed' ? null : shown);

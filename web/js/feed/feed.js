@@ -15,6 +15,7 @@ const POLL_IDLE = 30_000;
 /** The same with live updates, in case a push was lost. */
 const POLL_LIVE = 5 * 60_000;
 const PAUSE_AFTER = 2 * 60_000;
+const POLL_HIDDEN = 60_000;
 const RECONNECTING_TRIES = 3;
 const CLOCK_JUMP = 5000;
 const NOTHING = Object.freeze({ updated: [], ended: [] });
@@ -151,7 +152,11 @@ export class JobFeed {
 
   /** Read the list; once more if called during a read. */
   sync() {
-    if (!this.#running || this.#signedOut || this.#paused) return Promise.resolve();
+    return this.#paused ? Promise.resolve() : this.#sync();
+  }
+
+  #sync() {
+    if (!this.#running || this.#signedOut) return Promise.resolve();
     if (this.#reading) {
       this.#readAgain = true;
       return this.#reading;
@@ -315,6 +320,7 @@ export class JobFeed {
     if (!this.#running || this.#signedOut || !this.#source.hasIssued(token)) return;
     this.#refused = token;
     this.#signedOut = true;
+    this.#paused = false;
     this.#connection.stop();
     this.#plan();
     this.changed();
@@ -325,7 +331,10 @@ export class JobFeed {
     if (event === 'left') return this.#pause();
     if (event === 'hidden') {
       clearTimeout(this.#pauseTimer);
-      this.#pauseTimer = setTimeout(() => this.#pause(), PAUSE_AFTER);
+      this.#pauseTimer = setTimeout(() => {
+        this.#pause();
+        this.#plan();
+      }, PAUSE_AFTER);
       return;
     }
     if (event === 'visible') clearTimeout(this.#pauseTimer);
@@ -365,9 +374,13 @@ export class JobFeed {
 
   #plan() {
     clearTimeout(this.#timer);
-    if (!this.#running || this.#paused) return;
-    this.#timer = this.#signedOut
-      ? setTimeout(() => this.#look(), POLL_IDLE)
-      : setTimeout(() => this.sync(), this.pollEvery);
+    if (!this.#running) return;
+    if (this.#signedOut) this.#timer = setTimeout(() => this.#look(), POLL_IDLE);
+    else if (!this.#paused) this.#timer = setTimeout(() => this.sync(), this.pollEvery);
+    else {
+      // A hidden tab tells in its title what ends or is seen elsewhere; without either it reads nothing.
+      const { running, unseen } = this.store.counts;
+      if (running || unseen) this.#timer = setTimeout(() => this.#sync(), running ? POLL_HIDDEN : POLL_LIVE);
+    }
   }
 }

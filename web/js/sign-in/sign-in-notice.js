@@ -2,9 +2,8 @@
 
 import { button, h, icon } from '../dom.js';
 import { reason } from '../format.js';
-import { strings } from '../strings.en.js';
+import { words } from './strings.en.js';
 
-const words = strings.session;
 const TOO_MANY = 429;
 
 /** @param {import('../types.d.ts').Session} session in any state but `signed-in` */

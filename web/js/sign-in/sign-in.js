@@ -13,3 +13,9 @@ export async function openSession(base) {
   const { OidcSession } = await import('./oidc.js');
   return new OidcSession(config.oidc);
 }
+
+/** Show what an unfinished sign-in needs; its texts are loaded for those who must sign in. @param {HTMLElement} place */
+export async function showNotice(session, place) {
+  const { signInNotice } = await import('./sign-in-notice.js');
+  if (session.state !== 'signed-in') place.replaceChildren(signInNotice(session));
+}
