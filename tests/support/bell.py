@@ -58,8 +58,10 @@ class Bell:
         return self.rows.filter(has_text=text)
 
     def text(self, group: str, name: str) -> str:
-        """Return a text of the page by its name in `strings.en.js`, which a fork may change."""
-        script = "async ([group, name]) => (await import('/js/strings.en.js')).strings[group][name]"
+        """Return a text of the bell by its name, which a fork may change."""
+        script = """async ([group, name]) => group === 'session'
+            ? (await import('/js/sign-in/strings.js')).words[name]
+            : (await import('/js/strings.js')).strings[group][name]"""
         text: str = self.page.evaluate(script, [group, name])
         return text
 

@@ -63,8 +63,6 @@ export function createApi({ base, getToken, onRefused }) {
       return { etag: answer.headers.get('etag'), body };
     },
 
-    /** Start a job. A repeated key does not start a second job. */
-    start: (kind, body, key) => call('POST', job(kind), { body, headers: { 'idempotency-key': key } }),
     clear: (id) => call('DELETE', job(id)),
     cancel: (id) => call('POST', `${job(id)}/cancel`),
     retry: (id) => call('POST', `${job(id)}/retry`),
@@ -77,7 +75,6 @@ export function createApi({ base, getToken, onRefused }) {
     clearFinished: () => call('POST', '/jobs/clear-finished'),
     /** Restore all jobs that were cleared together then, even if the page is closed. */
     undoClear: (since) => call('POST', '/jobs/undo-clear', { body: { since }, keepalive: true }),
-    uploads: (files) => call('POST', '/uploads', { body: { files } }),
   };
 }
 

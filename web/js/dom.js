@@ -18,8 +18,6 @@ const ICONS = {
   ring: 'M12 .8a11.2 11.2 0 0 1 0 22.4a11.2 11.2 0 0 1 0-22.4',
   close: 'M6 6l12 12M18 6L6 18',
   download: 'M12 4v11M7.5 11l4.5 4.5 4.5-4.5M4 20h16',
-  upload: 'M12 16V5M7.5 9.5L12 5l4.5 4.5M4 20h16',
-  key: 'M7.5 8a4 4 0 1 0 0 8 4 4 0 0 0 0-8zM11.5 12H21v3.5M17 12v2.5',
 };
 
 /**
@@ -48,10 +46,10 @@ export const details = (text, attributes, ...content) =>
 /** An element of a picture. @param {string} tag @param {object} attributes @param {...Node} children */
 export const svg = (tag, attributes, ...children) => fill(document.createElementNS(SVG, tag), attributes, children);
 
-/** An icon, which only repeats the text beside it. @param {keyof typeof ICONS} name */
-export function icon(name) {
+/** An icon, which only repeats the text beside it. @param {string} name @param {string} [path] unless it is one of `ICONS` */
+export function icon(name, path = ICONS[name]) {
   const attributes = { viewBox: '0 0 24 24', class: `icon icon-${name}`, 'aria-hidden': 'true' };
-  return svg('svg', attributes, svg('path', { d: ICONS[name], pathLength: 100 }));
+  return svg('svg', attributes, svg('path', { d: path, pathLength: 100 }));
 }
 
 /** Set the text only if it differs: an unchanged node keeps its selection and causes no layout. */

@@ -1,6 +1,6 @@
 /** Values as text: durations, sizes, times, and untrusted texts of jobs. Pure. */
 
-import { strings } from './strings.en.js';
+import { strings } from './strings.js';
 
 const SECOND = 1000;
 const MINUTE = 60 * SECOND;

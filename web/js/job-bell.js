@@ -14,26 +14,30 @@ import { FeedElement } from './feed/feed-element.js';
 import { badge } from './format.js';
 import { JobPanel } from './bell/job-panel.js';
 import { titleOf } from './bell/job-row.js';
-import { strings } from './strings.en.js';
+import { strings } from './strings.js';
 
 const words = strings.bell;
 const SHEETS = [sheetOf('tokens.css'), sheetOf('bell.css'), sheetOf('job-row.css')];
 measureInOwnUnit();
+/** What is shown outside of the bell is loaded if the page asks for it by an attribute. */
+const EXTRAS = {
+  toasts: () => import('./bell/toasts.js'),
+  'tab-count': () => import('./bell/tab-count.js'),
+  notifications: () => import('./bell/notices.js'),
+};
+let extraSheet;
 const TICK = 1000;
 const GAP = 8;
 const BELOW = 12;
 
 export class JobBell extends FeedElement {
   #refused = false;
-  #whose;
   #frame = null;
   #ticking = null;
   #following = null;
-  #announcer = new Announcer((ended) => this.#notices?.ended(ended));
+  #announcer = new Announcer((ended) => this.#tellExtras('announced', ended));
   #panel = null;
-  #toasts = null;
-  #tabCount = null;
-  #notices = null;
+  #extras = [];
   #unseen = h('span', { class: 'badge unseen', part: 'badge', 'aria-hidden': 'true', hidden: true });
   #ring = h('span', { class: 'ring', 'aria-hidden': 'true', hidden: true }, icon('ring'));
   #button = h(
@@ -56,6 +60,8 @@ export class JobBell extends FeedElement {
   }
 
   async attach() {
+    const extras = Object.keys(EXTRAS).filter((name) => this.hasAttribute(name));
+    if (extras.length) this.shadowRoot.adoptedStyleSheets = [...SHEETS, (extraSheet ??= sheetOf('bell-extras.css'))];
     const announce = (text) => this.#announcer.say(text);
     const context = { origins: config.blobOrigins, announce, actions: this.feed.actions };
     this.#panel = new JobPanel(this.feed, context);
@@ -65,7 +71,7 @@ export class JobBell extends FeedElement {
     const inner = [this.#button, this.#panel.element, this.#announcer.element];
     this.shadowRoot.replaceChildren(h('div', { class: 'root' }, ...inner));
     this.#render();
-    await Promise.all([this.#loadRenderers(), this.#loadExtras(context)]);
+    await this.#load(extras, { ...context, panel: this.#panel, feed: this.feed, button: this.#button, badge: this.#unseen });
     this.listen();
   }
 
@@ -73,48 +79,35 @@ export class JobBell extends FeedElement {
     super.disconnectedCallback();
     // The browser has closed what was open.
     this.#toggled(false);
+    this.#tellExtras('hide');
   }
 
   detach() {
     cancelAnimationFrame(this.#frame);
     this.#frame = null;
-    this.#tabCount?.set(this, null);
-    this.#notices?.stop();
-    this.#toasts?.clear();
+    this.#tellExtras('removed');
+    this.#extras = [];
   }
 
-  async #loadRenderers() {
-    const names = this.getAttribute('renderers')?.split(/\s+/).filter(Boolean) ?? [];
-    await allOf(names.map((name) => import(new URL(name, document.baseURI))));
+  async #load(extras, parts) {
+    const renderers = this.getAttribute('renderers')?.split(/\s+/).filter(Boolean) ?? [];
+    const loads = renderers.map((name) => import(new URL(name, document.baseURI)));
+    const modules = await Promise.allSettled([...extras.map((name) => EXTRAS[name]()), ...loads]);
+    for (const { reason } of modules) if (reason) console.warn('A module is missing:', reason);
+    // It was given another feed, or removed, meanwhile.
+    if (parts.panel !== this.#panel || !this.feed) return;
+    this.#extras = extras.map((_, index) => modules[index].value?.create(parts)).filter(Boolean);
   }
 
-  /** What is shown outside of the bell is loaded if the page asks for it. */
-  async #loadExtras(context) {
-    const panel = this.#panel;
-    const [toasts, tab, notices] = await allOf([
-      this.hasAttribute('toasts') && import('./bell/toasts.js'),
-      this.hasAttribute('tab-count') && import('./bell/tab-count.js'),
-      this.hasAttribute('notifications') && import('./bell/notices.js'),
-    ]);
-    // It was given another feed meanwhile.
-    if (panel !== this.#panel) return;
-    const open = (job) => panel.reveal(job);
-    this.#toasts = toasts && new toasts.Toasts(context, this.#button, open);
-    if (toasts) this.#button.after(this.#toasts.element);
-    this.#tabCount = tab && tab.tabCount;
-    this.#notices = notices && notices.Notices.isSupported ? new notices.Notices(open, (text) => panel.complain(text)) : null;
-    if (this.#notices) panel.element.append(this.#notices.element);
+  #tellExtras(event, ...content) {
+    for (const extra of this.#extras) extra[event]?.(...content);
   }
 
   changed(change) {
-    const { updated, ended, early = [] } = change;
-    const { refused, whose } = this.feed;
-    if (whose !== this.#whose) this.#toasts?.clear();
-    this.#whose = whose;
-    const mine = [...ended, ...early];
-    const titled = (jobs) => jobs.map((job) => ({ ...job, title: titleOf(job), job }));
-    if (this.feed.isNews(change)) this.#announcer.ended(titled(ended));
-    this.#toasts?.changed(this.feed.store, titled(this.feed.takeStarted(mine)), this.#isOpen());
+    const { updated, ended } = change;
+    const { refused } = this.feed;
+    this.#tellExtras('changed', change, this.#isOpen());
+    if (this.feed.isNews(change)) this.#announcer.ended(ended.map((job) => ({ ...job, title: titleOf(job) })));
     for (const job of updated) this.#tell('job-updated', { job });
     if (refused && !this.#refused) this.#tell('job-bell-auth', {});
     this.#refused = refused;
@@ -142,7 +135,7 @@ export class JobBell extends FeedElement {
     this.#unseen.hidden = unseen === 0;
     setAttribute(this.#unseen, 'data-failed', hasFailed && '');
     setText(this.#unseen, badge(unseen));
-    this.#tabCount?.set(this, this.feed, unseen, this.#unseen);
+    this.#tellExtras('rendered', unseen);
     if (this.#isOpen()) this.#panel.render();
   }
 
@@ -158,7 +151,7 @@ export class JobBell extends FeedElement {
     this.#following?.abort();
     this.#button.setAttribute('aria-expanded', String(open));
     if (!open) return;
-    this.#toasts?.clear();
+    this.#tellExtras('hide');
     this.#panel.focus();
     this.#ticking = setInterval(() => document.hidden || this.#panel.tick(), TICK);
     this.#following = new AbortController();
@@ -178,13 +171,6 @@ export class JobBell extends FeedElement {
     style.setProperty('--offset', `${Math.max(GAP, (above ? clientHeight - top : bottom) + BELOW)}px`);
     style.setProperty('--end', `${Math.max(GAP, rtl ? left : clientWidth - right)}px`);
   }
-}
-
-/** What could be loaded; a missing file must not take the bell with it. */
-async function allOf(loads) {
-  const settled = await Promise.allSettled(loads);
-  for (const { reason } of settled) if (reason) console.warn('A module is missing:', reason);
-  return settled.map(({ value }) => value);
 }
 
 /** The page defines the rem. The bell's own unit is computed once, from `.root`. */

@@ -16,11 +16,11 @@ import { blank, button, follow } from './dashboard/widgets.js';
 import { QueuesView } from './dashboard/queues-view.js';
 import { Refresher } from './dashboard/refresher.js';
 import { StatsView } from './dashboard/stats-view.js';
-import { words } from './dashboard/strings.en.js';
+import { words } from './dashboard/strings.js';
 import { h, keepFocus, setAttribute, setText, sheetOf } from './dom.js';
 import { FeedElement } from './feed/feed-element.js';
 import { duration, reason, timeOfDay } from './format.js';
-import { strings } from './strings.en.js';
+import { strings } from './strings.js';
 
 const LOOKS = ['tokens', 'dashboard', 'dashboard-filters', 'dashboard-tables', 'dashboard-charts', 'dashboard-dialogs'];
 const SHEETS = LOOKS.map((name) => sheetOf(`${name}.css`));

@@ -1,6 +1,8 @@
-/** All texts on screen. For another language, add a file of the same shape. */
+/** All texts of the bell. For another language, add a file of the same shape, and the language to `language.js`. */
 
-export const count = (n, one, many) => (n === 1 ? `1 ${one}` : `${n} ${many}`);
+import { counter } from './language.js';
+
+const count = counter('en');
 
 export const strings = {
   locale: 'en',
@@ -33,7 +35,7 @@ export const strings = {
     inProgress: 'In progress',
     finished: 'Finished',
     clearFinished: 'Clear finished',
-    cleared: (n) => `${count(n, 'job', 'jobs')} cleared`,
+    cleared: (n) => `${count(n, { one: 'job', other: 'jobs' })} cleared`,
     undo: 'Undo',
     showMore: 'Show more',
   },
@@ -104,18 +106,18 @@ export const strings = {
     answer: (status) => `The server returned error ${status}.`,
   },
   zip: {
-    files: (n) => count(n, 'file', 'files'),
+    files: (n) => count(n, { one: 'file', other: 'files' }),
     sizes: (before, after) => `${before} zipped to ${after}`,
-    skipped: (n) => `${count(n, 'file was', 'files were')} skipped`,
-    renamed: (n) => `${count(n, 'file was', 'files were')} renamed`,
+    skipped: (n) => `${count(n, { one: 'file was', other: 'files were' })} skipped`,
+    renamed: (n) => `${count(n, { one: 'file was', other: 'files were' })} renamed`,
     download: 'Download zip',
   },
   csv: {
-    rows: (n) => `${n} rows`,
+    rows: (n) => count(n, { one: 'row', other: 'rows' }),
     imported: (rows, all) => `Rows imported: ${rows === all ? all : `${rows} of ${all}`}`,
-    files: (n) => count(n, 'file', 'files'),
+    files: (n) => count(n, { one: 'file', other: 'files' }),
     columns: (names) => `Columns: ${names}`,
-    rejected: (n) => `${count(n, 'line was', 'lines were')} rejected`,
+    rejected: (n) => `${count(n, { one: 'line was', other: 'lines were' })} rejected`,
     line: (file, line) => `${file}, line ${line}`,
     more: (n) => `and ${n} more`,
   },

@@ -135,6 +135,25 @@ export interface RowContext {
   announce(text: string): void;
 }
 
+/** The parts of a bell that what a page asks for may use. */
+export interface BellParts extends RowContext {
+  feed: import('./feed/feed.js').JobFeed;
+  panel: import('./bell/job-panel.js').JobPanel;
+  button: HTMLElement;
+  /** The number of unseen ends on the button. */
+  badge: HTMLElement;
+}
+
+/** What a bell shows outside of itself. */
+export interface BellExtra {
+  changed?(change: Change, isOpen: boolean): void;
+  rendered?(unseen: number): void;
+  announced?(jobs: (Job & { title: string })[]): void;
+  /** The panel opens, or the bell is taken from the page. */
+  hide?(): void;
+  removed?(): void;
+}
+
 export interface SessionData {
   token: string;
   expiresAt: string;

@@ -8,7 +8,7 @@ from tests.unit.web.test_sources import EXTRAS, VIEWS, WEB, code_of, exists, imp
 
 PAGE = WEB / "dashboard.html"
 #: They work without a page and a network.
-PURE = ("bulk-plans", "refresher", "series", "strings.en", "time-format", "url-state")
+PURE = ("bulk-plans", "refresher", "series", "strings.de", "strings.en", "time-format", "url-state")
 
 
 def test_every_reference_of_the_page_resolves_and_nothing_is_inline() -> None:
@@ -33,4 +33,4 @@ def test_pure_modules_stay_pure() -> None:
     for name in PURE:
         path = WEB / "js" / "dashboard" / f"{name}.js"
         assert not re.search(r"\b(document|window|location|history|fetch)[.(]", code_of(path)), name
-        assert all(target.stem in {"strings.en", "url-state"} for target in imports(path)), name
+        assert all(target.stem in {"language", "strings", "url-state"} for target in imports(path)), name

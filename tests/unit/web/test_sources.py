@@ -29,12 +29,12 @@ ENTRIES: dict[str, tuple[list[str], list[str], list[str]]] = {
     "<job-bell> on another page": (_BELL, ["tokens.css", "bell.css", "job-row.css"], []),
     "index.html with its bell": (
         [*_BELL, *EXTRAS, "js/demo-page/app.js"],
-        ["tokens.css", "bell.css", "job-row.css", "app.css"],
+        ["tokens.css", "bell.css", "bell-extras.css", "job-row.css", "app.css"],
         [],
     ),
     "dashboard.html besides its bell": (["js/dashboard/page.js"], _DASHBOARD_SHEETS, [*_BELL, *EXTRAS]),
 }
-ROOM = 30 * 1024
+ROOM = dict.fromkeys(ENTRIES, 30 * 1024) | {"<job-bell> on another page": 24 * 1024}
 #: The views of the kinds of jobs.
 VIEWS = {
     f"js/renderers/{path.name}"
@@ -43,11 +43,16 @@ VIEWS = {
 }
 COMMENTS = re.compile(r"/\*.*?\*/|^\s*//[^\n]*$", re.DOTALL | re.MULTILINE)
 
-_BASE = {"dom.js", "format.js", "strings.en.js"}
+#: Texts in two languages, and what chooses.
+_TEXTS = {"language.js", "strings.js", "strings.en.js", "strings.de.js"}
+_BASE = {"dom.js", "format.js", *_TEXTS}
 #: What each folder or module of web/js may import besides itself: elements know no page, and the feed knows no element.
 WINGS: dict[str, set[str]] = {
-    "strings.en.js": set(),
-    "format.js": {"strings.en.js"},
+    "language.js": set(),
+    "strings.en.js": {"language.js"},
+    "strings.de.js": {"language.js"},
+    "strings.js": _TEXTS,
+    "format.js": {"strings.js"},
     "dom.js": {"format.js"},
     "api.js": set(),
     "feed": {"api.js"},
@@ -66,8 +71,9 @@ PURE = {
     "feed/store.js": set(),
     "feed/connection.js": set(),
     "sign-in/session.js": set(),
-    "strings.en.js": set(),
-    "format.js": {"strings.en.js"},
+    "strings.en.js": {"language.js"},
+    "strings.de.js": {"language.js"},
+    "format.js": {"strings.js"},
     "feed/job-actions.js": {"store.js"},
     "demo-page/uploads.js": {"api.js"},
     "api.js": set(),
@@ -191,10 +197,10 @@ def test_own_code_is_small() -> None:
         looks = gzipped("".join(code_of(path) for path in styles))
         sent = sum(gzipped(path.read_text()) for path in [*own, *styles])
         report.append(
-            f"{entry}: JavaScript {code:,} + CSS {looks:,} = {code + looks:,} (at most {ROOM:,}); "
+            f"{entry}: JavaScript {code:,} + CSS {looks:,} = {code + looks:,} (at most {ROOM[entry]:,}); "
             f"{len(own) + len(styles)} files, with comments {sent:,}"
         )
-        if code + looks > ROOM:
+        if code + looks > ROOM[entry]:
             over.append(report[-1])
     sys.stdout.write("own code of each page in bytes, gzip:\n" + "\n".join(report) + "\n")
     assert over == []

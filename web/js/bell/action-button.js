@@ -2,7 +2,7 @@
 
 import { allowedUrl, button, h, icon, isBusy, setBusy } from '../dom.js';
 import { failure } from '../format.js';
-import { strings } from '../strings.en.js';
+import { strings } from '../strings.js';
 
 const ICONS = { clear: 'close', cancel: 'cancelled', retry: 'retrying', download: 'download' };
 

@@ -1,7 +1,7 @@
 /** Announces events to screen readers: politely, once, and several events as one sentence. */
 
 import { h } from '../dom.js';
-import { strings } from '../strings.en.js';
+import { strings } from '../strings.js';
 
 const QUIET_FOR = 1000;
 const AT_MOST = 4000;

@@ -4,7 +4,7 @@ import { button, h, isBusy, patchChildren, setBusy, setText } from '../dom.js';
 import { duration, failure, numbered, timeOfDay } from '../format.js';
 import { JobRow, titleOf } from './job-row.js';
 import { hasEnded } from '../feed/store.js';
-import { strings } from '../strings.en.js';
+import { strings } from '../strings.js';
 
 const words = strings.bell;
 const UNDO_FOR = 8000;

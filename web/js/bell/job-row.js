@@ -5,7 +5,7 @@ import * as format from '../format.js';
 import { render } from '../renderers/index.js';
 import { hasEnded } from '../feed/store.js';
 import { actionButton } from './action-button.js';
-import { strings } from '../strings.en.js';
+import { strings } from '../strings.js';
 
 const words = strings.job;
 /** Their messages are for programmers. */

@@ -1,7 +1,7 @@
 /** Notifications of the system about jobs that end while the page is hidden, where the person has switched them on. */
 
 import { button, setAttribute } from '../dom.js';
-import { strings } from '../strings.en.js';
+import { strings } from '../strings.js';
 import { digest } from './announcer.js';
 
 const words = strings.notices;
@@ -10,42 +10,36 @@ const VISIBLE = 'queued-jobs.visible';
 /** Tabs hear of an end at different times: a hidden one may ask for news once in five minutes. */
 const CLAIMED_FOR = 6 * 60_000;
 
-export class Notices {
-  #open;
-  #complain;
+class Notices {
+  #panel;
   #shown = new Set();
   #release = () => {};
-  #removed = new AbortController();
+  #end = new AbortController();
 
   element = button('quiet switch', words.turn, () => this.#turn(!this.on), { role: 'switch' });
 
-  /** @param {(job: {id: string}) => void} open shows a job @param {(text: string) => void} complain */
-  constructor(open, complain) {
-    this.#open = open;
-    this.#complain = complain;
-    const { signal } = this.#removed;
+  /** @param {import('./job-panel.js').JobPanel} panel has the switch, and shows a job */
+  constructor(panel) {
+    this.#panel = panel;
+    panel.element.append(this.element);
+    const { signal } = this.#end;
     document.addEventListener('visibilitychange', () => this.#update(), { signal });
     // Switched in another tab.
     addEventListener('storage', () => this.#update(), { signal });
     this.#update();
   }
 
-  /** Android has notifications from service workers only. */
-  static get isSupported() {
-    return Boolean(globalThis.Notification && navigator.locks && storage()) && !/Android/.test(navigator.userAgent);
-  }
-
   get on() {
     return Notification.permission === 'granted' && storage().getItem(CHOICE) === 'on';
   }
 
-  stop() {
-    this.#removed.abort();
+  removed() {
+    this.#end.abort();
     this.#release();
   }
 
   /** Each end is shown by one tab, and by none while one of them is visible. */
-  async ended(jobs) {
+  async announced(jobs) {
     if (!this.on || !document.hidden) return;
     const { held } = await navigator.locks.query();
     if (held.some(({ name }) => name === VISIBLE)) return;
@@ -57,12 +51,12 @@ export class Notices {
     this.#shown.add(notice);
     notice.addEventListener('click', () => {
       focus();
-      this.#open(job);
+      this.#panel.reveal(job);
     });
   }
 
   async #turn(on) {
-    if (on && (await Notification.requestPermission()) !== 'granted') this.#complain(words.blocked);
+    if (on && (await Notification.requestPermission()) !== 'granted') this.#panel.complain(words.blocked);
     else storage().setItem(CHOICE, on ? 'on' : 'off');
     this.#update();
   }
@@ -79,7 +73,7 @@ export class Notices {
   }
 
   #untilHidden() {
-    const { signal } = this.#removed;
+    const { signal } = this.#end;
     return document.hidden || signal.aborted ? null : new Promise((release) => (this.#release = release));
   }
 }
@@ -101,3 +95,9 @@ const claim = ({ id, version }) =>
       return lock && new Promise((release) => setTimeout(release, CLAIMED_FOR));
     });
   });
+
+/** Android has notifications from service workers only. @param {import('../types.d.ts').BellParts} parts */
+export function create({ panel }) {
+  const isSupported = globalThis.Notification && navigator.locks && storage() && !/Android/.test(navigator.userAgent);
+  return isSupported ? new Notices(panel) : null;
+}

@@ -3,6 +3,7 @@
 import { badge } from '../format.js';
 
 class TabCount {
+  /** The feed of each bell, and how many of its ends are unseen. */
   #bells = new Map();
   #prefix = '';
   /** Those of the page, while ours is shown. */
@@ -12,17 +13,17 @@ class TabCount {
   #titles = new MutationObserver(() => this.#prepend());
 
   /**
-   * @param {object} bell @param {object|null} feed counts once, however many bells show it; null: the bell is removed
-   * @param {number} [unseen] @param {Element} [mark] has the colours of the icon
+   * @param {object} bell @param {object} feed counts once, however many bells show it
+   * @param {number|null} unseen null: the bell is removed @param {Element} mark has the colours of the icon
    */
   set(bell, feed, unseen, mark) {
     this.#bells.delete(bell);
-    if (feed) this.#bells.set(bell, [feed, unseen]);
+    if (unseen !== null) this.#bells.set(bell, [feed, unseen]);
     const total = [...new Map(this.#bells.values()).values()].reduce((sum, count) => sum + count, 0);
     this.#showTitle(total ? `(${badge(total)})` : '');
     this.#icon.remove();
     if (!total) document.head.append(...this.#icons.splice(0));
-    else if (mark) this.#showIcon(pictureOf(total, getComputedStyle(mark)));
+    else this.#showIcon(pictureOf(total, getComputedStyle(mark)));
   }
 
   #showTitle(prefix) {
@@ -50,12 +51,17 @@ class TabCount {
 /** @param {number} total @param {CSSStyleDeclaration} style @returns {string} URL */
 function pictureOf(total, { backgroundColor, color }) {
   const text = total > 9 ? '9+' : total;
-  const font = 'text-anchor="middle" font-family="sans-serif" font-weight="700" font-size="21"';
   return `data:image/svg+xml,${encodeURIComponent(
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><rect width="32" height="32" rx="10" ` +
-    `fill="${backgroundColor}"/><text x="16" y="23.5" ${font} fill="${color}">${text}</text></svg>`,
+    `fill="${backgroundColor}"/><text x="16" y="23.5" text-anchor="middle" style="font:700 21px sans-serif" fill="${color}">${text}</text></svg>`,
   )}`;
 }
 
 /** One for the page, even if this file is loaded from several addresses. */
-export const tabCount = (document[Symbol.for('queued-jobs.tab-count')] ??= new TabCount());
+const tabCount = (document[Symbol.for('queued-jobs.tab-count')] ??= new TabCount());
+
+/** @param {import('../types.d.ts').BellParts} parts @returns {import('../types.d.ts').BellExtra} */
+export const create = ({ feed, button, badge: mark }) => ({
+  rendered: (unseen) => tabCount.set(button, feed, unseen, mark),
+  removed: () => tabCount.set(button, feed, null, mark),
+});

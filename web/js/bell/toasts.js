@@ -3,8 +3,9 @@
 import { bdi, button, h, icon, isLow, setText } from '../dom.js';
 import { newestFirst } from '../feed/store.js';
 import { numbered } from '../format.js';
-import { strings } from '../strings.en.js';
+import { strings } from '../strings.js';
 import { actionButton } from './action-button.js';
+import { titleOf } from './job-row.js';
 
 const words = strings.toast;
 const AT_MOST = 3;
@@ -13,23 +14,16 @@ const SHOWN_FOR = 8000;
 const SHOWN_WITH_ACTION_FOR = 20_000;
 const MARGIN = 16;
 
-export class Toasts {
-  #context;
-  #bell;
-  #onShow;
+class Toasts {
+  #parts;
+  #whose;
   #timers = new Map();
   #jobs = new Map();
   #counts = new Map();
 
-  /**
-   * @param {import('../types.d.ts').RowContext} context
-   * @param {HTMLElement} bell stays visible
-   * @param {(job: import('../types.d.ts').Job) => void} onShow opens the panel, which takes the focus
-   */
-  constructor(context, bell, onShow) {
-    this.#context = context;
-    this.#bell = bell;
-    this.#onShow = onShow;
+  /** @param {import('../types.d.ts').BellParts} parts */
+  constructor(parts) {
+    this.#parts = parts;
     this.element = h('div', {
       class: 'toasts',
       popover: 'manual',
@@ -37,42 +31,49 @@ export class Toasts {
       'aria-label': words.region,
       onkeydown: (event) => event.key === 'Escape' && this.#dismiss(event.target.closest('.toast'), true),
     });
+    parts.button.after(this.element);
   }
 
-  /**
-   * @param {import('../feed/store.js').JobStore} store messages about jobs that run again or are gone are removed
-   * @param {{title: string, job: import('../types.d.ts').Job}[]} ended
-   * @param {boolean} isOpen what the open panel shows needs no message
-   */
-  changed(store, ended, isOpen) {
+  /** What the open panel shows needs no message. @param {import('../types.d.ts').Change} change @param {boolean} isOpen */
+  changed({ ended, early = [] }, isOpen) {
+    const { feed, button: bell } = this.#parts;
+    if (feed.whose !== this.#whose) this.hide();
+    this.#whose = feed.whose;
+    // About jobs that run again, or are gone.
     for (const [toast, { id, finishedAt }] of this.#jobs) {
-      if (store.get(id)?.finishedAt !== finishedAt) this.#dismiss(toast, true);
+      if (feed.store.get(id)?.finishedAt !== finishedAt) this.#dismiss(toast, true);
     }
-    if (isOpen || ended.length === 0) return;
-    const { top, bottom } = this.#bell.getBoundingClientRect();
-    const low = isLow(this.#bell);
+    const mine = feed.takeStarted([...ended, ...early]);
+    if (isOpen || mine.length === 0) return;
+    const { top, bottom } = bell.getBoundingClientRect();
+    const low = isLow(bell);
     const room = (low ? top : document.documentElement.clientHeight - bottom) - 2 * MARGIN;
     this.element.dataset.side = low ? 'above' : 'below';
     // A read lists the newest first; the newest message comes last, and is kept if there are too many.
-    for (const each of ended.sort((a, b) => newestFirst(b, a))) this.#add(each);
+    for (const job of mine.sort((a, b) => newestFirst(b, a))) this.#add(job);
     const { children } = this.element;
     while (children.length > 1 && (children.length > AT_MOST || this.element.offsetHeight > room)) this.#dismiss(children[0]);
   }
 
-  clear() {
+  hide() {
     for (const toast of [...this.element.children]) this.#dismiss(toast);
   }
 
-  #add({ title, job }) {
+  removed() {
+    this.hide();
+  }
+
+  #add(job) {
     const { status, actions } = job;
+    const title = titleOf(job);
     const name = numbered(this.#counts, title);
     const named = (action) => ({ 'aria-label': strings.job.named(action, name) });
     const text = h('span', { class: 'status' }, strings.status[status]);
     const complain = (complaint) => {
-      if (complaint) this.#context.announce(complaint);
+      if (complaint) this.#parts.announce(complaint);
       setText(text, complaint || strings.status[status]);
     };
-    const owner = { job, context: this.#context, complain, done: () => this.#dismiss(toast, true) };
+    const owner = { job, context: this.#parts, complain, done: () => this.#dismiss(toast, true) };
     const canDownload = status === 'succeeded' && actions.includes('open') && !job.expiredAt;
     const action = canDownload ? 'download' : actions.includes('retry') && 'retry';
     const act = action && actionButton(action, strings.job[action], 'soft', owner);
@@ -83,7 +84,7 @@ export class Toasts {
       h('span', { class: 'status-icon' }, icon(status)),
       h('p', {}, h('strong', {}, bdi(title)), text),
       button('quiet clear', icon('close'), () => this.#dismiss(toast, true), named(words.dismiss)),
-      h('div', { class: 'buttons' }, act, button('quiet', words.show, () => this.#onShow(job), named(words.show))),
+      h('div', { class: 'buttons' }, act, button('quiet', words.show, () => this.#parts.panel.reveal(job), named(words.show))),
     );
     this.#jobs.set(toast, job);
     this.element.append(toast);
@@ -116,3 +117,5 @@ export class Toasts {
     if (this.element.matches(':popover-open')) this.element.hidePopover();
   }
 }
+
+export const create = (parts) => new Toasts(parts);

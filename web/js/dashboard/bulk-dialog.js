@@ -2,10 +2,10 @@
 
 import { bdi, h, setAttribute, setText } from '../dom.js';
 import * as format from '../format.js';
-import { strings } from '../strings.en.js';
+import { strings } from '../strings.js';
 import { FILTERS } from './url-state.js';
 import { button, refocus } from './widgets.js';
-import { words } from './strings.en.js';
+import { words } from './strings.js';
 
 const texts = words.bulk;
 const DOUBLE_CLICK = 700;

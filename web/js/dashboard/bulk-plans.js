@@ -1,7 +1,7 @@
 /** The plan of a bulk action: the number of jobs, and its steps. Pure except for the API. */
 
-import { strings } from '../strings.en.js';
-import { words } from './strings.en.js';
+import { strings } from '../strings.js';
+import { words } from './strings.js';
 
 /**
  * All matching jobs. A plan keeps the time of its count: however often its steps are repeated, and by however

@@ -2,9 +2,9 @@
 
 import { h, setAttribute, setText, svg } from '../dom.js';
 import * as format from '../format.js';
-import { strings } from '../strings.en.js';
+import { strings } from '../strings.js';
 import { exactDuration, follow } from './widgets.js';
-import { words } from './strings.en.js';
+import { words } from './strings.js';
 
 const texts = words.cards;
 

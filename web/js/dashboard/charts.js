@@ -4,7 +4,7 @@ import { h, setText, svg } from '../dom.js';
 import * as format from '../format.js';
 import { button } from './widgets.js';
 import { countTicks, isDuration, labelled, roundTimes, runs, timeTicks } from './series.js';
-import { words } from './strings.en.js';
+import { words } from './strings.js';
 import { dayOf, minuteOf, utcDateOf, utcDayOf } from './time-format.js';
 
 const HEIGHT = 200;

@@ -4,7 +4,7 @@ import { bdi, h, setText } from '../dom.js';
 import * as format from '../format.js';
 import { WINDOWS } from './url-state.js';
 import { Loading, blank, button, cell, heading, timeElement } from './widgets.js';
-import { words } from './strings.en.js';
+import { words } from './strings.js';
 
 const texts = words.failures;
 

@@ -4,7 +4,7 @@ import { bdi, h, setText } from '../dom.js';
 import * as format from '../format.js';
 import { BarChart, LineChart, table } from './charts.js';
 import { places } from './series.js';
-import { words } from './strings.en.js';
+import { words } from './strings.js';
 import { exactDuration } from './widgets.js';
 
 const texts = words.stats;

@@ -1,10 +1,10 @@
 /** The form above the list. It displays and changes the filters in the URL. */
 
 import { bdi, h, icon } from '../dom.js';
-import { strings } from '../strings.en.js';
+import { strings } from '../strings.js';
 import { FILTERS, STATUSES, filtersOf } from './url-state.js';
 import { button, dropDown } from './widgets.js';
-import { words } from './strings.en.js';
+import { words } from './strings.js';
 import { fromInput, toInput } from './time-format.js';
 
 const texts = words.filters;

@@ -3,11 +3,11 @@
 import { bdi, details, h, icon, patchChildren, setAttribute, setText } from '../dom.js';
 import * as format from '../format.js';
 import { render } from '../renderers/index.js';
-import { strings } from '../strings.en.js';
+import { strings } from '../strings.js';
 import { save } from './download.js';
 import { Note, act, blank, button, copier, exactDuration, refocus, statusOf } from './widgets.js';
 import { Refresher } from './refresher.js';
-import { words } from './strings.en.js';
+import { words } from './strings.js';
 
 const texts = words.job;
 const PARTS = ['request', 'result'];

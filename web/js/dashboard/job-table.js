@@ -3,7 +3,7 @@
 import { bdi, h, patchChildren, setAttribute, setText } from '../dom.js';
 import * as format from '../format.js';
 import { button, cell, exactDuration, follow, heading, shortId, statusOf } from './widgets.js';
-import { words } from './strings.en.js';
+import { words } from './strings.js';
 
 const texts = words.list;
 const COLUMNS = ['status', 'job', 'user', 'created', 'wait', 'run', 'error'];

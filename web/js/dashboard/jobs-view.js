@@ -9,7 +9,7 @@ import { csvRows, save } from './download.js';
 import { FilterBar } from './filter-bar.js';
 import { JobTable } from './job-table.js';
 import { Loading, Note, act, blank, button, dropDown } from './widgets.js';
-import { words } from './strings.en.js';
+import { words } from './strings.js';
 
 const texts = words.list;
 const COUNT_EVERY = 5000;

@@ -8,7 +8,7 @@ import { bdi, button } from '../dom.js';
 import '../job-bell.js';
 import '../job-dashboard.js';
 import { openSession, showNotice } from '../sign-in/sign-in.js';
-import { strings } from '../strings.en.js';
+import { strings } from '../strings.js';
 
 const session = await openSession(new URL(config.api, location.href).href);
 const bell = document.querySelector('job-bell');

@@ -3,7 +3,7 @@
 import { bdi, h, patchChildren, setAttribute, setText } from '../dom.js';
 import * as format from '../format.js';
 import { Loading, Note, act, blank, button, cell, heading } from './widgets.js';
-import { words } from './strings.en.js';
+import { words } from './strings.js';
 
 const texts = words.queues;
 const COUNTS = ['messages', 'waiting', 'running', 'delayed', 'poison'];

@@ -4,7 +4,7 @@ import { ApiError } from '../api.js';
 import { h } from '../dom.js';
 import { WINDOWS } from './url-state.js';
 import { Loading } from './widgets.js';
-import { words } from './strings.en.js';
+import { words } from './strings.js';
 
 export class StatsView {
   atLeast = 5000;

@@ -1,13 +1,10 @@
 /** All texts of the dashboard. For another language, add a file of the same shape. */
 
-import { strings } from '../strings.en.js';
+import { counter } from '../language.js';
 
-const plural = new Intl.PluralRules(strings.locale);
-const number = new Intl.NumberFormat(strings.locale);
-
-/** "1 job", "1,200 jobs". */
-const count = (n, one, many) => `${number.format(n)} ${plural.select(n) === 'one' ? one : many}`;
-const jobs = (n) => count(n, 'job', 'jobs');
+const number = new Intl.NumberFormat('en');
+const count = counter('en');
+const jobs = (n) => count(n, { one: 'job', other: 'jobs' });
 const done = { retry: 'retried', cancel: 'cancelled' };
 const verb = { retry: 'Retry', cancel: 'Cancel' };
 
@@ -99,7 +96,7 @@ export const words = {
     newer: 'Newer',
     newest: 'Newest',
     pages: 'Pages',
-    fresh: (n, more) => `Show ${more ? `${n}+ new jobs` : count(n, 'new job', 'new jobs')}`,
+    fresh: (n, more) => `Show ${more ? `${n}+ new jobs` : count(n, { one: 'new job', other: 'new jobs' })}`,
     select: (id) => `Select job ${id}`,
     selectAll: 'Select all on this page',
     selected: (n) => `${number.format(n)} selected`,
@@ -263,8 +260,8 @@ export const words = {
     },
     about: 'Message counts are approximate. Poison messages failed several times.',
     redrive: 'Redrive',
-    redriveLabel: (n, queue) => `Move ${count(n, 'poison message', 'poison messages')} back to ${queue}`,
-    moved: (n, queue) => `${count(n, 'message', 'messages')} moved back to ${queue}`,
+    redriveLabel: (n, queue) => `Move ${count(n, { one: 'poison message', other: 'poison messages' })} back to ${queue}`,
+    moved: (n, queue) => `${count(n, { one: 'message', other: 'messages' })} moved back to ${queue}`,
     failed: 'Could not move them back',
     pause: 'Pause',
     resume: 'Resume',

@@ -1,6 +1,6 @@
 /** Times as the dashboard writes them, in this device's zone. Pure. */
 
-import { strings } from '../strings.en.js';
+import { strings } from '../strings.js';
 
 const minute = new Intl.DateTimeFormat(strings.locale, { hour: '2-digit', minute: '2-digit', hourCycle: 'h23' });
 const date = { day: 'numeric', month: 'short' };

@@ -2,8 +2,8 @@
 
 import { button, h, icon, setBusy, setText } from '../dom.js';
 import * as format from '../format.js';
-import { strings } from '../strings.en.js';
-import { words } from './strings.en.js';
+import { strings } from '../strings.js';
+import { words } from './strings.js';
 
 /** @param {string|null} look a class @param {string} text @param {(event: Event) => void} onclick */
 export { button };

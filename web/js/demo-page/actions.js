@@ -3,7 +3,7 @@
  * prefix of the upload. `accepts` limits a button to files with certain names. Without entries there is no card.
  */
 
-import { words } from './strings.en.js';
+import { words } from './strings.js';
 
 /** @type {{ kind: string, text: (files: number) => string, accepts?: (name: string) => boolean }[]} */
 export const ACTIONS = [

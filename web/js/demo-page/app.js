@@ -8,7 +8,7 @@ import { createApi } from '../api.js';
 import { bdi, button } from '../dom.js';
 import '../job-bell.js';
 import { openSession, showNotice } from '../sign-in/sign-in.js';
-import { strings } from '../strings.en.js';
+import { strings } from '../strings.js';
 
 // Without delaying the bell, which others wait for.
 const later = import('./start-card.js');

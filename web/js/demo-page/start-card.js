@@ -4,8 +4,9 @@ import { ApiError } from '../api.js';
 import { bdi, button, h, icon, patchChildren, setAttribute, setBusy, setText } from '../dom.js';
 import { bytes, failure } from '../format.js';
 import { ACTIONS } from './actions.js';
-import { words } from './strings.en.js';
+import { words } from './strings.js';
 
+const UPLOAD = 'M12 16V5M7.5 9.5L12 5l4.5 4.5M4 20h16';
 const SAME = ['name', 'size', 'lastModified'];
 
 /** The card, or null if there is nothing to start. */
@@ -51,7 +52,7 @@ class StartCard {
     this.#api = api;
     this.#onStarted = onStarted;
     const choices = h('p', { class: 'choices' }, this.#choose, this.#sample);
-    this.#zone.append(icon('upload'), h('p', { class: 'drop-title' }, words.drop), choices, this.#input);
+    this.#zone.append(icon('upload', UPLOAD), h('p', { class: 'drop-title' }, words.drop), choices, this.#input);
     const progress = [this.#bar, this.#progress];
     const parts = [this.#zone, this.#chosen, this.#list, this.#field, ...progress, this.#action, this.#message];
     this.element = h('div', { class: 'start' }, ...parts);
@@ -139,7 +140,7 @@ class StartCard {
       const { Upload } = await import('./uploads.js');
       this.#upload ??= new Upload({
         files: this.#files,
-        reserve: (files) => this.#api.uploads(files),
+        reserve: (files) => this.#api.call('POST', '/uploads', { body: { files } }),
         onProgress: () => this.#renderSoon(),
       });
       await this.#uploadAndStart(this.#upload);
@@ -178,7 +179,8 @@ class StartCard {
     const wish = this.#kind + JSON.stringify(body);
     if (wish !== this.#wish) this.#wishes += 1;
     this.#wish = wish;
-    return this.#api.start(this.#kind, body, `${body.prefix}${this.#wishes}`);
+    const headers = { 'idempotency-key': `${body.prefix}${this.#wishes}` };
+    return this.#api.call('POST', `/jobs/${this.#kind}`, { body, headers });
   }
 
   async #whileBusy(work) {

@@ -1,6 +1,8 @@
 /** The texts of the card that starts a job. */
 
-import { count } from '../strings.en.js';
+import { counter } from '../language.js';
+
+const count = counter('en');
 
 export const words = {
   drop: 'Drop files here',
@@ -8,13 +10,13 @@ export const words = {
   sample: 'Use sample files',
   sampleName: 'sample files',
   preparing: 'Creating sample files',
-  chosen: (files, size) => `${count(files, 'file', 'files')}, ${size}`,
+  chosen: (files, size) => `${count(files, { one: 'file', other: 'files' })}, ${size}`,
   files: 'Chosen files',
   remove: (name) => `Remove ${name}`,
   removeAll: 'Remove all',
   name: 'Name (optional)',
-  start: (n) => `Zip ${count(n, 'file', 'files')}`,
-  import: (n) => `Import ${count(n, 'CSV file', 'CSV files')}`,
+  start: (n) => `Zip ${count(n, { one: 'file', other: 'files' })}`,
+  import: (n) => `Import ${count(n, { one: 'CSV file', other: 'CSV files' })}`,
   again: 'Try again',
   stop: 'Stop',
   folder: (name) => `${name} is a folder. Choose the files in it instead`,
@@ -23,7 +25,7 @@ export const words = {
   started: 'Your job has started. The bell keeps you informed; you can leave this page.',
   stopped: 'Upload stopped. The uploaded files are kept for the next try.',
   failedUploads: (n) =>
-    `${count(n, 'file', 'files')} could not be uploaded. The next try sends only the missing files.`,
+    `${count(n, { one: 'file', other: 'files' })} could not be uploaded. The next try sends only the missing files.`,
   failedReserve: 'The upload could not be started',
   failedStart: 'The job could not be started',
   state: { waiting: 'Waiting', uploading: 'Uploading', uploaded: 'Uploaded' },

@@ -3,7 +3,7 @@
 import { register } from './registry.js';
 
 register('csv-import', {
-  summary: ({ result }, { strings, format }) => strings.csv.rows(format.number(result.imported)),
+  summary: ({ result }, { strings }) => strings.csv.rows(result.imported),
   result({ result }, { h, bdi, details, strings, format }) {
     const words = strings.csv;
     const { imported, rows, files, columns, delimiters = [], rejected, rejectedLines } = result;

@@ -2,8 +2,9 @@
 
 import { button, h, icon } from '../dom.js';
 import { reason } from '../format.js';
-import { words } from './strings.en.js';
+import { words } from './strings.js';
 
+const KEY = 'M7.5 8a4 4 0 1 0 0 8 4 4 0 0 0 0-8zM11.5 12H21v3.5M17 12v2.5';
 const TOO_MANY = 429;
 
 /** @param {import('../types.d.ts').Session} session in any state but `signed-in` */
@@ -24,7 +25,7 @@ export function signInNotice(session) {
   return h(
     'div',
     { class: 'notice', role: 'status', 'data-state': state },
-    icon('key'),
+    icon('key', KEY),
     h('h2', {}, title),
     ...lines.map((line) => h('p', {}, line)),
     state === 'failed' && again,
