@@ -8,7 +8,7 @@ import { START, filterQuery, filtersOf, readAddress, writeAddress } from '../../
 import { matching, those } from '../../../web/js/dashboard/bulk-plans.js';
 import { csvRows } from '../../../web/js/dashboard/download.js';
 import { Refresher } from '../../../web/js/dashboard/refresher.js';
-import { countTicks, labelled, places, roundTimes, runs, timeTicks } from '../../../web/js/dashboard/series.js';
+import { countTicks, labelled, places, roundTimes, runs, scaleEnd, timeTicks } from '../../../web/js/dashboard/series.js';
 import { words } from '../../../web/js/dashboard/strings.en.js';
 import { fromInput, toInput } from '../../../web/js/dashboard/time-format.js';
 import { deferred, settled } from './fakes.mjs';
@@ -170,6 +170,16 @@ describe('series', () => {
     }
     assert.deepEqual(timeTicks(-5), [0, 1000]);
     assert.deepEqual(countTicks(NaN), [0, 1]);
+  });
+
+  it('are not flattened by a spike, but show few values, and steady growth, as they are', () => {
+    const usual = Array.from({ length: 48 }, (_, index) => 20 + (index % 7));
+    assert.equal(scaleEnd([...usual, 640]), 52);
+    assert.equal(scaleEnd([...usual, 640, 0, 0, 0, 900]), 52);
+    assert.equal(scaleEnd([...usual, 80]), 80);
+    assert.equal(scaleEnd([1, 2, 640]), 640);
+    assert.equal(scaleEnd(Array.from({ length: 48 }, (_, index) => index * 100)), 4700);
+    assert.equal(scaleEnd([0, 0]), 0);
   });
 
   it('label no more places than there is room for', () => {

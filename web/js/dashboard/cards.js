@@ -3,6 +3,7 @@
 import { h, setAttribute, setText, svg } from '../dom.js';
 import * as format from '../format.js';
 import { strings } from '../strings.js';
+import { scaleEnd } from './series.js';
 import { exactDuration, follow } from './widgets.js';
 import { words } from './strings.js';
 
@@ -72,8 +73,8 @@ export class Cards {
     const [first, last] = [Date.parse(since), Date.parse(until)];
     const values = Array(Math.max(2, Math.ceil((last - first) / step))).fill(0);
     for (const one of found) values[Math.max(0, Math.floor((Date.parse(one.at) - first) / step))] = valueOf(one) ?? 0;
-    const most = Math.max(...values, 1);
-    const points = values.map((value, index) => `${(index * 100) / (values.length - 1)} ${19 - (18 * value) / most}`);
+    const most = scaleEnd(values) || 1;
+    const points = values.map((value, index) => `${(index * 100) / (values.length - 1)} ${19 - (18 * Math.min(value, most)) / most}`);
     this.#cards[name].line.setAttribute('d', `M${points.join('L')}`);
   }
 

@@ -1,14 +1,14 @@
 /** Own charts: stacked bars and lines as SVG, each with its numbers as a table. No style attributes, no canvas. */
 
-import { h, setText, svg } from '../dom.js';
+import { h, setAttribute, setText, svg } from '../dom.js';
 import * as format from '../format.js';
 import { button } from './widgets.js';
-import { countTicks, isDuration, labelled, roundTimes, runs, timeTicks } from './series.js';
+import { countTicks, isDuration, labelled, roundTimes, runs, scaleEnd, timeTicks } from './series.js';
 import { words } from './strings.js';
 import { dayOf, minuteOf, utcDateOf, utcDayOf } from './time-format.js';
 
 const HEIGHT = 200;
-const EDGE = { top: 10, end: 8, bottom: 24, start: 56 };
+const EDGE = { top: 16, end: 8, bottom: 24, start: 68 };
 const LABEL_EVERY = 84;
 const NARROWEST = 240;
 const DAY = 86_400_000;
@@ -19,7 +19,11 @@ let patterns = 0;
 class Chart {
   #caption = h('figcaption', {});
   #summary = h('p', { class: 'muted' });
-  #plot = h('div', { class: 'plot' });
+  /** With the pointer, or with the arrow keys, it shows the values of a bucket. */
+  #plot = h('div', { class: 'plot', tabindex: '0', role: 'group', 'aria-description': words.stats.keys });
+  #readout = h('p', { class: 'readout', role: 'status' });
+  #cursor = svg('rect', { class: 'cursor', y: 0, hidden: true });
+  #at = null;
   #table = h('div', { class: 'scroll', role: 'region', tabindex: '0', hidden: true });
   #toggle = button('quiet', '', () => this.#showTable(this.#table.hidden), {
     'aria-expanded': 'false',
@@ -34,11 +38,14 @@ class Chart {
     this.title = title;
     setText(this.#caption, title);
     this.#name(words.stats.asTable);
-    this.#table.setAttribute('aria-label', title);
+    for (const element of [this.#table, this.#plot]) element.setAttribute('aria-label', title);
     this.#legend.append(...series.map((name) => h('li', { class: `key ${name}` }, words.stats.series[name])));
     const head = h('div', { class: 'figure-head' }, this.#caption, this.#toggle);
-    this.element = h('figure', {}, head, this.#summary, this.#plot, this.#legend, this.#table);
+    this.element = h('figure', {}, head, this.#summary, this.#plot, this.#readout, this.#legend, this.#table);
     new ResizeObserver(() => this.#resized()).observe(this.#plot);
+    this.#plot.addEventListener('pointermove', ({ clientX }) => this.#read(this.#indexAt(clientX)));
+    this.#plot.addEventListener('keydown', (event) => this.#onKey(event));
+    for (const event of ['pointerleave', 'blur']) this.#plot.addEventListener(event, () => this.#read(null));
   }
 
   /** @param {string} summary in words @param {{at: number, value: object|null}[]} places */
@@ -64,7 +71,8 @@ class Chart {
     const viewBox = `0 0 ${this.#width} ${HEIGHT}`;
     const attributes = { viewBox, height: HEIGHT, role: 'img', 'aria-label': this.summary };
     const ticks = this.ticks();
-    const y = (value) => size.height * (1 - value / ticks.at(-1));
+    const top = ticks.at(-1);
+    const y = (value) => size.height * (1 - Math.min(value, top) / top);
     const step = size.width / this.places.length;
     const inside = svg('g', { transform: `translate(${EDGE.start} ${EDGE.top})` });
     for (const tick of ticks) {
@@ -83,14 +91,46 @@ class Chart {
       inside.append(svg('text', { x, y: size.height + 17, 'text-anchor': 'middle' }, name(this.places[index].at)));
     }
     inside.append(...this.marks({ step, y, size }));
-    // The values of a bucket, for the pointer; the table has them too.
-    this.places.forEach(({ at, value }, index) => {
-      if (!value) return;
-      const cells = this.cells(value).map((cell, column) => `${this.headings()[column]}: ${cell}`);
-      const area = { class: 'hit', x: index * step, y: 0, width: step, height: size.height };
-      inside.append(svg('rect', area, svg('title', {}, [this.#momentOf(at), ...cells].join('\n'))));
+    // What is cut off says how far it would reach.
+    let free = 0;
+    this.places.forEach(({ value }, index) => {
+      const x = (index + 0.5) * step;
+      const most = value ? this.most(value) : 0;
+      if (most <= top || x < free) return;
+      free = x + LABEL_EVERY;
+      const anchor = x > size.width - LABEL_EVERY / 2 ? 'end' : 'middle';
+      inside.append(svg('text', { class: 'cut', x, y: -4, 'text-anchor': anchor }, `\u25b2 ${this.tickText(most)}`));
     });
+    for (const [name, value] of Object.entries({ width: step, height: size.height })) setAttribute(this.#cursor, name, value);
+    inside.append(this.#cursor);
     this.#plot.replaceChildren(svg('svg', attributes, inside));
+    this.#read(this.#at);
+  }
+
+  #indexAt(clientX) {
+    const { left, width } = this.#plot.getBoundingClientRect();
+    const inside = (clientX - left - EDGE.start) / (width - EDGE.start - EDGE.end);
+    return inside >= 0 && inside < 1 ? Math.floor(inside * this.places.length) : null;
+  }
+
+  #onKey(event) {
+    const last = this.places.length - 1;
+    const at = this.#at ?? last + 1;
+    const next = { ArrowLeft: at - 1, ArrowRight: Math.min(at, last) + 1, Home: 0, End: last }[event.key];
+    if (next === undefined) return;
+    event.preventDefault();
+    this.#read(Math.max(0, Math.min(last, next)));
+  }
+
+  /** Show the values of a bucket; the table has them too. @param {number|null} index */
+  #read(index) {
+    const place = this.places?.[index ?? -1];
+    this.#at = place ? index : null;
+    setAttribute(this.#cursor, 'hidden', !place && '');
+    if (!place) return setText(this.#readout, '');
+    setAttribute(this.#cursor, 'x', index * Number(this.#cursor.getAttribute('width')));
+    const cells = place.value ? this.cells(place.value).map((cell, column) => `${this.headings()[column]} ${cell}`) : [words.stats.gap];
+    setText(this.#readout, [this.#momentOf(place.at), ...cells].join(' · '));
   }
 
   #name(text) {
@@ -100,7 +140,7 @@ class Chart {
 
   #showTable(shown) {
     this.#table.hidden = !shown;
-    this.#plot.hidden = this.#legend.hidden = shown;
+    this.#plot.hidden = this.#readout.hidden = this.#legend.hidden = shown;
     this.#toggle.setAttribute('aria-expanded', String(shown));
     this.#name(shown ? words.stats.asChart : words.stats.asTable);
     if (shown) this.#fillTable();
@@ -135,8 +175,11 @@ export class BarChart extends Chart {
   }
 
   ticks() {
-    const heights = this.places.map(({ value }) => (value ? sum(this.series.map((name) => value[name])) : 0));
-    return countTicks(Math.max(...heights));
+    return countTicks(scaleEnd(this.places.map(({ value }) => (value ? this.most(value) : 0))));
+  }
+
+  most(value) {
+    return sum(this.series.map((name) => value[name]));
   }
 
   tickText(tick) {
@@ -184,8 +227,11 @@ export class LineChart extends Chart {
   }
 
   ticks() {
-    const values = this.places.flatMap(({ value }) => this.series.map((name) => value?.[this.#part]?.[name]));
-    return timeTicks(Math.max(0, ...values.filter(isDuration)));
+    return timeTicks(scaleEnd(this.places.map(({ value }) => (value ? this.most(value) : 0))));
+  }
+
+  most(value) {
+    return Math.max(0, ...this.series.map((name) => value[this.#part]?.[name]).filter(isDuration));
   }
 
   tickText(tick) {

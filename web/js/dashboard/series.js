@@ -2,6 +2,9 @@
 
 const STEPS = [1, 2, 5, 10];
 
+/** Of fewer values, each is shown as it is. */
+const FEW = 10;
+
 /** Minutes between labels. */
 const ROUND = [5, 10, 15, 30, 60, 120, 180, 360, 720, 1440, 2880, 7200];
 
@@ -41,6 +44,17 @@ export function countTicks(most) {
 export function timeTicks(most) {
   if (!(most > 0)) return [0, 1000];
   return ticks(TIMES.find((step) => step * 4 >= most) ?? TIMES.at(-1) * Math.ceil(most / 4 / TIMES.at(-1)), most);
+}
+
+/**
+ * Where a scale ends: a few spikes are cut off, so that they do not flatten the rest.
+ * @param {number[]} values
+ */
+export function scaleEnd(values) {
+  const sorted = values.filter((value) => value > 0).toSorted((a, b) => a - b);
+  const most = sorted.at(-1) ?? 0;
+  const usual = sorted[Math.floor(0.9 * (sorted.length - 1))] ?? 0;
+  return sorted.length >= FEW && most > 4 * usual ? 2 * usual : most;
 }
 
 /**

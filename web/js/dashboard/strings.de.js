@@ -230,6 +230,8 @@ export const words = {
     series: { succeeded: 'Fertig', retried: 'Wiederholt', failed: 'Fehlgeschlagen', p50: 'p50', p95: 'p95', p99: 'p99' },
     asTable: 'Als Tabelle',
     asChart: 'Als Diagramm',
+    keys: 'Die Pfeiltasten zeigen die Werte jedes Zeitpunkts.',
+    gap: 'keine Daten',
     from: 'Ab',
     created: 'Erstellt',
     kinds: 'Nach Art',

@@ -226,6 +226,8 @@ export const words = {
     series: { succeeded: 'Succeeded', retried: 'Retried', failed: 'Failed', p50: 'p50', p95: 'p95', p99: 'p99' },
     asTable: 'Show as table',
     asChart: 'Show as chart',
+    keys: 'The arrow keys show the values of each time.',
+    gap: 'no data',
     from: 'From',
     created: 'Created',
     kinds: 'By kind',

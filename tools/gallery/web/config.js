@@ -1,0 +1,1 @@
+export const config = Object.freeze({ api: '/api', signIn: 'invite', blobOrigins: [] });

@@ -1,0 +1,140 @@
+/** Jobs and figures as the server sends them, always the same. */
+
+import { NOW } from './server.js';
+
+const SECOND = 1000;
+const MINUTE = 60 * SECOND;
+const HOUR = 60 * MINUTE;
+const DAY = 24 * HOUR;
+const ENDED = ['succeeded', 'failed', 'cancelled', 'aborted'];
+const ACTIONS = {
+  pending: ['cancel'], running: ['cancel'], retrying: ['cancel'],
+  succeeded: ['clear', 'open'], failed: ['clear', 'retry'], cancelled: ['clear', 'retry'], aborted: ['clear', 'retry'],
+};
+
+/** @param {number} ago milliseconds before now */
+const at = (ago) => (ago === null ? null : new Date(NOW - ago).toISOString());
+
+let next = 1;
+
+/** @param {string} status @param {string} label @param {object} fields; `started` and `finished` are milliseconds ago */
+function job(status, label, { started = null, finished = null, ...fields } = {}) {
+  const id = `0193799a-0000-7000-8000-${String((next += 1)).padStart(12, '0')}`;
+  const isEnded = ENDED.includes(status);
+  return {
+    id, kind: 'zip-builder', label, status, version: 5, attempt: 1, maxAttempts: 5, progress: null, progressMessage: null,
+    createdAt: at((started ?? 20 * SECOND) + 2 * SECOND), startedAt: at(started), finishedAt: at(isEnded ? finished ?? 0 : null),
+    durationMs: isEnded && started !== null ? started - (finished ?? 0) : null, availableAt: null, error: null, result: null,
+    cancelRequested: false, expiredAt: null, actions: ACTIONS[status], seenAt: null, clearedAt: null, ...fields,
+  };
+}
+
+const ZIP = { files: 42, bytes: 48_120_000, zipBytes: 31_900_000, skippedCount: 1, skipped: [{ name: 'made.zip', reason: 'It is a zip that was created by this app.' }] };
+const CSV = {
+  files: 2, columns: ['order', 'date', 'region', 'quantity'], rows: 18_204, imported: 18_201, rejected: 3,
+  rejectedLines: [
+    { file: 'orders-2026-09.csv', line: 1204, reason: 'The number of fields is 3 instead of 4.' },
+    { file: 'orders-2026-09.csv', line: 9310, reason: 'It is not UTF-8.' },
+    { file: 'orders-2026-10.csv', line: 77, reason: 'The number of fields is 5 instead of 4.' },
+  ],
+};
+const MISSING = { class: 'FileNotFoundError', message: 'The blob uploads/q3/part-7.csv is not there.' };
+const LONG = 'quarterly-report-of-all-regions_'.repeat(3);
+
+/** In every status, newest first. */
+export const JOBS = [
+  job('pending', 'Zip of drawings'),
+  job('running', 'Zip of reports', { started: 48 * SECOND, progress: 0.62, progressMessage: '31 of 50 files' }),
+  job('running', 'Zip of site backup', { started: 4 * SECOND }),
+  job('retrying', 'Zip of meter readings', { started: MINUTE, attempt: 2, availableAt: at(-30 * SECOND), error: MISSING }),
+  job('succeeded', 'Zip of holiday photos', { started: 95 * SECOND, finished: 2 * SECOND, result: ZIP }),
+  job('succeeded', 'Import of orders', { kind: 'csv-import', started: 184 * SECOND, finished: 3 * MINUTE, result: CSV, actions: ['clear'] }),
+  job('failed', 'Zip of invoices', { started: 31 * MINUTE, finished: 30 * MINUTE, error: MISSING }),
+  job('failed', 'Zip of contracts', { started: 2 * HOUR, finished: HOUR, error: { class: 'KeyError', message: "'part'" }, seenAt: at(0) }),
+  job('cancelled', 'Zip of old drafts', { started: 64 * MINUTE, finished: 63 * MINUTE, seenAt: at(0) }),
+  job('aborted', 'Zip of tax archive', { started: 3 * HOUR, finished: 2 * HOUR, seenAt: at(0) }),
+  job('succeeded', 'Zip of scans', { started: 9 * DAY, finished: 8 * DAY, expiredAt: at(DAY), actions: ['clear'], seenAt: at(0) }),
+];
+
+export const LONG_JOBS = [
+  job('running', `Zip of ${LONG}`, { started: 30 * SECOND, progress: 0.5, progressMessage: LONG }),
+  job('failed', `Zip of ${LONG}`, { started: MINUTE, finished: 30 * SECOND, error: { class: LONG, message: LONG.repeat(3) } }),
+  job('succeeded', 'Zip of evil\u202egpj.exe', { started: 50 * SECOND, finished: 40 * SECOND, result: ZIP }),
+  job('succeeded', 'Zip of \u062a\u0642\u0631\u064a\u0631 \u0627\u0644\u0634\u0647\u0631', { started: 2 * DAY, finished: DAY, result: ZIP }),
+];
+
+export const mine = (items, fields) => ({
+  items, more: false, nextBefore: null, serverTime: at(0),
+  unseen: items.filter((each) => ENDED.includes(each.status) && !each.seenAt).length,
+  running: items.filter((each) => !ENDED.includes(each.status)).length,
+  ...fields,
+});
+
+const USERS = ['guest:5f0c1d2e', 'ada@example.com', 'bob@example.com', 'guest:77aa00b1'];
+
+/** The same jobs for admins. */
+export const ADMIN_JOBS = Array.from({ length: 24 }, (_, index) => {
+  const one = JOBS[(index * 5) % JOBS.length];
+  const { result, seenAt, clearedAt, ...shown } = one;
+  return {
+    ...shown,
+    id: `0193799a-0000-7000-9000-${String(index).padStart(12, '0')}`,
+    createdAt: at(index * 3 * MINUTE + 20 * SECOND), queue: one.kind, userId: USERS[index % USERS.length], user: null,
+    waitMs: one.startedAt ? 800 + 950 * index : null, actions: one.actions.filter((action) => action !== 'clear' && action !== 'open'),
+  };
+});
+
+const TRACE = 'Traceback (most recent call last):\n  File "jobs/zip_builder.py", line 61, in run\n    blob = await ctx.read(name)\nFileNotFoundError: uploads/q3/part-7.csv';
+
+export const DETAIL = {
+  ...ADMIN_JOBS.find(({ status }) => status === 'failed'),
+  attempt: 2, error: { ...MISSING, traceback: TRACE },
+  attempts: [1, 2].map((attempt) => ({
+    attempt, outcome: 'failed', dueAt: at((40 - attempt) * MINUTE + 3 * SECOND), startedAt: at((40 - attempt) * MINUTE),
+    endedAt: at((40 - attempt) * MINUTE - 12 * SECOND), workerId: `worker-${attempt}`, error: { ...MISSING, traceback: TRACE },
+  })),
+  request: { value: { prefix: 'q3/', name: 'invoices' }, beginning: null, bytes: 40 },
+  result: null, workerId: 'worker-2', lostCount: 0, sentGen: 2, dispatchGen: 2, uniqueKey: null, parentId: null,
+  traceparent: '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01', schemaVersion: 1,
+};
+
+const BUCKETS = 96;
+const BUCKET = 15 * MINUTE;
+const percentiles = (p50) => ({ p50, p95: p50 * 3, p99: p50 * 5 });
+const places = Array.from({ length: BUCKETS }, (_, index) => index).filter((index) => index < 30 || index > 36);
+const wave = (index) => Math.round(14 + 10 * Math.sin(index / 7));
+
+const total = {
+  created: 1371, succeeded: 1204, retried: 60, failed: 37, running: 3, waiting: 12, delayed: 4, waitingSince: at(95 * SECOND),
+  wait: percentiles(1200), run: percentiles(8400),
+};
+
+/** A day, with a spike and a gap. */
+export const STATS = {
+  since: at(BUCKETS * BUCKET), until: at(0), bucketMs: BUCKET, durationsBucketMs: BUCKET, exact: false, total,
+  kinds: ['zip-builder', 'csv-import'].map((kind) => ({ ...total, kind })),
+  buckets: places.map((index) => ({
+    at: at((BUCKETS - index) * BUCKET), created: wave(index), succeeded: index === 70 ? 640 : wave(index), retried: index % 9 === 0 ? 4 : 0,
+    failed: index % 13 === 0 ? 3 : 0,
+  })),
+  durations: places.map((index) => ({
+    at: at((BUCKETS - index) * BUCKET), wait: percentiles(900 + 40 * wave(index)), run: percentiles(index === 52 ? 400_000 : 6000 + 200 * wave(index)),
+  })),
+};
+
+export const FAILURES = {
+  since: at(DAY), more: false,
+  groups: [
+    { class: 'FileNotFoundError', message: 'The blob uploads/<text> is not there.', failures: 31, kinds: ['zip-builder'], firstAt: at(20 * HOUR), lastAt: at(30 * MINUTE), example: DETAIL.id },
+    { class: 'HTTPStatusError', message: "Server error '503 Service Unavailable' for url <text>", failures: 6, kinds: ['zip-builder', 'csv-import'], firstAt: at(5 * HOUR), lastAt: at(2 * HOUR), example: DETAIL.id },
+  ],
+};
+
+export const QUEUES = {
+  queues: [
+    { queue: 'zip-builder', kind: 'zip-builder', messages: 12, waiting: 12, oldestWaitingAt: at(95 * SECOND), waitingSince: at(95 * SECOND), running: 2, delayed: 4, poison: 0 },
+    { queue: 'csv-import', kind: 'csv-import', messages: 0, waiting: 0, oldestWaitingAt: null, waitingSince: null, running: 1, delayed: 0, poison: 3 },
+  ],
+};
+
+export const OPTIONS = { canAct: true, kinds: ['csv-import', 'zip-builder'], queues: ['csv-import', 'zip-builder'], mostRows: 10_000 };

@@ -1,0 +1,111 @@
+/** The states of each element: the server's answers, and the way to reach them. */
+
+import { ADMIN_JOBS, DETAIL, FAILURES, JOBS, LONG_JOBS, OPTIONS, QUEUES, STATS, mine } from './data.js';
+
+/** Resolves with what the test finds, as soon as it does. */
+export const soon = (test) => new Promise((done, fail) => {
+  const began = setTimeout(() => fail(new Error('The state was not reached.')), 60_000);
+  const look = () => (test() ? (clearTimeout(began), done(test())) : requestAnimationFrame(look));
+  look();
+});
+
+const press = async (shadow, place) => (await soon(() => shadow.querySelector(place))).click();
+const open = async (bell, shadow) => {
+  await press(shadow, '.bell');
+  await soon(() => shadow.querySelector('.panel:popover-open'));
+};
+const openWith = (count) => async (bell, shadow) => {
+  await open(bell, shadow);
+  await soon(() => shadow.querySelectorAll('.row').length === count);
+};
+const jobs = { 'GET /jobs/mine': mine(JOBS) };
+const every = openWith(JOBS.length);
+
+const BELL = {
+  closed: { answers: jobs, reach: (bell, shadow) => soon(() => !shadow.querySelector('.badge').hidden) },
+  empty: { answers: { 'GET /jobs/mine': mine([]) }, reach: async (bell, shadow) => {
+    await open(bell, shadow);
+    await soon(() => shadow.querySelector('.empty').dataset.loading === 'false');
+  } },
+  loading: { answers: { '*': null }, reach: open },
+  'every-status': { answers: jobs, reach: every },
+  details: { answers: jobs, reach: async (bell, shadow) => {
+    await every(bell, shadow);
+    for (const button of shadow.querySelectorAll('.unfold')) if (!button.hidden) button.click();
+    for (const details of shadow.querySelectorAll('details')) details.open = true;
+  } },
+  'not-done': { answers: { ...jobs, '*': 0 }, reach: async (bell, shadow) => {
+    await every(bell, shadow);
+    for (const name of ['retry', 'download', 'cancel']) [...shadow.querySelectorAll(`.row .${name}`)].find((each) => !each.hidden).click();
+    await soon(() => [...shadow.querySelectorAll('.row .note')].filter((note) => !note.hidden).length === 3);
+  } },
+  'long-texts': { answers: { 'GET /jobs/mine': mine(LONG_JOBS) }, reach: openWith(LONG_JOBS.length) },
+  undo: {
+    answers: { ...jobs, 'POST /jobs/clear-finished': { cleared: JOBS.slice(4).map(({ id }) => ({ id, version: 6 })), clearedAt: JOBS[0].createdAt } },
+    reach: async (bell, shadow) => {
+      await every(bell, shadow);
+      [...shadow.querySelectorAll('.group button')].at(-1).click();
+      await soon(() => !shadow.querySelector('.undo').hidden);
+      // So that it stays.
+      shadow.querySelector('.undo button').focus();
+    },
+  },
+  toasts: { answers: { 'GET /jobs/mine': () => mine(globalThis.gallery.tracked ?? []) }, reach: async (bell, shadow) => {
+    await soon(() => bell.feed?.store.loaded && shadow.querySelector('.toasts'));
+    Object.defineProperty(document, 'hidden', { value: true });
+    gallery.tracked = [JOBS[6], JOBS[8], JOBS[4]];
+    for (const job of gallery.tracked) {
+      bell.track({ ...job, status: 'running', version: 1, actions: [] });
+      bell.track(job);
+    }
+    await soon(() => shadow.querySelectorAll('.toast').length === 3);
+  } },
+  'live-updates-off': { answers: jobs, isOffline: true, reach: async (bell, shadow) => {
+    await every(bell, shadow);
+    await soon(() => shadow.querySelector('[data-state="off"]'));
+  } },
+  stale: { answers: { 'GET /jobs/mine': 503 }, reach: async (bell, shadow) => {
+    await open(bell, shadow);
+    await soon(() => shadow.querySelector('[data-state="stale"]'));
+  } },
+  'signed-out': { answers: {}, isSignedOut: true, reach: open },
+};
+
+const admin = {
+  'GET /jobs/mine': mine([]),
+  'GET /admin/options': OPTIONS,
+  'GET /admin/jobs': { items: ADMIN_JOBS, nextBefore: '1' },
+  'GET /admin/jobs/count': { number: 1371, exact: true },
+  [`GET /admin/jobs/${DETAIL.id}`]: DETAIL,
+  'GET /admin/stats': STATS,
+  'GET /admin/failures': FAILURES,
+  'GET /admin/queues': QUEUES,
+  '*': 404,
+};
+const has = (place, count = 1) => (dashboard, shadow) => soon(() => shadow.querySelectorAll(place).length >= count);
+const table = has('table.jobs tbody tr', ADMIN_JOBS.length);
+
+const DASHBOARD = {
+  list: { answers: admin, reach: table },
+  filtered: { answers: admin, query: 'status=failed&status=aborted&kind=zip-builder&attemptsOver=2', reach: table },
+  selection: { answers: admin, reach: async (dashboard, shadow) => {
+    await table(dashboard, shadow);
+    for (const index of [1, 3]) shadow.querySelectorAll('tbody input')[index].click();
+  } },
+  empty: { answers: { ...admin, 'GET /admin/jobs': { items: [], nextBefore: null }, 'GET /admin/jobs/count': { number: 0, exact: true } }, reach: has('.blank') },
+  job: { answers: admin, query: `job=${DETAIL.id}`, reach: has('.attempts li', 2) },
+  'no-job': { answers: admin, query: 'job=0193799a-0000-7000-9000-ffffffffffff', reach: has('dialog[open] .blank') },
+  bulk: { answers: admin, query: 'status=failed', reach: async (dashboard, shadow) => {
+    await table(dashboard, shadow);
+    shadow.querySelector('button.retry.quiet').click();
+    await soon(() => shadow.querySelectorAll('dialog[open]').length);
+  } },
+  failures: { answers: admin, query: 'view=failures', reach: has('table.groups tbody tr', 2) },
+  statistics: { answers: admin, query: 'view=statistics', reach: has('figure svg .line', 6) },
+  queues: { answers: admin, query: 'view=queues', reach: has('table.queues tbody tr', 2) },
+  forbidden: { answers: { ...admin, 'GET /admin/options': 403 }, reach: has('.blank') },
+  'read-only': { answers: { ...admin, 'GET /admin/options': { ...OPTIONS, canAct: false } }, reach: table },
+  unreachable: { answers: { '*': 0 }, reach: has('.blank') },
+};
+
+export const STATES = { bell: BELL, dashboard: DASHBOARD };
