@@ -1,4 +1,4 @@
-"""Every state of the bell and the dashboard looks as recorded: what is visible, in which styles, and where its frames are.
+"""Every state of the bell and the dashboard looks as recorded: what is visible, its styles, and where its frames are.
 
 Not its pixels: those of another font differ as much as those of another design. Styles are compared as computed, and
 frames to a few pixels. `RECORD_GALLERY=1` records them again: look at the states at `python -m tools.gallery` before.
@@ -27,8 +27,9 @@ STATES = """async () => Object.entries((await import('/gallery/states.js')).STAT
 TOO_WIDE = "document.documentElement.scrollWidth > document.documentElement.clientWidth"
 #: By name of an element: how many are visible, and their styles, but for those that depend on the font.
 LOOKS = """(host) => {
-    const properties = ['color', 'backgroundColor', 'borderTopColor', 'borderTopWidth', 'borderTopLeftRadius', 'boxShadow',
-        'paddingTop', 'paddingBottom', 'paddingLeft', 'paddingRight', 'columnGap', 'rowGap', 'fontSize', 'fontWeight',
+    const properties = ['color', 'backgroundColor', 'borderTopColor', 'borderTopWidth', 'borderTopLeftRadius',
+        'boxShadow', 'paddingTop', 'paddingBottom',
+         'paddingLeft', 'paddingRight', 'columnGap', 'rowGap', 'fontSize', 'fontWeight',
         'textAlign', 'display', 'position', 'opacity', 'visibility', 'stroke', 'fill', 'strokeWidth'];
     const found = {};
     for (const element of host.shadowRoot.querySelectorAll('*')) {
@@ -66,11 +67,10 @@ def gallery() -> Iterator[Gallery]:
 @pytest.fixture
 def page(browser: Browser, noise: Noise) -> Iterator[Page]:
     noise.expect("status of (403|404|503)|Failed to start live updates")
-    context = browser.new_context(
-        viewport={"width": 1280, "height": 800}, reduced_motion="reduce", timezone_id="UTC", permissions=["notifications"]
-    )
+    context = browser.new_context(reduced_motion="reduce", timezone_id="UTC", permissions=["notifications"])
     context.set_default_timeout(180 * SECONDS)
     page = context.new_page()
+    page.set_viewport_size({"width": 1280, "height": 800})
     page.on("console", noise.hear_console)
     page.on("pageerror", noise.hear_exception)
     yield page
@@ -113,7 +113,10 @@ def test_every_state_looks_as_recorded(page: Page, gallery: Gallery) -> None:
             page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
             seen[f"{element} {state} {scheme}"] = look(page, element)
     if os.environ.get("RECORD_GALLERY"):
-        lines = (f"{state}: " + ", ".join(f"{name} {value}" for name, value in looks.items()) for state, looks in seen.items())
+        lines = (
+            f"{state}: " + ", ".join(f"{name} {value}" for name, value in looks.items())
+            for state, looks in seen.items()
+        )
         RECORDED.write_text("".join(f"{line}\n" for line in lines))
     recorded = {}
     for line in RECORDED.read_text().splitlines():

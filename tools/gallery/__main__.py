@@ -9,7 +9,7 @@ from tools.gallery.server import Gallery
 
 def main() -> int:
     with Gallery() as gallery:
-        print(f"{gallery.origin}/gallery.html (Ctrl+C ends it)", flush=True)  # noqa: T201 (its output)
+        print(f"{gallery.origin}/gallery.html (Ctrl+C ends it)", flush=True)
         signal.sigwait({signal.SIGINT, signal.SIGTERM})
     return 0
 

@@ -6,31 +6,30 @@ import threading
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from types import TracebackType
-
-from api.http.headers import content_security_policy
 
 WEB = Path(__file__).resolve().parents[2] / "web"
 OWN = Path(__file__).resolve().parent / "web"
+#: The renderers of the test app, whose kinds are shown.
+KINDS = OWN.parents[1] / "test_app" / "web"
+#: As strict as the product's, but a page may show others of the gallery.
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+    "frame-src 'self'; base-uri 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
+)
 
 
 class _Handler(SimpleHTTPRequestHandler):
-    """A file of the gallery, or else of the client; nothing is listed."""
-
-    extensions_map = {**SimpleHTTPRequestHandler.extensions_map, ".js": "text/javascript"}
+    """A file of the gallery, or else of the client; folders are not listed."""
 
     def translate_path(self, path: str) -> str:
-        own, shared = super().translate_path(path), Path(super().translate_path(path))
-        shared = WEB / shared.relative_to(OWN)
-        return own if Path(own).is_file() else str(shared)
+        inside = Path(super().translate_path(path)).relative_to(OWN)
+        return str(next((folder / inside for folder in (OWN, KINDS) if (folder / inside).is_file()), WEB / inside))
 
     def list_directory(self, path: object) -> None:
         self.send_error(404)
 
     def end_headers(self) -> None:
-        # the policy of the product, but a page of the gallery may show others of it
-        policy = content_security_policy([]).replace("frame-ancestors 'none'", "frame-ancestors 'self'; frame-src 'self'")
-        self.send_header("Content-Security-Policy", policy)
+        self.send_header("Content-Security-Policy", POLICY)
         self.send_header("Cache-Control", "no-cache")
         super().end_headers()
 
@@ -53,7 +52,7 @@ class Gallery:
         self._thread.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()

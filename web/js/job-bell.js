@@ -94,7 +94,7 @@ export class JobBell extends FeedElement {
     const loads = renderers.map((name) => import(new URL(name, document.baseURI)));
     const modules = await Promise.allSettled([...extras.map((name) => EXTRAS[name]()), ...loads]);
     for (const { reason } of modules) if (reason) console.warn('A module is missing:', reason);
-    // It was given another feed, or removed, meanwhile.
+    // By now it has another feed, or is removed.
     if (parts.panel !== this.#panel || !this.feed) return;
     this.#extras = extras.map((_, index) => modules[index].value?.create(parts)).filter(Boolean);
   }

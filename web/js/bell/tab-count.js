@@ -9,7 +9,7 @@ class TabCount {
   /** Those of the page, while ours is shown. */
   #icons = [];
   #icon = document.createElement('link');
-  /** A page may change its title meanwhile. */
+  /** A page may change its title. */
   #titles = new MutationObserver(() => this.#prepend());
 
   /**

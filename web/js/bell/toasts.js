@@ -34,7 +34,7 @@ class Toasts {
     parts.button.after(this.element);
   }
 
-  /** What the open panel shows needs no message. @param {import('../types.d.ts').Change} change @param {boolean} isOpen */
+  /** What the open panel shows does not need a message. @param {import('../types.d.ts').Change} change @param {boolean} isOpen */
   changed({ ended, early = [] }, isOpen) {
     const { feed, button: bell } = this.#parts;
     if (feed.whose !== this.#whose) this.hide();

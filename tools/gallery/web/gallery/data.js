@@ -22,7 +22,7 @@ function job(status, label, { started = null, finished = null, ...fields } = {})
   const id = `0193799a-0000-7000-8000-${String((next += 1)).padStart(12, '0')}`;
   const isEnded = ENDED.includes(status);
   return {
-    id, kind: 'zip-builder', label, status, version: 5, attempt: 1, maxAttempts: 5, progress: null, progressMessage: null,
+    id, kind: 'packer', label, status, version: 5, attempt: 1, maxAttempts: 5, progress: null, progressMessage: null,
     createdAt: at((started ?? 20 * SECOND) + 2 * SECOND), startedAt: at(started), finishedAt: at(isEnded ? finished ?? 0 : null),
     durationMs: isEnded && started !== null ? started - (finished ?? 0) : null, availableAt: null, error: null, result: null,
     cancelRequested: false, expiredAt: null, actions: ACTIONS[status], seenAt: null, clearedAt: null, ...fields,
@@ -48,7 +48,7 @@ export const JOBS = [
   job('running', 'Zip of site backup', { started: 4 * SECOND }),
   job('retrying', 'Zip of meter readings', { started: MINUTE, attempt: 2, availableAt: at(-30 * SECOND), error: MISSING }),
   job('succeeded', 'Zip of holiday photos', { started: 95 * SECOND, finished: 2 * SECOND, result: ZIP }),
-  job('succeeded', 'Import of orders', { kind: 'csv-import', started: 184 * SECOND, finished: 3 * MINUTE, result: CSV, actions: ['clear'] }),
+  job('succeeded', 'Import of orders', { kind: 'importer', started: 184 * SECOND, finished: 3 * MINUTE, result: CSV, actions: ['clear'] }),
   job('failed', 'Zip of invoices', { started: 31 * MINUTE, finished: 30 * MINUTE, error: MISSING }),
   job('failed', 'Zip of contracts', { started: 2 * HOUR, finished: HOUR, error: { class: 'KeyError', message: "'part'" }, seenAt: at(0) }),
   job('cancelled', 'Zip of old drafts', { started: 64 * MINUTE, finished: 63 * MINUTE, seenAt: at(0) }),
@@ -84,7 +84,7 @@ export const ADMIN_JOBS = Array.from({ length: 24 }, (_, index) => {
   };
 });
 
-const TRACE = 'Traceback (most recent call last):\n  File "jobs/zip_builder.py", line 61, in run\n    blob = await ctx.read(name)\nFileNotFoundError: uploads/q3/part-7.csv';
+const TRACE = 'Traceback (most recent call last):\n  File "jobs/packer.py", line 61, in run\n    blob = await ctx.read(name)\nFileNotFoundError: uploads/q3/part-7.csv';
 
 export const DETAIL = {
   ...ADMIN_JOBS.find(({ status }) => status === 'failed'),
@@ -112,7 +112,7 @@ const total = {
 /** A day, with a spike and a gap. */
 export const STATS = {
   since: at(BUCKETS * BUCKET), until: at(0), bucketMs: BUCKET, durationsBucketMs: BUCKET, exact: false, total,
-  kinds: ['zip-builder', 'csv-import'].map((kind) => ({ ...total, kind })),
+  kinds: ['packer', 'importer'].map((kind) => ({ ...total, kind })),
   buckets: places.map((index) => ({
     at: at((BUCKETS - index) * BUCKET), created: wave(index), succeeded: index === 70 ? 640 : wave(index), retried: index % 9 === 0 ? 4 : 0,
     failed: index % 13 === 0 ? 3 : 0,
@@ -125,16 +125,16 @@ export const STATS = {
 export const FAILURES = {
   since: at(DAY), more: false,
   groups: [
-    { class: 'FileNotFoundError', message: 'The blob uploads/<text> is not there.', failures: 31, kinds: ['zip-builder'], firstAt: at(20 * HOUR), lastAt: at(30 * MINUTE), example: DETAIL.id },
-    { class: 'HTTPStatusError', message: "Server error '503 Service Unavailable' for url <text>", failures: 6, kinds: ['zip-builder', 'csv-import'], firstAt: at(5 * HOUR), lastAt: at(2 * HOUR), example: DETAIL.id },
+    { class: 'FileNotFoundError', message: 'The blob uploads/<text> is not there.', failures: 31, kinds: ['packer'], firstAt: at(20 * HOUR), lastAt: at(30 * MINUTE), example: DETAIL.id },
+    { class: 'HTTPStatusError', message: "Server error '503 Service Unavailable' for url <text>", failures: 6, kinds: ['packer', 'importer'], firstAt: at(5 * HOUR), lastAt: at(2 * HOUR), example: DETAIL.id },
   ],
 };
 
 export const QUEUES = {
   queues: [
-    { queue: 'zip-builder', kind: 'zip-builder', messages: 12, waiting: 12, oldestWaitingAt: at(95 * SECOND), waitingSince: at(95 * SECOND), running: 2, delayed: 4, poison: 0 },
-    { queue: 'csv-import', kind: 'csv-import', messages: 0, waiting: 0, oldestWaitingAt: null, waitingSince: null, running: 1, delayed: 0, poison: 3 },
+    { queue: 'packer', kind: 'packer', messages: 12, waiting: 12, oldestWaitingAt: at(95 * SECOND), waitingSince: at(95 * SECOND), running: 2, delayed: 4, poison: 0 },
+    { queue: 'importer', kind: 'importer', messages: 0, waiting: 0, oldestWaitingAt: null, waitingSince: null, running: 1, delayed: 0, poison: 3 },
   ],
 };
 
-export const OPTIONS = { canAct: true, kinds: ['csv-import', 'zip-builder'], queues: ['csv-import', 'zip-builder'], mostRows: 10_000 };
+export const OPTIONS = { canAct: true, kinds: ['importer', 'packer'], queues: ['importer', 'packer'], mostRows: 10_000 };

@@ -39,10 +39,10 @@ async function show() {
     elements.push(main.firstElementChild);
     await import('../js/job-dashboard.js');
   }
-  // Not a JWT: one user, who stays.
+  // Not a JWT: one user, to the end.
   const getToken = () => (state.isSignedOut ? null : 'fixed');
   for (const each of elements) each.getToken = getToken;
-  // Until then nobody can press it, and nothing has its place.
+  // Until then it cannot be pressed, and nothing has its place.
   await soon(() => elements.every((each) => !isBell && each === bell || getComputedStyle(each).visibility === 'visible'));
   await state.reach?.(elements.at(-1), elements.at(-1).shadowRoot);
   await document.fonts.ready;

@@ -87,7 +87,7 @@ const table = has('table.jobs tbody tr', ADMIN_JOBS.length);
 
 const DASHBOARD = {
   list: { answers: admin, reach: table },
-  filtered: { answers: admin, query: 'status=failed&status=aborted&kind=zip-builder&attemptsOver=2', reach: table },
+  filtered: { answers: admin, query: 'status=failed&status=aborted&kind=packer&attemptsOver=2', reach: table },
   selection: { answers: admin, reach: async (dashboard, shadow) => {
     await table(dashboard, shadow);
     for (const index of [1, 3]) shadow.querySelectorAll('tbody input')[index].click();
