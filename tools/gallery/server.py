@@ -1,4 +1,4 @@
-"""Serves the web client with the pages of the gallery, which are no part of the deployed site."""
+"""Serves the web client with the pages of the gallery, which are not deployed."""
 
 from __future__ import annotations
 

@@ -43,14 +43,14 @@ class Toasts {
     for (const [toast, { id, finishedAt }] of this.#jobs) {
       if (feed.store.get(id)?.finishedAt !== finishedAt) this.#dismiss(toast, true);
     }
-    const mine = feed.takeStarted([...ended, ...early]);
-    if (isOpen || mine.length === 0) return;
+    const started = feed.takeStarted([...ended, ...early]);
+    if (isOpen || started.length === 0) return;
     const { top, bottom } = bell.getBoundingClientRect();
     const low = isLow(bell);
     const room = (low ? top : document.documentElement.clientHeight - bottom) - 2 * MARGIN;
     this.element.dataset.side = low ? 'above' : 'below';
     // A read lists the newest first; the newest message comes last, and is kept if there are too many.
-    for (const job of mine.sort((a, b) => newestFirst(b, a))) this.#add(job);
+    for (const job of started.sort((a, b) => newestFirst(b, a))) this.#add(job);
     const { children } = this.element;
     while (children.length > 1 && (children.length > AT_MOST || this.element.offsetHeight > room)) this.#dismiss(children[0]);
   }

@@ -2,7 +2,7 @@
 
 export const NOW = Date.parse('2026-12-01T12:00:00Z');
 
-/** Time stands still for what is displayed; timers go on. */
+/** Time stands still for what is displayed; timers run. */
 export function stopClock() {
   const Real = Date;
   globalThis.Date = class extends Real {
