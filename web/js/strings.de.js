@@ -56,6 +56,7 @@ export const strings = {
     retriesIn: (duration) => `in ${duration}`,
     attempt: (attempt, most) => `Versuch ${attempt} von ${most}`,
     cancelling: 'Wird abgebrochen',
+    paused: 'Von der Verwaltung angehalten',
     left: (duration) => duration && `· noch etwa ${duration}`,
     ended: (ago, took) => (took ? `${ago}, Dauer ${took}` : ago),
     times: (created, started, ended) => `Erstellt ${created}, begonnen ${started}, beendet ${ended}`,

@@ -8,7 +8,7 @@ import { words } from './strings.js';
 import { dayOf, minuteOf, utcDateOf, utcDayOf } from './time-format.js';
 
 const HEIGHT = 200;
-const EDGE = { top: 16, end: 8, bottom: 24, start: 68 };
+const EDGE = { top: 16, end: 8, bottom: 24, start: 76 };
 const LABEL_EVERY = 84;
 const NARROWEST = 240;
 const DAY = 86_400_000;

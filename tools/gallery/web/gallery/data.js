@@ -25,7 +25,7 @@ function job(status, label, { started = null, finished = null, ...fields } = {})
     id, kind: 'packer', label, status, version: 5, attempt: 1, maxAttempts: 5, progress: null, progressMessage: null,
     createdAt: at((started ?? 20 * SECOND) + 2 * SECOND), startedAt: at(started), finishedAt: at(isEnded ? finished ?? 0 : null),
     durationMs: isEnded && started !== null ? started - (finished ?? 0) : null, availableAt: null, error: null, result: null,
-    cancelRequested: false, expiredAt: null, actions: ACTIONS[status], seenAt: null, clearedAt: null, ...fields,
+    cancelRequested: false, paused: false, expiredAt: null, actions: ACTIONS[status], seenAt: null, clearedAt: null, ...fields,
   };
 }
 
@@ -54,6 +54,7 @@ export const JOBS = [
   job('cancelled', 'Zip of old drafts', { started: 64 * MINUTE, finished: 63 * MINUTE, seenAt: at(0) }),
   job('aborted', 'Zip of tax archive', { started: 3 * HOUR, finished: 2 * HOUR, seenAt: at(0) }),
   job('succeeded', 'Zip of scans', { started: 9 * DAY, finished: 8 * DAY, expiredAt: at(DAY), actions: ['clear'], seenAt: at(0) }),
+  job('pending', 'Zip of plans', { paused: true }),
 ];
 
 export const LONG_JOBS = [
@@ -132,8 +133,8 @@ export const FAILURES = {
 
 export const QUEUES = {
   queues: [
-    { queue: 'packer', kind: 'packer', messages: 12, waiting: 12, oldestWaitingAt: at(95 * SECOND), waitingSince: at(95 * SECOND), running: 2, delayed: 4, poison: 0 },
-    { queue: 'importer', kind: 'importer', messages: 0, waiting: 0, oldestWaitingAt: null, waitingSince: null, running: 1, delayed: 0, poison: 3 },
+    { queue: 'packer', kind: 'packer', messages: 12, waiting: 12, oldestWaitingAt: at(95 * SECOND), waitingSince: at(95 * SECOND), running: 2, delayed: 4, poison: 0, pausedAt: at(5 * MINUTE), pausedBy: 'ada@example.com' },
+    { queue: 'importer', kind: 'importer', messages: 0, waiting: 0, oldestWaitingAt: null, waitingSince: null, running: 1, delayed: 0, poison: 3, pausedAt: null, pausedBy: null },
   ],
 };
 

@@ -41,7 +41,7 @@ const BELL = {
   } },
   'long-texts': { answers: { 'GET /jobs/mine': mine(LONG_JOBS) }, reach: openWith(LONG_JOBS.length) },
   undo: {
-    answers: { ...jobs, 'POST /jobs/clear-finished': { cleared: JOBS.slice(4).map(({ id }) => ({ id, version: 6 })), clearedAt: JOBS[0].createdAt } },
+    answers: { ...jobs, 'POST /jobs/clear-finished': { cleared: JOBS.filter(({ finishedAt }) => finishedAt).map(({ id }) => ({ id, version: 6 })), clearedAt: JOBS[0].createdAt } },
     reach: async (bell, shadow) => {
       await every(bell, shadow);
       [...shadow.querySelectorAll('.group button')].at(-1).click();
