@@ -27,7 +27,7 @@ from storage import origin
 def create_api(services: Services, *, web: Path) -> ASGIApp:
     """Return the ASGI application. Raises `NoPolicy` for a route without a policy."""
     app = FastAPI(
-        title="queued-jobs",
+        title="HTTP API of the jobs",
         version="1",
         openapi_url="/api/openapi.json",
         docs_url=None,

@@ -1,9 +1,11 @@
-"""The sample jobs as people use them, from the page to the result in the bell."""
+"""The sample jobs as people use them, from the page to the result in the bell.
+
+Each test is named after the module of its kind, and imports in its body what it alone
+needs: `scripts/new-job --remove` deletes it.
+"""
 
 from __future__ import annotations
 
-import io
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,7 +26,10 @@ def stack() -> Iterator[Stack]:
         yield stack
 
 
-def test_files_are_zipped_and_downloaded(bell: Bell, tmp_path: Path) -> None:
+def test_zip_builder_gives_a_zip_to_download(bell: Bell, tmp_path: Path) -> None:
+    import io
+    import zipfile
+
     bell.close()
     choose(bell, tmp_path, {"a.txt": b"1", "b.txt": b"2", "c.csv": b"3"})
     bell.page.get_by_label("Name").fill("three")
@@ -40,7 +45,7 @@ def test_files_are_zipped_and_downloaded(bell: Bell, tmp_path: Path) -> None:
         assert zip_file.read("b.txt") == b"2"
 
 
-def test_a_csv_import_tells_its_rows_and_the_lines_that_it_rejects(bell: Bell, tmp_path: Path) -> None:
+def test_csv_import_tells_its_rows_and_the_lines_that_it_rejects(bell: Bell, tmp_path: Path) -> None:
     bell.close()
     bad = b"order,quantity\n" + b"".join(b"%d,2\n" % number for number in range(1_200)) + b"1201\n1202,1,x\n"
     choose(bell, tmp_path, {"orders.csv": bad})

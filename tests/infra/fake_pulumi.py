@@ -47,7 +47,7 @@ def main(command: list[str]) -> int:
             _print(json.dumps({"version": 3, "deployment": {"resources": kept.get("resources", [])}}))
         case ["up", *_]:
             code = kept["up"]
-            kept["resources"] = [{"urn": "urn:pulumi:dev::queued-jobs::pulumi:pulumi:Stack::queued-jobs-dev"}]
+            kept["resources"] = [{"urn": "urn:pulumi:dev::a-project::pulumi:pulumi:Stack::a-project-dev"}]
         case ["stack", "output", *_]:
             _print(
                 json.dumps(OUTPUTS if kept["by_invite"] else {key: OUTPUTS[key] for key in ("siteUrl", "portalUrl")})

@@ -87,10 +87,10 @@ async def run(case: dict[str, Any]) -> dict[str, Any]:
     exported: dict[str, pulumi.Output[Any]] = {}
     pulumi.export = lambda name, value: exported.update({name: pulumi.Output.from_input(value)})
     pulumi.runtime.set_mocks(
-        cloud, project="queued-jobs", stack=case["stack"], preview=case["preview"], monitor=Monitor(cloud)
+        cloud, project=case["project"], stack=case["stack"], preview=case["preview"], monitor=Monitor(cloud)
     )
     pulumi.runtime.set_all_config(
-        {key if ":" in key else f"queued-jobs:{key}": value for key, value in case["config"].items()}
+        {key if ":" in key else f"{case['project']}:{key}": value for key, value in case["config"].items()}
     )
     told: dict[str, dict[str, Any]] = {"outputs": {}, "secret_outputs": {}}
     error = None

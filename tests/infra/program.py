@@ -15,6 +15,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from infra.project import PROJECT
+
 ROOT = Path(__file__).resolve().parents[2]
 ADMIN = "33333333-3333-4333-8333-333333333333"
 
@@ -93,7 +95,7 @@ class Ran:
 def run_program(*cases: Case) -> list[Ran]:
     """Run `infra/__main__.py` for each case."""
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
-    asked = [{**asdict(case), "config": dict(case.config)} for case in cases]
+    asked = [{**asdict(case), "config": dict(case.config), "project": PROJECT} for case in cases]
     child = subprocess.run(
         [sys.executable, str(ROOT / "tests" / "infra" / "mocked_engine.py")],
         cwd=ROOT / "infra",

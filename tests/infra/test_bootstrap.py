@@ -23,6 +23,7 @@ from api.sign_in.key_set import KeySet
 from api.sign_in.oidc import OidcAuthenticator
 from infra import roles
 from infra.naming import Names
+from infra.project import PROJECT
 from scripts.azure import bootstrap
 from scripts.azure.providers import PROVIDERS
 from settings import OidcSettings, Settings
@@ -113,7 +114,7 @@ def test_it_makes_all_that_a_pipeline_needs_and_nothing_the_second_time(
     assert set(PROVIDERS) <= set(first["providers"])
     assert (len(first["resources"]), first["containers"], first["keys"]) == (2, ["state"], ["pulumi"])
     names = {app["displayName"] for app in first["apps"]}
-    assert names == {f"queued-jobs-prod-{part}" for part in ("preview", "deploy", "api", "page")}
+    assert names == {f"{PROJECT}-prod-{part}" for part in ("preview", "deploy", "api", "page")}
     for part in ("preview", "deploy", "api"):
         assert f"AZURE_{part.upper()}_CLIENT_ID={prepared.apps[part]['appId']}\n" in prepared.told
 
@@ -166,7 +167,7 @@ def test_api_and_page_are_two_registrations_and_the_page_asks_for_the_apis_scope
         {"appId": page["appId"], "delegatedPermissionIds": [scope["id"]]}
     ]
     # a page has no secret, so the API has no page, and the page is not an API
-    site = Names(project="queued-jobs", stack="prod", subscription_id=SUBSCRIPTION).site
+    site = Names(project=PROJECT, stack="prod", subscription_id=SUBSCRIPTION).site
     assert (page["spa"]["redirectUris"], api["spa"]["redirectUris"]) == ([f"{site}/"], [])
     assert (page["appRoles"], page["identifierUris"], page["api"]["oauth2PermissionScopes"]) == ([], [], [])
     asked = {one["resourceAppId"]: one["resourceAccess"] for one in page["requiredResourceAccess"]}
@@ -242,15 +243,14 @@ def test_a_stack_that_is_created_again_has_another_site(cloud: Path, prepared: P
     cloud.write_text(prepared.text)
     assert bootstrap.main([*ARGUMENTS, "--generation", "2"]) == 0
     sites = [
-        Names(project="queued-jobs", stack="prod", subscription_id=SUBSCRIPTION, generation=number).site
-        for number in (1, 2)
+        Names(project=PROJECT, stack="prod", subscription_id=SUBSCRIPTION, generation=number).site for number in (1, 2)
     ]
     assert registrations(state(cloud))["page"]["spa"]["redirectUris"] == [f"{site}/" for site in sites]
 
 
 def test_what_it_prints_for_the_stack_is_valid_configuration(prepared: Prepared) -> None:
     project = yaml.safe_load((ROOT / "Pulumi.yaml").read_text())
-    keys = {key.removeprefix("queued-jobs:") for key in prepared.stack_file}
+    keys = {key.removeprefix(f"{PROJECT}:") for key in prepared.stack_file}
     assert keys - {"azure-native:location", "azure-native:subscriptionId"} <= set(project["config"])
     assert prepared.stack_file["azure-native:subscriptionId"] == SUBSCRIPTION
     assert "pulumi stack init prod --secrets-provider=azurekeyvault://kv-pulumi-" in prepared.told

@@ -15,6 +15,7 @@ import yaml  # type: ignore[import-untyped]
 
 from infra.credentials import OTHER_IDENTITIES, NotSignedIn, deployer_credential
 from infra.naming import Names
+from infra.project import PROJECT
 from scripts.azure import deploy
 from scripts.azure.providers import PROVIDERS
 from tests.infra.fake_az import ME, OTHER_SUBSCRIPTION, SUBSCRIPTION
@@ -24,8 +25,8 @@ from tests.support.waiting import wait_until
 
 SAMPLE = {
     "azure-native:location": "westeurope",
-    "queued-jobs:databaseAdminName": "you@example.com",
-    "queued-jobs:databaseAdminObjectId": "00000000-0000-0000-0000-000000000000",
+    f"{PROJECT}:databaseAdminName": "you@example.com",
+    f"{PROJECT}:databaseAdminObjectId": "00000000-0000-0000-0000-000000000000",
 }
 ANSWERS = ["--location", "swedencentral", "--email", "ops@jobs.example", "--deployer-ip", "203.0.113.9", "--yes"]
 
@@ -54,7 +55,7 @@ class Machine:
 
     @property
     def config(self) -> dict[str, Any]:
-        return {key.removeprefix("queued-jobs:"): value for key, value in self.kept["config"].items()}
+        return {key.removeprefix(f"{PROJECT}:"): value for key, value in self.kept["config"].items()}
 
     def change_azure(self, **values: Any) -> None:
         (self.folder / "az.json").write_text(json.dumps(values))
@@ -203,8 +204,8 @@ def test_a_stack_that_is_still_the_sample_is_not_deployed(machine: Machine, caps
     machine.change(config=sample)
     assert machine.deploy(*ANSWERS[:2], "--deployer-ip", "-", "--stack", "prod", "--yes") == 1
     *_, issuer, emails = capsys.readouterr().err.splitlines()
-    assert issuer.startswith("deploy   | queued-jobs:oidcIssuer: login.example.com ")
-    assert emails.startswith("deploy   | queued-jobs:alertEmails: ops@example.com ")
+    assert issuer.startswith(f"deploy   | {PROJECT}:oidcIssuer: login.example.com ")
+    assert emails.startswith(f"deploy   | {PROJECT}:alertEmails: ops@example.com ")
     assert machine.kept["config"] == sample
     assert not any(command[0] == "up" for command in machine.kept["log"])
 
@@ -258,13 +259,13 @@ def test_an_expired_login_does_not_lead_to_another_state(
     assert machine.deploy(*ANSWERS) == 1
     assert place in capsys.readouterr().err
     assert not (machine.folder / ".local").exists()
-    assert machine.config["databaseAdminName"] == SAMPLE["queued-jobs:databaseAdminName"]
+    assert machine.config["databaseAdminName"] == SAMPLE[f"{PROJECT}:databaseAdminName"]
 
 
 def test_a_stack_of_this_checkouts_own_state_is_not_created_a_second_time(
     machine: Machine, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    own = machine.folder / ".local" / "state" / ".pulumi" / "stacks" / "queued-jobs" / "dev.json"
+    own = machine.folder / ".local" / "state" / ".pulumi" / "stacks" / PROJECT / "dev.json"
     own.parent.mkdir(parents=True)
     own.touch()
     assert machine.deploy(*ANSWERS) == 1
@@ -272,7 +273,7 @@ def test_a_stack_of_this_checkouts_own_state_is_not_created_a_second_time(
     assert not any(command[0] == "up" for command in machine.kept["log"])
 
 
-NAMES = Names(project="queued-jobs", stack="dev", subscription_id=SUBSCRIPTION)
+NAMES = Names(project=PROJECT, stack="dev", subscription_id=SUBSCRIPTION)
 
 
 @pytest.mark.parametrize(
@@ -281,7 +282,7 @@ NAMES = Names(project="queued-jobs", stack="dev", subscription_id=SUBSCRIPTION)
         ({"sizes": ["Standard_D2ds_v5"]}, "Standard_B1ms"),
         ({"sizes": []}, "Standard_B1ms"),
         ({"groups": [NAMES.resource_group]}, NAMES.resource_group),
-        ({"kept_names": [NAMES.of("psql")]}, "pulumi config set queued-jobs:generation 2"),
+        ({"kept_names": [NAMES.of("psql")]}, f"pulumi config set {PROJECT}:generation 2"),
     ],
 )
 def test_what_azure_would_refuse_at_the_end_is_asked_at_the_beginning(
@@ -296,16 +297,16 @@ def test_what_azure_would_refuse_at_the_end_is_asked_at_the_beginning(
 
 def test_another_generation_of_the_names_is_free(machine: Machine) -> None:
     machine.change_azure(kept_names=[NAMES.of("psql")])
-    machine.change(config={**SAMPLE, "queued-jobs:generation": "2"})
+    machine.change(config={**SAMPLE, f"{PROJECT}:generation": "2"})
     assert machine.deploy(*ANSWERS) == 0
 
 
 def test_a_region_without_zones_has_no_standby(machine: Machine, capsys: pytest.CaptureFixture[str]) -> None:
     machine.change_azure(standby="Disabled")
-    machine.change(config={**SAMPLE, "queued-jobs:profile": "prod"})
+    machine.change(config={**SAMPLE, f"{PROJECT}:profile": "prod"})
     assert machine.deploy(*ANSWERS) == 1
-    assert "queued-jobs:highAvailability false" in capsys.readouterr().err
-    machine.change(config={**SAMPLE, "queued-jobs:profile": "prod", "queued-jobs:highAvailability": "false"})
+    assert f"{PROJECT}:highAvailability false" in capsys.readouterr().err
+    machine.change(config={**SAMPLE, f"{PROJECT}:profile": "prod", f"{PROJECT}:highAvailability": "false"})
     assert machine.deploy(*ANSWERS) == 0
 
 
@@ -330,8 +331,8 @@ def test_only_the_databases_administrator_deploys(
     accepted: bool,
 ) -> None:
     machine.deploy(*ANSWERS)
-    changed = {f"queued-jobs:databaseAdmin{name}": value for name, value in admin.items()}
-    machine.change(config={**machine.kept["config"], **changed, "queued-jobs:databaseAdminName": "jobs-admins"})
+    changed = {f"{PROJECT}:databaseAdmin{name}": value for name, value in admin.items()}
+    machine.change(config={**machine.kept["config"], **changed, f"{PROJECT}:databaseAdminName": "jobs-admins"})
     machine.change_azure(members={"ours": [ME]})
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
@@ -342,7 +343,7 @@ def test_only_the_databases_administrator_deploys(
 
 def test_whoever_may_not_read_the_directory_is_left_to_the_database(machine: Machine) -> None:
     machine.deploy(*ANSWERS)
-    group = {"queued-jobs:databaseAdminType": "Group", "queued-jobs:databaseAdminObjectId": "theirs"}
+    group = {f"{PROJECT}:databaseAdminType": "Group", f"{PROJECT}:databaseAdminObjectId": "theirs"}
     machine.change(config={**machine.kept["config"], **group})
     machine.change_azure(hidden=True)
     assert machine.deploy("--yes") == 0

@@ -12,6 +12,7 @@ import pytest
 
 import jobs
 from infra.profiles import PROFILES
+from infra.project import PROJECT
 from queued_jobs.registry import JobRegistry
 from settings import Settings
 from tests.infra.program import DEV, PROD, ROOT, Case, Ran, run_program
@@ -250,7 +251,7 @@ def test_a_rehearsal_moves_the_endpoints_of_the_deployer_and_nothing_else(runs: 
 
 def test_every_resource_that_can_have_tags_has_all_of_them() -> None:
     (ran,) = run_program(Case(stack="prod", config={**PRIVATE, "tags": '{"cost-center": "4711", "Owner": "ops"}'}))
-    wanted = {"cost-center": "4711", "Owner": "ops", "project": "queued-jobs", "stack": "prod", "managed-by": "pulumi"}
+    wanted = {"cost-center": "4711", "Owner": "ops", "project": PROJECT, "stack": "prod", "managed-by": "pulumi"}
     taggable = {name for name, one in ran.asked.items() if _takes_tags(one.type)}
     assert {name: one.inputs["tags"] for name, one in ran.asked.items() if "tags" in one.inputs} == {
         name: wanted for name in taggable

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from pulumi.runtime.proto import provider_pb2
 
+from infra.project import PROJECT
 from tests.support.waiting import PATIENCE_SECONDS, wait_until
 from tools.rehearsal.azure import arguments
 from tools.rehearsal.azure import cloud as cloud_module
@@ -41,7 +42,7 @@ def cloud(tmp_path: Path) -> Cloud:
 
 
 def urn(token: str, name: str = "it") -> str:
-    return f"urn:pulumi:dev::queued-jobs::azure-native:{token}::{name}"
+    return f"urn:pulumi:dev::{PROJECT}::azure-native:{token}::{name}"
 
 
 def make(cloud: Cloud, token: str, inputs: dict[str, Any]) -> str:

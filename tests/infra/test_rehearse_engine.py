@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from infra.project import PROJECT
 from tools.rehearsal import __main__ as command
 from tools.rehearsal import project, pulumi_engine
 from tools.rehearsal.pulumi_engine import Engine, EngineMissing, cache_folder, find_or_build
@@ -84,7 +85,7 @@ def test_a_cache_that_cannot_be_written_is_named(tmp_path: Path, environment: di
         (None, "Pulumi.dev.yaml is missing; restore it"),
         ("config: [", "Pulumi.dev.yaml"),
         ("", "has no `config:`"),
-        ("config:\n  azure-native:location: westeurope\n", "has no queued-jobs:databaseAdminName"),
+        ("config:\n  azure-native:location: westeurope\n", f"has no {PROJECT}:databaseAdminName"),
     ],
 )
 def test_a_stack_that_cannot_be_rehearsed_is_told_in_one_line(

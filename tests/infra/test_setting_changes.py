@@ -14,6 +14,7 @@ import pytest
 from pulumi.runtime.proto import provider_pb2
 
 from infra.placement import _PlacementProvider
+from infra.project import PROJECT
 from infra.settings import config_keys
 from tests.infra.program import DEV, PROD, ROOT, Asked, Case, Ran, run_program
 from tools.rehearsal.azure.cloud import Cloud
@@ -124,7 +125,7 @@ def _operation(provider: Provider, old: Asked | None, new: Asked | None) -> str 
     if not new.type.startswith("azure-native:"):
         return None  # these compare their own inputs
     request = provider_pb2.DiffRequest(
-        urn=f"urn:pulumi:dev::queued-jobs::{new.type}::{new.name}",
+        urn=f"urn:pulumi:dev::{PROJECT}::{new.type}::{new.name}",
         old_inputs=encode(old.inputs),
         news=encode(new.inputs),
         ignoreChanges=sorted(new.ignored),

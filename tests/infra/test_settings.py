@@ -10,6 +10,7 @@ import pulumi
 import pytest
 import yaml  # type: ignore[import-untyped]
 
+from infra.project import PROJECT as PROJECT_NAME
 from infra.settings import ConfigError, StackSettings, config_keys
 from tests.infra.program import ADMIN, DEV, PROD, ROOT, Case, run_program
 
@@ -17,8 +18,10 @@ PROJECT: dict[str, Any] = yaml.safe_load((ROOT / "Pulumi.yaml").read_text())
 
 
 def settings_of(config: Mapping[str, str], stack: str = "dev") -> StackSettings:
-    pulumi.runtime.set_all_config({key if ":" in key else f"queued-jobs:{key}": value for key, value in config.items()})
-    return StackSettings.from_config(pulumi.Config("queued-jobs"), pulumi.Config("azure-native"), stack=stack)
+    pulumi.runtime.set_all_config(
+        {key if ":" in key else f"{PROJECT_NAME}:{key}": value for key, value in config.items()}
+    )
+    return StackSettings.from_config(pulumi.Config(PROJECT_NAME), pulumi.Config("azure-native"), stack=stack)
 
 
 @pytest.mark.parametrize(
@@ -163,9 +166,9 @@ def test_all_problems_are_told_at_once_and_nothing_is_asked_for() -> None:
 
 
 def test_a_stack_that_is_called_production_takes_no_invite_links() -> None:
-    pulumi.runtime.set_all_config({f"queued-jobs:{key}": value for key, value in DEV.items()} | dict(DEV))
+    pulumi.runtime.set_all_config({f"{PROJECT_NAME}:{key}": value for key, value in DEV.items()} | dict(DEV))
     with pytest.raises(ConfigError, match="authMode: invite links"):
-        StackSettings.from_config(pulumi.Config("queued-jobs"), pulumi.Config("azure-native"), stack="production")
+        StackSettings.from_config(pulumi.Config(PROJECT_NAME), pulumi.Config("azure-native"), stack="production")
 
 
 def test_protection_and_standby_belong_to_production_and_can_be_given_up() -> None:
@@ -189,14 +192,14 @@ def test_every_key_is_declared_with_type_default_and_description() -> None:
 
 @pytest.mark.parametrize("stack", ["dev", "prod"])
 def test_the_sample_stacks_are_valid(stack: str) -> None:
-    declared = {f"queued-jobs:{name}": kind["type"] for name, kind in PROJECT["config"].items()}
+    declared = {f"{PROJECT_NAME}:{name}": kind["type"] for name, kind in PROJECT["config"].items()}
     sample = yaml.safe_load((ROOT / f"Pulumi.{stack}.yaml").read_text())["config"]
     kinds = {"string": str, "boolean": bool, "integer": int, "array": list}
     for key, value in sample.items():
         if key != "azure-native:location":
             assert type(value) is kinds[declared[key]], key
     defaults = {name: kind["default"] for name, kind in PROJECT["config"].items()}
-    merged = {**defaults, **{key.removeprefix("queued-jobs:"): value for key, value in sample.items()}}
+    merged = {**defaults, **{key.removeprefix(f"{PROJECT_NAME}:"): value for key, value in sample.items()}}
     # as Pulumi hands them over: texts as they are, all else as JSON
     texts = {key: value if isinstance(value, str) else json.dumps(value) for key, value in merged.items()}
     with pytest.raises(ConfigError) as raised:  # complete, but for what only a fork knows

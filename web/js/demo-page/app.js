@@ -24,7 +24,7 @@ let shown = null;
 
 function sessionChanged() {
   const { state } = session;
-  if (state === 'signed-in') place.replaceChildren(card?.element ?? '');
+  if (state === 'signed-in') place.replaceChildren(card ?? '');
   else showNotice(session, place);
   place.hidden = state === 'signed-in' && card === null;
   const leave = session.signOut && button(null, strings.signOut, () => session.signOut());

@@ -41,7 +41,7 @@ const NOTES = `# Planning, 1 September
 `;
 
 const chart = () => {
-  const bar = (index) => `<rect x="${index * 40}" y="${random(160)}" width="30" height="200" fill="#3f51c4"/>`;
+  const bar = (index) => `<rect x="${index * 40}" y="${random(160)}" width="30" height="200" fill="slategray"/>`;
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 320 200">${lines(8, bar)}</svg>`;
 };
 

@@ -1,16 +1,25 @@
-/** The card that starts a job: choose files, upload them, start one of `ACTIONS` with them. */
+/** The card that starts a job: choose files, upload them, start one of `ACTIONS` with them; below, the other actions. */
 
 import { ApiError } from '../api.js';
 import { bdi, button, h, icon, patchChildren, setAttribute, setBusy, setText } from '../dom.js';
 import { bytes, failure } from '../format.js';
 import { ACTIONS } from './actions.js';
+import { startButtons } from './start-buttons.js';
 import { words } from './strings.js';
 
 const UPLOAD = 'M12 16V5M7.5 9.5L12 5l4.5 4.5M4 20h16';
 const SAME = ['name', 'size', 'lastModified'];
 
-/** The card, or null if there is nothing to start. */
-export const startCard = (options) => (ACTIONS.length > 0 ? new StartCard(options) : null);
+const WITH_FILES = ACTIONS.filter(({ request }) => !request);
+const OTHERS = ACTIONS.filter(({ request }) => request);
+
+/** The element of the card, or null if there is nothing to start. */
+export function startCard(options) {
+  const parts = [];
+  if (WITH_FILES.length > 0) parts.push(new StartCard(options).element);
+  if (OTHERS.length > 0) parts.push(startButtons(OTHERS, options));
+  return parts.length > 1 ? h('div', { class: 'start' }, ...parts) : (parts[0] ?? null);
+}
 
 class StartCard {
   /** @type {HTMLElement} */
@@ -36,7 +45,7 @@ class StartCard {
   #chosen = h('div', { class: 'chosen-head' }, this.#summary, this.#removeAll);
   #name = h('input', { id: 'zip-name', maxlength: '80', autocomplete: 'off' });
   #field = h('p', { class: 'field' }, h('label', { for: 'zip-name' }, words.name), this.#name);
-  #starts = ACTIONS.map(({ kind }, index) => button(index ? 'large' : 'primary large', null, () => this.#go(kind)));
+  #starts = WITH_FILES.map(({ kind }, index) => button(index ? 'large' : 'primary large', null, () => this.#go(kind)));
   #stop = button(null, words.stop, () => this.#upload?.stop());
   #action = h('div', { class: 'action' }, ...this.#starts, this.#stop);
   #bar = h('div', { class: 'bar', role: 'progressbar', 'aria-label': words.progress }, h('div', {}));
@@ -213,7 +222,7 @@ class StartCard {
     this.#renderFiles();
     this.#renderProgress();
     const again = this.#upload && !this.#busy;
-    ACTIONS.forEach(({ kind, text, accepts }, index) => {
+    WITH_FILES.forEach(({ kind, text, accepts }, index) => {
       const node = this.#starts[index];
       setText(node, again && this.#kind === kind ? words.again : text(count));
       setBusy(node, this.#busy);
