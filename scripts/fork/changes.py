@@ -113,12 +113,18 @@ def _undo(done: list[tuple[Path, Path | None]], made: list[Path]) -> None:
 
 @contextlib.contextmanager
 def _without_interruption() -> Iterator[None]:
-    """Hold signals back that would end this process between two files; a Ctrl-C that comes too late is forgotten."""
-    held = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, held)
+    """Hold signals back that would end this process between two files; a Ctrl-C that comes too late is forgotten.
+
+    Handlers do this, not a signal mask, which the other threads of the process would not have.
+    """
+    came: list[int] = []
+    held = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {one: signal.signal(one, lambda number, _: came.append(number)) for one in held}
     try:
         yield
-        if signal.SIGINT in signal.sigpending():
-            signal.sigwait({signal.SIGINT})
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        for one, handler in before.items():
+            signal.signal(one, handler)
+    for number in came:
+        if number != signal.SIGINT:
+            os.kill(os.getpid(), number)

@@ -75,10 +75,10 @@ def test_every_kind_is_in_the_sdk_and_made_of_inputs_that_it_has() -> None:
         ({"sku": "Standard_LRS"}, "sku is 'Standard_LRS', not an object"),
         ({"kind": None}, "kind is required"),
         ({"allow_blob_public_access": False}, "allow_blob_public_access is unknown"),
-        ({"allowSharedKeyAccess": "no"}, "allowSharedKeyAccess is 'no', not a bool"),
+        ({"allowSharedKeyAccess": "no"}, "allowSharedKeyAccess is 'no', not of type bool"),
         ({"networkRuleSet": {"defaultAction": "Allow", "ipRules": {}}}, "networkRuleSet.ipRules is {}, not a list"),
         ({"accountName": "No_Such-Name"}, "accountName is 'No_Such-Name'"),
-        ({"tags": {"a": 1}}, "tags.a is 1.0, not a str"),
+        ({"tags": {"a": 1}}, "tags.a is 1.0, not of type str"),
     ],
 )
 def test_bad_inputs_fail_the_check(cloud: Cloud, change: dict[str, Any], reason: str) -> None:
