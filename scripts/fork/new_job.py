@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import sys
+import tempfile
 from collections.abc import Callable, Sequence
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -106,16 +108,22 @@ def _add(root: Path, spec: JobSpec) -> None:
 
 
 def _check_declaration(root: Path, spec: JobSpec, source: str) -> None:
-    """Run the file of the job before it is written. Raises Refused for what the library does not accept."""
-    sys.path[:0] = [str(root / "functions")]
-    module = ModuleType(f"jobs.{spec.module}")
-    sys.modules[module.__name__] = module  # where pydantic looks up what annotations name
-    try:
-        exec(compile(source, f"{spec.module}.py", "exec"), module.__dict__)  # noqa: S102 (written by us)
-    except TypeError as error:
-        raise Refused(f"the library does not accept this kind: {error}") from error
-    finally:
-        del sys.modules[module.__name__], sys.path[0]
+    """Import the file of the job before it is written. Raises Refused for what the library does not accept."""
+    name = f"jobs.{spec.module}"
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / f"{spec.module}.py"
+        file.write_text(source)
+        loader = SourceFileLoader(name, str(file))
+        module = ModuleType(name)
+        module.__file__ = str(file)
+        sys.path[:0] = [str(root / "functions")]
+        sys.modules[name] = module  # where pydantic looks up what annotations name
+        try:
+            loader.exec_module(module)
+        except TypeError as error:
+            raise Refused(f"the library does not accept this kind: {error}") from error
+        finally:
+            del sys.modules[name], sys.path[0]
 
 
 def _remove(root: Path, name: str) -> None:
