@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from datetime import timedelta
 from typing import Any
 
@@ -93,7 +93,7 @@ class WalkFailed(AssertionError):
     """A random walk found something; the message says how to walk there again."""
 
 
-def walks(store: Store, seen: Counter[str], seeds: range) -> None:
+def walks(store: Store, seen: Counter[str], seeds: Iterable[int]) -> None:
     with asyncio.Runner() as runner:
         for seed in seeds:
             runner.run(walk(store, seen, seed))

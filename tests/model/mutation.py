@@ -20,8 +20,10 @@ from queued_jobs.schema import render_sql, source
 from tests.model.drivers import WalkFailed, walks
 from tests.model.store import Store
 
-#: The first seeds are enough for every mutant; without one, none of these walks finds anything.
-SEEDS = range(1, 61)
+#: These walks notice most mutants, so they come first; another order only takes longer.
+_BEST = (9, 12, 17, 8, 7, 5)
+#: Enough for every mutant; without one, none of these walks finds anything.
+SEEDS = (*_BEST, *(seed for seed in range(1, 61) if seed not in _BEST))
 
 #: A mutant that raises these is not wrong but nonsense: its place in the table is.
 _NONSENSE = (psycopg.ProgrammingError, StoreRefused, NameError, AttributeError, TypeError, ImportError)
