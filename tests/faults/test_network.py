@@ -9,6 +9,7 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 from tests.support.client import Person
+from tests.support.held_jobs import HeldJob
 from tests.support.product import running_product
 from tests.support.waiting import wait_until
 from tools.local_stack.postgres import PostgresServer
@@ -101,12 +102,13 @@ def test_the_connections_of_the_hosts_fall_silent_for_ever(
 
 
 def test_jobs_that_run_meanwhile_end(stack: Stack, ann: Person, database: Connection, proxy: Proxy) -> None:
-    """A large zip takes long enough for its heartbeats and its end to be lost."""
-    key = ann.start(ann.upload({f"{number}.bin": bytes(12_000_000) for number in range(8)}))
-    ann.wait(key, lambda job: job["status"] == "running")
+    """Its heartbeats are lost, and what stores its end."""
+    held = HeldJob(stack, ann)
     proxy.set(SILENT)
     wait_until(lambda: proxy.lost > 0, "something was lost")
     assert health(ann) == 503
+    held.let_go()
+    wait_until(lambda: held.results() != [], "the body has come to its end")
     proxy.set(WELL, established=False)
     wait_until(lambda: health(ann) == 200, "the host has its database again")
-    assert_all_end(ann, [key], database, proxy)
+    assert_all_end(ann, [held.key], database, proxy)

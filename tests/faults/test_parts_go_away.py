@@ -2,30 +2,19 @@
 
 from __future__ import annotations
 
-import random
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from uuid import uuid4
 
 import psycopg
-import pytest
-from azure.storage.blob import BlobServiceClient
 from azure.storage.queue import QueueClient, TextBase64EncodePolicy
 
 from tests.support.client import Person
+from tests.support.held_jobs import HeldJob
 from tests.support.waiting import wait_until
 from tools.local_stack.stack import Stack
 
 Database = psycopg.Connection[tuple[object, ...]]
-
-
-@pytest.fixture(scope="module")
-def large_files() -> dict[str, bytes]:
-    """Takes long enough to zip for something to happen meanwhile."""
-    return {f"{number}.bin": random.Random(number).randbytes(12_000_000) for number in range(4)}
-
-
-def running(job: dict[str, object]) -> bool:
-    return job["status"] == "running"
 
 
 def let_time_pass(database: Database) -> None:
@@ -38,43 +27,42 @@ def let_time_pass(database: Database) -> None:
     )
 
 
-def results(stack: Stack, key: str) -> list[str]:
-    service = BlobServiceClient.from_connection_string(stack.settings()["BlobsConn"])
-    with service:
-        return [blob.name for blob in service.get_container_client("results").list_blobs(key)]
-
-
-def test_the_host_is_killed_in_mid_job(
-    stack: Stack, ann: Person, database: Database, large_files: dict[str, bytes]
-) -> None:
-    key = ann.start(ann.upload(large_files))
-    ann.wait(key, running)
+def test_the_host_is_killed_in_mid_job(stack: Stack, ann: Person, database: Database) -> None:
+    held = HeldJob(stack, ann)
     stack.host.kill()
+    held.let_go()
     let_time_pass(database)
     stack.host.start()
-    job = ann.wait_for_end(key)
+    job = ann.wait_for_end(held.key)
     assert (job["status"], job["attempt"]) == ("succeeded", 2)
     assert [attempt["outcome"] for attempt in job["attempts"]] == ["lost", "succeeded"]
-    assert results(stack, key) == [job["result"]["blob"]], "the first attempt published nothing"
-    assert ann.download(key) == large_files
+    assert held.results() == [job["result"]["blob"]], "the first attempt published nothing"
+    assert ann.download(held.key) == held.files
 
 
-def test_the_host_is_stopped_in_mid_job(stack: Stack, ann: Person, large_files: dict[str, bytes]) -> None:
-    key = ann.start(ann.upload(large_files))
-    ann.wait(key, running)
-    stack.host.stop()
+def test_the_host_is_stopped_in_mid_job(stack: Stack, ann: Person) -> None:
+    held = HeldJob(stack, ann)
+    with ThreadPoolExecutor() as pool:
+        stopped = pool.submit(stack.host.stop)
+        wait_until(lambda: _is_draining(stack) or stopped.done(), "the host takes no more work")
+        held.let_go()
+        stopped.result()
     stack.host.start()
-    job = ann.wait_for_end(key)
+    job = ann.wait_for_end(held.key)
     assert job["status"] == "succeeded"
     outcomes = Counter(attempt["outcome"] for attempt in job["attempts"])
     assert outcomes["succeeded"] == 1
     assert outcomes["lost"] == 0, "an orderly stop gives the job back, or lets it end"
 
 
-def test_the_hub_is_away_during_a_job(stack: Stack, ann: Person, large_files: dict[str, bytes]) -> None:
+def _is_draining(stack: Stack) -> bool:
+    return any("stopping: accepting no new work" in line for line in stack.host.last_lines)
+
+
+def test_the_hub_is_away_during_a_job(stack: Stack, ann: Person) -> None:
     stack.hub.kill()
     try:
-        key = ann.start(ann.upload(large_files))
+        key = ann.start(ann.upload({"a.txt": b"hello"}))
         assert ann.wait_for_end(key)["status"] == "succeeded"
     finally:
         stack.hub.start()
@@ -93,16 +81,16 @@ def test_the_queue_is_away_at_the_start(stack: Stack, ann: Person, database: Dat
     assert ann.download(key) == {"a.txt": b"hello"}
 
 
-def test_postgres_crashes_during_a_job(stack: Stack, ann: Person, large_files: dict[str, bytes]) -> None:
+def test_postgres_crashes_during_a_job(stack: Stack, ann: Person) -> None:
     assert stack.postgres is not None
-    key = ann.start(ann.upload(large_files))
-    ann.wait(key, running)
+    held = HeldJob(stack, ann)
     stack.postgres.kill()
     stack.postgres.start()
     wait_until(lambda: ann.status("GET", "/api/health") == 200, "the app has its database again")
-    job = ann.wait_for_end(key)
+    held.let_go()
+    job = ann.wait_for_end(held.key)
     assert job["status"] == "succeeded"
-    assert len(results(stack, key)) == 1
+    assert len(held.results()) == 1
 
 
 def test_garbage_on_the_queue_is_kept_and_stops_nobody(stack: Stack, ann: Person, database: Database) -> None:
@@ -115,7 +103,10 @@ def test_garbage_on_the_queue_is_kept_and_stops_nobody(stack: Stack, ann: Person
         queue.send_message("not base64 at all!")  # which the host moves to the poison queue without calling anybody
     key = ann.start(ann.upload({"a.txt": b"hello"}))
     assert ann.wait_for_end(key)["status"] == "succeeded"
-    rows = database.execute("select queue, left(reason, 17) from queued_jobs.rejected_message").fetchall()
-    assert Counter(rows) == {("packer", "Not a job message"): 2}
+    wait_until(lambda: _rejected(database) == {("packer", "Not a job message"): 2}, "two messages are kept")
     with QueueClient.from_connection_string(settings, "packer-poison") as poison:
-        assert poison.get_queue_properties().approximate_message_count == 1
+        wait_until(lambda: poison.get_queue_properties().approximate_message_count == 1, "one was moved by the host")
+
+
+def _rejected(database: Database) -> Counter[tuple[object, ...]]:
+    return Counter(database.execute("select queue, left(reason, 17) from queued_jobs.rejected_message").fetchall())

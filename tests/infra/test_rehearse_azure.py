@@ -7,12 +7,15 @@ import sys
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from pulumi.runtime.proto import provider_pb2
 
+from tests.support.waiting import PATIENCE_SECONDS, wait_until
 from tools.rehearsal.azure import arguments
+from tools.rehearsal.azure import cloud as cloud_module
 from tools.rehearsal.azure.cloud import Cloud, Refused
 from tools.rehearsal.azure.kinds import KINDS, SUBSCRIPTION, kind_of
 from tools.rehearsal.azure.provider import Provider
@@ -170,25 +173,26 @@ def test_a_part_needs_its_whole_and_a_reference_its_target(cloud: Cloud) -> None
         make(cloud, "web:WebApp", app | {"name": "other", "url": "https://store.blob.core.windows.net/app-package"})
 
 
-def test_two_changes_of_one_database_server_at_once_are_refused(cloud: Cloud) -> None:
+def test_two_changes_of_one_database_server_at_once_are_refused(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
     make(cloud, "dbforpostgresql:Server", SERVER)
-    refused: list[str] = []
-    barrier = threading.Barrier(2)
+    is_at_work, may_end = threading.Event(), threading.Event()
 
-    def add(name: str) -> None:
-        barrier.wait()
+    def work(_seconds: float) -> None:
+        is_at_work.set()
+        assert may_end.wait(PATIENCE_SECONDS)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(cloud_module, "time", SimpleNamespace(sleep=work, time=time.time))
+        rules = [SERVER | {"firewallRuleName": name} for name in ("one", "two")]
+        first = threading.Thread(target=make, args=(cloud, "dbforpostgresql:FirewallRule", rules[0]))
+        first.start()
         try:
-            make(cloud, "dbforpostgresql:FirewallRule", SERVER | {"firewallRuleName": name})
-        except Refused as error:
-            refused.append(str(error))
-
-    threads = [threading.Thread(target=add, args=(name,)) for name in ("one", "two")]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(refused) == 1
-    assert refused[0].startswith("ServerIsBusy")
+            assert is_at_work.wait(PATIENCE_SECONDS)
+            with pytest.raises(Refused, match=r"^ServerIsBusy"):
+                make(cloud, "dbforpostgresql:FirewallRule", rules[1])
+        finally:
+            may_end.set()
+            first.join()
     make(cloud, "dbforpostgresql:FirewallRule", SERVER | {"firewallRuleName": "three"})
     assert [call["name"] for call in cloud.calls() if "refused" in call] == ["it"]
 
@@ -206,12 +210,9 @@ def test_a_lock_keeps_a_resource_and_its_parts(cloud: Cloud) -> None:
 
 
 def test_a_resource_is_there_before_its_creation_is_answered(cloud: Cloud) -> None:
-    cloud.set_faults(delays={"it": 30})
+    cloud.set_faults(delays={"it": 3_600})
     threading.Thread(target=make, args=(cloud, "storage:StorageAccount", ACCOUNT), daemon=True).start()
-    deadline = time.monotonic() + 25
-    while len(cloud.resources()) < 2:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    wait_until(lambda: len(cloud.resources()) == 2, "it is there")
 
 
 def test_what_is_gone_has_no_id(cloud: Cloud) -> None:

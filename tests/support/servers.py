@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import os
 import sys
+from datetime import timedelta
 from pathlib import Path
 
+from tests.support.waiting import PATIENCE_SECONDS
 from tools.local_stack import ports
 from tools.local_stack.process import Command, Emit, discard
 from tools.local_stack.server import Server
 
 LISTEN = """
 import signal, socket, sys, time
+print("small", flush=True)  # before it is ready: afterwards a test may end it at any moment
 listener = socket.create_server(("127.0.0.1", int(sys.argv[1])))
-print("listening", flush=True)
 while True:
     time.sleep(60)
 """
@@ -33,6 +35,7 @@ class SmallServer(Server):
             arguments=[sys.executable, "-c", self._program, str(self.ports[0])],
             environment=os.environ,
             folder=Path("/"),
+            stop_within=timedelta(seconds=PATIENCE_SECONDS),
         )
 
     def _is_ready(self) -> bool:

@@ -174,6 +174,10 @@ class Connection:
         self.stage = stage
         self._stage_since = time.monotonic()
 
+    @property
+    def waits_in_a_poll(self) -> bool:
+        """Whether a long poll is open."""
+        return self._poll is not None and not self._poll.done()
+
     def _is_silent(self, patience: timedelta) -> bool:
-        waits_in_a_poll = self._poll is not None and not self._poll.done()
-        return not waits_in_a_poll and time.monotonic() - self._last_heard > patience.total_seconds()
+        return not self.waits_in_a_poll and time.monotonic() - self._last_heard > patience.total_seconds()

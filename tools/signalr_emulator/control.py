@@ -107,6 +107,7 @@ class ControlEndpoint:
             "user": connection.user,
             "groups": sorted(self._hubs.groups_of(connection)),
             "transport": connection.transport,
+            "waitsInPoll": connection.waits_in_a_poll,
             "connectedAt": connection.connected_at.isoformat(),
         }
 

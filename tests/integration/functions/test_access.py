@@ -15,6 +15,7 @@ from queued_jobs.registry import JobRegistry
 from tests.integration.functions.conftest import WEB, Site
 from tests.integration.functions.test_jobs_api import assert_problem
 from tests.support.hub import ControlledHub
+from tests.support.waiting import eventually
 from tools.test_app.jobs.packer import Packer
 
 PUBLIC = {("POST", "/api/session"), ("GET", "/api/health")}
@@ -74,12 +75,19 @@ async def test_negotiate_admits_the_caller_and_nobody_else(site: Site, hub: Cont
 async def test_admins_are_nudged_and_told_nothing_else(site: Site, hub: ControlledHub) -> None:
     assert (await site.call("admin", "POST", "/api/negotiate")).status_code == 200
     job = await site.start("ann")
-    await site.services.notifier.close()
-    pushes = hub.control("log", method="GET")["pushes"]
-    assert {push["target"]: push["receiver"] for push in pushes} == {
+
+    def pushes_to() -> dict[str, dict[str, str]]:
+        return {push["target"]: push["receiver"] for push in hub.control("log", method="GET")["pushes"]}
+
+    async def both_are_told() -> bool:
+        return pushes_to().keys() >= {"job", "nudge"}
+
+    await eventually(both_are_told, "the owner and the admins are told")
+    assert pushes_to() == {
         "job": {"kind": "user", "name": await site.user_id("ann")},
         "nudge": {"kind": "group", "name": "admins"},
     }
+    pushes = hub.control("log", method="GET")["pushes"]
     (nudge,) = [push["arguments"] for push in pushes if push["target"] == "nudge"]
     assert nudge == [{"ids": [job["id"]]}]
 

@@ -16,6 +16,7 @@ from storage import blob_service
 from tests.integration.functions.conftest import Site
 from tests.support.hub import ControlledHub
 from tests.support.stored_jobs import store
+from tests.support.waiting import eventually
 from tools.local_stack.azurite import AzuriteServer
 
 PROBLEM = "application/problem+json"
@@ -47,9 +48,16 @@ class TestStory:
             assert zip_file.testzip() is None
             content = {name: zip_file.read(name) for name in zip_file.namelist()}
         assert content == {name.replace("?", "_"): data for name, data in files.items()}
-        pushed = [
-            entry["arguments"][0] for entry in hub.control("log", method="GET")["pushes"] if entry["target"] == "job"
-        ]
+
+        def pushes() -> list[dict[str, Any]]:
+            log = hub.control("log", method="GET")["pushes"]
+            return [entry["arguments"][0] for entry in log if entry["target"] == "job"]
+
+        async def end_is_pushed() -> bool:
+            return "succeeded" in {view["status"] for view in pushes()}
+
+        await eventually(end_is_pushed, "the end is pushed")
+        pushed = pushes()
         assert [view["status"] for view in pushed if view["status"] != "running"] == ["pending", "succeeded"]
         versions = [view["version"] for view in pushed]
         assert sorted(versions) == versions

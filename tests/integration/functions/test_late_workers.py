@@ -7,6 +7,7 @@ import base64
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from typing import Any
 
 import httpx
@@ -15,6 +16,7 @@ import pytest
 from archive import BlockWriter
 from storage import RESULTS, blob_service
 from tests.integration.functions.conftest import Site
+from tests.support.waiting import PATIENCE_SECONDS
 
 
 class Freezer:
@@ -32,7 +34,7 @@ class Freezer:
             if after:
                 commit(writer, **options)
             self.frozen.set()
-            assert self._thawed.wait(60)
+            assert self._thawed.wait(PATIENCE_SECONDS)
             if not after:
                 commit(writer, **options)
 
@@ -43,7 +45,7 @@ class Freezer:
         """Deliver the message of a job to a worker, which is frozen inside of this block and comes back after it."""
         worker = asyncio.create_task(run_one(site, kind))
         try:
-            assert await asyncio.to_thread(self.frozen.wait, 30)
+            assert await asyncio.to_thread(self.frozen.wait, PATIENCE_SECONDS)
             yield worker
         finally:
             self._thawed.set()
@@ -135,6 +137,8 @@ async def keep_the_winners_file(
 ) -> None:
     """Freeze the first worker of a job of this kind at its commit, let another one win, and thaw the first."""
     key = await start(site, kind, files)
+    # no heartbeat comes between the end of its lease and the sweep
+    monkeypatch.setattr(type(site.services.manager.runner(kind)), "lease", timedelta(hours=1))
     freezer = Freezer(monkeypatch, after=after)
     async with freezer.within(site, kind) as worker:
         await takes_over(site, key, worker)

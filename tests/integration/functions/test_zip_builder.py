@@ -23,6 +23,7 @@ from queued_jobs import JobContext, JobsError
 from storage import blob_service
 from tests.integration.functions.conftest import Site
 from tests.integration.functions.test_late_workers import AFTER, keep_the_winners_file
+from tests.support.waiting import PATIENCE_SECONDS
 
 KIND = "zip-builder"
 PIECES = st.sampled_from(["a", " ", "/", ".", "..", "\\", ":", "://", "\n", "\u00fc", "%"])
@@ -179,12 +180,12 @@ async def test_a_cancel_stops_it_and_publishes_nothing(site: Site, monkeypatch: 
             yield piece
             if number == 0:
                 cancel = site.call("ann", "POST", f"/api/jobs/{job['id']}/cancel")
-                asyncio.run_coroutine_threadsafe(cancel, loop).result(5)
-                assert told.wait(5)
+                asyncio.run_coroutine_threadsafe(cancel, loop).result(PATIENCE_SECONDS)
+                assert told.wait(PATIENCE_SECONDS)
 
     monkeypatch.setattr(JobContext, "stop", noticed)
     monkeypatch.setattr(zip_builder.ZipBuilder, "_pieces", held_back)
-    monkeypatch.setattr(zip_builder.ZipBuilder, "lease", timedelta(seconds=2))
+    monkeypatch.setattr(zip_builder.ZipBuilder, "lease", timedelta(seconds=8))
     await site.deliver(KIND)
     assert (await site.job("ann", job["id"]))["status"] == "cancelled"
     assert list(blob_service().get_container_client("results").list_blobs(job["id"])) == []

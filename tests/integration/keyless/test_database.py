@@ -51,10 +51,10 @@ async def identity(entra: Entra) -> AsyncIterator[Identity]:
 
 
 async def cut_connections(jobs_url: str) -> None:
-    """End all connections of the pool, as their age does in the end."""
+    """End all connections of the pool, as their age does in the end, and wait until they have ended."""
     async with await psycopg.AsyncConnection.connect(jobs_url, autocommit=True) as admin:
         await admin.execute(
-            "select pg_terminate_backend(pid) from pg_stat_activity "
+            "select pg_terminate_backend(pid, 180000) from pg_stat_activity "
             "where datname = current_database() and application_name = 'queued-jobs'"
         )
 

@@ -71,4 +71,4 @@ def test_the_end_of_a_part_by_itself_is_an_accident(stack: Stack) -> None:
         stack.supervisor.raise_if_one_ended()
     stack.hub.stop()
     stack.hub.start()
-    assert responds(stack.host.ports[0], "/api/health")
+    wait_until(lambda: responds(stack.host.ports[0], "/api/health"), "the host answers")

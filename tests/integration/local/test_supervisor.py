@@ -102,7 +102,7 @@ def test_a_hangup_that_nohup_has_ignored_stays_ignored() -> None:
 def test_the_end_of_one_stops_all_and_is_named(supervised: Supervised) -> None:
     os.kill(supervised.first, signal.SIGKILL)
     assert supervised.read_line() == "first ended with exit code -9. Its last lines:"
-    assert supervised.read_line() == "listening"
+    assert supervised.read_line() == "small"
     assert [supervised.read_line() for _ in range(2)] == ["stopping", "stopped None None"]
     assert supervised.all_gone()
 

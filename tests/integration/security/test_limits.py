@@ -59,15 +59,15 @@ async def test_one_of_two_that_race_for_the_last_use(database: Database, jobs_ur
 
 
 async def test_a_use_is_free_again_after_its_time(database: Database, jobs_url: str) -> None:
-    quotas, minute = Quotas(database, LIMITS), timedelta(minutes=1)
-    assert not await quotas.note("key", 2, minute)
+    quotas, hour = Quotas(database, LIMITS), timedelta(hours=1)
+    assert not await quotas.note("key", 2, hour)
     with psycopg.connect(jobs_url, autocommit=True) as connection:
-        connection.execute("update queued_jobs.recent_use set at = array[clock_timestamp() - interval '50 s']")
-    assert not await quotas.note("key", 2, minute)
-    assert timedelta() < await quotas.note("key", 2, minute) <= timedelta(seconds=10)
+        connection.execute("update queued_jobs.recent_use set at = array[clock_timestamp() - interval '50 min']")
+    assert not await quotas.note("key", 2, hour)
+    assert timedelta() < await quotas.note("key", 2, hour) <= timedelta(minutes=10)
     with psycopg.connect(jobs_url, autocommit=True) as connection:
-        connection.execute("update queued_jobs.recent_use set at[1] = clock_timestamp() - interval '61 s'")
-    assert not await quotas.note("key", 2, minute)
+        connection.execute("update queued_jobs.recent_use set at[1] = clock_timestamp() - interval '61 min'")
+    assert not await quotas.note("key", 2, hour)
 
 
 async def test_uses_of_long_ago_are_deleted(database: Database, jobs_url: str) -> None:

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterator
 from typing import Annotated, Literal
 
+from azure.storage.blob import BlobClient
 from pydantic import ConfigDict, StringConstraints, field_validator
 
 from archive import Archive, BlockWriter
 from queued_jobs import JobContext, JobRunner, PermanentError, QueuedJob, ResultFile, RetryPolicy
 from queued_jobs.push.view import Public
 from storage import RESULTS, blob_service, delete_blob
+
+#: An upload that ends like this holds the job, when it comes to it, until the upload is deleted.
+HOLD = ".hold"
 
 
 class PackRequest(Public):
@@ -88,6 +93,9 @@ class Packer(JobRunner[PackRequest, PackResult]):
 
         with Archive.writing(target) as archive:
             for blob in blobs:
+                if blob.name.endswith(HOLD):
+                    _wait_until_deleted(blob_service().get_blob_client(request.container, blob.name), ctx)
+                    continue
                 archive.add(blob.name.removeprefix(folder), blob.last_modified, counted(blob.name))
         ctx.checkpoint()
         target.commit(content_type="application/zip", metadata={})
@@ -100,3 +108,9 @@ class Packer(JobRunner[PackRequest, PackResult]):
 
     async def on_result_discarded(self, job: QueuedJob, result: PackResult) -> None:
         await asyncio.to_thread(delete_blob, result.container, result.blob)
+
+
+def _wait_until_deleted(blob: BlobClient, ctx: JobContext[PackResult]) -> None:
+    while blob.exists():
+        ctx.checkpoint()
+        time.sleep(0.05)

@@ -68,7 +68,7 @@ async def listen(storage: str, tmp_path: Path) -> AsyncIterator[Listen]:
     """Starts a listener on a queue; settings are those of host.json, with short intervals."""
     started: list[Listening] = []
 
-    def start(queue: Queue, body: Body, *, lease: float = 30, **changes: Any) -> Listening:
+    def start(queue: Queue, body: Body, *, lease: float = 3_600, **changes: Any) -> Listening:
         settings: dict[str, Any] = {
             "batch_size": 4,
             "new_batch_threshold": 2,

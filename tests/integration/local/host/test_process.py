@@ -105,7 +105,7 @@ async def test_a_kill_leaves_the_message_to_the_next_host(queue: Queue, events: 
     first = HostProcess(["-c", code], {})
     try:
         await first.ready()
-        await queue.send('{"n": 1, "sleep": 60}')
+        await queue.send('{"n": 1, "sleep": 3600}')
         await _wait_for(events, "started 1 try 1")
     finally:
         first.kill()
@@ -117,7 +117,7 @@ async def test_a_kill_leaves_the_message_to_the_next_host(queue: Queue, events: 
 async def test_a_stop_lets_running_invocations_end(
     queue: Queue, events: Events, start_host: StartHost, tmp_path: Path
 ) -> None:
-    host = start_host(SAMPLE_APP)
+    host = start_host(SAMPLE_APP, "--drain-seconds", "3600")
     url = await host.ready()
     await queue.send('{"n": 1, "hold": true}')
     await _wait_for(events, "started 1 try 1")
@@ -135,15 +135,21 @@ async def test_a_stop_lets_running_invocations_end(
     assert left.dequeue_count == 0
 
 
-async def test_at_the_deadline_invocations_are_cancelled_and_threads_left(
-    queue: Queue, events: Events, start_host: StartHost
-) -> None:
-    host = start_host(SAMPLE_APP, "--drain-seconds", "0.5")
-    await host.ready()
-    await queue.send('{"n": 1, "sleep": 3600, "block": true}')
-    await _wait_for(events, "started 1 try 1")
-    host.request_stop()
-    assert await host.ended() == 0
+async def test_at_the_deadline_invocations_are_cancelled_and_threads_left(queue: Queue, events: Events) -> None:
+    code = (
+        "from datetime import timedelta; from tools.functions_host import __main__, host\n"
+        "host.CANCEL_GRACE = timedelta(hours=1)  # the clean-up may take as long as it takes\n"
+        "__main__.main()"
+    )
+    host = HostProcess(["-c", code, str(SAMPLE_APP), "--port", "0", "--drain-seconds", "0.5"], {})
+    try:
+        await host.ready()
+        await queue.send('{"n": 1, "sleep": 3600, "block": true}')
+        await _wait_for(events, "started 1 try 1")
+        host.request_stop()
+        assert await host.ended() == 0
+    finally:
+        host.kill()
     assert events() == ["started 1 try 1", "released 1"]
     assert "cancelling 1 running invocations" in host.output
     assert await queue.count() == 0  # it returned after its clean-up, so its message is done
@@ -181,9 +187,9 @@ async def test_a_stalled_client_does_not_hold_the_end_up(events: Events, start_h
 
 
 async def test_a_second_signal_ends_it_at_once(queue: Queue, events: Events, start_host: StartHost) -> None:
-    host = start_host(SAMPLE_APP, "--drain-seconds", "60")
+    host = start_host(SAMPLE_APP, "--drain-seconds", "3600")
     await host.ready()
-    await queue.send('{"n": 1, "sleep": 60}')
+    await queue.send('{"n": 1, "sleep": 3600}')
     await _wait_for(events, "started 1 try 1")
     host.request_stop()
     await host.printed("stopping")

@@ -158,13 +158,17 @@ async def test_without_an_encoding_plain_text_passes(queue: Queue, listen: Liste
 
 
 async def test_a_long_run_keeps_its_message_and_deletes_it_with_the_newest_receipt(
-    queue: Queue, listen: Listen
+    queue: Queue, listen: Listen, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def body(message: QueueMessage) -> None:
-        await is_set_within(asyncio.Event(), timedelta(seconds=8))  # longer than it is hidden without a renewal
+        await is_set_within(asyncio.Event(), timedelta(seconds=11))  # longer than it is hidden without a renewal
 
+    async def renew_often(event: asyncio.Event, delay: timedelta) -> bool:
+        return await is_set_within(event, delay / 10 if delay > timedelta(seconds=1) else delay)
+
+    monkeypatch.setattr(queues, "is_set_within", renew_often)  # so that a slow machine may be late
     await queue.send("long")
-    listening = listen(queue, body, lease=6)
+    listening = listen(queue, body, lease=10)
 
     async def deleted() -> bool:
         return await queue.count() == 0
@@ -194,7 +198,7 @@ async def test_a_failed_renewal_is_repeated_sooner(
 
 
 async def test_a_message_that_somebody_else_took_over_is_let_go(
-    queue: Queue, listen: Listen, caplog: pytest.LogCaptureFixture
+    queue: Queue, listen: Listen, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
 
@@ -202,14 +206,22 @@ async def test_a_message_that_somebody_else_took_over_is_let_go(
         if message.dequeue_count == 1:
             await first_may_end.wait()
 
-    first_may_end = asyncio.Event()
+    async def renew_when_told(event: asyncio.Event, delay: timedelta) -> bool:
+        if delay < timedelta(minutes=1):  # between polls
+            return await is_set_within(event, delay)
+        await wait_until(lambda: event.is_set() or may_renew.is_set(), "the renewal is due")
+        return event.is_set()
+
+    first_may_end, may_renew = asyncio.Event(), asyncio.Event()
+    monkeypatch.setattr(queues, "is_set_within", renew_when_told)
     await queue.send("x")
-    listening = listen(queue, body, lease=2)
+    listening = listen(queue, body)
     await wait_until(lambda: len(listening.calls) == 1, "it runs")
     message_id = listening.calls[0].id
     assert message_id
     await queue.client.update_message(message_id, listening.calls[0].pop_receipt, visibility_timeout=0)
     await wait_until(lambda: listening.dequeue_counts == [1, 2], "it runs a second time")
+    may_renew.set()
     await wait_until(lambda: "was lost" in caplog.text, "the renewal gives up")
     first_may_end.set()
     await wait_until(lambda: "was received by another host" in caplog.text, "the first run lets it go")
@@ -225,8 +237,9 @@ async def test_a_queue_without_a_poison_queue_keeps_a_failed_message_for_the_lea
     await queue.send("bad")
     listening = listen(queue, fail, lease=1, max_dequeue_count=2)
     await wait_until(lambda: len(listening.calls) == 2, "it is called again")
-    assert listening.times[1] - listening.times[0] > 0.5
-    # over the maximum it is not called any more, and stays until its time to live ends
+    hidden_until = [message.time_next_visible for message in listening.calls]
+    assert hidden_until[1] - hidden_until[0] >= timedelta(seconds=1), "received when the first lease was over"
+    # over the maximum it is no longer called, and stays until its time to live ends
     await wait_until(lambda: caplog.text.count("has no poison queue") >= 4, "it is received twice more")
     assert listening.dequeue_counts == [1, 2]
     assert await queue.count() == 1
@@ -300,7 +313,7 @@ async def test_a_broken_service_is_asked_again_soon(
     monkeypatch.setattr(queues, "LONGEST_DELAY_IN_OUTAGE", timedelta(milliseconds=200))
     async with QueueServiceClient.from_connection_string(broken_service.connection_string) as service:
         listening = listen(Queue(service, "q"), succeed, max_polling_interval=timedelta(hours=1))
-        await wait_until(lambda: len(broken_service.requests) == 10, "ten tries")
+        await wait_until(lambda: len(broken_service.requests) >= 10, "ten tries")
         await listening.stop()
     assert max(pauses.delays[:10]) == timedelta(milliseconds=200), "and not as between polls of an empty queue"
 
@@ -309,8 +322,8 @@ async def test_the_first_message_of_an_idle_queue_comes_within_the_polling_inter
     queue: Queue, listen: Listen, pauses: Pauses
 ) -> None:
     longest = timedelta(milliseconds=500)
-    listening = listen(queue, succeed, max_polling_interval=longest)
-    await wait_until(lambda: pauses.delays.count(longest) == 2, "the delay has grown to its longest")
+    listening = listen(queue, succeed, lease=30, max_polling_interval=longest)
+    await wait_until(lambda: pauses.delays.count(longest) >= 2, "the delay has grown to its longest")
     await queue.send("x")
     await wait_until(lambda: listening.texts == ["x"], "it arrives")
     assert max(pauses.delays) <= max(longest, timedelta(seconds=15)), "15 s: half of the message's lease"

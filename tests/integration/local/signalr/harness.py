@@ -76,6 +76,10 @@ class StandIn(ControlledHub):
         found: list[dict[str, Any]] = self.control("connections", method="GET")["connections"]
         return found
 
+    def waits_in_poll(self, connection_id: str) -> bool:
+        """Whether a poll of this connection is open."""
+        return any(each["waitsInPoll"] for each in self.connections() if each["id"] == connection_id)
+
     def negotiate_answer(self, user: str, claims: Claims | None = None, *, lifetime: float = 600) -> dict[str, str]:
         """What the app answers to a client's first negotiate."""
         url = f"{self.endpoint}/client/?hub=jobs"
@@ -123,6 +127,7 @@ class AppServer:
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
+        self.stand_in = stand_in
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05})
         self._thread.start()
@@ -161,10 +166,15 @@ class HubClients:
         self.events.clear()
 
     def connect(self, app: AppServer, user: str, transport: str, **query: str) -> str:
-        """Connect a client that is named as its user; returns the connection's id."""
+        """Connect a client that is named as its user; returns the connection's id.
+
+        One that polls has a poll open then: what ends the connection does not come between two of them.
+        """
         parameters = urlencode({"user": user, **query})
         self.tell("start", user, url=f"{app.url}/api?{parameters}", transport=transport)
         connection_id: str = self.wait_for(user, "started")["id"]
+        if transport == "LongPolling":
+            wait_until(lambda: app.stand_in.waits_in_poll(connection_id), f"a poll of {user} is open")
         return connection_id
 
     def of(self, client: str, event: str) -> list[Event]:
