@@ -16,6 +16,7 @@ OIDC = {
 }
 _EXISTS = re.compile(r"cannot create already existing resource '([^']+)'")
 _LONGER_THAN_ANYBODY_WAITS = 3600.0
+_LONGER_THAN_A_KEY_PRESS = 10.0
 
 
 def survive_interruption(stage: Stage) -> None:
@@ -28,7 +29,9 @@ def survive_interruption(stage: Stage) -> None:
     stage.configure({**OIDC, "generation": 2})
     stage.database.make_database()
     stage.scm.reset()
-    _press_ctrl_c(stage, "/storageAccounts/")
+    # slow, so that nothing else has begun: an `up` that is interrupted completes what it has begun, such as the server
+    stage.cloud.set_faults(delays={"group": _LONGER_THAN_A_KEY_PRESS})
+    _press_ctrl_c(stage, "/resourceGroups/")
     stage.cloud.set_faults(delays={"postgres": _LONGER_THAN_ANYBODY_WAITS})
     stage.pulumi.up_until_killed(when=lambda: _exists(stage, "/flexibleServers/"))
     stage.cloud.set_faults(delays={})
