@@ -114,19 +114,27 @@ class Rounds:
         Waits for other systems, so it runs concurrently with the rest.
     rest
         Take turns.
+    by_itself
+        Not run here (see `running_by_itself`), but the rounds go on while it has more.
     """
 
-    def __init__(self, *, urgent: Sequence[Duty], beside: Duty, rest: Sequence[Duty]) -> None:
+    def __init__(
+        self, *, urgent: Sequence[Duty], beside: Duty, rest: Sequence[Duty], by_itself: Duty | None = None
+    ) -> None:
         self._urgent = urgent
         self._beside = beside
         self._rest = rest
+        self._by_itself = by_itself
 
     @property
     def _all(self) -> Sequence[Duty]:
         return [*self._urgent, self._beside, *self._rest]
 
     async def run(self, time: timedelta) -> None:
-        """Run all duties, then raise the error of the first duty that failed, if any."""
+        """Run all duties, then raise the error of the first duty that failed, if any.
+
+        While only the duty that runs by itself has more, the rounds are short: the urgent duties look for work.
+        """
         clock = asyncio.get_running_loop().time
         until = clock() + time.total_seconds()
         while True:
@@ -134,13 +142,18 @@ class Rounds:
                 if not self._is_unavailable:
                     await duty.run_batch()
             await asyncio.gather(self._run(self._beside), self._run(*self._rest))
-            if self._is_unavailable or clock() >= until or not any(duty.more for duty in self._all):
+            if self._is_unavailable or clock() >= until or not self._has_more:
                 break
         failed = [duty for duty in self._all if duty.error is not None]
         for duty in failed[1:]:
             logger.warning("%s failed too: %s", duty.name, duty.error)
         if failed and failed[0].error is not None:
             raise failed[0].error
+
+    @property
+    def _has_more(self) -> bool:
+        by_itself = self._by_itself is not None and self._by_itself.more
+        return by_itself or any(duty.more for duty in self._all)
 
     @property
     def _is_unavailable(self) -> bool:

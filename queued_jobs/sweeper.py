@@ -127,7 +127,7 @@ class Sweeper:
         duties = [rescue, *urgent, sending, *rest]
         try:
             async with running_by_itself(rescue, every=_RESCUE_EVERY):
-                await Rounds(urgent=urgent, beside=sending, rest=rest).run(self._time)
+                await Rounds(urgent=urgent, beside=sending, rest=rest, by_itself=rescue).run(self._time)
                 behind = tuple(duty.name for duty in duties if duty.more)
                 expire.done += await expiry.finish()
             if rescue.error is not None:

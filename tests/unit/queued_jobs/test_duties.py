@@ -94,6 +94,31 @@ class TestByItself:
             trace.append("block")
         assert trace == ["first", "block"]
 
+    async def test_the_rounds_go_on_until_it_has_nothing_left_however_slow_it_is(self) -> None:
+        left = 5
+
+        async def step() -> Batch:
+            nonlocal left
+            for _ in range(100):  # the others are done long before
+                await asyncio.sleep(0)
+            left -= 1
+            return Batch(done=1, more=left > 0)
+
+        trace = Trace()
+        slow = Duty("first", step)
+        turns = [trace.duty(name) for name in NAMES]
+        async with asyncio.timeout(30), running_by_itself(slow, every=LONG):
+            await Rounds(urgent=turns[:1], beside=turns[1], rest=turns[2:], by_itself=slow).run(LONG)
+        assert (slow.more, slow.done) == (False, 5)
+
+    async def test_however_much_it_has_left_the_rounds_end_in_time(self) -> None:
+        trace = Trace()
+        endless = trace.duty("first", batches=10_000_000)
+        turns = [trace.duty(name) for name in NAMES]
+        async with asyncio.timeout(30), running_by_itself(endless, every=LONG):
+            await Rounds(urgent=turns[:1], beside=turns[1], rest=turns[2:], by_itself=endless).run(NO_TIME)
+        assert endless.more
+
     async def test_where_that_fails_nothing_else_is_tried(self) -> None:
         trace = Trace()
         with pytest.raises(StoreUnavailable, match="first"):
