@@ -63,15 +63,17 @@ export class JobBell extends FeedElement {
     const extras = Object.keys(EXTRAS).filter((name) => this.hasAttribute(name));
     if (extras.length) this.shadowRoot.adoptedStyleSheets = [...SHEETS, (extraSheet ??= sheetOf('bell-extras.css'))];
     const announce = (text) => this.#announcer.say(text);
-    const context = { origins: config.blobOrigins, announce, actions: this.feed.actions };
-    this.#panel = new JobPanel(this.feed, context);
+    const { feed } = this;
+    const parts = { origins: config.blobOrigins, announce, actions: feed.actions, feed, button: this.#button, badge: this.#unseen };
+    parts.panel = this.#panel = new JobPanel(feed, parts);
     this.#panel.element.addEventListener('toggle', (event) => this.#toggled(event.newState === 'open'));
     this.#panel.element.addEventListener('beforetoggle', (event) => this.#toggling(event.newState === 'open'));
     this.#button.popoverTargetElement = this.#panel.element;
-    const inner = [this.#button, this.#panel.element, this.#announcer.element];
-    this.shadowRoot.replaceChildren(h('div', { class: 'root' }, ...inner));
+    this.shadowRoot.replaceChildren(h('div', { class: 'root' }, this.#button, this.#panel.element, this.#announcer.element));
     this.#render();
-    await this.#load(extras, { ...context, panel: this.#panel, feed: this.feed, button: this.#button, badge: this.#unseen });
+    const loading = this.#load(extras, parts);
+    // Otherwise at once: a bell may replace another one, whose connection would be closed.
+    if (this.hasAttribute('renderers')) await loading;
     this.listen();
   }
 
@@ -97,6 +99,7 @@ export class JobBell extends FeedElement {
     // By now it has another feed, or is removed.
     if (parts.panel !== this.#panel || !this.feed) return;
     this.#extras = extras.map((_, index) => modules[index].value?.create(parts)).filter(Boolean);
+    this.#render();
   }
 
   #tellExtras(event, ...content) {

@@ -1,7 +1,7 @@
 /** Short messages about jobs that have ended, if the page enables them. The panel shows the same. */
 
 import { bdi, button, h, icon, isLow, setText } from '../dom.js';
-import { newestFirst } from '../feed/store.js';
+import { hasEnded, newestFirst } from '../feed/store.js';
 import { numbered } from '../format.js';
 import { strings } from '../strings.js';
 import { actionButton } from './action-button.js';
@@ -118,4 +118,11 @@ class Toasts {
   }
 }
 
-export const create = (parts) => new Toasts(parts);
+/** @param {import('../types.d.ts').BellParts} parts */
+export function create(parts) {
+  const { feed, panel } = parts;
+  const toasts = new Toasts(parts);
+  // What has ended since the page was opened, before this was loaded.
+  toasts.changed({ ended: feed.store.list().filter(hasEnded) }, panel.element.matches(':popover-open'));
+  return toasts;
+}
