@@ -14,6 +14,7 @@ from playwright.sync_api import Page, expect
 from tests.e2e.conftest import Noise
 from tests.support.bell import Bell, wait_on
 from tests.support.client import Person
+from tests.support.held_jobs import no_attempt_starts
 from tests.support.hub import control
 from tests.support.waiting import wait_until
 from tools.docs_and_samples.staged_jobs import ZIP_RESULT, Stage
@@ -30,11 +31,14 @@ def choose(bell: Bell, folder: Path, files: dict[str, bytes]) -> None:
     bell.page.locator("input[type=file]").set_input_files(sorted(folder.iterdir()))
 
 
-def test_three_files_are_zipped_and_told_at_each_step(bell: Bell, tmp_path: Path) -> None:
+def test_three_files_are_zipped_and_told_at_each_step(bell: Bell, stack: Stack, tmp_path: Path) -> None:
     bell.close()
     choose(bell, tmp_path, {"a": b"1", "b": b"2", "c": b"3"})
     bell.watch()
-    bell.page.get_by_role("button", name="Zip 3 files").click()
+    bell.keep_messages()
+    with no_attempt_starts(stack):
+        bell.page.get_by_role("button", name="Zip 3 files").click()
+        wait_on(bell.page, lambda: bool(bell.watched()), "the job is known")
     expect(bell.toasts).to_contain_text("Zip of your filesSucceeded")
     bell.expect_name("Background jobs, 1 new")
     assert next(each["status"] for each in bell.watched()) == "pending"
@@ -42,6 +46,7 @@ def test_three_files_are_zipped_and_told_at_each_step(bell: Bell, tmp_path: Path
         bell.toasts.get_by_role("button", name="Download").click()
     assert is_zipfile(download.value.path())
     expect(bell.toasts).to_have_count(0)
+    bell.let_messages_go()
     bell.open()
     expect(bell.rows).to_contain_text("3 files")
     expect(bell.rows.locator(".time")).to_have_text(re.compile(r"^(just now|\d+ s ago)(, took \d+ s)?$"))
@@ -86,7 +91,7 @@ def test_the_button_tells_how_far_the_work_is_and_what_is_new(bell: Bell, stage:
     bell.close()
     ring, badge = bell.button.locator(".ring"), bell.button.locator(".badge")
     expect(ring).to_be_hidden()
-    started = datetime.now(UTC) - timedelta(seconds=60)
+    started = datetime.now(UTC) - timedelta(minutes=10)
     for progress in (0.25, 0.75):
         stage.put(bell.user_id, "running", progress=progress, started_at=started)
     bell.expect_name("Background jobs, 2 running")
@@ -108,8 +113,8 @@ def test_the_button_tells_how_far_the_work_is_and_what_is_new(bell: Bell, stage:
     expect(icon).to_have_attribute("href", "favicon.svg")
     groups = [group.locator("li.row") for group in bell.panel.get_by_role("list").all()]
     assert [group.count() for group in groups] == [2, 2], "what is in progress, then what is finished"
-    expect(groups[0].nth(0)).to_contain_text("about 20 s left")
-    expect(groups[0].nth(1)).to_contain_text("about 3 min left")
+    expect(groups[0].nth(0)).to_contain_text("about 3 min left")
+    expect(groups[0].nth(1)).to_contain_text("about 30 min left")
     for row in bell.rows.all():
         box = row.bounding_box()
         assert box is not None
@@ -146,6 +151,7 @@ def test_what_comes_from_outside_is_only_text(bell: Bell, stage: Stage) -> None:
 def test_a_toast_shows_text_only_and_only_of_jobs_started_here(bell: Bell, stage: Stage) -> None:
     bell.close()
     bell.page.clock.install()
+    bell.keep_messages()
     stage.put(bell.user_id, "succeeded", request={"prefix": "", "name": "elsewhere"})
     for number in range(5):
         key = stage.put(bell.user_id, "running", request={"prefix": "", "name": f"{number} {ATTACK}"})
@@ -165,6 +171,7 @@ def test_a_toast_shows_text_only_and_only_of_jobs_started_here(bell: Bell, stage
     bell.page.keyboard.press("Escape")
     expect(bell.toasts).to_have_count(2)
     expect(bell.toasts.first.get_by_role("button", name="Dismiss")).to_be_focused()
+    bell.let_messages_go()
     bell.page.clock.run_for(21_000)
     expect(bell.toasts).to_have_count(1)  # the one with the focus waits
     expect(bell.toasts.get_by_role("button", name="Dismiss")).to_be_focused()
@@ -180,6 +187,7 @@ def test_a_failed_job_is_retried_and_shown_from_its_message_by_keyboard(bell: Be
     key = stage.put(bell.user_id, "running", request={"prefix": "nothing/", "name": "again"})
     bell.page.evaluate("(job) => document.querySelector('job-bell').track(job)", stage.view(key))
     stage.change(key, "failed")
+    known = stage.view(key)["version"]
     expect(bell.toasts).to_contain_text("Zip of again")
     bell.button.focus()
     bell.page.keyboard.press("Tab")
@@ -193,7 +201,7 @@ def test_a_failed_job_is_retried_and_shown_from_its_message_by_keyboard(bell: Be
     expect(bell.said).to_contain_text(bell.text("failure", "retry"))
     bell.watch()
     bell.page.keyboard.press("Enter")
-    wait_on(bell.page, lambda: any(job["status"] == "pending" for job in bell.watched()), "it runs again")
+    wait_on(bell.page, lambda: any(job["version"] > known for job in bell.watched()), "it runs again")
     bell.toasts.get_by_role("button", name="Show").press("Enter")
     expect(bell.row("again")).to_be_focused()
     expect(bell.row("again").get_by_role("button", name="Details")).to_have_attribute("aria-expanded", "true")
@@ -220,21 +228,15 @@ def test_nobody_sees_or_touches_what_is_anothers(bell: Bell, stage: Stage, stack
 
 
 def test_durations_that_cannot_be_are_dashes(bell: Bell, stage: Stage) -> None:
-    now = datetime.now(UTC)
-    stage.put(bell.user_id, "failed", started_at=now, finished_at=now - timedelta(hours=1))
-    stage.put(bell.user_id, "cancelled", started_at=None)
+    now = datetime.now(UTC) + timedelta(minutes=30)  # for this machine, however slow it is, none of it is long ago
+    stage.put(bell.user_id, "failed", started_at=now, finished_at=now - timedelta(hours=2))
+    stage.put(bell.user_id, "cancelled", started_at=None, finished_at=now + timedelta(seconds=1))
     stage.put(bell.user_id, "succeeded", started_at=now - timedelta(days=400), finished_at=now)
     stage.put(bell.user_id, "succeeded", started_at=now - timedelta(days=150 * 365), finished_at=now)
     stage.put(bell.user_id, "running", started_at=now + timedelta(hours=3))
     expect(bell.rows).to_have_count(5)
     times = bell.rows.locator(".time").all_inner_texts()
-    assert [text.replace("59 min", "1 h") for text in times] == [
-        "0 s",
-        "just now",
-        "just now",
-        "just now, took 1 y",
-        "1 h ago",
-    ]
+    assert times == ["0 s", "just now", "just now", "just now, took 1 y", "1 h ago"]
     assert "NaN" not in bell.panel.inner_text()
 
 

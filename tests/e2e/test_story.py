@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import itertools
-import os
 import random
 import re
-import signal
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,11 +17,13 @@ from playwright.sync_api import Locator, Page, Route, expect
 
 from tests.e2e.conftest import Noise
 from tests.support.bell import picture, wait_on
+from tests.support.held_jobs import let_go, no_attempt_starts
 from tools.local_stack.stack import Stack
 
 Visitor = Callable[..., Page]
 
-SECONDS = 1_000.0
+#: Places where the job waits until the file is deleted: with half of its work done, and with most of it.
+HALF, MOST = "24.hold", "44.hold"
 
 
 @pytest.fixture(scope="module")
@@ -44,9 +44,14 @@ def open_bell(page: Page) -> Locator:
     return page.locator("job-bell li.row")
 
 
-def choose(page: Page, files: list[Path]) -> None:
-    page.locator("input[type=file]").set_input_files(files)
-    page.get_by_role("button", name="Zip ").click()
+def choose(stack: Stack, page: Page, files: list[Path], *holds: str) -> None:
+    places = [files[0].with_name(f"file-{hold}") for hold in holds]
+    for place in places:
+        place.write_bytes(b".")
+    with no_attempt_starts(stack):
+        page.locator("input[type=file]").set_input_files([*files, *places])
+        page.get_by_role("button", name="Zip ").click()
+        expect(page.get_by_text("Your job has started")).to_be_visible()
 
 
 def watch(page: Page) -> None:
@@ -65,16 +70,13 @@ def watched(page: Page) -> list[dict[str, Any]]:
 
 
 @contextmanager
-def standing_still(stack: Stack, page: Page) -> Iterator[None]:
-    """The job has begun, and waits for the storage meanwhile: it is still running, however fast this machine is."""
-    wait_on(page, lambda: any(state["progress"] for state in watched(page)), "it has begun")
-    pid = stack.azurite.pid
-    assert pid is not None
-    os.kill(pid, signal.SIGSTOP)
+def standing_still(stack: Stack, page: Page, hold: str, share: float) -> Iterator[None]:
+    """The job has done this share of its work, and stays there: it still runs, however fast this machine is."""
     try:
+        wait_on(page, lambda: any((state["progress"] or 0) >= share for state in watched(page)), f"{share} is done")
         yield
     finally:
-        os.kill(pid, signal.SIGCONT)
+        let_go(stack, hold)
 
 
 def test_fifty_files_from_the_click_to_the_download(
@@ -88,10 +90,9 @@ def test_fifty_files_from_the_click_to_the_download(
     expect(page.get_by_text("No jobs")).to_be_visible()
     picture(page, "empty")
     page.keyboard.press("Escape")
-    choose(page, fifty_files)
-    expect(page.get_by_text("Your job has started")).to_be_visible()
+    choose(stack, page, fifty_files, HALF, MOST)
     expect(page.get_by_role("button", name="Choose files")).to_be_focused()  # the one that was pressed is gone
-    with standing_still(stack, page):
+    with standing_still(stack, page, HALF, 0.49):
         expect(bell(page)).to_have_accessible_name("Background jobs, 1 running")
         bell(page).click()
         row = rows.first
@@ -99,7 +100,8 @@ def test_fifty_files_from_the_click_to_the_download(
         bar = row.get_by_role("progressbar")
         expect(bar).to_have_attribute("aria-valuenow", re.compile(r"^[1-9]\d?$"))
         picture(page, "running")
-        page.wait_for_timeout(1 * SECONDS)  # that often progress is told
+    with standing_still(stack, page, MOST, 0.89):
+        expect(bar).to_have_attribute("aria-valuenow", "90")
     expect(row).to_contain_text("Succeeded")
     expect(row).to_contain_text("50 files")
     picture(page, "succeeded")
@@ -168,8 +170,8 @@ def test_the_hub_goes_away_in_mid_job(stack: Stack, visitor: Visitor, noise: Noi
     noise.expect(r"ERR_CONNECTION_REFUSED|WebSocket|Connection disconnected|Failed to (start|complete)|Error from HTTP")
     page = visitor(stack.guest_url)
     watch(page)
-    choose(page, fifty_files)
-    with standing_still(stack, page):
+    choose(stack, page, fifty_files, HALF)
+    with standing_still(stack, page, HALF, 0.49):
         rows = open_bell(page)
         expect(rows.first).to_contain_text("Running")
         stack.hub.kill()
@@ -185,8 +187,8 @@ def test_the_host_is_killed_in_mid_job(stack: Stack, visitor: Visitor, noise: No
     noise.expect(r"ERR_CONNECTION_REFUSED|ERR_CONNECTION_RESET|ERR_EMPTY_RESPONSE|Failed to|Error from HTTP")
     page = visitor(stack.guest_url)
     watch(page)
-    choose(page, fifty_files)
-    with standing_still(stack, page):
+    choose(stack, page, fifty_files, HALF)
+    with standing_still(stack, page, HALF, 0.49):
         rows = open_bell(page)
         expect(rows.first).to_contain_text("Running")
         stack.host.kill()

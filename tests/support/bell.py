@@ -13,6 +13,13 @@ from tests.support.waiting import wait_until
 #: Where pictures of each state are left to be looked at.
 PICTURES = Path(__file__).resolve().parents[2] / "test-results"
 SECONDS = 1_000.0
+#: Click what is there twice, at once: a slow machine would make two clicks of a double one.
+DOUBLE_CLICK = """(button) => {
+    const { x, y, width, height } = button.getBoundingClientRect();
+    const click = () => button.getRootNode().elementFromPoint(x + width / 2, y + height / 2).click();
+    click();
+    click();
+}"""
 
 
 def picture(page: Page, name: str) -> None:
@@ -109,6 +116,18 @@ class Bell:
                 return said;
             }"""
         )
+
+    def settle(self) -> None:
+        """Wait until no read of the list is under way: one comes at once, and one more when pushes arrive."""
+        self.page.evaluate("document.querySelector('job-bell').feed.sync()")
+
+    def keep_messages(self) -> None:
+        """Have messages about ended jobs stay, as in a hidden tab, however late this machine looks at them."""
+        self.page.evaluate("Object.defineProperty(document, 'hidden', { value: true, configurable: true })")
+
+    def let_messages_go(self) -> None:
+        """End `keep_messages`: each goes when it has been there for its time."""
+        self.page.evaluate("delete document.hidden")
 
     def picture(self, name: str) -> None:
         picture(self.page, name)

@@ -1,7 +1,11 @@
-"""Jobs of the test app that stay in mid-job until the test lets them go."""
+"""Jobs that stay as they are until the test lets them go: before their start, or in mid-job."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psycopg
 from azure.storage.blob import BlobServiceClient
 
 from tests.support.client import Person
@@ -9,7 +13,8 @@ from tools.local_stack.stack import Stack
 
 #: More than a block before the place where the job is held, and after it.
 _FILES = {f"{number}.bin": bytes([number]) * 3_000_000 for number in range(4)}
-_HOLD = "1.hold"
+_HOLD_ENDING = ".hold"
+_HOLD = f"1{_HOLD_ENDING}"
 
 
 class HeldJob:
@@ -32,3 +37,20 @@ class HeldJob:
         """The names of the zips that its attempts have published."""
         with BlobServiceClient.from_connection_string(self._storage) as service:
             return [blob.name for blob in service.get_container_client("results").list_blobs(self.key)]
+
+
+@contextmanager
+def no_attempt_starts(stack: Stack) -> Iterator[None]:
+    """Jobs that are started stay pending, however fast this machine is: each attempt has a row in a locked table."""
+    with psycopg.connect(stack.database_url) as connection:
+        connection.execute("lock table queued_jobs.attempt in share row exclusive mode")
+        yield
+
+
+def let_go(stack: Stack, ending: str = _HOLD_ENDING) -> None:
+    """Let go of the jobs that wait at files of such names."""
+    with BlobServiceClient.from_connection_string(stack.settings()["BlobsConn"]) as service:
+        uploads = service.get_container_client("uploads")
+        for blob in uploads.list_blobs():
+            if blob.name.endswith(ending):
+                uploads.delete_blob(blob.name)

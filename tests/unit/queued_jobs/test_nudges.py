@@ -6,6 +6,7 @@ import asyncio
 from datetime import timedelta
 
 from queued_jobs.push.nudges import MAX_IDS, Nudges
+from tests.support.waiting import PATIENCE_SECONDS
 
 HOUR = timedelta(hours=1)
 
@@ -24,7 +25,7 @@ async def test_the_first_is_sent_at_once_and_the_rest_together() -> None:
     sent = Sent()
     nudges = Nudges(sent, every=HOUR)
     nudges.add(["a"])
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         await sent.came.wait()
     for name in ("b", "c", "b"):
         nudges.add([name])

@@ -12,6 +12,7 @@ from queued_jobs import JobContext, JobStatus, QueuedJob
 from queued_jobs.errors import StoreUnavailable
 from queued_jobs.message import JobMessage
 from queued_jobs.testing import InMemoryRepository
+from tests.support.waiting import PATIENCE_SECONDS
 from tests.unit.queued_jobs.conftest import Answer, Ask, Demo, World, answer
 
 
@@ -50,7 +51,7 @@ class TestStoreAway:
             raise AssertionError
 
         world.repository = Silent()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             assert (await world.run(body, Short)).status is JobStatus.RUNNING
 
     async def test_a_finish_is_tried_again(self, world: World) -> None:

@@ -93,7 +93,10 @@ class TestWaiting:
         async with at_work(world, Held, 6) as (runner, jobs):
             for begun in range(1, 7):
                 await eventually(has(lambda: len(runner.started) == begun), "the next one has begun")  # noqa: B023
-                assert [world.row(job).status for job in jobs].count(JobStatus.RUNNING) == 1
+                # a thread is free before the result of its body is stored
+                running = has(lambda: [world.row(job).status for job in jobs].count(JobStatus.RUNNING) == 1)
+                await eventually(running, "no other one runs")
+                assert len(runner.started) == begun
                 gate, runner.gate = runner.gate, threading.Event()
                 gate.set()
         assert {world.row(job).status for job in jobs} == {JobStatus.SUCCEEDED}
@@ -181,7 +184,7 @@ class TestHanging:
         self, world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
     ) -> None:
         monkeypatch.setattr(_threads, "HUNG_AFTER", NO_TIME)
-        monkeypatch.setattr(_admission, "THREAD_WAIT", timedelta(seconds=0.5))
+        monkeypatch.setattr(_admission, "THREAD_WAIT", timedelta(seconds=PATIENCE_SECONDS))
         async with at_work(world, HangsTwice, 4) as (runner, _):
             await eventually(has(lambda: runner.body_threads.hung == 4), "all of them hang, and as many again")
             assert [record.levelno for record in caplog.records].count(logging.ERROR) == 1

@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 import pytest
 
+from queued_jobs import _together
 from queued_jobs._statements import Row
 from queued_jobs._together import MAX_TOGETHER, MIN_TIME, Request, Together
 from queued_jobs.errors import StoreRefused, StoreUnavailable
-from tests.support.waiting import eventually
+from tests.support.waiting import PATIENCE_SECONDS
 
 ALONE, SHARED = "alone", "shared"
 
@@ -36,10 +38,10 @@ class Server:
         return [asyncio.create_task(self.run(number)) for number in numbers]
 
     async def has_seen(self, count: int) -> None:
-        async def has() -> bool:
-            return len(self.seen) == count
-
-        await eventually(has, f"the server was given {count} groups")
+        """Return in the very turn of the loop: soon after, a timer lets the next group go."""
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while len(self.seen) < count:
+                await asyncio.sleep(0)
 
     async def _alone(self, name: str, params: Mapping[str, Any], ends_at: float) -> list[Row]:
         number = params["id"].int
@@ -136,7 +138,8 @@ async def test_one_with_little_time_left_does_not_set_the_deadline_of_others() -
     assert {kind for kind, _ in server.seen} == {ALONE}
 
 
-async def test_one_whose_caller_is_gone_is_not_run() -> None:
+async def test_one_whose_caller_is_gone_is_not_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_together, "PATIENCE", timedelta(hours=1))  # it is cancelled before its group goes
     server = Server()
     tasks = server.start(0, 1, 2)
     await server.has_seen(1)

@@ -78,7 +78,8 @@ class Packer(JobRunner[PackRequest, PackResult]):
         blobs = list(blob_service().get_container_client(request.container).list_blobs(folder))
         if not blobs:
             raise NothingToZip
-        total = sum(blob.size for blob in blobs)
+        files = [blob for blob in blobs if not blob.name.endswith(HOLD)]
+        total = sum(blob.size for blob in files)
         name = f"{ctx.job.id}/{ctx.claim_id}.zip"
         target = BlockWriter(blob_service().get_blob_client(RESULTS, name))
         done = 0
@@ -100,7 +101,7 @@ class Packer(JobRunner[PackRequest, PackResult]):
         ctx.checkpoint()
         target.commit(content_type="application/zip", metadata={})
         return PackResult(
-            container=RESULTS, blob=name, file_name="files.zip", files=len(blobs), bytes=done, zip_bytes=target.size
+            container=RESULTS, blob=name, file_name="files.zip", files=len(files), bytes=done, zip_bytes=target.size
         )
 
     async def on_result_expired(self, job: QueuedJob, result: PackResult) -> None:
