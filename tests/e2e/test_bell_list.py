@@ -43,7 +43,7 @@ def test_clear_finished_leaves_the_running_and_can_be_undone(bell: Bell, stage: 
     for status in ("succeeded", "failed", "cancelled"):
         stage.put(bell.user_id, status)
     expect(bell.rows).to_have_count(4)
-    bell.panel.get_by_role("button", name="Clear finished").click()
+    bell.panel.get_by_role("button", name="Clear finished").press("Enter")  # moves the focus to the undo, which stays
     expect(bell.rows).to_have_count(1)
     expect(bell.rows).to_contain_text("Running")
     expect(bell.panel).to_contain_text("3 jobs cleared")
@@ -57,6 +57,7 @@ def test_clear_finished_leaves_the_running_and_can_be_undone(bell: Bell, stage: 
     assert bell.rows.locator(".status").all_inner_texts() == shown
     bell.panel.get_by_role("button", name="Clear finished").click()
     expect(bell.rows).to_have_count(1)
+    expect(bell.panel).to_contain_text("3 jobs cleared")  # the rows are hidden before the server has done it
     page.reload()
     bell.open()
     expect(bell.rows).to_have_count(1)
@@ -81,19 +82,23 @@ def test_the_undo_is_offered_until_its_answer_is_there(bell: Bell, stage: Stage,
     noise.expect("ERR_FAILED")
     page = bell.page
     page.clock.install()
-    stage.put(bell.user_id, "failed")
-    bell.panel.get_by_role("button", name="Clear finished").click()
     held: list[Route] = []
     page.route("**/api/jobs/undo-clear", lambda route: held.append(route))
+    stage.put(bell.user_id, "failed")
+    bell.panel.get_by_role("button", name="Clear finished").press("Enter")
     undo = bell.panel.get_by_role("button", name="Undo")
+    expect(undo).to_be_focused()  # as long as it is, it stays
     undo.click()
     wait_on(page, lambda: len(held) == 1, "it is asked for")
     expect(undo).to_have_attribute("aria-busy", "true")
     bell.heading.focus()
     page.mouse.move(2, 700)
     page.clock.run_for(9_000)
+    undo.focus()
     held[0].abort()
     expect(bell.panel).to_contain_text(bell.text("failure", "undo"))
+    page.clock.run_for(9_000)
+    expect(undo).to_be_focused()
     page.unroute_all()
     undo.click()
     expect(bell.rows).to_have_count(1)

@@ -7,11 +7,11 @@ import sys
 from collections.abc import Callable
 
 import pytest
-from playwright.sync_api import FilePayload, Page, expect
+from playwright.sync_api import FilePayload, Page, Route, expect
 
 from tests.e2e.conftest import Noise
 from tests.support.axe import LOOKS, Looks, settle, violations
-from tests.support.bell import Bell
+from tests.support.bell import Bell, wait_on
 from tests.support.names import ambiguous, not_of_their_row
 from tools.docs_and_samples.bell_states import NOISE, STATES, scroll_to, show
 from tools.docs_and_samples.staged_jobs import Stage
@@ -87,9 +87,12 @@ def test_the_panel_is_as_wide_as_a_narrow_window(stack: Stack, stage: Stage, vis
     bell = Bell(page)
     show(page, "every-status", stage, bell.user_id)
     page.set_viewport_size({"width": 320, "height": 640})
-    box = bell.panel.bounding_box()
-    assert box is not None
-    assert (box["x"], box["width"]) == (8, 304)
+
+    def place() -> tuple[float, float] | None:
+        box = bell.panel.bounding_box()
+        return None if box is None else (box["x"], box["width"])
+
+    wait_on(page, lambda: place() == (8, 304), "the panel has followed the window")
     page.set_viewport_size({"width": 1280, "height": 800})
     for button in bell.panel.get_by_role("button").all():
         scroll_to(button)
@@ -114,6 +117,7 @@ def test_messages_leave_the_bell_free_in_a_small_window(stack: Stack, stage: Sta
     bell.open()
     bell.expect_live()
     bell.close()
+    bell.keep_messages()
     page.set_viewport_size({"width": 320, "height": 256})  # 1280 x 1024 at 400 %
     for number in range(3):
         key = stage.put(bell.user_id, "running", request={"prefix": "", "name": f"{number} {'long-name_' * 7}"})
@@ -169,7 +173,7 @@ def test_with_reduced_motion_nothing_moves(stack: Stack, stage: Stage, visitor: 
     bar = bell.rows.locator(".bar")
     assert bar.evaluate("(bar) => bar.firstElementChild.offsetWidth === bar.clientWidth"), "the whole bar is filled"
     page.emulate_media(reduced_motion="no-preference")
-    assert bell.host.evaluate(moving) > 0, "this test sees what moves"
+    wait_on(page, lambda: bell.host.evaluate(moving) > 0, "this test sees what moves")
 
 
 def test_on_a_slow_line_it_is_usable_soon_and_does_nothing_twice(stack: Stack, stage: Stage, visitor: Visitor) -> None:
@@ -193,8 +197,8 @@ def test_on_a_slow_line_it_is_usable_soon_and_does_nothing_twice(stack: Stack, s
     assert before is not None
     assert after is not None
     assert (before["x"], before["y"], before["width"]) == (after["x"], after["y"], after["width"])
-    requests: list[str] = []
-    page.on("request", lambda request: requests.append(request.method) if "/retry" in request.url else None)
+    held: list[Route] = []  # until the second click is over, however long it takes
+    page.route("**/retry", lambda route: held.append(route))
     retry = bell.rows.get_by_role("button", name="Retry")
     busy = retry.evaluate_handle(
         """(button) => {
@@ -205,9 +209,11 @@ def test_on_a_slow_line_it_is_usable_soon_and_does_nothing_twice(stack: Stack, s
         }"""
     )
     retry.dblclick()
+    wait_on(page, lambda: bool(held), "it is asked for")
+    held[0].continue_()
     expect(bell.rows).to_contain_text("NothingToZip")  # it has run again
     assert busy.json_value()[:1] == ["true"]
-    assert requests == ["POST"]
+    assert [route.request.method for route in held] == ["POST"]
 
 
 #: All that came over the line so far, headers included.
@@ -246,7 +252,7 @@ def test_500_jobs_open_as_easily_as_50(stack: Stack, stage: Stage, visitor: Visi
     for page in range(2, 11):
         more.click()
         expect(bell.rows).to_have_count(page * 50)
-    bell.page.keyboard.press("Escape")
+    bell.close()
     again = opening()
     expect(bell.rows).to_have_count(500)
     sys.stdout.write(f"opening the panel takes {first * 1e3:.0f} ms with 50 rows, {again * 1e3:.0f} ms with 500\n")

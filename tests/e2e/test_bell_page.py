@@ -28,13 +28,11 @@ def test_a_wrong_clock_makes_no_wrong_times(stack: Stack, stage: Stage, visitor:
     bell = Bell(page)
     bell.open()
     bell.expect_live()
-    now = datetime.now(UTC)
-    two_minutes_ago = now - timedelta(seconds=125)
+    two_minutes_ago = datetime.now(UTC) - timedelta(seconds=125)
     stage.put(bell.user_id, "succeeded", started_at=two_minutes_ago, finished_at=two_minutes_ago)
-    stage.put(bell.user_id, "running", started_at=now)
-    expect(bell.rows.nth(1)).to_contain_text("2 min ago")
+    expect(bell.rows).to_contain_text("2 min ago")
+    stage.put(bell.user_id, "running", started_at=datetime.now(UTC))
     ticking = bell.rows.nth(0).locator(".time")
-    expect(ticking).to_have_text(re.compile(r"^\d s$"))
     expect(ticking).to_have_text(re.compile(r"^[1-9]\d? s$"))
 
 

@@ -97,7 +97,10 @@ def test_an_answer_that_is_late_says_nothing_about_who_comes_next(stack: Stack, 
     page.route("**/api/admin/stats?*", lambda route: route.continue_() if held else held.append(route))
     page.evaluate(SEEN_AGAIN)
     wait_on(page, lambda: len(held) == 1, "the figures are asked for")
-    with Person(stack.page_url, stack.settings()["ADMIN_INVITE_SECRET"]) as other:
+    with (
+        Person(stack.page_url, stack.settings()["ADMIN_INVITE_SECRET"]) as other,
+        page.expect_response("**/api/admin/options"),
+    ):
         page.evaluate("(token) => { document.querySelector('job-dashboard').getToken = () => token; }", other.token)
     expect(page.locator("job-dashboard .cards")).to_be_visible()
     with page.expect_response(lambda answer: answer.status == 403):

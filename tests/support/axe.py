@@ -62,6 +62,7 @@ def settle(page: Page) -> None:
 
 def violations(page: Page) -> list[str]:
     """Return what axe finds in the page as it is now, shadow roots included."""
+    settle(page)
     return Looks(page).violations()
 
 

@@ -127,6 +127,7 @@ def _not_done(page: Page, stage: Stage, user_id: str) -> None:
     for name in ("Retry", "Download", "Cancel", "Clear finished"):
         page.get_by_role("button", name=name).first.click()
     expect(page.locator("job-bell .note:visible")).to_have_count(4, timeout=_PATIENCE)
+    expect(page.locator("job-bell .connection")).to_have_attribute("data-state", "stale", timeout=_PATIENCE)
 
 
 def _details(page: Page, stage: Stage, user_id: str) -> None:

@@ -101,11 +101,11 @@ async def test_a_message_stays_hidden_while_its_job_runs(site: Site) -> None:
     visible: list[object] = []
 
     async def body(request: Ask) -> None:
-        await asyncio.sleep(5)
+        await asyncio.sleep(8)
         visible.extend([message async for message in site.queues[site.kind.queue].receive_messages()])
 
     site.body = body
-    async with site.worker(visibility=timedelta(seconds=2)):
+    async with site.worker(visibility=timedelta(seconds=6)):  # renewed each two: a busy machine may stall in between
         handle = await site.queue()
         await handle.result(timeout=PATIENCE)
         await eventually(site.is_empty, "the message is acknowledged")
@@ -179,17 +179,22 @@ async def test_what_fails_each_time_is_poisoned_after_five_deliveries(
 
 async def test_no_more_jobs_run_concurrently_than_allowed(site: Site) -> None:
     running, most = 0, 0
+    both_run = asyncio.Event()
 
     async def body(request: Ask) -> None:
         nonlocal running, most
         running += 1
         most = max(most, running)
+        if running == 2:
+            both_run.set()
+        await both_run.wait()  # however slowly they come
         await asyncio.sleep(0.05)
         running -= 1
 
     site.body = body
+    handles = [await site.queue(n) for n in range(8)]
     async with site.worker(concurrency=2):
-        for handle in [await site.queue(n) for n in range(8)]:
+        for handle in handles:
             await handle.result(timeout=PATIENCE)
     assert most == 2
 

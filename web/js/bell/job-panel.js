@@ -211,7 +211,8 @@ export class JobPanel {
 
   #undoSoonOver() {
     clearTimeout(this.#undoTimer);
-    this.#undoTimer = setTimeout(() => (isBusy(this.#undo) ? this.#undoSoonOver() : this.#endUndo()), UNDO_FOR);
+    const isUsed = () => isBusy(this.#undo) || this.#undoBar.matches(':hover, :focus-within');
+    this.#undoTimer = setTimeout(() => (isUsed() ? this.#undoSoonOver() : this.#endUndo()), UNDO_FOR);
   }
 
   #endUndo() {
