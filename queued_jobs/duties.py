@@ -115,7 +115,7 @@ class Rounds:
     rest
         Take turns.
     by_itself
-        Not run here (see `running_by_itself`), but the rounds go on while it has more.
+        Not run here (see `running_by_itself`), but the rounds continue while it has more.
     """
 
     def __init__(

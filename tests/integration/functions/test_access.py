@@ -219,7 +219,7 @@ async def test_an_app_with_a_route_without_a_policy_does_not_start(site: Site, m
     def forgotten() -> None:
         return None
 
-    with pytest.raises(TypeError, match="/open: 0 policies"):
+    with pytest.raises(TypeError, match="/open has 0 policies"):
         check_policies(router)
     monkeypatch.setattr("api.health.routes", router)
     with pytest.raises(TypeError, match="/open"):

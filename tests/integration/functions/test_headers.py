@@ -26,6 +26,7 @@ REFUSED = {"camera=()", "microphone=()", "geolocation=()", "usb=()", "display-ca
 POLICIES = {
     "default-src": "'none'",
     "script-src": "'self'",
+    "img-src": "'self' data:",
     "base-uri": "'none'",
     "form-action": "'none'",
     "frame-ancestors": "'none'",
@@ -56,6 +57,7 @@ def addresses(app: FastAPI) -> Iterator[tuple[str, str]]:
     for route in app.state.all_routes:
         if "{file" not in route.path:
             path = route.path.replace("{job_id:uuid}", ID).replace("{part}", "request").replace("{queue}", "packer")
+            path = path.replace("{kind}", "packer")
             assert "{" not in path, f"{path}: give the parameter a value here"
             yield from ((method, path) for method in sorted(route.methods))
     yield from (("GET", f"/{path.relative_to(WEB)}") for path in FILES)

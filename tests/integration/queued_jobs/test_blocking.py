@@ -147,7 +147,7 @@ class TestConnections:
             "manager": manager,
             "current_user": SimpleNamespace(id="ann"),
             "WordCount": Demo,
-            "Text": lambda text: Ask(n=len(text)),
+            "WordCountRequest": lambda text: Ask(n=len(text)),
         }
         exec(example, names)  # noqa: S102 (our own document)
         with app.test_client() as client:
