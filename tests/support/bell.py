@@ -16,7 +16,8 @@ SECONDS = 1_000.0
 #: Click what is there twice, at once: a slow machine would make two clicks of a double one.
 DOUBLE_CLICK = """(button) => {
     const { x, y, width, height } = button.getBoundingClientRect();
-    const click = () => button.getRootNode().elementFromPoint(x + width / 2, y + height / 2).click();
+    const root = button.getRootNode();  // the first click may remove the button
+    const click = () => root.elementFromPoint(x + width / 2, y + height / 2)?.click();
     click();
     click();
 }"""
