@@ -14,7 +14,7 @@ from typing import Any
 import psycopg
 import pytest
 from azure.storage.queue import QueueServiceClient
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import Page, expect
 
 from tests.e2e.conftest import Noise
 from tests.support.bell import DOUBLE_CLICK, SECONDS, Bell
@@ -24,7 +24,6 @@ from tests.support.keyboard import tab_to
 from tests.support.stored_jobs import ERROR, store
 from tools.local_stack.stack import Stack
 
-Visitor = Callable[..., Page]
 Admin = Callable[..., Page]
 
 HOSTILE = "<img src=x onerror=alert(1)>"
@@ -353,39 +352,7 @@ class TestLive:
         expect(page.get_by_text("Live", exact=True)).to_be_visible()
 
 
-class TestPeople:
-    def test_who_is_no_admin_sees_nothing(self, stack: Stack, visitor: Visitor, noise: Noise) -> None:
-        noise.expect("403")
-        asked: list[str] = []
-        page = visitor(stack.page_url)
-        page.on("request", lambda request: asked.append(request.url))
-        page.goto(stack.guest_url.replace("#", "dashboard.html#"))
-        expect(page.get_by_text("This page is for admins")).to_be_visible()
-        assert [url for url in asked if "/api/admin/" in url] == [f"{stack.page_url}api/admin/options"]
-        expect(page.get_by_role("table")).to_have_count(0)
-
-    def test_a_stranger_is_told_how_to_get_in(self, stack: Stack, visitor: Visitor) -> None:
-        page = visitor(f"{stack.page_url}dashboard.html")
-        expect(page.get_by_text("You need an invite link")).to_be_visible()
-
-    def test_a_viewer_gets_no_buttons_to_act(self, stack: Stack, visitor: Visitor) -> None:
-        store(stack.database_url, user_id="viewed", since=recent())
-
-        def as_viewer(route: Route) -> None:  # invite links make no viewers
-            answer = route.fetch()
-            route.fulfill(response=answer, json=answer.json() | {"canAct": False})
-
-        page = visitor(stack.page_url)
-        page.route("**/api/admin/options", as_viewer)
-        page.goto(stack.admin_url.replace("#", "dashboard.html?user=viewed#"))
-        expect(page.get_by_text("Read only")).to_be_visible()
-        expect(rows(page)).to_have_count(1)
-        expect(page.get_by_label("Select job ")).to_have_count(0)
-        expect(page.get_by_role("button", name=re.compile("Retry|Cancel"))).to_have_count(0)
-        page.get_by_role("button", name="Actions").click()
-        expect(page.get_by_role("button", name="Download CSV")).to_be_visible()
-        expect(page.get_by_role("button", name=re.compile("Retry|Cancel"))).to_have_count(0)
-
+class TestKeyboard:
     @pytest.mark.usefixtures("queues")
     def test_with_the_keyboard_alone(self, stack: Stack, admin: Admin) -> None:
         (key,) = store(stack.database_url, user_id="keys", since=recent(), **PARKED)
