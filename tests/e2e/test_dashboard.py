@@ -65,8 +65,16 @@ class TestFinding:
         page.get_by_role("button", name="Remove the filter Owner").press("Enter")
         expect(page.get_by_label("Text in request or error")).to_be_focused()
         assert address_of(page) == "status=failed"
+        for_all_of = page.get_by_role("button", name=re.compile("that match"))
+        page.get_by_role("button", name="Actions").click()
+        for button in for_all_of.all():
+            expect(button).to_be_enabled()
         page.get_by_role("button", name="Clear filters").click()
         expect(page).to_have_url(f"{stack.page_url}dashboard.html")
+        page.get_by_role("button", name="Actions").click()
+        expect(for_all_of).to_have_count(2)
+        for button in for_all_of.all():
+            expect(button).to_be_disabled()
 
     def test_the_list_comes_first(self, stack: Stack, admin: Admin) -> None:
         store(stack.database_url, user_id="first", attempt=2, max_attempts=3, since=recent())

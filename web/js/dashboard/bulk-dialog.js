@@ -162,7 +162,6 @@ export class BulkDialog {
       const names = filters.status.map((status) => strings.status[status]).join(', ');
       lines.unshift(h('li', {}, `${words.filters.status}: ${names}`));
     }
-    if (lines.length === 0) return h('p', { class: 'warning' }, texts.noFilters);
     return h('div', {}, h('p', {}, texts.filters), h('ul', {}, ...lines));
   }
 

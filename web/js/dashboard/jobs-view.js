@@ -40,6 +40,7 @@ export class JobsView {
   #selectionText = h('strong', {});
   #some = {};
   #all = {};
+  #filterFirst = h('p', { class: 'muted', hidden: true }, texts.filterFirst);
   #csv = button('quiet', texts.csv, (event) => this.#download(event.currentTarget));
   #newest = button('quiet', texts.newest, () => this.#turnTo(null));
   #newer = button(null, texts.newer, () => this.#goNewer());
@@ -64,7 +65,7 @@ export class JobsView {
         this.#some[action] = button(null, '', openSome);
       }
     }
-    const tools = dropDown(texts.actions, this.#csv, ...Object.values(this.#all));
+    const tools = dropDown(texts.actions, this.#csv, ...Object.values(this.#all), this.#filterFirst);
     const unselect = button('quiet', texts.unselect, () => this.#table.selectAll(false));
     this.#selection.append(this.#selectionText, ...Object.values(this.#some), unselect);
     this.element = h(
@@ -95,6 +96,11 @@ export class JobsView {
     this.#ignored = ignored;
     this.#ignoredNote.hidden = ignored.length === 0;
     setText(this.#ignoredNote, ignored.length > 0 ? format.plain(words.ignored(ignored)) : '');
+    // Without a filter, one press would change the jobs of all users.
+    const all = Object.values(this.#all);
+    const open = Object.keys(state.filters).length === 0;
+    for (const element of all) element.disabled = open;
+    this.#filterFirst.hidden = !open || all.length === 0;
     if (!moved) return;
     this.#turn += 1;
     this.#pending = null;

@@ -111,6 +111,7 @@ export const words = {
       cancel: (id) => `Aufgabe ${id} wird abgebrochen`,
     },
     actions: 'Aktionen',
+    filterFirst: 'Setzen Sie einen Filter, um alle passenden zu ändern.',
     attempt: (n, most) => `Versuch ${n} von ${most}`,
     csv: 'CSV herunterladen',
     csvBusy: 'Die Datei wird erstellt',
@@ -124,7 +125,6 @@ export const words = {
     titleSome: (action) => `Ausgewählte Aufgaben ${small[action]}`,
     counting: 'Die Aufgaben werden gezählt',
     filters: 'Filter',
-    noFilters: 'Kein Filter gesetzt: Dies betrifft die Aufgaben aller Benutzer.',
     selectedOnly: 'Die ausgewählten Aufgaben.',
     none: (action) => `Keine der passenden Aufgaben kann ${done[action]} werden.`,
     about: {

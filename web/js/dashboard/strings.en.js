@@ -106,6 +106,7 @@ export const words = {
     act: (action, id) => `${verb[action]} job ${id}`,
     acted: { retry: (id) => `Job ${id} is queued again`, cancel: (id) => `Job ${id}: cancelling` },
     actions: 'Actions',
+    filterFirst: 'Set a filter to retry or cancel all that match.',
     attempt: (n, most) => `attempt ${n} of ${most}`,
     csv: 'Download CSV',
     csvBusy: 'Preparing the file',
@@ -119,7 +120,6 @@ export const words = {
     titleSome: (action) => `${verb[action]} selected jobs`,
     counting: 'Counting the jobs',
     filters: 'Filters',
-    noFilters: 'No filter is set: this affects the jobs of all users.',
     selectedOnly: 'The selected jobs.',
     none: (action) => `None of the matching jobs can be ${done[action]}.`,
     about: {
