@@ -139,8 +139,9 @@ class _Attempt:
         finally:
             await self._lease.end()
         if done is not None:
-            self._log(done.status)
-            telemetry.ended(done, timedelta(seconds=time.monotonic() - self._started))
+            seconds = time.monotonic() - self._started
+            self._log("%s in %.2f s", done.status, seconds)
+            telemetry.ended(done, timedelta(seconds=seconds))
             schedule_update(self._runner, done)
             if not done.status.is_final:
                 await self._runner.backend.dispatcher().send([Reserved.of(done, delay=self._retry_in)])

@@ -49,6 +49,8 @@ def main(arguments: Sequence[str]) -> None:
     if not arguments or arguments[0] not in PROFILES:
         sys.exit(f"usage: install.py {'|'.join(PROFILES)} [MODULE [ARGUMENT ...]]")
     started = time.monotonic()
+    if len(arguments) > 2 and arguments[2] in ("-h", "--help") and not is_installed(arguments[0]):
+        _try_help(arguments[1:])
     try:
         ensure_installed(arguments[0])
     except InstallFailed as error:
@@ -63,6 +65,17 @@ def main(arguments: Sequence[str]) -> None:
         sys.stdout.flush()
         # -P: do not import modules from the current folder.
         os.execve(PYTHON, [str(PYTHON), "-P", "-m", *arguments[1:]], environment)  # noqa: S606
+
+
+def _try_help(command: Sequence[str]) -> None:
+    """Print the help of a command and end, if its module does without what is not installed yet."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
+    finished = subprocess.run(
+        [sys.executable, "-P", "-m", *command], env=environment, capture_output=True, text=True, check=False
+    )
+    if finished.returncode == 0:
+        sys.stdout.write(finished.stdout)
+        sys.exit(0)
 
 
 def ensure_installed(profile: str) -> None:

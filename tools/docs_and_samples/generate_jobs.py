@@ -33,8 +33,16 @@ where schemaname = 'queued_jobs' and tablename in ('job', 'attempt') and indexna
 """
 
 
-async def add_jobs(url: str, count: int, *, days: float, seed: int = 1) -> None:
-    """Add jobs to a migrated database, all or none; its sweeper will count them. Locks the tables while it runs."""
+_DELETE_WAITING = """
+delete from queued_jobs.job where finished_at is null and user_id like 'https://issuer.example|user-%'
+"""
+
+
+async def add_jobs(url: str, count: int, *, days: float, seed: int = 1, ended_only: bool = False) -> None:
+    """Add jobs to a migrated database, all or none; its sweeper will count them. Locks the tables while it runs.
+
+    With `ended_only` those that would wait for a worker are not kept, so that a running system is not disturbed.
+    """
     jobs = iter(JobGenerator(count, until=datetime.now(UTC), days=days, seed=seed))
     async with await AsyncConnection.connect(url, autocommit=True) as conn:
         async with conn.transaction():
@@ -47,6 +55,8 @@ async def add_jobs(url: str, count: int, *, days: float, seed: int = 1) -> None:
                 _, chunk = await asyncio.gather(
                     _copy(conn, chunk), asyncio.to_thread(lambda: list(islice(jobs, CHUNK)))
                 )
+            if ended_only:
+                await conn.execute(_DELETE_WAITING)
             for _, definition in indexes:
                 await conn.execute(definition)
             # dated in a period whose statistics are already complete

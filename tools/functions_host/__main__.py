@@ -27,7 +27,7 @@ def main() -> None:
             "bound to %s: any client that can reach this machine can reach the app and /admin", options.unsafe_bind
         )
     drain = timedelta(seconds=options.drain_seconds)
-    host = Host(options.app_dir, port=options.port, address=options.unsafe_bind, drain=drain)
+    host = Host(options.app_dir, port=options.port, address=options.unsafe_bind, drain=drain, in_turn=options.in_turn)
     runner = asyncio.Runner()  # not closed at the end, which would wait for threads of the app
     try:
         runner.run(_run(host))
@@ -55,6 +55,9 @@ def _parser() -> argparse.ArgumentParser:
         default=DRAIN.total_seconds(),
         metavar="N",
         help="how long running invocations may take after SIGTERM before they are cancelled (default: %(default)g)",
+    )
+    parser.add_argument(
+        "--in-turn", action="store_true", help="import the app, but serve it after the signal USR1 only"
     )
     parser.add_argument(
         "--unsafe-bind",

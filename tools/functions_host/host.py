@@ -24,6 +24,7 @@ from tools.functions_host.queues import LEASE, QueueListener
 from tools.functions_host.settings import apply_local_settings, load_host_settings
 from tools.functions_host.storage import QueueStorage
 from tools.functions_host.timers import TimerListener
+from tools.functions_host.turn import LOADED, TURN
 from tools.functions_host.worker import Worker
 from tools.local_server import LoopbackNames, PatientProtocol
 
@@ -36,16 +37,28 @@ _FLUSH = timedelta(seconds=0.5)
 
 
 class Host:
-    """One function app at `http://address:port`; a `lease` other than the real host's ten minutes is for tests."""
+    """One function app at `http://address:port`; a `lease` other than the real host's ten minutes is for tests.
+
+    With `in_turn` it imports the app at once, and serves it after the signal `TURN`: the host before it can go on until
+    then.
+    """
 
     def __init__(
-        self, app_dir: Path, *, port: int, address: str = LOOPBACK, drain: timedelta = DRAIN, lease: timedelta = LEASE
+        self,
+        app_dir: Path,
+        *,
+        port: int,
+        address: str = LOOPBACK,
+        drain: timedelta = DRAIN,
+        lease: timedelta = LEASE,
+        in_turn: bool = False,
     ) -> None:
         self._app_dir = app_dir.resolve()
         self._address = address
         self._port = port
         self._drain = drain
         self._lease = lease
+        self._in_turn = in_turn
         self._stopping = asyncio.Event()
 
     async def run(self) -> None:
@@ -64,6 +77,8 @@ class Host:
         if not indexed:
             raise HostError(f"the worker found no functions in {self._app_dir}; add some to its function_app.py")
         functions = read_functions(indexed)
+        if self._in_turn:
+            await _wait_for_turn()
         storage = QueueStorage(base64_messages=settings.queues.base64)
         invoker = Invoker(worker, timeout=settings.function_timeout, write_output=storage.write_output)
         front_end = HttpFrontEnd(functions, route_prefix=settings.route_prefix, invoker=invoker)
@@ -148,6 +163,13 @@ class Host:
             log.warning("second signal: ending immediately")
             leave(128 + number)
         self._stopping.set()
+
+
+async def _wait_for_turn() -> None:
+    turn = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(TURN, turn.set)
+    print(LOADED, flush=True)
+    await turn.wait()
 
 
 class _Server(uvicorn.Server):

@@ -8,12 +8,15 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from threading import Event
 
+from tools.functions_host.turn import LOADED, TURN
 from tools.local_stack import ports
 from tools.local_stack.errors import LocalRunError, Missing
-from tools.local_stack.process import Command, Emit, discard
+from tools.local_stack.process import ChildProcess, Command, Emit, discard
 from tools.local_stack.server import Server
 from tools.local_stack.state import write_private
 from tools.signalr_emulator import ACCESS_KEY
@@ -49,24 +52,86 @@ class HubServer(Server):
 
 
 class HostServer(Server):
-    """The function app in Microsoft's worker and the emulator of its host. `settings` is called at each start."""
+    """The function app in Microsoft's worker and the emulator of its host. `settings` is called at each start.
+
+    `drain` is how long running invocations may take at a stop before they are cancelled; None for the host's own.
+    """
 
     def __init__(
-        self, settings: Settings, *, app: Path = FUNCTIONS, port: int | None = None, emit: Emit = discard
+        self,
+        settings: Settings,
+        *,
+        app: Path = FUNCTIONS,
+        port: int | None = None,
+        drain: timedelta | None = None,
+        emit: Emit = discard,
     ) -> None:
         super().__init__("host", ports_needed=1, port=port, emit=emit)
         self._settings = settings
         self._app = app
+        self._drain = drain
+        self._successor: ChildProcess | None = None
+        self._successor_loaded = Event()
 
     @property
     def page_url(self) -> str:
         return f"http://{ports.LOOPBACK}:{self.ports[0]}/"
 
+    def load_successor(self) -> None:
+        """Start a process with the code as it is now. It imports the app, beside the running host, and then waits."""
+        self.drop_successor()
+        self._successor_loaded.clear()
+        command = self._command()
+        successor = replace(command, arguments=[*command.arguments, "--in-turn"])
+        self._successor = ChildProcess(self.name, successor, self._emit_successor)
+
+    def successor_is_loaded(self) -> bool | None:
+        """Return whether it has imported the app; None if it could not. Its output has the reason."""
+        if self._successor is None or self._successor.exit_code is not None:
+            return None
+        return self._successor_loaded.is_set()
+
+    def drop_successor(self) -> None:
+        """End a process that waits; do nothing if there is none."""
+        if self._successor is not None:
+            self._successor.kill()
+            self._successor = None
+
+    def hand_over(self, stop: Event | None = None) -> None:
+        """Stop the running host, which releases its jobs, and let its loaded successor serve.
+
+        Raises like `wait_until_ready`.
+        """
+        successor, self._successor = self._successor, None
+        if successor is None:
+            raise RuntimeError("there is no successor")
+        super().stop()
+        self._process = successor
+        successor.notify(TURN)
+        self.wait_until_ready(stop)
+
+    def stop(self) -> None:
+        """Stop it gracefully, and its successor."""
+        self.drop_successor()
+        super().stop()
+
+    def kill(self) -> None:
+        """Kill it and its successor."""
+        self.drop_successor()
+        super().kill()
+
+    def _emit_successor(self, name: str, line: str) -> None:
+        if line == LOADED:
+            self._successor_loaded.set()
+        else:
+            self._emit(name, line)
+
     def _command(self) -> Command:
         return python_command("tools.functions_host", *self._arguments(), settings=self._settings())
 
     def _arguments(self) -> tuple[str, ...]:
-        return str(self._app), "--port", str(self.ports[0])
+        drain = ("--drain-seconds", f"{self._drain.total_seconds():g}") if self._drain is not None else ()
+        return str(self._app), "--port", str(self.ports[0]), *drain
 
     def _is_ready(self) -> bool:
         return responds(self.ports[0], HEALTH)
@@ -76,9 +141,15 @@ class FuncServer(HostServer):
     """Runs the function app in Microsoft's host, using Azure Functions Core Tools, which must already be installed."""
 
     def __init__(
-        self, settings: Settings, *, app: Path = FUNCTIONS, port: int | None = None, emit: Emit = discard
+        self,
+        settings: Settings,
+        *,
+        app: Path = FUNCTIONS,
+        port: int | None = None,
+        drain: timedelta | None = None,
+        emit: Emit = discard,
     ) -> None:
-        super().__init__(settings, app=app, port=port, emit=emit)
+        super().__init__(settings, app=app, port=port, drain=drain, emit=emit)
         func = shutil.which("func")
         if func is None:
             raise Missing(

@@ -27,6 +27,10 @@ class Console:
         with self._lock, contextlib.suppress(BrokenPipeError):
             print(f"{label}| {line}", flush=True)
 
+    def complain(self, line: str) -> None:
+        """Print a line of our own to stderr, where stdout is for a program."""
+        print(f"{'dev':<{WIDTH_OF_NAMES}}| {line}", file=sys.stderr, flush=True)
+
     def say(self, line: str) -> None:
         """Print a line of our own."""
         self.show("dev", line)

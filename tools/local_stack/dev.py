@@ -3,33 +3,43 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import json
 import os
+import secrets
+import shlex
 import sys
 import time
 from collections.abc import Sequence
+from datetime import timedelta
 from pathlib import Path
 from threading import Event
 from urllib.parse import urlsplit
 
-from queued_jobs.urls import is_conninfo
 from tools.local_stack import ports
 from tools.local_stack.app_servers import ROOT
 from tools.local_stack.browser import open_page
 from tools.local_stack.console import Console
-from tools.local_stack.errors import Interrupted, LocalRunError
+from tools.local_stack.dev_options import SEEDED_JOBS, USUAL_PORT, make_parser
+from tools.local_stack.errors import Interrupted, LocalRunError, StateInUse
 from tools.local_stack.postgres import PostgresServer
+from tools.local_stack.quiet import quiet
+from tools.local_stack.reloader import Reloader
 from tools.local_stack.signals import stop_on_signals
 from tools.local_stack.stack import Stack, StackOptions
 from tools.local_stack.state import State, write_private
 
 STATE_FOLDER = ROOT / ".local"
-USUAL_PORT = 7071
+#: What the running system says of itself, for --print-env.
+RUNNING = "running.json"
+#: Jobs that run when their code is reloaded, or at the end, are released after that.
+DRAIN = timedelta(seconds=0.5)
+_LIBRARY = ROOT / "queued_jobs"
 
 
 def main(arguments: Sequence[str] | None = None, state_folder: Path = STATE_FOLDER) -> int:
     """Run the command and return its exit code: 0 = stopped by the user, 1 = failed."""
-    parser = _parser()
+    parser = make_parser()
     options = parser.parse_args(arguments)
     console = Console()
     try:
@@ -38,6 +48,8 @@ def main(arguments: Sequence[str] | None = None, state_folder: Path = STATE_FOLD
 
             _refuse_with_once(parser, options)
             return run_once(console, core_tools=options.host == "func")
+        if options.print_env:
+            return _print_environment(State(state_folder), console)
         _run(options, State(state_folder), console)
     except LocalRunError as error:
         return _report(console, str(error))
@@ -46,57 +58,44 @@ def main(arguments: Sequence[str] | None = None, state_folder: Path = STATE_FOLD
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="scripts/dev",
-        description="Run the whole system on this machine: Postgres, Azurite, an emulator of Azure SignalR "
-        "Service, and the function app with its page. Ctrl-C stops it. Data stays in .local/ until --reset.",
-        epilog="DATABASE_URL selects your own Postgres server instead of the embedded one; PG_BIN names the folder of "
-        "other Postgres programs.",
-    )
-    parser.add_argument("--once", action="store_true", help="run one job through a fresh system, check it, and stop")
-    parser.add_argument("--reset", action="store_true", help="delete the data of earlier runs first")
-    parser.add_argument(
-        "--port",
-        type=_port,
-        metavar="N",
-        help=f"port of the page (default: that of the last run, or {USUAL_PORT}, if free)",
-    )
-    parser.add_argument("--ready-file", type=Path, metavar="PATH", help="write links, ports, process ids to this file")
-    parser.add_argument("--no-browser", action="store_true", help="do not open the page")
-    parser.add_argument(
-        "--host",
-        choices=("local", "func"),
-        default="local",
-        help="the host of the function app: this repository's emulator around Microsoft's worker (default), "
-        "or func of Azure Functions Core Tools",
-    )
-    return parser
-
-
-def _port(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= 65535:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a valid port; use a number from 1 to 65535")
-    return int(text)
-
-
 def _refuse_with_once(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
-    if options.reset or options.port or options.ready_file or options.no_browser:
+    if options.reset or options.port or options.ready_file or options.no_browser or options.seed or options.print_env:
         parser.error("--once has its own data and ports: it can only be combined with --host")
 
 
+def _print_environment(state: State, console: Console) -> int:
+    """Print the settings of the system that runs with this state, for a shell to evaluate."""
+    try:
+        with state.lock():
+            console.complain("the system does not run: start scripts/dev in another terminal first")
+            return 1
+    except StateInUse:
+        path = state.folder / RUNNING
+        if not path.exists():
+            console.complain("the system is starting; run the command again when it is ready")
+            return 1
+        for name, value in json.loads(path.read_text())["environment"].items():
+            print(f"export {name}={shlex.quote(value)}")
+        return 0
+
+
 def _run(options: argparse.Namespace, state: State, console: Console) -> None:
+    from queued_jobs.urls import is_conninfo
+
     database_url = os.environ.get("DATABASE_URL") or None
     if database_url and not is_conninfo(database_url):
         raise LocalRunError(
             "DATABASE_URL is not a valid Postgres connection string; use "
             "postgresql://user:password@host:port/database, or unset it for the embedded server"
         )
+    if database_url and options.seed:
+        raise LocalRunError("--seed adds sample jobs to the embedded database only; unset DATABASE_URL")
     ready_file: Path | None = options.ready_file
     if ready_file and not ready_file.parent.is_dir():
         raise LocalRunError(
             f"--ready-file {ready_file}: the folder {ready_file.parent} does not exist; create it or choose another"
         )
+    running = state.folder / RUNNING
     with state.lock():
         if options.reset:
             _reset(state, database_url, console)
@@ -107,34 +106,60 @@ def _run(options: argparse.Namespace, state: State, console: Console) -> None:
             page_port=_page_port(options.port, console, state),
             database_url=database_url,
             core_tools=options.host == "func",
+            drain=DRAIN,
         )
-        stack = Stack(state, stack_options, emit=console.show)
+        stack = Stack(state, stack_options, emit=console.show if options.verbose else quiet(console.show))
         with stop_on_signals(impatient=stack.supervisor.kill) as stop:
             try:
-                _serve(stack, stop, ready_file, console, open_browser=not options.no_browser)
+                _serve(stack, stop, [*([ready_file] if ready_file else []), running], console, options)
             except Interrupted:
                 pass
             finally:
                 console.say("stopping")
-                if ready_file:
-                    ready_file.unlink(missing_ok=True)
+                for file in (ready_file, running):
+                    if file is not None:
+                        file.unlink(missing_ok=True)
                 stack.stop()
         console.say("stopped")
 
 
-def _serve(stack: Stack, stop: Event, ready_file: Path | None, console: Console, *, open_browser: bool) -> None:
+def _serve(
+    stack: Stack, stop: Event, descriptions: Sequence[Path], console: Console, options: argparse.Namespace
+) -> None:
     started = time.monotonic()
-    if ready_file:
-        ready_file.unlink(missing_ok=True)  # of a run that was killed
+    for file in descriptions:
+        file.unlink(missing_ok=True)  # of a run that was killed
     stack.start(stop)
-    if ready_file:
-        write_private(ready_file, json.dumps(stack.describe(), indent=2) + "\n")
+    if options.seed:
+        _seed(stack, console)
+    for file in descriptions:
+        write_private(file, json.dumps(stack.describe(), indent=2) + "\n")
     console.say(f"ready after {time.monotonic() - started:.1f} s; Ctrl-C stops everything")
     console.say(f"admin link: {stack.dashboard_url}")
     console.say(f"guest link: {stack.guest_url}")
-    if open_browser:
+    if not options.no_browser:
         open_page(stack.guest_url)
-    stack.supervisor.watch(stop)
+    if options.host == "func":  # which reloads by itself
+        stack.supervisor.watch(stop)
+        return
+    reloader = Reloader(stack, [stack.app, _LIBRARY], console.show, stop)
+    try:
+        stack.supervisor.watch(stop, reloader.look)
+    finally:
+        reloader.close()
+
+
+def _seed(stack: Stack, console: Console) -> None:
+    """Add ended jobs, so that the dashboard has something to show."""
+    from tools.docs_and_samples.generate_jobs import add_jobs, count_jobs
+
+    async def add() -> None:
+        seed = secrets.randbelow(2**31)  # other keys than those of the last time
+        await add_jobs(stack.database_url, SEEDED_JOBS, days=30, seed=seed, ended_only=True)
+        await count_jobs(stack.database_url)
+
+    asyncio.run(add())
+    console.say(f"added {SEEDED_JOBS:,} jobs of the last 30 days; --reset deletes them")
 
 
 def _reset(state: State, database_url: str | None, console: Console) -> None:

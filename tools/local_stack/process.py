@@ -92,11 +92,15 @@ class ChildProcess:
         self._exited.wait(timeout.total_seconds())
         return self.exit_code
 
-    def request_stop(self) -> None:
-        """Terminate it, without waiting."""
+    def notify(self, number: signal.Signals) -> None:
+        """Send it a signal; do nothing if it has ended."""
         if self.exit_code is None:
             with contextlib.suppress(ProcessLookupError):
-                self._popen.send_signal(self._command.stop_signal)
+                self._popen.send_signal(number)
+
+    def request_stop(self) -> None:
+        """Terminate it, without waiting."""
+        self.notify(self._command.stop_signal)
 
     def stop(self) -> int:
         """Terminate it, kill it if it does not end within the command's time, and return its exit code."""

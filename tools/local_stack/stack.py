@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from threading import Event
 from urllib.parse import urlsplit
@@ -27,7 +28,7 @@ MAX_BODY = 1024 * 1024
 class StackOptions:
     """`database_url` = a server of the user's own instead of the embedded one.
 
-    `page_port` None = the port of the last run, or any free port.
+    `page_port` None = the port of the last run, or any free port. `drain` = see `HostServer`.
     """
 
     durable: bool
@@ -35,6 +36,7 @@ class StackOptions:
     page_port: int | None = None
     database_url: str | None = None
     core_tools: bool = False
+    drain: timedelta | None = None
 
 
 class Stack:
@@ -53,7 +55,9 @@ class Stack:
         if options.database_url is None:
             self.postgres = PostgresServer(state.postgres, durable=options.durable, emit=emit)
         host_class = FuncServer if options.core_tools else HostServer
-        self.host: HostServer = host_class(self.settings, app=options.app, port=options.page_port, emit=emit)
+        self.host: HostServer = host_class(
+            self.settings, app=options.app, port=options.page_port, drain=options.drain, emit=emit
+        )
         self.supervisor = Supervisor(self.servers)
         kept = state.ports()
         for server in self.servers:
@@ -159,9 +163,13 @@ class Stack:
             "environment": self.settings_without_secrets(),
         }
 
-    def _prepare(self, stop: Event) -> None:
+    def spawn_preparation(self) -> ChildProcess:
+        """Start the process that brings the database up to date and creates queues and containers."""
         command = python_command("tools.local_stack.prepare", str(self.app), settings=self.settings())
-        preparation = ChildProcess("prepare", command, self._emit)
+        return ChildProcess("prepare", command, self._emit)
+
+    def _prepare(self, stop: Event) -> None:
+        preparation = self.spawn_preparation()
         try:
             self._wait_for(preparation, stop)
         finally:

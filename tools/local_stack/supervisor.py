@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from threading import Event
 
@@ -27,10 +27,14 @@ class Supervisor:
                     f"{describe_lines(server.last_lines)}"
                 )
 
-    def watch(self, stop: Event) -> None:
-        """Return when `stop` is set. Raises ServerFailed as soon as a server ends unexpectedly."""
+    def watch(self, stop: Event, beside: Callable[[], None] = lambda: None) -> None:
+        """Return when `stop` is set. Raises ServerFailed as soon as a server ends unexpectedly.
+
+        `beside` is called each time in between.
+        """
         while not stop.wait(LOOK_EVERY.total_seconds()):
             self.raise_if_one_ended()
+            beside()
 
     def stop(self) -> None:
         """Stop all running servers."""

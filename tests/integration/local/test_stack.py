@@ -7,17 +7,23 @@ import os
 import re
 import signal
 import subprocess
+from datetime import timedelta
 from pathlib import Path
+from threading import Event
 from urllib.parse import urlsplit
 
 import pytest
 
+from tests.support.client import FINAL, Person
 from tests.support.waiting import wait_until
 from tools.local_stack import ports
-from tools.local_stack.app_servers import responds
+from tools.local_stack.app_servers import HostServer, responds
 from tools.local_stack.errors import ServerFailed
+from tools.local_stack.reloader import Reloader
+from tools.local_stack.server import READY_WITHIN
 from tools.local_stack.smoke_job import run_one_job
 from tools.local_stack.stack import Stack
+from tools.test_app.folder import make_app
 
 
 def command_lines() -> list[str]:
@@ -61,6 +67,87 @@ async def test_a_job_runs_through_all_parts(stack: Stack) -> None:
     outcome = await run_one_job(stack.page_url, stack.invite)
     assert outcome.size == 10_000
     assert outcome.updates[-1]["status"] == "succeeded"
+
+
+SLOW = """
+from __future__ import annotations
+
+import asyncio
+
+from pydantic import BaseModel
+
+from queued_jobs import JobContext, JobRunner
+
+
+class Nothing(BaseModel):
+    pass
+
+
+class Version(BaseModel):
+    version: int
+
+
+class Slow(JobRunner[Nothing, Version]):
+    kind = "slow"
+    queue = "slow"
+
+    async def on_execute(self, request: Nothing, ctx: JobContext[Version]) -> Version:
+        await asyncio.sleep(SECONDS)
+        return Version(version=SECONDS)
+"""
+
+
+def test_saved_code_is_reloaded_and_a_running_job_is_released(
+    stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines: list[str] = []
+    app = make_app(tmp_path / "app")
+    job = app / "jobs" / "slow.py"
+    job.write_text(SLOW.replace("SECONDS", "3600"))
+    stack.host.stop()
+    host = HostServer(stack.settings, app=app, drain=timedelta())
+    monkeypatch.setattr(stack, "app", app)
+    monkeypatch.setattr(stack, "host", host)
+    reloader = Reloader(stack, [app], lambda _, line: lines.append(line), Event())
+
+    def look_until(beginning: str) -> None:
+        def reported() -> bool:
+            reloader.look()
+            return any(line.startswith(beginning) for line in lines)
+
+        wait_until(reported, beginning)
+        lines.clear()
+
+    try:
+        stack.spawn_preparation().wait(READY_WITHIN)
+        host.start()
+        with Person(host.page_url, stack.invite) as ann:
+            key = ann.call("POST", "/api/jobs/slow", json={}).json()["id"]
+            started = ann.wait(key, lambda job: job["status"] == "running")
+            job.write_text(SLOW.replace("SECONDS", "0"))
+            before, port = host.pid, host.ports
+            look_until("reloaded")
+            assert (host.pid != before, host.ports) == (True, port)
+            ended = ann.wait(key, lambda job: job["status"] in FINAL)
+            assert (ended["status"], ended["result"]) == ("succeeded", {"version": 0})
+            assert ended["maxAttempts"] - ended["attempt"] == started["maxAttempts"] - started["attempt"]
+
+            before = host.pid
+            for broken in ("class Slow(:\n", "import nowhere\n", SLOW.replace('kind = "slow"', "kind = 5")):
+                job.write_text(broken)
+                look_until("not reloaded")
+                assert (host.pid, ann.status("GET", f"/api/jobs/{key}")) == (before, 200)
+            job.write_text(SLOW)
+            (app / "jobs" / "new.py").write_text(SLOW.replace("slow", "new").replace("SECONDS", "0"))
+            job.unlink()
+            look_until("reloaded")
+            key = ann.call("POST", "/api/jobs/new", json={}).json()["id"]
+            assert ann.wait(key, lambda job: job["status"] in FINAL)["status"] == "succeeded"
+    finally:
+        reloader.close()
+        host.stop()
+        monkeypatch.undo()
+        stack.host.start()
 
 
 def test_the_end_of_a_part_by_itself_is_an_accident(stack: Stack) -> None:
