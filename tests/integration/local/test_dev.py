@@ -80,6 +80,7 @@ def test_the_ready_file_leads_to_everything_and_ctrl_c_ends_it(runs: Runs) -> No
         assert page == description["pageUrl"]
         status, session = post(port, "/api/session", {"invite": invite})
         assert (status, session["user"]["roles"]) == (200, [role])
+    assert "Executed" not in run.output, "only what goes wrong"
 
     dashboard = description["adminUrl"].replace("#", "dashboard.html#")
     assert f"admin link: {dashboard}\n" in run.output
@@ -119,12 +120,14 @@ def test_links_and_data_stay_until_reset(runs: Runs) -> None:
     second_run.process.terminate()
     assert second_run.wait_for_exit() == 0
 
-    third = runs.start("--reset").wait_until_ready()
+    third = runs.start("--reset", "--seed").wait_until_ready()
     assert third["guestUrl"].partition("#")[2] != first["guestUrl"].partition("#")[2]
     with (
         psycopg.connect(third["environment"]["DATABASE_URL"]) as connection,
         pytest.raises(psycopg.errors.UndefinedTable),
     ):
+        jobs = "select count(*) > 1000, count(*) filter (where finished_at is null) from queued_jobs.job"
+        assert connection.execute(jobs).fetchone() == (True, 0)
         connection.execute("select * from kept")
 
 

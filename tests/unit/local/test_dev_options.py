@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from tools.local_stack import ports
+from tools.local_stack.app_servers import ROOT
+from tools.local_stack.dev import RUNNING, main
+from tools.local_stack.state import State, write_private
+
+HELP = """
+import sys
+sys.path.insert(0, sys.argv[1])
 from tools.local_stack.dev import main
+main(["--help"])
+"""
 
 
 @pytest.mark.parametrize(
@@ -20,7 +32,9 @@ from tools.local_stack.dev import main
         (["--host", "docker"], "invalid choice: 'docker'"),
         (["--once", "--port", "8000"], "--once has its own data and ports"),
         (["--once", "--reset"], "--once has its own data and ports"),
-        (["--verbose"], "unrecognized arguments"),
+        (["--once", "--seed"], "--once has its own data and ports"),
+        (["--once", "--print-env"], "--once has its own data and ports"),
+        (["--quiet"], "unrecognized arguments"),
     ],
 )
 def test_a_wrong_option_is_refused(
@@ -62,5 +76,39 @@ def test_help_names_every_option(capsys: pytest.CaptureFixture[str]) -> None:
         main(["--help"])
     assert exit_.value.code == 0
     text = capsys.readouterr().out
-    for option in ("--once", "--reset", "--port", "--ready-file", "--no-browser", "--host", "DATABASE_URL", "PG_BIN"):
+    options = ("--once", "--reset", "--port", "--seed", "--verbose", "--print-env", "--ready-file", "--no-browser", "--host")
+    for option in (*options, "DATABASE_URL", "PG_BIN"):
         assert option in text
+
+
+def test_help_needs_nothing_that_is_installed() -> None:
+    command = [sys.executable, "-I", "-S", "-c", HELP, str(ROOT)]
+    finished = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert finished.returncode == 0, finished.stderr
+    assert "--verbose" in finished.stdout
+
+
+def test_the_settings_of_a_system_that_does_not_run_cannot_be_printed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["--print-env"], tmp_path / "state") == 1
+    assert capsys.readouterr().out == "", "a shell evaluates it"
+
+
+def test_sample_jobs_do_not_get_into_a_database_of_the_user(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", "postgresql://ann@127.0.0.1/own")
+    assert main(["--seed"], tmp_path / "state") == 1
+    assert "--seed" in capsys.readouterr().out
+
+
+def test_settings_are_quoted_for_a_shell(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    value = "a b;c'd$(e)"
+    state = State(tmp_path / "state")
+    with state.lock():
+        assert main(["--print-env"], state.folder) == 1, "it is starting"
+        write_private(state.folder / RUNNING, json.dumps({"environment": {"NAME": value}}))
+        assert main(["--print-env"], state.folder) == 0
+    printed = capsys.readouterr().out + 'printf %s "$NAME"'
+    assert subprocess.run(["sh", "-c", printed], capture_output=True, text=True, check=True).stdout == value

@@ -172,3 +172,17 @@ def test_an_old_python_starts_the_search_for_a_newer_one(tmp_path: Path) -> None
 
 def test_search_and_installer_use_one_version_of_uv() -> None:
     assert find_python.UV == install.UV
+
+
+def test_help_is_printed_without_an_install(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(profile: str) -> None:
+        pytest.fail(f"installs {profile}")
+
+    (checkout / "locks" / "local.txt").write_text("changed since")
+    monkeypatch.setattr(install, "ensure_installed", refuse)
+    with pytest.raises(SystemExit) as exit_:
+        install.main(["local", "tools.local_stack.dev", "--help"])
+    assert exit_.value.code == 0
+    assert "--print-env" in capsys.readouterr().out
