@@ -76,8 +76,8 @@ def test_help_names_every_option(capsys: pytest.CaptureFixture[str]) -> None:
         main(["--help"])
     assert exit_.value.code == 0
     text = capsys.readouterr().out
-    options = ("--once", "--reset", "--port", "--seed", "--verbose", "--print-env", "--ready-file", "--no-browser", "--host")
-    for option in (*options, "DATABASE_URL", "PG_BIN"):
+    options = ("--once", "--reset", "--port", "--seed", "--verbose", "--print-env", "--no-browser", "--host")
+    for option in (*options, "--ready-file", "DATABASE_URL", "PG_BIN"):
         assert option in text
 
 
