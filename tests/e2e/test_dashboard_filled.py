@@ -25,8 +25,8 @@ from tests.support.bell import picture, wait_on
 from tests.support.names import ambiguous
 from tests.support.stored_jobs import ERROR, store
 from tools.docs_and_samples.dashboard_states import STATES, show
-from tools.docs_and_samples.generate_jobs import add_jobs, count_jobs
 from tools.local_stack.stack import Stack
+from tools.sample_jobs.generate_jobs import add_jobs, count_jobs
 
 Visitor = Callable[..., Page]
 

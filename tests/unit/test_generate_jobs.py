@@ -1,4 +1,4 @@
-"""Wrong arguments of tools/docs_and_samples/generate_jobs.py are named, before anything is written."""
+"""Wrong arguments of tools/sample_jobs/generate_jobs.py are named, before anything is written."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from tools.docs_and_samples.generate_jobs import main
+from tools.sample_jobs.generate_jobs import main
 
 UNREACHABLE = "postgresql://ann:SECRET@127.0.0.1:1/d"
 

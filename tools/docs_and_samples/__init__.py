@@ -1,3 +1,3 @@
-"""Generators of documentation, screenshots, sample jobs and vendored files."""
+"""Generators of documentation, screenshots and vendored files."""
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Brings the dashboard into each of its states, for visual tests and screenshots.
 
-The page must be signed in as an admin, with some sample jobs in the database (`tools.docs_and_samples.generate_jobs`).
+The page must be signed in as an admin, with some sample jobs in the database (`tools.sample_jobs.generate_jobs`).
 """
 
 from __future__ import annotations

@@ -163,7 +163,7 @@ def _take(everything: bool) -> int:
     with _camera() as camera:
         jobs = [
             "-m",
-            "tools.docs_and_samples.generate_jobs",
+            "tools.sample_jobs.generate_jobs",
             camera.stack.database_url,
             "--jobs",
             "3000",

@@ -151,10 +151,10 @@ def _serve(
 
 def _seed(stack: Stack, console: Console) -> None:
     """Add ended jobs, so that the dashboard has something to show."""
-    from tools.docs_and_samples.generate_jobs import add_jobs, count_jobs
+    from tools.sample_jobs.generate_jobs import add_jobs, count_jobs
 
     async def add() -> None:
-        seed = secrets.randbelow(2**31)  # other keys than those of the last time
+        seed = secrets.randbelow(2**31)  # the keys of the last run would be taken
         await add_jobs(stack.database_url, SEEDED_JOBS, days=30, seed=seed, ended_only=True)
         await count_jobs(stack.database_url)
 

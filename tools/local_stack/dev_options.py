@@ -14,8 +14,8 @@ def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="scripts/dev",
         description="Run the whole system on this machine: Postgres, Azurite, an emulator of Azure SignalR "
-        "Service, and the function app with its page. Saved code is reloaded while the rest goes on. Ctrl-C stops it. "
-        "Data stays in .local/ until --reset.",
+        "Service, and the function app with its page. Saved code is reloaded while the rest keeps running. "
+        "Ctrl-C stops it. Data stays in .local/ until --reset.",
         epilog="DATABASE_URL selects your own Postgres server instead of the embedded one; PG_BIN names the folder of "
         "other Postgres programs.",
     )

@@ -1,4 +1,4 @@
-"""Reloads the function app when its code is saved; the other servers go on."""
+"""Reloads the function app when its code is saved; the other servers keep running."""
 
 from __future__ import annotations
 
@@ -112,6 +112,6 @@ def _syntax_error(path: Path) -> str | None:
         return f"{path.name}, line {error.lineno}: {error.msg}"
     except ValueError as error:
         return f"{path.name}: {error}"
-    except OSError:  # deleted: the import tells whether somebody needs it
+    except OSError:  # deleted: the import shows whether it is needed
         return None
     return None

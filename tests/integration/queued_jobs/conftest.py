@@ -23,8 +23,8 @@ from queued_jobs.testing import FakeQueues, RecordingNotifier
 from queued_jobs.tracker import JobTracker
 from tests.support.own_database import own_database
 from tests.support.waiting import wait_until
-from tools.docs_and_samples.generate_jobs import add_jobs
 from tools.local_stack.postgres import PostgresServer
+from tools.sample_jobs.generate_jobs import add_jobs
 
 #: In the database `crowded`.
 JOBS = 200_000

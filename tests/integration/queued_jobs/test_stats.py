@@ -28,8 +28,8 @@ from queued_jobs.tracker import JobTracker
 from tests.integration.queued_jobs.conftest import Shop
 from tests.support.own_database import own_database
 from tests.support.tallies import summed, tally
-from tools.docs_and_samples.generate_jobs import add_jobs
 from tools.local_stack.postgres import PostgresServer
+from tools.sample_jobs.generate_jobs import add_jobs
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 EPOCH, FAR = datetime(2001, 1, 1, tzinfo=UTC), datetime(2999, 1, 1, tzinfo=UTC)

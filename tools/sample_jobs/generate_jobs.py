@@ -1,6 +1,6 @@
 """Fills a database with many realistic jobs, for demonstrations and performance tests.
 
-Run `python -m tools.docs_and_samples.generate_jobs postgresql://...` for a million jobs of the last 30 days. It brings
+Run `python -m tools.sample_jobs.generate_jobs postgresql://...` for a million jobs of the last 30 days. It brings
 the schema up to date, adds jobs and their attempts by COPY, and counts them as the sweeper would. Use a separate
 database: a running system would soon look for workers of these kinds.
 """
@@ -22,7 +22,7 @@ from queued_jobs.database import Database
 from queued_jobs.postgres import PostgresRepository
 from queued_jobs.schema import migrate
 from queued_jobs.urls import is_conninfo
-from tools.docs_and_samples.sample_jobs import ATTEMPT_COLUMNS, JOB_COLUMNS, JobGenerator
+from tools.sample_jobs.generator import ATTEMPT_COLUMNS, JOB_COLUMNS, JobGenerator
 
 CHUNK = 20_000
 _MAX_DAYS = 3_650
