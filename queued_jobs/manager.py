@@ -23,6 +23,7 @@ from queued_jobs.queues import Queues
 from queued_jobs.registry import JobRegistry, RunnerType
 from queued_jobs.repository import Repository
 from queued_jobs.runner import JobRunner
+from queued_jobs.schedules import Schedules
 from queued_jobs.sweeper import Sweeper
 from queued_jobs.tracker import JobTracker
 
@@ -209,6 +210,11 @@ class QueueManager:
     def pauses(self) -> Pauses:
         """The paused kinds, which operators pause and resume."""
         return Pauses(self.backend)
+
+    @cached_property
+    def schedules(self) -> Schedules:
+        """The kinds with a schedule, which operators list and start manually."""
+        return Schedules(self.backend, self.registry)
 
     @cached_property
     def tracker(self) -> JobTracker:

@@ -82,7 +82,7 @@ class Occurrences:
         return Batch(done=done, more=False)
 
     async def _catch_up(self, runner: type[JobRunner[Any, Any]], now: datetime) -> int:
-        until = self._until.get(runner.kind) or await self._last(runner) or now
+        until = self._until.get(runner.kind) or await last_occurrence(self._backend, runner) or now
         new = 0
         for due in missed(_schedule_of(runner), after=until, now=now):
             handle = await _queue(self._backend, runner, due)
@@ -90,11 +90,11 @@ class Occurrences:
         self._until[runner.kind] = now
         return new
 
-    async def _last(self, runner: type[JobRunner[Any, Any]]) -> datetime | None:
-        key = await self._backend.repository.latest_key(
-            kind=runner.kind, user_id=runner.schedule_user, prefix=OCCURRENCE
-        )
-        return None if key is None else datetime.fromisoformat(key.removeprefix(OCCURRENCE))
+
+async def last_occurrence(backend: Backend, runner: type[JobRunner[Any, Any]]) -> datetime | None:
+    """Return when the latest started job of a schedule was due; None if there is none."""
+    key = await backend.repository.latest_key(kind=runner.kind, user_id=runner.schedule_user, prefix=OCCURRENCE)
+    return None if key is None else datetime.fromisoformat(key.removeprefix(OCCURRENCE))
 
 
 def _schedule_of(runner: type[JobRunner[Any, Any]]) -> Ncrontab:

@@ -71,7 +71,7 @@ async def resume(store: Store, account: Account, kind: Kind) -> None:
     async with connected(store, account) as system, system.acting("resume", kind=kind):
         paused = await system.pauses.resume(kind)
     _say(f"{kind} was not paused." if paused is None else f"{kind} is resumed.")
-    _report_unsent(system.queues)
+    report_unsent(system.queues)
 
 
 @command
@@ -136,7 +136,7 @@ async def _act(verb: Verb, store: Store, account: Account, filters: Filters, job
         _say(f"{key} was asked to stop at its next checkpoint.")
     else:
         _say(f"{key} is {job.status}.")
-    _report_unsent(system.queues)
+    report_unsent(system.queues)
 
 
 async def _act_on_all(verb: Verb, store: Store, account: Account, filters: Filters, yes: bool) -> None:
@@ -164,7 +164,7 @@ async def _act_on_all(verb: Verb, store: Store, account: Account, filters: Filte
     _say(f"{_jobs(changed)} {_DONE[verb]}.")
     for reason, number in refused.most_common():
         _say(f"{_jobs(number)} skipped: {reason}")
-    _report_unsent(system.queues)
+    report_unsent(system.queues)
 
 
 def _confirm(question: str, yes: bool) -> None:
@@ -175,7 +175,8 @@ def _confirm(question: str, yes: bool) -> None:
     typer.confirm(question, abort=True, err=True)
 
 
-def _report_unsent(queues: CountingQueues) -> None:
+def report_unsent(queues: CountingQueues) -> None:
+    """Say how many messages are left for the sweeper, if any."""
     if queues.unsent:
         number = "1 message was" if queues.unsent == 1 else f"{queues.unsent:,} messages were"
         reason = sorted(queues.reasons)[0].splitlines()[0].rstrip(".")

@@ -46,7 +46,7 @@ async def list_jobs(
         now = await system.repository.now()
     following = None if page.next is None else str(page.next.id)
     if as_json:
-        _print_json({"jobs": [asdict(job) for job in page.jobs], "next": following})
+        print_json({"jobs": [asdict(job) for job in page.jobs], "next": following})
         return
     if page.jobs:
         print_jobs(make_console(), page.jobs, now)
@@ -68,7 +68,7 @@ async def show(
         job = await system.tracker.get(key, user_id=ANY_USER)
         attempts = await system.tracker.attempts(key, user_id=ANY_USER)
     if as_json:
-        _print_json(asdict(job) | {"attempts": [asdict(attempt) for attempt in attempts]})
+        print_json(asdict(job) | {"attempts": [asdict(attempt) for attempt in attempts]})
     else:
         print_job(make_console(), job, attempts)
 
@@ -87,7 +87,7 @@ async def stats(
         figures = await system.tracker.stats(window=length, bucket=_bucket(length))
         failures = await system.tracker.failures(window=length)
     if as_json:
-        _print_json({"stats": asdict(figures), "failures": asdict(failures)})
+        print_json({"stats": asdict(figures), "failures": asdict(failures)})
     else:
         print_stats(make_console(), figures, failures.groups[:_MAX_GROUPS])
 
@@ -106,7 +106,7 @@ async def audit(
     async with connected(store) as system:
         entries = await system.audit.entries(before=before, limit=limit)
     if as_json:
-        _print_json({"entries": [asdict(entry) for entry in entries]})
+        print_json({"entries": [asdict(entry) for entry in entries]})
     elif entries:
         print_audit(make_console(), entries)
     else:
@@ -119,6 +119,7 @@ def _bucket(window: timedelta) -> timedelta:
     return timedelta(hours=1) if window <= timedelta(days=7) else timedelta(days=1)
 
 
-def _print_json(value: Any) -> None:
+def print_json(value: Any) -> None:
+    """Print a value as JSON, with secrets masked."""
     plain = redact_json(_ANY.dump_python(value, mode="json"))
     sys.stdout.write(json.dumps(plain, indent=2) + "\n")

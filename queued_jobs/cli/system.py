@@ -11,6 +11,7 @@ from datetime import timedelta
 import psycopg
 
 from queued_jobs.audit import Action, AuditLog
+from queued_jobs.backend import Backend
 from queued_jobs.cli.options import Account, Pooler, Store
 from queued_jobs.cli.problems import WrongUsage
 from queued_jobs.database import Database
@@ -21,6 +22,8 @@ from queued_jobs.message import JobMessage
 from queued_jobs.pauses import Pauses
 from queued_jobs.postgres import PostgresRepository
 from queued_jobs.queues import StorageQueues
+from queued_jobs.registry import JobRegistry
+from queued_jobs.schedules import Schedules
 from queued_jobs.tracker import JobTracker
 from queued_jobs.urls import is_conninfo
 
@@ -62,6 +65,10 @@ class System:
     def subject(self) -> str:
         """The name of the account that runs the command, as the audit has it."""
         return f"command:{_account_name()}"
+
+    def schedules(self, registry: JobRegistry) -> Schedules:
+        """Return the kinds with a schedule, of an application whose jobs are in this database."""
+        return Schedules(Backend(self.repository, self.queues), registry)
 
     def acting(self, action: str, **filters: object) -> AbstractAsyncContextManager[Action]:
         """Record the action of this block under the name of the account that runs the command."""

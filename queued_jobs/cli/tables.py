@@ -20,6 +20,7 @@ from queued_jobs.dashboard.search import JobSummary
 from queued_jobs.dashboard.stats import KindStats, Stats
 from queued_jobs.model import Attempt, JobError, JobStatus, QueuedJob
 from queued_jobs.redact import redact_json
+from queued_jobs.schedules import Schedule
 
 #: Minimum width for a column with the error.
 _WIDE = 110
@@ -153,6 +154,17 @@ def print_audit(console: Console, entries: Sequence[AuditEntry]) -> None:
         facts = (entry.subject, entry.role, entry.action, "-" if entry.changed is None else str(entry.changed))
         filters = json.dumps(redact_json(entry.filter), ensure_ascii=False)
         table.add_row(str(entry.id), exact(entry.at), *map(safe, (*facts, entry.outcome, filters)))
+    console.print(table)
+
+
+def print_schedules(console: Console, schedules: Sequence[Schedule]) -> None:
+    """Print one line per kind. Its name is never truncated, since the other command needs it."""
+    table = _table("KIND")
+    for name in ("LAST RUN", "NEXT RUN", "SCHEDULE (UTC)"):
+        table.add_column(name, no_wrap=True)
+    for one in schedules:
+        last = "-" if one.last_at is None else exact(one.last_at)
+        table.add_row(one.kind, last, exact(one.next_at), one.expression)
     console.print(table)
 
 

@@ -24,18 +24,20 @@ _CHATTY = ("azure", "httpx")
 #: Seconds that the threads of ended jobs get to end.
 _THREADS_END_WITHIN = 1.0
 
+App = Annotated[
+    str,
+    typer.Argument(
+        metavar="MODULE:NAME",
+        show_default=False,
+        help="Import path of your QueueManager, from the current folder: `word_count:manager`. It may also name an "
+        "object with an attribute `manager`, or a function without arguments that returns either.",
+    ),
+]
+
 
 @command
 async def worker(
-    app: Annotated[
-        str,
-        typer.Argument(
-            metavar="MODULE:NAME",
-            show_default=False,
-            help="Import path of your QueueManager, from the current folder: `word_count:manager`. It may also name an "
-            "object with an attribute `manager`, or a function without arguments that returns either.",
-        ),
-    ],
+    app: App,
     concurrency: Annotated[int, typer.Option(min=1, help="Maximum concurrent jobs per queue.")] = 6,
     sweep_every: Annotated[
         str, typer.Option(metavar="LENGTH", help="Pause between two runs of the sweeper: 15s, 1m.")
@@ -53,7 +55,7 @@ async def worker(
     Receives from all queues of the manager's kinds, starts jobs with a schedule, and sweeps. Start as many as you need.
     """
     pause, patience = parse_duration(sweep_every), parse_duration(grace)
-    manager = _find_manager(app)
+    manager = find_manager(app)
     try:
         running = Worker(manager, concurrency=concurrency, sweep_every=pause, grace=patience)
     except (TypeError, ValueError) as exc:
@@ -65,7 +67,7 @@ async def worker(
     _leave_threads_behind(manager)
 
 
-def _find_manager(path: str) -> QueueManager:
+def find_manager(path: str) -> QueueManager:
     """Import the manager. Raises `WrongUsage` if there is none at this path."""
     module, _, name = path.partition(":")
     if not module or not name:

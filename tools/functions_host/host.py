@@ -39,7 +39,7 @@ _FLUSH = timedelta(seconds=0.5)
 class Host:
     """One function app at `http://address:port`; a `lease` other than the real host's ten minutes is for tests.
 
-    With `in_turn` it imports the app at once, and serves it after the signal `TURN`; the previous host serves until then.
+    With `in_turn` it imports the app at once, and serves it after the signal `TURN`; until then the previous host does.
     """
 
     def __init__(

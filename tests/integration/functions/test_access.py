@@ -142,6 +142,8 @@ async def test_what_exists_tells_its_methods(site: Site) -> None:
         "/api/admin/queues/packer/redrive": "POST",
         "/api/admin/kinds/packer/pause": "POST",
         "/api/admin/kinds/packer/resume": "POST",
+        "/api/admin/kinds/packer/run": "POST",
+        "/api/admin/schedules": "GET",
         "/api/jobs/mine": "GET",
         "/js/job-bell.js": "GET, HEAD",
         "/": "GET, HEAD",

@@ -13,9 +13,12 @@ from pydantic import BaseModel
 
 from queued_jobs import JobContext, JobRunner, QueueManager
 from queued_jobs.backend import Backend
+from queued_jobs.errors import KeyReused
 from queued_jobs.ncrontab import Ncrontab
 from queued_jobs.periodic import MAX_MISSED, missed, queue_due
-from queued_jobs.testing import FakeQueues, InMemoryRepository, JobBench
+from queued_jobs.registry import JobRegistry
+from queued_jobs.schedules import Schedules
+from queued_jobs.testing import FakeQueues, FrozenClock, InMemoryRepository, JobBench
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
@@ -230,3 +233,32 @@ class TestClocks:
         await sweeps.bench.manager.queue_due(Brief)
         assert await sweeps.at(NOON + 5 * HOUR + MINUTE) == keys(NOON)
         assert [job.attempt for job in sweeps.bench.repository.jobs.values()] == [1]
+
+
+class TestSchedules:
+    async def test_last_and_next_run(self) -> None:
+        clock = FrozenClock(NOON + timedelta(hours=1))
+        schedules = Schedules(Backend(InMemoryRepository(clock), FakeQueues()), JobRegistry([Nightly]))
+        (before,) = await schedules.all()
+        assert (before.kind, before.last_at, before.next_at) == ("nightly", None, NOON + timedelta(hours=6))
+
+    async def test_one_job_a_key_also_if_the_schedule_was_due_in_between(self) -> None:
+        clock = FrozenClock(NOON + timedelta(hours=1))
+        backend = Backend(InMemoryRepository(clock), FakeQueues())
+        schedules = Schedules(backend, JobRegistry([Nightly]))
+        await queue_due(backend, Nightly)
+        first = await schedules.run_now("nightly", key="a")
+        assert (first.duplicate, first.job.user_id) == (False, "reports")
+        assert first.job.request["day"] == NOON.isoformat()
+        assert (await schedules.run_now("nightly", key="b")).duplicate is False
+        for _ in range(2):
+            clock.advance(timedelta(hours=6))
+            again = await schedules.run_now("nightly", key="a")
+            assert (again.id, again.duplicate) == (first.id, True)
+        clock.advance(timedelta(days=2))
+        with pytest.raises(KeyReused):
+            await schedules.run_now("nightly", key="a")
+        with pytest.raises(LookupError):
+            await schedules.run_now("unknown", key="a")
+        (listed,) = await schedules.all()
+        assert listed.last_at == NOON, "a manual start does not count as one"

@@ -8,7 +8,7 @@ import json
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, ClassVar
 from uuid import uuid4
 
 import pytest
@@ -21,7 +21,7 @@ from queued_jobs.message import JobMessage
 from queued_jobs.model import JobError
 from queued_jobs.postgres import PostgresRepository
 from queued_jobs.queues import StorageQueues
-from queued_jobs.testing import FakeQueues
+from queued_jobs.testing import FakeQueues, InMemoryRepository
 from tools.local_stack.azurite import AzuriteServer
 
 QUEUE = f"cli-{uuid4().hex[:12]}"
@@ -42,6 +42,21 @@ class Greeting(JobRunner[Ask, Answer]):
 
     async def on_execute(self, request: Ask, ctx: JobContext[Answer]) -> Answer:
         return Answer(text="hello")
+
+
+class Daily(Greeting):
+    kind = "daily"
+    queue = QUEUE
+    schedule: ClassVar[str | None] = "0 0 3 * * *"
+
+
+#: Where the command finds the application below.
+APP = f"{__name__}:make_app"
+
+
+def make_app() -> QueueManager:
+    """The application, of which the command takes the kinds; it has the database and the queues of its options."""
+    return QueueManager((Daily,), repository=InMemoryRepository(), queues=FakeQueues())
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from queued_jobs.cli.app import app, run
 from queued_jobs.message import JobMessage, Reserved
 from queued_jobs.postgres import PostgresRepository
 from queued_jobs.queues import StorageQueues
-from tests.integration.queued_jobs.cli.conftest import QUEUE, Office
+from tests.integration.queued_jobs.cli.conftest import APP, QUEUE, Office
 
 
 def test_retry_wakes_a_worker(office: Office) -> None:
@@ -128,15 +128,16 @@ def test_each_command_that_changes_jobs_is_recorded(office: Office) -> None:
     office.run("redrive", QUEUE, "--queues", office.account)
     office.run("pause", "greeting")
     office.run("resume", "greeting")
+    office.run("run-now", "daily", APP)
     office.run("prune", "--older-than", "1d", "--yes")
     entries = office.json("audit")["entries"]
-    actions = ["cancel", "retry", "cancel-all", "retry-all", "redrive", "pause", "resume", "prune"]
+    actions = ["cancel", "retry", "cancel-all", "retry-all", "redrive", "pause", "resume", "run-now", "prune"]
     assert [entry["action"] for entry in reversed(entries)] == actions
-    assert [entry["changed"] for entry in reversed(entries)] == [1, 1, 1, 1, 0, None, None, 0]
+    assert [entry["changed"] for entry in reversed(entries)] == [1, 1, 1, 1, 0, None, None, 1, 0]
     assert {entry["outcome"] for entry in entries} == {"done"}
     assert all(entry["subject"].startswith("command:") for entry in entries)
     recorded = {action.removesuffix("-all") for action in actions}
-    others = {"list", "show", "stats", "audit", "migrate", "worker"}
+    others = {"list", "show", "stats", "audit", "schedules", "migrate", "worker"}
     assert {one.name for one in app.registered_commands} == recorded | others
 
 
