@@ -105,7 +105,9 @@ class _Attempt:
         self._runner = runner
         self._repository = runner.repository
         self._job = job
-        self._ctx: JobContext[Any] = JobContext(job, runner.backend, result_type=runner.result_type)
+        self._ctx: JobContext[Any] = JobContext(
+            job, runner.backend, result_type=runner.result_type, max_resumes=runner.max_resumes
+        )
         self._body = Body(runner, self._ctx, thread=thread, on_begin=self._begin)
         self._running: asyncio.Task[Any]
         self._lease = Lease(
@@ -204,12 +206,13 @@ class _Attempt:
     async def _failing(self, exc: Exception) -> Finish:
         job, repository = self._job, self._repository
         error = await offload(describe_error, exc)
-        retry_in = self._runner.retry.retry_in(exc, job.tries)
+        resume = self._runner.resume_after_errors and self._ctx.advanced
+        retry_in = self._runner.retry.retry_in(exc, 1 if resume else job.tries)
         self._retry_in = retry_in or timedelta()
         if isinstance(exc, RetryLater):
             self._log("failing: %s: %s", error.type, error.message.replace("\n", " "))
         else:
-            is_final = retry_in is None or job.attempt >= job.max_attempts
+            is_final = retry_in is None or (job.attempt >= job.max_attempts and not resume)
             # the stored traceback, in which credentials are masked
             self._log(
                 "failing: %s: %s\n%s",
@@ -218,7 +221,7 @@ class _Attempt:
                 error.traceback or "",
                 level=logging.ERROR if is_final else logging.WARNING,
             )
-        return lambda: repository.fail(job, error, retry_in=retry_in)
+        return lambda: repository.fail(job, error, retry_in=retry_in, resume=resume)
 
     async def _finish(self, finish: Finish | None) -> QueuedJob | None:
         """Store the outcome, retrying until the lease ends. Raises `StoreUnavailable` after that."""

@@ -22,6 +22,7 @@ from queued_jobs.handle import JobHandle, send_all
 from queued_jobs.model import QueuedJob
 from queued_jobs.offload import offload
 from queued_jobs.redact import to_storable_text
+from queued_jobs.resume import Resumable, Step
 
 if TYPE_CHECKING:
     from queued_jobs.runner import JobRunner
@@ -46,7 +47,9 @@ class JobContext[Result: BaseModel | None]:
         attempt can then neither overwrite nor remove the data of the attempt that won.
     """
 
-    def __init__(self, job: QueuedJob, backend: Backend, *, result_type: type[BaseModel] | None = None) -> None:
+    def __init__(
+        self, job: QueuedJob, backend: Backend, *, result_type: type[BaseModel] | None = None, max_resumes: int = 0
+    ) -> None:
         self.job = job
         token = job.lease_token or uuid4()  # an unclaimed job, as in a test, has none
         self.claim_id = token.hex
@@ -59,6 +62,7 @@ class JobContext[Result: BaseModel | None]:
         self._stop: JobsError | None = None
         self._completed = False
         self._children = Children(job, backend)
+        self._resumable = Resumable(job, self._repository, max_resumes=max_resumes, checkpoint=self.checkpoint)
         self._bridge = ThreadBridge()
 
     def report(self, progress: float | None = None, message: str | None = None) -> None:
@@ -82,6 +86,33 @@ class JobContext[Result: BaseModel | None]:
         """
         if self._stop is not None:
             raise self._stop
+
+    @property
+    def cursor(self) -> Any:
+        """What the job has saved last, in this or an earlier attempt, as read from JSON; None if nothing."""
+        return self._resumable.cursor
+
+    async def save(self, cursor: Any, *, conn: AsyncConnection[Any] | None = None) -> None:
+        """Save how far the body is: any JSON value. It is durable on return, and `ctx.cursor` in every later attempt.
+
+        With a connection of `transaction` it is committed or rolled back together with the body's own rows, so that
+        these are written exactly once. Also a checkpoint: raises what `checkpoint` raises, after saving.
+
+        If the worker is lost after an attempt has saved something new, the attempt does not count, up to the kind's
+        `max_resumes`. Each save is a round trip to the database: save about once a second, not after each row. Raises
+        `LeaseLost` if another attempt owns the job, `InvalidCursor` for what is not JSON or if cursor and steps exceed
+        16 KiB together, and `StoreUnavailable`, after which it is unknown whether it was saved.
+        """
+        await self._resumable.save(cursor, conn=conn)
+
+    def step(self, name: str) -> AsyncIterator[Step]:
+        """Run a block once over all attempts: `async for step in ctx.step("copy"): ...` runs it once, or not at all.
+
+        The step is finished, and saved as such, when the block ends; a later attempt skips it. After an exception or a
+        `break` it is not, and a later attempt runs it again, with `step.cursor` as last saved by `step.save(...)`. What
+        is in no step runs in each attempt. Raises as `save` does, and `InvalidCursor` for a name that was used before.
+        """
+        return self._resumable.step(name)
 
     async def batch(self) -> list[QueuedJob]:
         """Return the jobs of the batch that this follow-up waited for, in the order in which they were queued.
@@ -139,7 +170,7 @@ class JobContext[Result: BaseModel | None]:
         then unknown, and the next attempt has to find out, as after a crash.
         """
         async with self._repository.transaction() as conn:
-            with self._children.held_back(conn) as started:
+            with self._children.held_back(conn) as started, self._resumable.undone_by_errors():
                 yield conn
         await send_all(started)
 
@@ -179,6 +210,11 @@ class JobContext[Result: BaseModel | None]:
             self._stop = reason
         if not isinstance(reason, JobCancelled):
             self._bridge.close(reason)
+
+    @property
+    def advanced(self) -> bool:
+        """Whether this attempt has saved something new."""
+        return self._resumable.advanced
 
     @property
     def lease_lost(self) -> bool:

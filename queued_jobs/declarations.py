@@ -61,6 +61,8 @@ _ATTRIBUTES: dict[str, tuple[Callable[[object], bool], str]] = {
     "queue": (_is_queue, "3 to 56 lower-case letters, digits and single dashes, and not end in -poison"),
     "schema_version": (lambda value: _is_whole(value, _MAX_NUMBER), "a whole number, at least 1"),
     "retry": (lambda value: isinstance(value, RetryPolicy), "a RetryPolicy, such as RetryPolicy(max_attempts=3)"),
+    "max_resumes": (lambda value: value == 0 or _is_whole(value, _MAX_NUMBER), "a whole number, at least 0"),
+    "resume_after_errors": (lambda value: isinstance(value, bool), "True or False"),
     "timeout": (_is_limit, "a timedelta longer than zero and at most a year"),
     "lease": (_is_lease, "a timedelta from 0.1 seconds to a year"),
     "schedule": (lambda value: value is None or isinstance(value, str), 'None or a schedule such as "0 0 3 * * *"'),

@@ -63,6 +63,10 @@ class StoreUnavailable(JobsError):
     """Postgres is unavailable. The only error that a queue function raises, so that the host redelivers the message."""
 
 
+class InvalidCursor(JobsError):
+    """The cursor that a body saves is not JSON or too large, or a step was begun twice."""
+
+
 class StoreRefused(JobsError):
     """Postgres rejected a value, such as text with a NUL character."""
 

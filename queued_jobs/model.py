@@ -122,10 +122,13 @@ class QueuedJob:
     expired_at: datetime | None
     seen_at: datetime | None
     cleared_at: datetime | None
+    #: What earlier attempts have saved, see `JobContext.save`; only in the row that a claim returns.
+    saved: Mapping[str, Any] | None = None
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> Self:
-        values = {name: row[name] for name in _JOB_COLUMNS}
+        values = {name: row[name] for name in JOB_COLUMNS}
+        values["saved"] = row.get("saved")
         values["status"] = JobStatus(values["status"])
         values["error"] = None if values["error"] is None else JobError.from_json(values["error"])
         return cls(**values)
@@ -159,7 +162,8 @@ class QueuedJob:
 
 
 _IN_A_HEADER = re.compile("[^\x00-\x1f\x7f\ud800-\udfff]+")
-_JOB_COLUMNS = tuple(field.name for field in dataclasses.fields(QueuedJob))
+#: The columns of the table that a job is read from.
+JOB_COLUMNS: Final = tuple(field.name for field in dataclasses.fields(QueuedJob) if field.name != "saved")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -201,13 +201,22 @@ class PostgresRepository(PostgresUpkeep):
         stored = None if result is None else Jsonb(result)
         return await self._change("succeed", conn=conn, id=job.id, token=job.lease_token, result=stored)
 
-    async def fail(self, job: QueuedJob, error: JobError, *, retry_in: timedelta | None) -> QueuedJob | None:
+    async def save(
+        self, job: QueuedJob, saved: Mapping[str, Any], *, max_resumes: int, conn: AsyncConnection[Any] | None = None
+    ) -> bool:
+        params = {"id": job.id, "token": job.lease_token, "value": Jsonb(saved), "max_resumes": max_resumes}
+        return await self.database.row("save", params, conn=conn) is not None
+
+    async def fail(
+        self, job: QueuedJob, error: JobError, *, retry_in: timedelta | None, resume: bool = False
+    ) -> QueuedJob | None:
         return await self._change(
             "fail",
             id=job.id,
             token=job.lease_token,
             error=Jsonb(error.to_json()),
             retryable=retry_in is not None,
+            resume=resume,
             backoff=(retry_in or timedelta()).total_seconds(),
             grace=HOLD.total_seconds(),
         )

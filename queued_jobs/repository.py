@@ -204,10 +204,22 @@ class Repository(Protocol):
     ) -> QueuedJob | None:
         """Store the result and end the job."""
 
-    async def fail(self, job: QueuedJob, error: JobError, *, retry_in: timedelta | None) -> QueuedJob | None:
+    async def save(
+        self, job: QueuedJob, saved: Mapping[str, Any], *, max_resumes: int, conn: AsyncConnection[Any] | None = None
+    ) -> bool:
+        """Store what the next attempt gets as `QueuedJob.saved`; False if another attempt owns the job.
+
+        An attempt that changes it has advanced: it does not count if its worker is lost, up to `max_resumes` times
+        since the job was last started by hand.
+        """
+
+    async def fail(
+        self, job: QueuedJob, error: JobError, *, retry_in: timedelta | None, resume: bool = False
+    ) -> QueuedJob | None:
         """End the attempt: retrying with a new generation, or failed if `retry_in` is None or no attempts are left.
 
-        A job with a cancel request becomes cancelled instead.
+        A job with a cancel request becomes cancelled instead. With `resume`, an attempt that has advanced does not
+        count, see `save`.
         """
 
     async def finish_cancelled(self, job: QueuedJob) -> QueuedJob | None:

@@ -38,6 +38,11 @@ class JobRunner[Request: BaseModel, Result: BaseModel | None](abc.ABC):
     #: Raise it when the request changes in a way that older workers cannot run.
     schema_version: ClassVar[int] = 1
     retry: ClassVar[RetryPolicy] = RetryPolicy()
+    #: How many attempts that have saved a cursor, see `JobContext.save`, may end without counting, because their worker
+    #: was lost, until the job is retried by hand.
+    max_resumes: ClassVar[int] = 100
+    #: Whether attempts that have saved a cursor and then raise a retryable error end without counting, too.
+    resume_after_errors: ClassVar[bool] = False
     #: For one attempt. Keep it below the host's functionTimeout, which kills the whole worker.
     timeout: ClassVar[timedelta] = timedelta(minutes=20)
     #: How long a silent worker keeps the job; renewed by four heartbeats per lease.

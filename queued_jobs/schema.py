@@ -21,7 +21,7 @@ from uuid import UUID
 import psycopg
 
 from queued_jobs._deadlines import NETWORK
-from queued_jobs.model import Attempt, QueuedJob
+from queued_jobs.model import JOB_COLUMNS, Attempt
 
 logger = logging.getLogger(__name__)
 
@@ -83,7 +83,7 @@ class Tables:
 TABLES: Final = Tables()
 
 _COLUMNS = {
-    b"job_columns": tuple(field.name for field in dataclasses.fields(QueuedJob)),
+    b"job_columns": JOB_COLUMNS,
     b"attempt_columns": tuple(field.name for field in dataclasses.fields(Attempt)),
 }
 _PLACE = re.compile(rb"(?P<table>\b\w+\.)?\b(?P<columns>%s)\b" % b"|".join(_COLUMNS))

@@ -163,17 +163,20 @@ class JobTracker:
         job_id: JobKey,
         *,
         user_id: str | _AnyUser,
+        from_start: bool = False,
         transaction: AbstractAsyncContextManager[AsyncConnection[Any] | None] | None = None,
     ) -> QueuedJob:
         """Run a failed, aborted or cancelled job again, with all its attempts; its history stays.
 
-        If the queue of its kind was renamed, the job moves to the new queue.
-        `transaction` is entered for the change, and committed before any push: for conditions that must hold at that
-        moment, such as a quota. Raises `JobConflict` in any other state, or if another job has taken its unique key.
+        It resumes at what it has saved, see `JobContext.save`; with `from_start` that is deleted. If the queue of its
+        kind was renamed, the job moves to the new queue. `transaction` is entered for the change, and committed before
+        any push: for conditions that must hold at that moment, such as a quota. Raises `JobConflict` in any other
+        state, or if another job has taken its unique key.
         """
         try:
             async with transaction or nullcontext() as conn:
-                params = _whose(job_id, user_id) | self._queues.parameters() | {"hold": HOLD.total_seconds()}
+                params = _whose(job_id, user_id) | self._queues.parameters()
+                params |= {"hold": HOLD.total_seconds(), "from_start": from_start}
                 row = await self._database.row("requeue", params, conn=conn)
         except psycopg.errors.UniqueViolation as exc:
             raise JobConflict("Another job with the same unique key is unfinished.") from exc

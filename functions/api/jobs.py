@@ -110,11 +110,13 @@ async def cancel(job_id: UUID, caller: SignedIn, audit: Audited, app: App) -> Jo
 
 
 @routes.post("/{job_id:uuid}/retry", status_code=202)
-async def retry(job_id: UUID, caller: SignedIn, audit: Audited, app: App) -> JobView:
+async def retry(job_id: UUID, caller: SignedIn, audit: Audited, app: App, from_start: bool = False) -> JobView:
     """Run a failed, aborted or cancelled job again."""
     transaction = None if caller.is_admin else app.quotas.restarting(caller.user_id)
     async with audit.acting("retry", id=job_id) as acting:
-        job = await app.manager.tracker.retry(job_id, user_id=_whose(caller), transaction=transaction)
+        job = await app.manager.tracker.retry(
+            job_id, user_id=_whose(caller), from_start=from_start, transaction=transaction
+        )
         acting.changed = 1
     return await offload(_seen_by, caller, job, app.manager.registry)
 

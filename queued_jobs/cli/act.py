@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from datetime import timedelta
+from functools import partial
 from typing import Annotated, Literal
 
 import typer
@@ -23,13 +24,26 @@ _DONE = {"retry": "retried", "cancel": "cancelled or asked to stop"}
 _BATCH = 500
 
 Kind = Annotated[str, typer.Argument(metavar="KIND", help="The kind of the jobs.")]
+FromStart = Annotated[bool, typer.Option("--from-start", help="Delete what the job has saved, so it starts over.")]
 JobId = Annotated[str | None, typer.Argument(metavar="[ID]", show_default=False, help="One job, or use filters.")]
 
 
 @command
-async def retry(filters: Filters, store: Store, account: Account, job_id: JobId = None, yes: Yes = False) -> None:
-    """Run a failed, aborted or cancelled job again, or all that match the filters."""
-    await _act("retry", store, account, filters, job_id, yes)
+async def retry(
+    filters: Filters,
+    store: Store,
+    account: Account,
+    job_id: JobId = None,
+    yes: Yes = False,
+    from_start: FromStart = False,
+) -> None:
+    """Run a failed, aborted or cancelled job again, or all that match the filters.
+
+    Jobs that have saved a cursor resume there.
+    """
+    if from_start and job_id is None:
+        raise WrongUsage("--from-start applies to one job; pass its id")
+    await _act("retry", store, account, filters, job_id, yes, from_start=from_start)
 
 
 @command
@@ -120,7 +134,15 @@ async def migrate(store: Store) -> None:
         _say("The database is up to date.")
 
 
-async def _act(verb: Verb, store: Store, account: Account, filters: Filters, job_id: str | None, yes: bool) -> None:
+async def _act(
+    verb: Verb,
+    store: Store,
+    account: Account,
+    filters: Filters,
+    job_id: str | None,
+    yes: bool,
+    **options: bool,
+) -> None:
     if (job_id is None) is not filters.given:
         raise WrongUsage(f"pass the id of a job, or filters; see: queued-jobs {verb} --help")
     if job_id is None:
@@ -128,7 +150,7 @@ async def _act(verb: Verb, store: Store, account: Account, filters: Filters, job
         return
     key = parse_id(job_id, store.tables().key_type)
     async with connected(store, account) as system:
-        act = system.tracker.retry if verb == "retry" else system.tracker.cancel
+        act = partial(system.tracker.retry, **options) if verb == "retry" else system.tracker.cancel
         async with system.acting(verb, id=key) as acting:
             job = await act(key, user_id=ANY_USER)
             acting.changed = 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
@@ -12,7 +13,7 @@ from psycopg import AsyncConnection
 from queued_jobs.message import JobMessage
 from queued_jobs.model import HELD, Attempt, JobError, JobStatus, QueuedJob
 from queued_jobs.repository import HOLD
-from queued_jobs.testing.rows import Rows, check
+from queued_jobs.testing.rows import Rows, SavedCursor, check
 
 
 class Attempts(Rows):
@@ -52,7 +53,7 @@ class Attempts(Rows):
             lease_until=now + lease,
             deadline_at=now + timeout,
             started_at=now,
-            progress=None,
+            progress=job.progress if job.id in self.cursors else None,
             progress_message=None,
             parked_at=None,
             paused_at=None,
@@ -72,7 +73,8 @@ class Attempts(Rows):
                 error=None,
             )
         )
-        return claimed
+        saved = self.cursors.get(job.id)
+        return claimed if saved is None else dataclasses.replace(claimed, saved=saved.value)
 
     async def heartbeat(
         self, job: QueuedJob, *, lease: timedelta, progress: float | None, message: str | None
@@ -98,10 +100,33 @@ class Attempts(Rows):
         self._note(conn, job.id)
         return self._ended(held, JobStatus.SUCCEEDED, "succeeded", result=result, error=None, progress=1.0)
 
-    async def fail(self, job: QueuedJob, error: JobError, *, retry_in: timedelta | None) -> QueuedJob | None:
+    async def save(
+        self, job: QueuedJob, saved: Mapping[str, Any], *, max_resumes: int, conn: AsyncConnection[Any] | None = None
+    ) -> bool:
+        check(saved)
+        held = self._held(job)
+        if held is None:
+            return False
+        before = self.cursors.get(job.id)
+        self._note_cursor(conn, job.id)
+        self.cursors[job.id] = SavedCursor(
+            gen=before.gen if before is not None and before.value == saved else held.dispatch_gen,
+            value=saved,
+            resumes=0 if before is None else before.resumes,
+            max_resumes=max_resumes,
+        )
+        if self.on_save is not None:
+            await self.on_save()
+        return True
+
+    async def fail(
+        self, job: QueuedJob, error: JobError, *, retry_in: timedelta | None, resume: bool = False
+    ) -> QueuedJob | None:
         held = self._held(job)
         if held is None:
             return None
+        if resume and retry_in is not None and self._resumes(held):
+            held = self._uncounted(held)
         status = JobStatus.RETRYING
         if retry_in is None or held.attempt >= held.max_attempts:
             status = JobStatus.FAILED
@@ -122,8 +147,7 @@ class Attempts(Rows):
         status = JobStatus.RETRYING if held.tries > 1 else JobStatus.PENDING
         if held.cancel_requested:
             status = JobStatus.CANCELLED
-        uncounted, max_attempts = held.uncounted + 1, held.max_attempts + 1
-        return self._again(held, status, "released", uncounted=uncounted, max_attempts=max_attempts, grace=HOLD)
+        return self._again(self._uncounted(held), status, "released", grace=HOLD)
 
     async def outcome(self, job: QueuedJob) -> QueuedJob | None:
         if job.lease_token is None or job.lease_token not in self._tokens:

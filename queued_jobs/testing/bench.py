@@ -45,6 +45,9 @@ class JobBench:
         self.queues = FakeQueues(self.clock)
         self.notifier = RecordingNotifier()
         self.manager = QueueManager(runners, repository=self.repository, queues=self.queues, notifier=self.notifier)
+        self.repository.on_save = self._count_save
+        self._saves_left = 0
+        self._executing: asyncio.Task[None] | None = None
         self._kinds = {queue: runner.kind for runner in self.manager.registry for queue in runner.queues_of_kind()}
 
     def job(self, handle: JobHandle[Any]) -> QueuedJob:
@@ -61,6 +64,19 @@ class JobBench:
         await announce(self.notifier, job)
         return job
 
+    def interrupt_after(self, saves: int = 1) -> None:
+        """Shut the worker down right after this many further saves of a cursor or a step, as a deployment does.
+
+        The attempt is released, and `drain` starts the next one.
+        """
+        self._saves_left = saves
+
+    async def _count_save(self) -> None:
+        self._saves_left -= 1
+        if self._saves_left == 0 and self._executing is not None:
+            self._executing.cancel()
+            await asyncio.Event().wait()  # the body does not continue
+
     async def drain(self) -> int:
         """Sweep and deliver until no job is due, and return how many messages were delivered.
 
@@ -75,7 +91,8 @@ class JobBench:
                 await flush_pushes()
                 return delivered
             for one in due:
-                await self.manager.runner(self._kinds[one.queue]).execute(one.message)
+                self._executing = asyncio.create_task(self.manager.runner(self._kinds[one.queue]).execute(one.message))
+                await self._executing
             delivered += len(due)
         raise RuntimeError(f"Messages remain after {_MAX_ROUNDS} rounds; a job probably keeps waking itself.")
 
@@ -100,7 +117,9 @@ async def run_inline[Request: BaseModel, Result: BaseModel | None](
     assert job is not None  # noqa: S101 (there is no other worker)
     instance = bench.manager.runner(runner.kind)
     body: Any = instance.on_execute
-    ctx: JobContext[Result] = JobContext(job, instance.backend, result_type=runner.result_type)
+    ctx: JobContext[Result] = JobContext(
+        job, instance.backend, result_type=runner.result_type, max_resumes=runner.max_resumes
+    )
     stored_request = runner.read_request(job)
     if inspect.iscoroutinefunction(body):
         result = await body(stored_request, ctx)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, cast
@@ -23,6 +24,16 @@ NEAR = timedelta(minutes=10)
 SLACK = timedelta(seconds=1)
 #: Jobs of a line that are examined to find the one to wake.
 LOOKED_AT = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SavedCursor:
+    """A row of `queued_jobs.cursor`."""
+
+    gen: int
+    value: Mapping[str, Any]
+    resumes: int
+    max_resumes: int
 
 
 class MemoryTransaction:
@@ -49,6 +60,9 @@ class Rows:
         self.rejected: list[tuple[str, bytes, str]] = []
         #: The paused kinds.
         self.paused: dict[str, Pause] = {}
+        self.cursors: dict[JobKey, SavedCursor] = {}
+        #: Called after each save of a cursor, before it returns.
+        self.on_save: Callable[[], Awaitable[None]] | None = None
         self._tokens: dict[UUID, tuple[JobKey, int]] = {}
         self._asked: dict[JobKey, str | None] = {}
 
@@ -66,6 +80,16 @@ class Rows:
         """Record a job's current state for a rollback of this transaction."""
         if isinstance(conn, MemoryTransaction):
             conn.undo.append(partial(self._bring_back, key, self.jobs.get(key), list(self.attempts.get(key, ()))))
+
+    def _note_cursor(self, conn: object, key: JobKey) -> None:
+        if isinstance(conn, MemoryTransaction):
+            conn.undo.append(partial(self._bring_back_cursor, key, self.cursors.get(key)))
+
+    def _bring_back_cursor(self, key: JobKey, saved: SavedCursor | None) -> None:
+        if saved is None:
+            self.cursors.pop(key, None)
+        else:
+            self.cursors[key] = saved
 
     def _bring_back(self, key: JobKey, job: QueuedJob | None, attempts: list[Attempt]) -> None:
         if job is None:
@@ -115,6 +139,14 @@ class Rows:
         ready = [job for job in self.jobs.values() if job.is_held and is_meant(job) and job.after_batch not in unended]
         return [self._changed(job, available_at=self.clock(), next_send_at=until) for job in ready]
 
+    def _resumes(self, job: QueuedJob) -> bool:
+        """Count a resume if the attempt that ends has advanced and may be resumed."""
+        saved = self.cursors.get(job.id)
+        if saved is None or saved.gen != job.dispatch_gen or saved.resumes >= saved.max_resumes:
+            return False
+        self.cursors[job.id] = dataclasses.replace(saved, resumes=saved.resumes + 1)
+        return True
+
     def _waiting(self, message: JobMessage) -> QueuedJob | None:
         job = self.jobs.get(message.id)
         waits = job is not None and job.status in (JobStatus.PENDING, JobStatus.RETRYING)
@@ -161,6 +193,9 @@ class Rows:
     def _close_attempt(self, job: QueuedJob, outcome: str, error: JobError | None) -> None:
         attempts = self.attempts[job.id]
         attempts[-1] = dataclasses.replace(attempts[-1], ended_at=self.clock(), outcome=outcome, error=error)
+
+    def _uncounted(self, job: QueuedJob) -> QueuedJob:
+        return self._set(job, uncounted=job.uncounted + 1, max_attempts=job.max_attempts + 1)
 
     def _changed(self, job: QueuedJob, **changes: Any) -> QueuedJob:
         return self._set(job, version=job.version + 1, **changes)

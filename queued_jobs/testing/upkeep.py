@@ -144,6 +144,7 @@ class Upkeep(Rows):
         ]
         for key in old[:limit]:
             del self.jobs[key]
+            self.cursors.pop(key, None)
             self.attempts.pop(key, None)
         return len(old[:limit])
 
@@ -172,10 +173,13 @@ class Upkeep(Rows):
         return latest is not None and job.idempotency_key == latest
 
     def _rescued(self, job: QueuedJob, *, worker_lost: bool) -> QueuedJob:
-        lost_count = job.lost_count + worker_lost
+        resumes = worker_lost and self._resumes(job)
+        if resumes:
+            job = self._uncounted(job)
+        lost_count = job.lost_count + (worker_lost and not resumes)
         exhausted = job.attempt >= job.max_attempts
         status = JobStatus.RETRYING
-        if worker_lost and (lost_count >= MAX_LOST or exhausted):
+        if worker_lost and not resumes and (lost_count >= MAX_LOST or exhausted):
             status = JobStatus.ABORTED
         elif exhausted:
             status = JobStatus.FAILED

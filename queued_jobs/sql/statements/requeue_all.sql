@@ -20,5 +20,6 @@ again as (
                              where member.batch_id = job.after_batch and member.finished_at is null) as waits) again)
   from chosen where job.id = chosen.id
   returning job.job_columns),
+resumed as (update queued_jobs.cursor saved set resumes = 0 from again where saved.job_id = again.id),
 counted as (insert into queued_jobs.past_run (user_id) select user_id from again)
 select job_columns from again
