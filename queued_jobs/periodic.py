@@ -39,7 +39,7 @@ async def queue_due[Request: BaseModel, Result: BaseModel | None](
     # never this machine's clock, which may be wrong
     now = now or await backend.repository.now()
     ahead = schedule.next(now)
-    return await _queue(backend, runner, ahead if ahead - now <= _EARLY else schedule.latest(now))
+    return await start_occurrence(backend, runner, ahead if ahead - now <= _EARLY else schedule.latest(now))
 
 
 def missed(schedule: Ncrontab, *, after: datetime, now: datetime) -> list[datetime]:
@@ -85,7 +85,7 @@ class Occurrences:
         until = self._until.get(runner.kind) or await last_occurrence(self._backend, runner) or now
         new = 0
         for due in missed(_schedule_of(runner), after=until, now=now):
-            handle = await _queue(self._backend, runner, due)
+            handle = await start_occurrence(self._backend, runner, due)
             new += not handle.duplicate
         self._until[runner.kind] = now
         return new
@@ -103,13 +103,14 @@ def _schedule_of(runner: type[JobRunner[Any, Any]]) -> Ncrontab:
     return Ncrontab(runner.schedule)
 
 
-async def _queue[Request: BaseModel, Result: BaseModel | None](
-    backend: Backend, runner: type[JobRunner[Request, Result]], due: datetime
+async def start_occurrence[Request: BaseModel, Result: BaseModel | None](
+    backend: Backend, runner: type[JobRunner[Request, Result]], due: datetime, *, key: str | None = None
 ) -> JobHandle[Result]:
+    """Start the job of one occurrence, once; with another idempotency key, once for that key."""
     return await queue_job(
         backend,
         runner,
         runner.scheduled_request(due),
         user_id=runner.schedule_user,
-        idempotency_key=f"{OCCURRENCE}{due.isoformat()}",
+        idempotency_key=key or f"{OCCURRENCE}{due.isoformat()}",
     )

@@ -210,7 +210,7 @@ class Repository(Protocol):
         """Store what the next attempt gets as `QueuedJob.saved`; False if another attempt owns the job.
 
         An attempt that changes it has advanced: it does not count if its worker is lost, up to `max_resumes` times
-        since the job was last started by hand.
+        since the job was queued or retried by a person.
         """
 
     async def fail(

@@ -78,8 +78,8 @@ class Resumable:
         await self._write({"cursor": as_json(cursor)}, conn)
 
     async def step(self, name: str) -> AsyncIterator[Step]:
-        if not isinstance(name, str) or not name:
-            raise InvalidCursor(f"The name of a step is {name!r}, but must be a text.")
+        if not name:
+            raise InvalidCursor("The name of a step is empty.")
         if name in self._begun:
             raise InvalidCursor(f"The step {name!r} was begun twice; give each step its own name.")
         self._begun.add(name)

@@ -39,7 +39,7 @@ class JobRunner[Request: BaseModel, Result: BaseModel | None](abc.ABC):
     schema_version: ClassVar[int] = 1
     retry: ClassVar[RetryPolicy] = RetryPolicy()
     #: How many attempts that have saved a cursor, see `JobContext.save`, may end without counting, because their worker
-    #: was lost, until the job is retried by hand.
+    #: was lost, until a person retries the job.
     max_resumes: ClassVar[int] = 100
     #: Whether attempts that have saved a cursor and then raise a retryable error end without counting, too.
     resume_after_errors: ClassVar[bool] = False

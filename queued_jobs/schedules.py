@@ -7,11 +7,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from queued_jobs.backend import Backend
-from queued_jobs.enqueue import queue_job
 from queued_jobs.errors import KeyReused
 from queued_jobs.handle import JobHandle
 from queued_jobs.ncrontab import Ncrontab
-from queued_jobs.periodic import last_occurrence
+from queued_jobs.periodic import last_occurrence, start_occurrence
 from queued_jobs.registry import JobRegistry
 
 #: Begins the idempotency key of a job that an operator started, so that it never counts as an occurrence.
@@ -77,13 +76,7 @@ class Schedules:
         due = schedule.latest(await self._backend.repository.now())
         for left in reversed(range(_MAX_BACK)):
             try:
-                return await queue_job(
-                    self._backend,
-                    runner,
-                    runner.scheduled_request(due),
-                    user_id=runner.schedule_user,
-                    idempotency_key=f"{_MANUAL}{key}",
-                )
+                return await start_occurrence(self._backend, runner, due, key=f"{_MANUAL}{key}")
             except KeyReused:
                 if not left:
                     raise

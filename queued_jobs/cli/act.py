@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from datetime import timedelta
-from functools import partial
 from typing import Annotated, Literal
 
 import typer
@@ -141,7 +140,8 @@ async def _act(
     filters: Filters,
     job_id: str | None,
     yes: bool,
-    **options: bool,
+    *,
+    from_start: bool = False,
 ) -> None:
     if (job_id is None) is not filters.given:
         raise WrongUsage(f"pass the id of a job, or filters; see: queued-jobs {verb} --help")
@@ -149,11 +149,12 @@ async def _act(
         await _act_on_all(verb, store, account, filters, yes)
         return
     key = parse_id(job_id, store.tables().key_type)
-    async with connected(store, account) as system:
-        act = partial(system.tracker.retry, **options) if verb == "retry" else system.tracker.cancel
-        async with system.acting(verb, id=key) as acting:
-            job = await act(key, user_id=ANY_USER)
-            acting.changed = 1
+    async with connected(store, account) as system, system.acting(verb, id=key) as acting:
+        if verb == "retry":
+            job = await system.tracker.retry(key, user_id=ANY_USER, from_start=from_start)
+        else:
+            job = await system.tracker.cancel(key, user_id=ANY_USER)
+        acting.changed = 1
     if verb == "cancel" and job.status is JobStatus.RUNNING:
         _say(f"{key} was asked to stop at its next checkpoint.")
     else:

@@ -105,4 +105,5 @@ class Webhook:
 
 def _make_client() -> httpx.AsyncClient:
     transport = LimitedTransport(httpx.AsyncHTTPTransport(verify=tls_context()))
-    return httpx.AsyncClient(transport=transport, timeout=_TIMEOUT)
+    # a little less than for the whole: httpx leaves a socket open if it is cancelled in a TLS handshake
+    return httpx.AsyncClient(transport=transport, timeout=0.9 * _TIMEOUT)

@@ -28,7 +28,11 @@ PUT_TOGETHER: dict[str, list[re.Pattern[Any]]] = {
     ],
 }
 #: These read our own sources, and ids that our own program makes.
-OWN = ("tools/docs_and_samples/api_reference.py", "tools/rehearsal/azure/cloud.py")
+OWN = (
+    "tools/docs_and_samples/api_reference.py",
+    "tools/docs_and_samples/elements.py",
+    "tools/rehearsal/azure/cloud.py",
+)
 
 
 @cache

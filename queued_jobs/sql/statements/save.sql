@@ -1,5 +1,5 @@
 -- Save how far the body is. 0 rows: the lease is lost. The job's row stays locked until the commit, so no other attempt begins before.
--- Saving the same value again is no advance.
+-- Saving an equal value does not advance the job.
 with mine as (
   select id, dispatch_gen from queued_jobs.job
   where id = %(id)s and lease_token = %(token)s and status = 'running' for no key update)

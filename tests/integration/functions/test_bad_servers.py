@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -74,7 +75,20 @@ def identity_at(there: str) -> Identity:
     return identity
 
 
-def calls(there: str, job: QueuedJob, database: Database) -> list[Call]:
+#: aiohttp leaves a socket open whose TLS handshake is cancelled.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
+
+@pytest.fixture(autouse=True)
+def collected() -> Iterator[None]:
+    """Collect sockets that clients left open here, not during another test."""
+    yield
+    gc.collect()
+
+
+@asynccontextmanager
+async def calls(there: str, job: QueuedJob, database: Database) -> AsyncIterator[list[Call]]:
+    """What clients of a server ask it; they are closed afterwards."""
     queues = StorageQueues(f"{_ACCOUNT}QueueEndpoint={there}/a;")
     hub = SignalRNotifier(ConnectionString(endpoint=there, access_key="k" * 44), JobRegistry([Quiet]))
     webhook = Webhook(there, b"s" * 32, JobRegistry([Quiet]), tries=1)
@@ -90,7 +104,7 @@ def calls(there: str, job: QueuedJob, database: Database) -> list[Call]:
     def in_thread(function: Callable[[], Any]) -> Callable[[], Awaitable[Any]]:
         return lambda: asyncio.to_thread(function)
 
-    return [
+    yield [
         Call(client="queues", raises=SendFailed, run=lambda: queues.send("queue", _MESSAGE)),
         Call(client="queues", raises=SendFailed, run=lambda: queues.depths("queue")),
         Call(client="queues", raises=SendFailed, run=lambda: queues.redrive("queue")),
@@ -104,6 +118,9 @@ def calls(there: str, job: QueuedJob, database: Database) -> list[Call]:
         Call(client="blobs", raises=_OF_BODIES, run=in_thread(lambda: blob.upload_blob(b"x", overwrite=True))),
         Call(client="database", raises=StoreUnavailable, run=database.ping),
     ]
+    for client in (queues, hub, webhook, identity):
+        await client.close()
+    blobs.close()
 
 
 @asynccontextmanager
@@ -137,7 +154,8 @@ async def test_every_call_ends_in_time_with_an_error_of_ours(servers: dict[str, 
     async def outcomes(answer: Answer) -> list[tuple[str, str]]:
         async with answering(answer) as port, database_at(port, tls=tls) as database:
             there = f"{'https' if tls else 'http'}://{ports.LOOPBACK}:{port}"
-            return await asyncio.gather(*map(outcome, calls(there, job, database)))
+            async with calls(there, job, database) as asked:
+                return await asyncio.gather(*map(outcome, asked))
 
     found = dict(zip(servers, await asyncio.gather(*map(outcomes, servers.values())), strict=True))
     for name, ended in found.items():
@@ -151,6 +169,6 @@ async def test_every_call_ends_in_time_with_an_error_of_ours(servers: dict[str, 
 async def test_a_notifier_does_not_read_a_large_response(name: str) -> None:
     async with answering(PROMPT[name]) as port, database_at(port, tls=False) as database:
         there = f"http://{ports.LOOPBACK}:{port}"
-        asked = [call for call in calls(there, await a_job(), database) if call.client in ("hub", "webhook")]
-        ended = await asyncio.gather(*map(outcome, asked))
+        async with calls(there, await a_job(), database) as every:
+            ended = await asyncio.gather(*(outcome(call) for call in every if call.client in ("hub", "webhook")))
     assert set(ended) - {("hub", "fine")} == {("hub", "ours"), ("webhook", "ours")}  # a HEAD request has no body

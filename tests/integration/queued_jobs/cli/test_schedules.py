@@ -12,7 +12,7 @@ def test_a_schedule_is_listed_and_started_now(office: Office) -> None:
     assert code == 0, errors
     (job,) = office.json("list")["jobs"]
     assert output.startswith(f"{job['id']} is pending.")
-    assert [str(message.id) for message in office.messages()] == [job["id"]]
+    assert job["id"] in [str(message.id) for message in office.messages()], "the queue has those of other tests, too"
     code, _, errors = office.run("run-now", "greeting", APP, "--queues", office.account)
     assert (code, "greeting" in errors) == (2, True)
     assert office.json("schedules", APP)["schedules"] == [before], "a manual start does not count as one"
