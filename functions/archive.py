@@ -6,7 +6,7 @@ import base64
 import re
 import unicodedata
 import zipfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, cast
@@ -31,18 +31,29 @@ _UNSAFE = re.compile(
 _WINDOWS_DEVICES = re.compile(r"(?i)(con|prn|aux|nul|com[0-9\u00b9\u00b2\u00b3]|lpt[0-9\u00b9\u00b2\u00b3]) *(\.|$)")
 
 
+#: Writers of blocks of one blob, in order, each with the number of its blocks.
+type Staged = Sequence[tuple[str, int]]
+
+
 class BlockWriter:
     """A write-only file over one new blob: uploads blocks of 4 MiB, and the blob appears with `commit`.
 
     The service drops uncommitted blocks within a week. Blocks of two writers never mix, even under the same name: the
     first commit counts.
+
+    Parameters
+    ----------
+    staged
+        What `stage` of an earlier writer to the same blob has returned: this one continues there.
     """
 
-    def __init__(self, blob: BlobClient) -> None:
+    def __init__(self, blob: BlobClient, *, staged: Staged = ()) -> None:
         self._blob = blob
         self._writer = uuid4().hex
         self._buffer = bytearray()
-        self._blocks: list[str] = []
+        self._earlier = list(staged)
+        self._blocks = [_block_id(writer, number) for writer, count in staged for number in range(count)]
+        self._own = 0
         self.size = 0
 
     def write(self, data: bytes) -> int:
@@ -53,6 +64,13 @@ class BlockWriter:
             del self._buffer[:_BLOCK]
         return len(data)
 
+    def stage(self) -> Staged:
+        """Upload what is left, and return which blocks there are: for each writer, how many."""
+        if self._buffer:
+            self._stage(bytes(self._buffer))
+            self._buffer.clear()
+        return [*self._earlier, (self._writer, self._own)] if self._own else self._earlier
+
     def flush(self) -> None:
         """Do nothing: `commit` writes the rest."""
 
@@ -60,9 +78,7 @@ class BlockWriter:
         """Publish the blob. Raises `ResourceExistsError`, and changes nothing, if the blob exists already."""
         from azure.storage.blob import BlobBlock, ContentSettings
 
-        if self._buffer:
-            self._stage(bytes(self._buffer))
-            self._buffer.clear()
+        self.stage()
         try:
             self._blob.commit_block_list(
                 [BlobBlock(block_id=block) for block in self._blocks],
@@ -77,10 +93,15 @@ class BlockWriter:
                 raise
 
     def _stage(self, data: bytes) -> None:
-        # all block ids of a blob have the same length, at most 64 bytes
-        block = base64.b64encode(f"{self._writer}{len(self._blocks):08}".encode()).decode()
+        block = _block_id(self._writer, self._own)
         self._blob.stage_block(block, data)
         self._blocks.append(block)
+        self._own += 1
+
+
+def _block_id(writer: str, number: int) -> str:
+    # all block ids of a blob have the same length, at most 64 bytes
+    return base64.b64encode(f"{writer}{number:08}".encode()).decode()
 
 
 class Archive:

@@ -34,6 +34,13 @@ class Records:
     """The rows of a file, each with the line where it ends and its syntax error, or "".
 
     Rows without fields are omitted. Raises `NotCsv` for a row that is too long.
+
+    Attributes
+    ----------
+    delimiter, line_end
+        Known after the first row was read.
+    offset, line
+        Where the next row begins: the bytes, without a byte order mark, and the lines before it.
     """
 
     def __init__(self, text: Iterator[str], file: str) -> None:
@@ -41,11 +48,17 @@ class Records:
         self._file = file
         self._length = 0
         self._records = self._read()
-        #: Known after the first row was read.
         self.delimiter = ","
+        self.line_end = "\n"
+        self.offset = self.line = 0
 
     def __iter__(self) -> Iterator[tuple[int, list[str], str]]:
         return self._records
+
+    def go_to(self, text: Iterator[str], *, offset: int, line: int) -> None:
+        """Continue with the text that begins at this place. Call it after `header`."""
+        self.offset, self.line = offset, line
+        self._records = self._rows(text)
 
     def header(self) -> list[str]:
         """Read the first row: the names of the columns. Raises `NotCsv` if they cannot be used."""
@@ -62,10 +75,15 @@ class Records:
         # before the syntax, which another encoding breaks too
         self._refuse(1, text_problem(beginning[0]))
         named = _SEP_LINE.fullmatch(beginning[0])
-        before = 1 if named else 0
         self.delimiter = named[1] if named else find_delimiter(beginning)
-        text = self._counted(chain(beginning[before:], self._text))
-        reader = csv.reader(text, delimiter=self.delimiter, strict=True)
+        self.line_end = "\r" if beginning[0].endswith("\r") else "\n"
+        text = chain(beginning, self._text)
+        if named:
+            self._pass(next(text))
+        yield from self._rows(text)
+
+    def _rows(self, text: Iterator[str]) -> Iterator[tuple[int, list[str], str]]:
+        reader = csv.reader(self._counted(text), delimiter=self.delimiter, strict=True)
         while True:
             self._length = 0
             try:
@@ -74,10 +92,10 @@ class Records:
                 return
             except csv.Error as error:
                 # what follows the dash is for programmers
-                yield reader.line_num + before, [], f"It is not valid CSV: {str(error).partition(' - ')[0]}."
+                yield self.line, [], f"It is not valid CSV: {str(error).partition(' - ')[0]}."
             else:
                 if row:
-                    yield reader.line_num + before, row, ""
+                    yield self.line, row, ""
 
     def _beginning(self) -> list[str]:
         found: list[str] = []
@@ -98,19 +116,23 @@ class Records:
             self._length += len(line)
             if self._length > _MAX_LINE:
                 raise NotCsv(f"{self._file} has a row of more than {_MAX_LINE:,} characters.")
+            self._pass(line)
             yield line
 
+    def _pass(self, line: str) -> None:
+        self.offset += len(line) if line.isascii() else len(line.encode("utf-8", "surrogateescape"))
+        self.line += 1
 
-def lines(pieces: Iterable[bytes], file: str) -> Iterator[str]:
+
+def lines(pieces: Iterable[bytes], file: str, *, line_end: str = "") -> Iterator[str]:
     """Yield the lines with their ends. Raises `NotCsv` for a line that is too long.
 
     Bytes that are not UTF-8 become surrogates, which `text_problem` finds. A file without any LF has lines that end
-    with CR.
+    with CR. For pieces that do not begin at the file's begin, pass its `line_end`.
     """
-    decoder = codecs.getincrementaldecoder("utf-8-sig")(errors="surrogateescape")
+    decoder = codecs.getincrementaldecoder("utf-8" if line_end else "utf-8-sig")(errors="surrogateescape")
     begun: list[str] = []  # parts of a line that ends in a later piece
     length = 0
-    line_end = ""
     for piece in pieces:
         text = decoder.decode(piece)
         # the last character may be the first half of CR LF

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+from collections.abc import Callable
+from datetime import timedelta
 from types import ModuleType
 from typing import Any
 
@@ -13,7 +15,8 @@ import jobs
 from csv_files import Records, find_delimiter, lines
 from jobs import csv_import
 from jobs.csv_import import CsvImportResult
-from queued_jobs.errors import JobsError
+from queued_jobs import JobContext
+from queued_jobs.errors import JobsError, RetryLater
 from queued_jobs.hooks import call_hook
 from storage import blob_service
 from tests.integration.functions.conftest import Site
@@ -85,6 +88,98 @@ async def test_files_of_other_delimiters_are_read_and_told(site: Site) -> None:
         {"a": "1", "b": "2,3"},
         {"a": "1", "b": "2"},
     ]
+
+
+ROWS = [f'{n},"Z\u00fcrich {n}"' if n % 7 else (f'{n},"two\nlines"' if n % 14 else f"{n}") for n in range(90)]
+#: What makes bytes and characters, rows and lines differ.
+MANY = {
+    "a.csv": "\n".join(["order,place", *ROWS]).encode("utf-8-sig"),
+    "b.csv": "\r\n".join(["sep=|", "order|place", *(row.replace(",", "|", 1) for row in ROWS)]).encode(),
+    "c.csv": "\r".join(["order;place", *(f"{n};\u00fc" for n in range(50)), "1,2", "\ufeff3;4"]).encode() + b"\r\xff;1",
+    "d.csv": b"order,place\n",
+    "e.csv": b"order,place\n" + b"1,2\n" * 60,
+}
+
+
+@pytest.fixture
+def interrupted(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """End each attempt after so many saves, as a shutdown does."""
+    saved = JobContext.save
+    left = 0
+
+    def begin(saves: int, then: Callable[[Any], object] = lambda cursor: None) -> None:
+        async def save(ctx: JobContext[Any], cursor: Any, **options: Any) -> None:
+            nonlocal left
+            await saved(ctx, cursor, **options)
+            left = (left or saves) - 1
+            if not left:
+                then(cursor)
+                raise RetryLater(timedelta())
+
+        monkeypatch.setattr(JobContext, "save", save)
+        monkeypatch.setattr(csv_import.CsvImport, "resume_after_errors", True)
+
+    return begin
+
+
+def stored_in(result: dict[str, Any]) -> bytes:
+    return blob_service().get_blob_client(result["container"], result["blob"]).download_blob().readall()
+
+
+@pytest.mark.parametrize("saves", [1, 3])
+async def test_an_interrupted_import_is_like_one_in_a_piece(
+    site: Site, monkeypatch: pytest.MonkeyPatch, interrupted: Callable[..., None], saves: int
+) -> None:
+    whole = await imported(site, MANY)
+    monkeypatch.setattr(csv_import, "_MIN_ROWS_SAVED", 20)
+    interrupted(saves)
+    parts = await imported(site, MANY)
+    for _ in range(50):
+        await site.deliver("csv-import")
+        parts = await site.job("ann", parts["id"])
+        if parts["status"] == "succeeded":
+            break
+    assert stored_in(parts["result"]) == stored_in(whole["result"])
+    for result in (whole["result"], parts["result"]):
+        assert result.pop("blob")
+    assert parts["result"] == whole["result"]
+    assert parts["attempt"] > 1
+
+
+async def test_an_import_whose_files_were_replaced_starts_over(
+    site: Site, monkeypatch: pytest.MonkeyPatch, interrupted: Callable[..., None]
+) -> None:
+    monkeypatch.setattr(csv_import, "_MIN_ROWS_SAVED", 20)
+    prefix = await site.upload("ann", {"a.csv": b"a\n" + b"1\n" * 30})
+    uploads = blob_service().get_container_client("uploads")
+    (name,) = [blob.name for blob in uploads.list_blobs(f"{await site.user_id('ann')}/{prefix}")]
+    interrupted(1, then=lambda _cursor: uploads.upload_blob(name, b"a\n2\n", overwrite=True))
+    answer = await site.call("ann", "POST", "/api/jobs/csv-import", json={"prefix": prefix, "name": "orders"})
+    await site.deliver("csv-import")
+    job = await site.job("ann", answer.json()["id"])
+    assert (job["status"], job["result"]["rows"]) == ("succeeded", 1)
+    assert stored_in(job["result"]) == b'{"a": "2"}\n'
+
+
+async def test_an_import_whose_blocks_are_gone_starts_over(
+    site: Site, monkeypatch: pytest.MonkeyPatch, interrupted: Callable[..., None]
+) -> None:
+    """A late attempt commits its own blocks, so that those of the others are removed."""
+    monkeypatch.setattr(csv_import, "_MIN_ROWS_SAVED", 20)
+    results = blob_service().get_container_client("results")
+    late: list[str] = []
+
+    def commit(cursor: Any) -> None:
+        if not late and cursor is not None:
+            late.append(cursor["blob"])
+            results.upload_blob(late[0], b"of a late attempt", overwrite=True)
+
+    interrupted(1, then=commit)
+    job = await imported(site, {"a.csv": b"a\n" + b"1\n" * 30})
+    assert (job["status"], job["result"]["rows"]) == ("succeeded", 30)
+    assert job["result"]["blob"] not in late
+    assert stored_in(job["result"]) == b'{"a": "1"}\n' * 30
+    assert results.download_blob(late[0]).readall() == b"of a late attempt"
 
 
 TEXT = "gr\u00f6\u00dfe,ort\n1,Z\u00fcrich\n"
