@@ -42,7 +42,10 @@ SQL_MUTANTS: dict[str, dict[str, tuple[str, str]]] = {
         "raises no version": _NO_VERSION,
         "does not count the attempt": ("attempt = attempt + 1", "attempt = attempt"),
         "sets the deadline like the lease": ("secs => %(timeout)s", "secs => %(lease)s"),
-        "keeps the progress of the last attempt": ("progress = null, progress_message = null,", ""),
+        "keeps the progress of the last attempt": (
+            "progress = case when exists (select from saved) then progress end, progress_message = null,",
+            "",
+        ),
         "starts a job of a paused kind": (
             "\n    and not exists (select from paused)\n  returning job_columns),\nheld as",
             "\n  returning job_columns),\nheld as",

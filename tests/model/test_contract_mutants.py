@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from functools import partial
 from importlib.resources import files
-from typing import NamedTuple
 
 import pytest
 
 from queued_jobs.database import Database
 from queued_jobs.schema import Tables, render_sql, source, statement
-from tests.contract import test_batches, test_ended, test_line, test_pauses, test_retention, test_unknown_kinds
+from tests.contract import (
+    test_batches,
+    test_ended,
+    test_line,
+    test_pauses,
+    test_retention,
+    test_unknown_kinds,
+)
 from tests.contract.conftest import Helpers, PostgresStore
+from tests.model.contract_mutant import Mutant
 from tests.model.mutation import NotAMutant, found_by_check
+from tests.model.resume_mutants import RESUME_MUTANTS
 from tests.model.sql_mutants import SQL_MUTANTS
 
 _claim, _waiting = test_line.TestClaim(), test_line.TestWaiting()
@@ -28,14 +36,8 @@ _running_elsewhere, _succeeded_elsewhere, _result_elsewhere = (
 )
 
 
-class Mutant(NamedTuple):
-    name: str
-    old: str
-    new: str
-    check: Callable[[Helpers], Awaitable[None]]
-
-
 MUTANTS = {
+    **RESUME_MUTANTS,
     "a job that has not ended is answered as if it had": Mutant(
         "ended",
         "'succeeded',",

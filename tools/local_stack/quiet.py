@@ -7,7 +7,7 @@ import re
 from tools.local_stack.process import Emit
 
 #: Each request, and each message and timer beside the job's own lines.
-_ROUTINE = re.compile(r"^[0-9:]{8} info host (\[[0-9a-f-]+\] )?(Executing|Executed) '")
+_ROUTINE = re.compile(r"^[0-9:]{8} info host\.invoke (\[[0-9a-f-]+\] )?(Executing|Executed) '")
 _FAILED = re.compile(r", status [45]\d\d$")
 _STEP = re.compile(r"^[0-9:]{8} info queued_jobs\.\S+ .*: executing$")
 

@@ -7,13 +7,15 @@ from datetime import timedelta
 import pytest
 from uuid_utils.compat import uuid7
 
-from queued_jobs import JobStatus, QueueManager
+from queued_jobs import JobStatus, QueuedJob, QueueManager
 from queued_jobs.dashboard.search import JobQuery
 from queued_jobs.errors import JobConflict, JobNotFound
 from queued_jobs.message import JobMessage
 from queued_jobs.model import JobError
 from queued_jobs.tracker import ANY_USER, Cursor
 from tests.integration.queued_jobs.conftest import Demo, Shop
+
+BOOM = JobError(type="Boom", message="it broke")
 
 
 class TestBell:
@@ -217,3 +219,46 @@ class TestOwnership:
         await shop.tracker.mark_seen("ann", [job.id])
         await shop.tracker.clear("ann", job.id)
         assert (await shop.tracker.get(job.id, user_id="ann")).cleared_at is not None
+
+
+class TestResuming:
+    """A retry of a job that has saved a cursor."""
+
+    async def failed(self, shop: Shop) -> QueuedJob:
+        """A job that has saved something in each of two attempts, and may resume no further."""
+        job = await shop.running()
+        for cursor in (1, 2):
+            assert await shop.repository.save(job, {"cursor": cursor}, max_resumes=1)
+            failed = await shop.repository.fail(job, BOOM, retry_in=timedelta() if cursor == 1 else None, resume=True)
+            assert failed is not None
+            job = failed if cursor == 2 else await shop.claim(failed)
+        assert job.status is JobStatus.FAILED
+        return job
+
+    @pytest.mark.parametrize("from_start", [False, True])
+    async def test_it_resumes_or_starts_over(self, shop: Shop, from_start: bool) -> None:
+        job = await self.failed(shop)
+        again = await shop.claim(await shop.tracker.retry(job.id, user_id="ann", from_start=from_start))
+        assert again.saved == (None if from_start else {"cursor": 2})
+
+    @pytest.mark.parametrize("many", [False, True])
+    async def test_it_may_resume_as_often_as_at_first(self, shop: Shop, many: bool) -> None:
+        job = await self.failed(shop)
+        if many:
+            assert (await shop.tracker.retry_all(JobQuery(user_id="ann"))).changed == 1
+        else:
+            await shop.tracker.retry(job.id, user_id="ann")
+        again = await shop.claim(await shop.tracker.get(job.id, user_id="ann"))
+        assert await shop.repository.save(again, {"cursor": 3}, max_resumes=1)
+        failed = await shop.repository.fail(again, BOOM, retry_in=timedelta(), resume=True)
+        assert failed is not None
+        assert failed.tries == 0
+
+    async def test_a_retry_that_is_refused_deletes_nothing(self, shop: Shop) -> None:
+        job = await self.failed(shop)
+        with pytest.raises(JobNotFound):
+            await shop.tracker.retry(job.id, user_id="bob", from_start=True)
+        await shop.tracker.retry(job.id, user_id="ann")
+        with pytest.raises(JobConflict):
+            await shop.tracker.retry(job.id, user_id="ann", from_start=True)
+        assert (await shop.claim(await shop.tracker.get(job.id, user_id="ann"))).saved == {"cursor": 2}

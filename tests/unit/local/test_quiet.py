@@ -13,18 +13,18 @@ INVOCATION = "[6f1c2f5e-3f0d-4f43-8a57-1f3f0a6f3b1c]"
 @pytest.mark.parametrize(
     ("line", "expected"),
     [
-        ("12:00:00 info host Executed 'Functions.api' (GET /js/feed/feed.js) in 2 ms, status 200", True),
-        ("12:00:00 info host Executed 'Functions.api' (GET /api/jobs) in 2 ms, status 304", True),
-        (f"12:00:00 info host {INVOCATION} Executing 'Functions.packer' (message 1)", True),
-        (f"12:00:00 info host {INVOCATION} Executed 'Functions.packer' (message 1) in 20 ms", True),
+        ("12:00:00 info host.invoke Executed 'Functions.api' (GET /js/feed/feed.js) in 2 ms, status 200", True),
+        ("12:00:00 info host.invoke Executed 'Functions.api' (GET /api/jobs) in 2 ms, status 304", True),
+        (f"12:00:00 info host.invoke {INVOCATION} Executing 'Functions.packer' (message 1)", True),
+        (f"12:00:00 info host.invoke {INVOCATION} Executed 'Functions.packer' (message 1) in 20 ms", True),
         (f"12:00:00 info queued_jobs.packer {INVOCATION} {JOB} executing", True),
-        ("12:00:00 info host Executed 'Functions.api' (GET /api/jobs/1) in 2 ms, status 404", False),
-        ("12:00:00 info host Executed 'Functions.api' (POST /api/jobs/x) in 2 ms, status 500", False),
-        ("12:00:00 error host Failed 'Functions.packer' (message 1) after 20 ms: no", False),
+        ("12:00:00 info host.invoke Executed 'Functions.api' (GET /api/jobs/1) in 2 ms, status 404", False),
+        ("12:00:00 info host.invoke Executed 'Functions.api' (POST /api/jobs/x) in 2 ms, status 500", False),
+        ("12:00:00 error host.invoke Failed 'Functions.packer' (message 1) after 20 ms: no", False),
         (f"12:00:00 info queued_jobs.packer {INVOCATION} {JOB} succeeded in 0.21 s", False),
         (f"12:00:00 warning queued_jobs.packer {INVOCATION} {JOB} failing: OSError: executing", False),
         ("    Traceback (most recent call last):", False),
-        ("printed by a body: info host Executed 'Functions.api'", False),
+        ("printed by a body: info host.invoke Executed 'Functions.api'", False),
     ],
 )
 def test_which_lines_are_left_out(line: str, expected: bool) -> None:
