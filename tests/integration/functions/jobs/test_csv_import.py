@@ -103,7 +103,7 @@ MANY = {
 
 @pytest.fixture
 def interrupted(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """End each attempt after so many saves, as a shutdown does."""
+    """End each attempt after this number of saves, as a shutdown does."""
     saved = JobContext.save
     left = 0
 
