@@ -133,6 +133,10 @@ def crowded(postgres: PostgresServer, migrated_template: str) -> Iterator[str]:
             conn.execute(
                 "update queued_jobs.attempt set tallied = true where started_at < now() - interval '10 minutes'"
             )
+            conn.execute(
+                "insert into queued_jobs.cursor (job_id, gen, value, max_resumes)"
+                " select id, dispatch_gen, '1', 100 from queued_jobs.job tablesample bernoulli (5) repeatable (1)"
+            )
             conn.execute("update queued_jobs.tally_turn set created_until = now() - interval '12 minutes'")
             wait_until(lambda: vacuumed(conn), "every page is known to be visible to all, as after a while of quiet")
         yield url
@@ -140,7 +144,7 @@ def crowded(postgres: PostgresServer, migrated_template: str) -> Iterator[str]:
 
 def vacuumed(conn: Connection[Any]) -> bool:
     """Vacuum; False while a snapshot, such as autovacuum's own, keeps pages from being marked."""
-    conn.execute("vacuum analyze queued_jobs.job, queued_jobs.attempt")
+    conn.execute("vacuum analyze queued_jobs.job, queued_jobs.attempt, queued_jobs.cursor")
     (marked,) = conn.execute(
         "select bool_and(relallvisible > 0.9 * relpages) from pg_class where relname in ('job', 'attempt')"
     ).fetchone() or (False,)
