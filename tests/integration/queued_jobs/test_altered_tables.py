@@ -36,15 +36,27 @@ VALUES: dict[str, Any] = (
     | dict.fromkeys(("id_from", "id_to", "statuses", "error_type", "created_from", "attempts_over"))
     | dict.fromkeys(("text", "json_text", "signs"))
     | dict.fromkeys(
-        ("n", "max_concurrent", "limit", "gen", "schema_version", "max_lost", "max_resend", "give_up", "most"), 5
+        (
+            "n",
+            "max_concurrent",
+            "limit",
+            "gen",
+            "schema_version",
+            "max_lost",
+            "max_resend",
+            "give_up",
+            "most",
+            "max_resumes",
+        ),
+        5,
     )
     | dict.fromkeys(("examined", "max_active", "max_per_day", "max_waiting", "count"), 5)
     | dict.fromkeys(("lease", "timeout", "grace", "hold", "stale", "keep", "backoff", "within", "wait"), 60.0)
     | dict.fromkeys(("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"), "10s")
     | dict.fromkeys(("since", "new_since", "before_created", "as_of", "origin"), _LONG_AGO)
     | dict.fromkeys(("bucket", "window"), timedelta(hours=1))
-    | dict.fromkeys(("result", "error"), Jsonb({"type": "none"}))
-    | dict.fromkeys(("any_user", "retryable", "traces"), False)
+    | dict.fromkeys(("result", "error", "value"), Jsonb({"type": "none"}))
+    | dict.fromkeys(("any_user", "retryable", "traces", "resume", "from_start"), False)
     | dict.fromkeys(("kind", "queue", "user_id", "concurrency_key", "worker_id", "message", "reason", "key"), "nobody")
     | dict.fromkeys(("subject", "role", "action", "outcome"), "none")
     | {
