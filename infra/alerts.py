@@ -13,6 +13,7 @@ from infra.monitoring import Monitoring
 
 # Log lines of queued_jobs for an ended attempt and for a rescued job.
 _ENDED: Final = r'Message matches regex @"^job \S+ \(\S+\) attempt \d+( was rescued)?: '
+_DURATION: Final = r"( in [\d.]+ s)?"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,8 +46,8 @@ LOG_ALERTS: Final = (
         title="More than a quarter of the jobs are failing",
         description="Of at least eight ended jobs. The dashboard groups the failures by error.",
         query=f"""AppTraces
-| where {_ENDED}(succeeded|failed|aborted|cancelled)$"
-| summarize Ended = count(), Failed = countif(Message matches regex @": (failed|aborted)$")
+| where {_ENDED}(succeeded|failed|aborted|cancelled){_DURATION}$"
+| summarize Ended = count(), Failed = countif(Message matches regex @": (failed|aborted){_DURATION}$")
 | where Ended >= 8 and Failed * 4 > Ended""",
         severity=2,
         minutes=30,

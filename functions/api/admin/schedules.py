@@ -51,9 +51,9 @@ async def schedules(caller: Viewer, app: App) -> SchedulesView:
 async def run(kind: str, key: Key, caller: Admin, audit: Audited, app: App) -> RunView:
     """Start the job of a schedule's latest occurrence once more. A repeated key returns the first job."""
     runner = app.manager.registry.get(kind)
-    if runner is None or runner.schedule is None:
-        raise Problem(404, "There is no such kind with a schedule.")
     async with audit.acting("run-now", kind=kind) as acting:
+        if runner is None or runner.schedule is None:
+            raise Problem(404, "There is no such kind with a schedule.")
         handle = await app.manager.schedules.run_now(kind, key=key)
         acting.changed = int(not handle.duplicate)
     return RunView(id=handle.id, duplicate=handle.duplicate)

@@ -57,7 +57,7 @@ async def test_whatever_an_admin_changes_of_others_is_recorded(site: Site) -> No
             (key,) = store(url, user_id=ann, status=status)
             before, told = state(url), len(audited(url))
             filled = path.replace("{job_id}", key).replace("{queue}", queue).replace("{kind}", "packer")
-            answer = await site.call("admin", method, filled, json=body_of(path))
+            answer = await site.call("admin", method, filled, json=body_of(path), headers={"Idempotency-Key": key})
             assert answer.status_code < 500, (method, path, answer.text)
             changed_others = [row for row in state(url) if row in before] != before
             records = audited(url)[told:]
