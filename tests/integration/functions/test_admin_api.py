@@ -7,9 +7,7 @@ import csv
 import io
 import json
 import re
-from collections import Counter
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from typing import Any
 
 import httpx
@@ -20,7 +18,6 @@ from tests.integration.functions.conftest import Site
 from tests.integration.functions.test_jobs_api import assert_problem
 from tests.support.stored_jobs import ERROR, NOON, store
 from tools.local_stack.azurite import AzuriteServer
-from tools.test_app.jobs.packer import Packer
 
 
 async def add(site: Site, count: int = 1, **columns: Any) -> list[str]:
@@ -370,28 +367,6 @@ class TestOverview:
         assert [entry["action"] for entry in entries if entry["filter"] == {"kind": "packer"}] == [
             *("resume", "pause", "pause")
         ]
-        await site.services.queues["packer"].clear_messages()
-
-    async def test_a_schedule_is_shown_and_run_once_for_each_key(
-        self, site: Site, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(Packer, "schedule", "0 0 3 * * *")
-        monkeypatch.setattr(Packer, "scheduled_request", lambda due: Packer.request_type(prefix="nightly/"))
-        (shown,) = (await read(site, "schedules"))["schedules"]
-        assert (shown["kind"], shown["expression"], shown["lastAt"]) == ("packer", "0 0 3 * * *", None)
-        assert datetime.fromisoformat(shown["nextAt"]).hour == 3
-        run = partial(site.call, "admin", "POST", "/api/admin/kinds/packer/run")
-        answers = await asyncio.gather(*(run(headers={"Idempotency-Key": "click 1"}) for _ in range(3)))
-        assert [answer.status_code for answer in answers] == [202] * 3, answers[0].text
-        assert sorted(answer.json()["duplicate"] for answer in answers) == [False, True, True]
-        assert (await run(headers={"Idempotency-Key": "click 2"})).json()["duplicate"] is False
-        assert len(await ids(site)) == 2
-        for headers in ({}, {"Idempotency-Key": "x" * 191}):
-            assert_problem(await run(headers=headers), 422)
-        unknown = "/api/admin/kinds/importer/run"
-        assert_problem(await site.call("admin", "POST", unknown, headers={"Idempotency-Key": "a"}), 404)
-        recorded = [one["changed"] for one in (await read(site, "audit"))["items"] if one["action"] == "run-now"]
-        assert Counter(recorded) == {0: 2, 1: 2, None: 1}, "what was refused, too"
         await site.services.queues["packer"].clear_messages()
 
     async def test_of_queues_that_do_not_answer_the_jobs_are_told(
