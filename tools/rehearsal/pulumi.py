@@ -79,7 +79,8 @@ class Pulumi:
             "REHEARSAL_PYTHON": sys.executable,
             CLOUD_FOLDER: str(scratch),
             "PULUMI_HOME": str(scratch / "home"),
-            "PULUMI_BACKEND_URL": state.as_uri(),
+            # without the files of attributes, which are not written in one step: a kill would leave an empty one
+            "PULUMI_BACKEND_URL": f"{state.as_uri()}?metadata=skip",
             "PULUMI_CONFIG_PASSPHRASE": PASSPHRASE,
             "PULUMI_SKIP_UPDATE_CHECK": "true",
             "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
