@@ -96,7 +96,8 @@ class JobContext[Result: BaseModel | None]:
         """Save how far the body is: any JSON value. It is durable on return, and `ctx.cursor` in every later attempt.
 
         With a connection of `transaction` it is committed or rolled back together with the body's own rows, so that
-        these are written exactly once. Also a checkpoint: raises what `checkpoint` raises, after saving.
+        these are written exactly once. Save last there: until the commit the job's row is locked, so that no heartbeat
+        reaches it. Also a checkpoint: raises what `checkpoint` raises, after saving.
 
         If the worker is lost after an attempt has saved something new, the attempt does not count, up to the kind's
         `max_resumes`. Each save is a round trip to the database: save about once a second, not after each row. Raises

@@ -14,6 +14,7 @@ from psycopg import AsyncConnection
 from queued_jobs.errors import InvalidCursor, LeaseLost
 from queued_jobs.model import QueuedJob
 from queued_jobs.repository import Repository
+from queued_jobs.serialization import UNSTORABLE, NotStorable, check_storable, parse_number
 
 #: Bytes of JSON, of everything that a job has saved.
 MAX_SAVED_BYTES = 16 * 1024
@@ -78,8 +79,10 @@ class Resumable:
         await self._write({"cursor": as_json(cursor)}, conn)
 
     async def step(self, name: str) -> AsyncIterator[Step]:
-        if not name:
-            raise InvalidCursor("The name of a step is empty.")
+        if not name or UNSTORABLE.search(name):
+            raise InvalidCursor(
+                f"The name of a step, {name!r}, is empty, or has characters that Postgres cannot store."
+            )
         if name in self._begun:
             raise InvalidCursor(f"The step {name!r} was begun twice; give each step its own name.")
         self._begun.add(name)
@@ -120,6 +123,8 @@ class Resumable:
 def as_json(value: Any) -> Any:
     """Return the value as a later attempt reads it. Raises `InvalidCursor` for one that JSON cannot hold."""
     try:
-        return json.loads(json.dumps(value, allow_nan=False))
-    except (TypeError, ValueError, RecursionError) as exc:
+        data = json.loads(json.dumps(value, allow_nan=False), parse_float=parse_number)
+        check_storable({"cursor": data})
+    except (TypeError, ValueError, RecursionError, NotStorable) as exc:
         raise InvalidCursor(f"The cursor cannot be saved as JSON: {exc}") from exc
+    return data

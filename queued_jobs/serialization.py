@@ -26,6 +26,15 @@ class NotStorable(Exception):
     """The model cannot be read back unchanged; the message names the field."""
 
 
+def check_storable(data: object) -> None:
+    """Raise `NotStorable` if JSON data has a text or a number that Postgres cannot store."""
+    for place, leaf in _leaves(data, ()):
+        if isinstance(leaf, str) and UNSTORABLE.search(leaf):
+            raise NotStorable(f"{_describe_path(place)} contains a NUL character or an unpaired surrogate")
+        if isinstance(leaf, float) and not math.isfinite(leaf):
+            raise NotStorable(f"{_describe_path(place)} is a number that is not finite")
+
+
 class StoredForm[ModelT: BaseModel]:
     """Writes and reads the models of one class. Obtain it from `form_of`.
 
@@ -48,11 +57,7 @@ class StoredForm[ModelT: BaseModel]:
         if type(value) is not self._model:
             raise NotStorable(f"its type is {type(value).__name__} instead of {self._model.__name__}")
         data = self._json_of(value)
-        for place, leaf in _leaves(data, ()):
-            if isinstance(leaf, str) and UNSTORABLE.search(leaf):
-                raise NotStorable(f"{_describe_path(place)} contains a NUL character or an unpaired surrogate")
-            if isinstance(leaf, float) and not math.isfinite(leaf):
-                raise NotStorable(f"{_describe_path(place)} is a number that is not finite")
+        check_storable(data)
         try:
             read = self.load(data)
             path = None if read == value else _difference(value, read, self.load(data))
@@ -93,7 +98,7 @@ class StoredForm[ModelT: BaseModel]:
 
     def _json_of(self, value: ModelT) -> dict[str, Any]:
         try:
-            data: object = json.loads(_text(value, self._by_alias), parse_float=_parse_number)
+            data: object = json.loads(_text(value, self._by_alias), parse_float=parse_number)
         except Exception as exc:
             field = self._field_without_json(value)
             raise NotStorable(f"{field}cannot be written as JSON: {type(exc).__name__}: {text_of(exc)}") from exc
@@ -163,7 +168,7 @@ def _canonical(value: object, *, sort: bool) -> str:
     return json.dumps(value)
 
 
-def _parse_number(number: str) -> int | float:
+def parse_number(number: str) -> int | float:
     """Parse a number as Postgres returns it: jsonb keeps decimals and does not write exponents."""
     if "e" not in number.lower():
         return float(number)
@@ -183,11 +188,11 @@ def _step(place: object) -> str:
 
 
 def _leaves(value: object, path: tuple[object, ...]) -> Iterator[tuple[tuple[object, ...], object]]:
-    if isinstance(value, dict):
+    if isinstance(value, Mapping):
         for key, item in value.items():
             yield (*path, key), key
             yield from _leaves(item, (*path, key))
-    elif isinstance(value, list):
+    elif isinstance(value, (list, tuple)):
         for number, item in enumerate(value):
             yield from _leaves(item, (*path, number))
     else:

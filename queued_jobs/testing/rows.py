@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
-import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -18,6 +16,7 @@ from psycopg import AsyncConnection
 from queued_jobs.errors import StoreRefused
 from queued_jobs.message import JobMessage
 from queued_jobs.model import Attempt, JobError, JobKey, JobStatus, Pause, QueuedJob
+from queued_jobs.serialization import NotStorable, check_storable
 from queued_jobs.testing.clock import database_time
 
 NEAR = timedelta(minutes=10)
@@ -211,16 +210,7 @@ def _key(job: QueuedJob) -> tuple[str, str | None]:
 
 def check(value: object) -> None:
     """Raise `StoreRefused` for a value that jsonb rejects."""
-    text = json.dumps(value, ensure_ascii=False)
-    if "\\u0000" in text or any("\ud800" <= character <= "\udfff" for character in text):
-        raise StoreRefused("A string contains a NUL character or an unpaired surrogate.")
-    if not _finite(value):
-        raise StoreRefused("A number is not finite.")
-
-
-def _finite(value: object) -> bool:
-    if isinstance(value, float):
-        return math.isfinite(value)
-    if isinstance(value, Mapping):
-        return all(map(_finite, value.values()))
-    return not isinstance(value, (list, tuple)) or all(map(_finite, value))
+    try:
+        check_storable(value)
+    except NotStorable as exc:
+        raise StoreRefused(str(exc)) from exc

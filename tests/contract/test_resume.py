@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import random
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from queued_jobs import JobStatus, QueuedJob
+from queued_jobs.errors import InvalidCursor
+from queued_jobs.resume import as_json
 from tests.contract.conftest import BOOM, HOUR, Helpers
 
 LOST = 3
@@ -39,6 +42,53 @@ async def test_the_next_attempt_gets_what_was_saved_last(jobs: Helpers) -> None:
     assert job.saved == {"cursor": {"row": 7, "name": "ä"}}
     job = await jobs.repository.release(job) or job
     assert (await again(jobs, job)).saved == {"cursor": {"row": 7, "name": "ä"}}
+
+
+LEAVES = (
+    *("", "a\0", "\ud83d", "\ud83d\ude00", "\U0001f600", "\\u0000", '"', "\x7f", "\u2028", "\ufffe", "ä" * 300),
+    *(None, True, 0, -0.0, 0.1, 1e300, 5e-324, 2**53 + 1, -(10**400), 10**5000, float("nan"), float("inf")),
+)
+#: Deeper than any parser of JSON goes, and than a body needs.
+DEPTHS = (1, 50, 900, 5_000)
+
+
+def values() -> list[Any]:
+    """Each leaf as it is, and in random surroundings; and nested ones."""
+    dice = random.Random(20)
+
+    def any_value(depth: int) -> Any:
+        if depth == 0:
+            return dice.choice(LEAVES)
+        parts = [any_value(depth - 1) for _ in range(dice.randrange(1, 3))]
+        return parts if dice.random() < 0.5 else {str(dice.choice(LEAVES[:11])): part for part in parts}
+
+    nested = []
+    for depth in DEPTHS:
+        value: Any = 1
+        for _ in range(depth):
+            value = [value]
+        nested.append(value)
+    return [
+        *LEAVES,
+        *({leaf: 1} for leaf in LEAVES[:11]),
+        *(any_value(dice.randrange(1, 4)) for _ in range(100)),
+        *nested,
+    ]
+
+
+async def test_a_value_is_refused_at_once_or_read_as_it_was(jobs: Helpers) -> None:
+    job = await jobs.running()
+    refused = 0
+    for value in values():
+        try:
+            cursor = as_json(value)
+        except InvalidCursor:
+            refused += 1
+            continue
+        assert await save(jobs, job, cursor)
+        job = await again(jobs, await jobs.repository.release(job) or job)
+        assert job.saved == {"cursor": cursor}
+    assert 10 < refused < len(values()) - 50
 
 
 async def test_a_save_is_nothing_that_a_reader_sees(jobs: Helpers) -> None:

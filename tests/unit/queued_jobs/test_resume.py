@@ -242,8 +242,9 @@ async def test_it_is_what_json_makes_of_it_at_once() -> None:
 
 async def test_names_of_steps_are_not_empty_and_used_once() -> None:
     async def body(ctx: JobContext[None]) -> None:
-        with pytest.raises(InvalidCursor):
-            await anext(ctx.step(""))
+        for unusable in ("", "a\0", "\ud800"):
+            with pytest.raises(InvalidCursor):
+                await anext(ctx.step(unusable))
         async for _ in ctx.step("one"):
             pass
         with pytest.raises(InvalidCursor):
