@@ -57,7 +57,7 @@ class ExpectedJob(JobState):
     def claimed(self, token: UUID) -> None:
         self.status, self.token, self.attempt = JobStatus.RUNNING, token, self.attempt + 1
         self.sent, self.resends, self.parked = self.gen, 0, False
-        self.progress = self.message = None
+        self.progress, self.message = self.progress if self.saved else None, None
         self.claims.append(Claim(gen=self.gen, attempt=self.attempt, token=token))
         self.set_times(lease_until=LEASE, deadline_at=TIMEOUT, started_at=NOW)
         if self.paused:
@@ -118,12 +118,19 @@ class ExpectedJob(JobState):
         self.set_times(lease_until=LEASE)
         self.note_step("heartbeat", visible=(self.progress, self.message) != before)
 
+    def saves(self, value: dict[str, Any]) -> None:
+        if value != self.saved:
+            self.saved, self.saved_gen = value, self.gen
+        self.note_step("save", visible=False)
+
     def succeeds(self, result: dict[str, Any]) -> None:
         self._leave(JobStatus.SUCCEEDED, "succeeded")
         self.result, self.error, self.progress = result, None, 1.0
         self.note_step("succeed")
 
-    def fails(self, error: str, retry_in: timedelta | None) -> None:
+    def fails(self, error: str, retry_in: timedelta | None, *, resume: bool = False) -> None:
+        if resume and retry_in is not None and self.resumes_free:
+            self._resumed()
         final = retry_in is None or self.tries >= self.allowed
         status = JobStatus.FAILED if final else JobStatus.RETRYING
         self._leave(JobStatus.CANCELLED if self.cancel_requested else status, "failed", error)
@@ -144,9 +151,12 @@ class ExpectedJob(JobState):
         self.note_step("release")
 
     def rescued(self, *, worker_lost: bool) -> None:
-        self.lost_count += worker_lost
+        resumes = worker_lost and self.resumes_free
+        self.lost_count += worker_lost and not resumes
         status = JobStatus.RETRYING
-        if worker_lost and (self.lost_count >= MAX_LOST or self.tries >= self.allowed):
+        if resumes:
+            self._resumed()
+        elif worker_lost and (self.lost_count >= MAX_LOST or self.tries >= self.allowed):
             status = JobStatus.ABORTED
         elif self.tries >= self.allowed:
             status = JobStatus.FAILED
@@ -162,7 +172,8 @@ class ExpectedJob(JobState):
             self.set_times(finished_at=NOW)
         self.note_step("cancel")
 
-    def requeued(self) -> None:
+    def requeued(self, *, from_start: bool) -> None:
+        self.saved, self.resumes = None if from_start else self.saved, 0
         self.status, self.uncounted, self.lost_count, self.resends = JobStatus.PENDING, self.attempt, 0, 0
         self.parked = self.paused = False
         self.error, self.cancel_requested, self.progress, self.message = None, False, None, None
@@ -183,6 +194,10 @@ class ExpectedJob(JobState):
     def brought_back(self) -> None:
         self.set_times(cleared_at=None)
         self.note_step("undo_clear")
+
+    def _resumed(self) -> None:
+        self.resumes += 1
+        self.uncounted += 1
 
     def _give_up(self, gone: bool, error: str) -> None:
         if gone:

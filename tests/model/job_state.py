@@ -13,6 +13,7 @@ from queued_jobs.model import JobKey
 # The numbers are stated here again on purpose: a wrong one in the library must not correct itself in the model.
 STALE = timedelta(minutes=10)
 SLACK = timedelta(seconds=1)
+MAX_RESUMES = 2
 
 #: A time that a transition sets: so long from now, this very moment, or none.
 type Moment = timedelta | datetime | None
@@ -68,6 +69,10 @@ class JobState:
     result: dict[str, Any] | None = None
     progress: float | None = None
     message: str | None = None
+    #: What its body has saved last, the generation that changed it last, and how many attempts did not count for it.
+    saved: dict[str, Any] | None = None
+    saved_gen: int = 0
+    resumes: int = 0
     claims: list[Claim] = field(default_factory=list)
     times: dict[str, Moment] = field(default_factory=dict)
     #: Which transitions led to which status since the row was last compared.
@@ -81,6 +86,11 @@ class JobState:
     @property
     def tries(self) -> int:
         return self.attempt - self.uncounted
+
+    @property
+    def resumes_free(self) -> bool:
+        """Return whether the current attempt, if its worker is lost, does not count."""
+        return self.saved is not None and self.saved_gen == self.gen and self.resumes < MAX_RESUMES
 
     @property
     def is_owed(self) -> bool:

@@ -16,6 +16,8 @@ P13  A bell is right after any loss, doubling or disorder of pushes and one read
 P14  A push to a user carries that user's jobs only.
 P15  An enqueue that is rolled back leaves nothing, and wakes nobody.
 P16  Each send counts once as poisoned, however often its message is copied or forged; none less than six abort a job.
+P17  The next attempt begins with what the holder of the lease saved last. An attempt that saved something new and loses
+     its worker does not count, a bounded number of times.
 """
 
 from __future__ import annotations

@@ -86,6 +86,10 @@ SQL_MUTANTS: dict[str, dict[str, tuple[str, str]]] = {
         "does not extend the lease": ("set lease_until = clock_timestamp() +", "set lease_until = lease_until + 0 *"),
         "extends the deadline": ("set lease_until", "set deadline_at = deadline_at + interval '1 hour', lease_until"),
     },
+    "save": {
+        "ignores the token": _TOKEN,
+        "does not advance the job": ("set gen = case", "set gen = case when true then saved.gen"),
+    },
     "succeed": {
         "ignores the token": _TOKEN,
         "leaves the attempt open": ("from done where", "from done where false and"),
@@ -138,6 +142,7 @@ SQL_MUTANTS: dict[str, dict[str, tuple[str, str]]] = {
         "retries beyond the last attempt (Oban 652)": ("j.attempt >= j.max_attempts", "j.attempt > j.max_attempts"),
         "never gives up on lost workers": ("j.lost_count + 1 >= %(max_lost)s", "j.lost_count + 1 >= 9 * %(max_lost)s"),
         "takes a body that hangs for a lost worker": ("case when lost.worker_lost then 1", "case when true then 1"),
+        "counts an attempt that has advanced": ("saved.gen = lost.dispatch_gen and", "saved.gen is null and"),
         "keeps the generation": ("dispatch_gen = j.dispatch_gen + 1", "dispatch_gen = j.dispatch_gen"),
         "leaves the attempt open": ("from lost where", "from lost where false and"),
         "raises no version": ("version = j.version + 1", "version = j.version"),

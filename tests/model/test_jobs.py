@@ -22,6 +22,7 @@ TRANSITIONS = {
     "add": "pending",
     "claim": "running",
     "heartbeat": "running",
+    "save": "running",
     "succeed": "succeeded",
     "fail": "retrying failed cancelled",
     "finish_cancelled": "cancelled",

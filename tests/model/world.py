@@ -6,6 +6,7 @@ import random
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
+from itertools import count
 
 from queued_jobs import QueuedJob, QueueManager
 from queued_jobs.backend import Backend
@@ -68,6 +69,8 @@ class World:
         self.rejected: set[tuple[str, bytes]] = set()
         #: Whether the kind of the jobs is paused.
         self.paused = False
+        #: What bodies save: another value each time.
+        self.cursors = count()
         self._marks = True
         self._foreseen: Counter[JobMessage] = Counter()
         self._pushes_checked = 0

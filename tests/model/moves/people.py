@@ -38,8 +38,16 @@ async def cancel(world: World, at: int, who: str, hub_away: bool) -> None:
     assert (asked.status, asked.cancel_requested) == (job.status, True), "the cancel was not noted"
 
 
-@move(weight=2, at=AT, ended=("badly", "badly", "well", "or not"), who=WHO, fate=FATES, hub_away=(False, False, True))
-async def retry(world: World, at: int, ended: str, who: str, fate: str, hub_away: bool) -> None:
+@move(
+    weight=2,
+    at=AT,
+    ended=("badly", "badly", "well", "or not"),
+    who=WHO,
+    from_start=(False, False, True),
+    fate=FATES,
+    hub_away=(False, False, True),
+)
+async def retry(world: World, at: int, ended: str, who: str, from_start: bool, fate: str, hub_away: bool) -> None:
     statuses = {"badly": _ENDED_BADLY, "well": (JobStatus.SUCCEEDED,)}.get(ended, tuple(JobStatus))
     if (job := pick([job for job in world.jobs.values() if job.status in statuses], at)) is None:
         return
@@ -53,9 +61,9 @@ async def retry(world: World, at: int, ended: str, who: str, fate: str, hub_away
     if who == "stranger" or job.status not in _ENDED_BADLY or rivals:
         await refuses(JobNotFound if who == "stranger" else JobConflict, world.tracker.retry(job.key, user_id=user))
         return
-    job.requeued()
+    job.requeued(from_start=from_start)
     world.foresee_send(job, NOW)
-    await world.tracker.retry(job.key, user_id=user)
+    await world.tracker.retry(job.key, user_id=user, from_start=from_start)
 
 
 @move(at=AT, who=("owner", "owner", "stranger"))

@@ -9,16 +9,26 @@ from queued_jobs import JobContext, QueuedJob
 from queued_jobs.message import JobMessage
 from queued_jobs.model import JobError
 from tests.model.expected import ExpectedJob
+from tests.model.job_state import MAX_RESUMES
 from tests.model.moves.registry import AT, move
 from tests.model.moves.timer import poison
 from tests.model.world import World, pick
 
-ACTS = ("succeed", "retry", "retry later", "give up", "stop for a cancel", "report", "beat", "release")
+ACTS = (
+    *("succeed", "retry", "retry later", "give up", "stop for a cancel", "report", "beat", "release"),
+    *("save", "save", "save the same", "resume after an error"),
+)
 HANDLERS: tuple[dict[str, Any], ...] = ({"kind": "other"}, {"schema_version": 0})
 #: A worker of another kind, as it meets a message on its own queue.
 ELSEWHERE: dict[str, Any] = {"kind": "other", "queues": ("other", "other-urgent")}
 QUEUES = ("demo", "demo-poison", "demo-poison", "other", "other-poison")
-_RETRIES = {"retry": timedelta(), "retry later": timedelta(minutes=20), "give up": None}
+_RETRIES = {
+    "retry": timedelta(),
+    "retry later": timedelta(minutes=20),
+    "give up": None,
+    "resume after an error": timedelta(),
+}
+_SAVES = ("save", "save the same")
 _REPORTS: dict[str, tuple[float | None, str | None]] = {"report": (0.3, "a third"), "beat": (None, None)}
 
 
@@ -61,6 +71,7 @@ def note_claim(world: World, lease: QueuedJob) -> ExpectedJob:
     world.names.add(name)
     world.leases.append(lease)
     job = world.jobs[lease.id]
+    assert lease.saved == job.saved, f"P17: {lease.saved} had been saved, expected: {job.saved}"
     job.claimed(lease.lease_token)
     return job
 
@@ -73,16 +84,26 @@ async def act(world: World, lease: QueuedJob, how: str) -> None:
     if how == "succeed":
         row = await repository.succeed(lease, {"by": str(lease.lease_token)})
     elif how in _RETRIES:
-        row = await repository.fail(lease, JobError(type="Boom", message="it broke"), retry_in=_RETRIES[how])
+        row = await repository.fail(
+            lease,
+            JobError(type="Boom", message="it broke"),
+            retry_in=_RETRIES[how],
+            resume=how == "resume after an error",
+        )
     elif how == "stop for a cancel":
         row = await repository.finish_cancelled(lease)
     elif how == "release":
         row = await repository.release(lease)
+    elif how in _SAVES:
+        value = job.saved if how == "save the same" and job and job.saved else {"cursor": next(world.cursors)}
+        row = lease if await repository.save(lease, value, max_resumes=MAX_RESUMES) else None
+        if job is not None and row is not None:
+            job.saves(value)
     else:
         progress, message = _REPORTS[how]
         row = await repository.heartbeat(lease, lease=world.runner.lease, progress=progress, message=message)
     assert (row is not None) == counts, f"P5: {how} by {'the holder' if holds else 'a zombie'}: {row and row.status}"
-    if job is not None and counts:
+    if job is not None and counts and how not in _SAVES:
         foresee_act(job, how)
 
 
@@ -90,7 +111,7 @@ def foresee_act(job: ExpectedJob, how: str) -> None:
     if how == "succeed":
         job.succeeds({"by": str(job.token)})
     elif how in _RETRIES:
-        job.fails("Boom", _RETRIES[how])
+        job.fails("Boom", _RETRIES[how], resume=how == "resume after an error")
     elif how == "stop for a cancel":
         job.cancels()
     elif how == "release":
