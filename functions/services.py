@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from functools import cache
 
@@ -18,6 +19,7 @@ from queued_jobs.queues import StorageQueues
 from queued_jobs.quotas import Quotas
 from queued_jobs.registry import JobRegistry
 from settings import InviteSettings, Settings
+from storage import delete_uploads_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +50,13 @@ def services() -> Services:
     queues = StorageQueues(settings.queues)
     notifier = SignalRNotifier(settings.signalr, registry)
     return Services(
-        manager=QueueManager(registry, repository=PostgresRepository(database), queues=queues, notifier=notifier),
+        manager=QueueManager(
+            registry,
+            repository=PostgresRepository(database),
+            queues=queues,
+            notifier=notifier,
+            on_erase=lambda user_id: asyncio.to_thread(delete_uploads_of, user_id),
+        ),
         database=database,
         queues=queues,
         notifier=notifier,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -106,13 +107,24 @@ def sweep_uploads(*, older_than: timedelta = _UPLOAD_LIFE) -> int:
     That is page blobs and append blobs, snapshots, and archived files; no job has a use for them. Returns how many were
     deleted; blocks.
     """
+    until = datetime.now(UTC) - older_than
+    return _delete_uploads(
+        lambda blob: not (is_file(blob) and blob.snapshot is None) and blob.creation_time <= until,
+    )
+
+
+def delete_uploads_of(user_id: str) -> int:
+    """Delete all that a user has uploaded. Returns how many blobs were deleted; blocks."""
+    return _delete_uploads(lambda _: True, prefix=f"{user_id}/")
+
+
+def _delete_uploads(which: Callable[[BlobProperties], bool], *, prefix: str | None = None) -> int:
     from azure.storage.blob import BlobLeaseClient
 
     uploads = blob_service().get_container_client(UPLOADS)
-    until = datetime.now(UTC) - older_than
     deleted = 0
-    for blob in uploads.list_blobs(include=["snapshots"]):
-        if (is_file(blob) and blob.snapshot is None) or blob.creation_time > until:
+    for blob in uploads.list_blobs(prefix, include=["snapshots"]):
+        if not which(blob):
             continue
         client = uploads.get_blob_client(blob.name, snapshot=blob.snapshot)
         with contextlib.suppress(ResourceNotFoundError):  # deleted with its blob, above

@@ -31,6 +31,7 @@ LONG_STATEMENT_TIME: Final = timedelta(seconds=12)
 LONG_STATEMENTS: Final = frozenset(
     {
         "end_unknown",
+        "erase",
         "expire",
         "expiring",
         "follow_up",

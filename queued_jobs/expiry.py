@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -31,7 +31,7 @@ MAX_FAILURES = 8
 
 
 class Expiry:
-    """One sweep's duty to drop old results.
+    """Drops results: for a sweep those that are old, or those that `take` returns.
 
     Hooks run concurrently, and slow hooks keep running while the next batch starts; `finish` waits for the last. A kind
     whose hooks keep failing is skipped for the rest of this sweep. Results that were taken but not dropped are tried
@@ -44,12 +44,14 @@ class Expiry:
         notifier: Notifier,
         runners: Mapping[str, JobRunner[Any, Any]],
         *,
-        keep: timedelta,
+        take: Callable[[int], Awaitable[list[QueuedJob]]] | None = None,
+        keep: timedelta = timedelta(),
         limit: int,
     ) -> None:
         self._repository = repository
         self._notifier = notifier
         self._runners = runners
+        self._take = take or self._take_old
         self._keep = keep
         self._limit = limit
         self._hooks: set[asyncio.Task[None]] = set()
@@ -59,7 +61,7 @@ class Expiry:
 
     async def step(self) -> Batch:
         """Take a batch and start its hooks; drop the results whose hooks have ended."""
-        due = await self._repository.expiring(older_than=self._keep, kinds=self._kept(), limit=self._limit)
+        due = await self._take(self._limit)
         for job in due:
             runner = self._runners.get(job.kind)
             if runner is None or runner.result_type is None or not runner._has_expiry_hook:
@@ -85,6 +87,9 @@ class Expiry:
                 MAX_FAILURES,
             )
         return await self._drop()
+
+    async def _take_old(self, limit: int) -> list[QueuedJob]:
+        return await self._repository.expiring(older_than=self._keep, kinds=self._kept(), limit=limit)
 
     def _kept(self) -> dict[str, timedelta]:
         """Return the retention of results by kind. Kinds that are skipped are excluded from this sweep."""

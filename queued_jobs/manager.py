@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import timedelta
 from functools import cached_property
 from typing import Any
@@ -14,6 +14,7 @@ from queued_jobs import batch, enqueue, periodic
 from queued_jobs.backend import Backend
 from queued_jobs.batch import Batch, FollowUp
 from queued_jobs.blocking import BlockingJobs
+from queued_jobs.erasure import Erasure
 from queued_jobs.handle import JobHandle
 from queued_jobs.model import JobKey
 from queued_jobs.notifier import Notifier, NullNotifier
@@ -49,6 +50,8 @@ class QueueManager:
         How long the sweeper keeps ended jobs, unless the kind declares `keep`.
     sweep_time
         Maximum duration of a sweep; choose it a little shorter than its timer's interval.
+    on_erase
+        Called with a user's id when the user is erased: remove what the application stores for them, such as uploads.
 
     Attributes
     ----------
@@ -67,12 +70,14 @@ class QueueManager:
         notifier: Notifier | None = None,
         keep: timedelta = timedelta(days=30),
         sweep_time: timedelta = timedelta(seconds=40),
+        on_erase: Callable[[str], Awaitable[object]] | None = None,
     ) -> None:
         self.registry = runners if isinstance(runners, JobRegistry) else JobRegistry(runners)
         self.backend = Backend(repository, queues, notifier or NullNotifier())
         self._runners = {runner.kind: runner(self.backend) for runner in self.registry}
         self._keep = keep
         self._sweep_time = sweep_time
+        self.on_erase = on_erase
 
     async def queue_job[Request: BaseModel, Result: BaseModel | None](
         self,
@@ -219,10 +224,19 @@ class QueueManager:
     @cached_property
     def tracker(self) -> JobTracker:
         """The read side and the actions of users and admins. Raises `TypeError` unless the repository is Postgres."""
+        return JobTracker(self._postgres.database, self.backend, self.registry.kind_queues)
+
+    @cached_property
+    def erasure(self) -> Erasure:
+        """Forgets users, for operators. Raises `TypeError` unless the repository is Postgres."""
+        return Erasure(self._postgres, self.tracker, self.backend.notifier, self._runners, self.on_erase)
+
+    @property
+    def _postgres(self) -> PostgresRepository:
         repository = self.backend.repository
         if not isinstance(repository, PostgresRepository):
-            raise TypeError(f"The tracker requires PostgresRepository, not {type(repository).__name__}.")
-        return JobTracker(repository.database, self.backend, self.registry.kind_queues)
+            raise TypeError(f"This requires PostgresRepository, not {type(repository).__name__}.")
+        return repository
 
     def blocking(self, *, connections: int = 1) -> BlockingJobs:
         """Return an interface for code without an event loop: Flask, Django, scripts.

@@ -103,7 +103,7 @@ async def prune(
     age = parse_duration(older_than)
     async with connected(store) as system:
         which = "every job" if with_results else "every job without a result"
-        _confirm(f"Delete {which} that ended more than {older_than} ago?", yes)
+        confirm(f"Delete {which} that ended more than {older_than} ago?", yes)
         async with system.acting("prune", older_than=older_than, with_results=with_results) as acting:
             acting.changed = await _prune(system, age, with_results=with_results)
     _say(f"{_jobs(acting.changed or 0)} deleted.")
@@ -170,7 +170,7 @@ async def _act_on_all(verb: Verb, store: Store, account: Account, filters: Filte
         if count.number == 0 and count.exact:
             _say(f"No matching job can be {_DONE[verb]}.")
             return
-        _confirm(f"{verb.capitalize()} {'' if count.exact else 'at least '}{_jobs(count.number)}?", yes)
+        confirm(f"{verb.capitalize()} {'' if count.exact else 'at least '}{_jobs(count.number)}?", yes)
         act = system.tracker.retry_all if verb == "retry" else system.tracker.cancel_all
         changed, refused = 0, Counter[str]()
         place: Cursor | None = None
@@ -190,7 +190,8 @@ async def _act_on_all(verb: Verb, store: Store, account: Account, filters: Filte
     report_unsent(system.queues)
 
 
-def _confirm(question: str, yes: bool) -> None:
+def confirm(question: str, yes: bool) -> None:
+    """Ask on the terminal. Raises `WrongUsage` without one, and `Abort` for a no."""
     if yes:
         return
     if not sys.stdin.isatty():

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import typer
 
-from queued_jobs.cli import act, look, periodic, work
+from queued_jobs.cli import act, erase, look, periodic, work
 from queued_jobs.cli.problems import FAILURE, explain
 
 app = typer.Typer(
@@ -32,6 +32,7 @@ app.command("resume")(act.resume)
 app.command("schedules")(periodic.schedules)
 app.command("run-now")(periodic.run_now)
 app.command("prune")(act.prune)
+app.command("erase")(erase.erase)
 app.command("migrate")(act.migrate)
 app.command("worker")(work.worker)
 

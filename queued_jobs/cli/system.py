@@ -15,10 +15,12 @@ from queued_jobs.backend import Backend
 from queued_jobs.cli.options import Account, Pooler, Store
 from queued_jobs.cli.problems import WrongUsage
 from queued_jobs.database import Database
+from queued_jobs.erasure import Erasure
 from queued_jobs.errors import SendFailed
 from queued_jobs.identity import Identity, Keyless
 from queued_jobs.manager import QueueManager
 from queued_jobs.message import JobMessage
+from queued_jobs.notifier import NullNotifier
 from queued_jobs.pauses import Pauses
 from queued_jobs.postgres import PostgresRepository
 from queued_jobs.queues import StorageQueues
@@ -69,6 +71,11 @@ class System:
     def schedules(self, registry: JobRegistry) -> Schedules:
         """Return the kinds with a schedule, of an application whose jobs are in this database."""
         return Schedules(Backend(self.repository, self.queues), registry)
+
+    def erasure(self, app: QueueManager) -> Erasure:
+        """Return what erases users here, with the kinds and the `on_erase` of an application."""
+        runners = {kind.kind: app.runner(kind.kind) for kind in app.registry}
+        return Erasure(self.repository, self.tracker, NullNotifier(), runners, app.on_erase)
 
     def acting(self, action: str, **filters: object) -> AbstractAsyncContextManager[Action]:
         """Record the action of this block under the name of the account that runs the command."""

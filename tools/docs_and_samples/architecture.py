@@ -33,9 +33,10 @@ BOXES: Final = {
     "queued_jobs/": "queued_jobs/<br>runner, enqueue, executor,<br>repository, queues, sweeper",
     "queued_jobs/cli/": "queued_jobs/cli/<br>the command",
     "queued_jobs/testing/": "queued_jobs/testing/<br>for the tests of forks",
-    "queued_jobs/manager.py": "queued_jobs/manager.py, tracker.py,<br>worker.py: the facade",
-    "queued_jobs/tracker.py": "queued_jobs/manager.py, tracker.py,<br>worker.py: the facade",
-    "queued_jobs/worker.py": "queued_jobs/manager.py, tracker.py,<br>worker.py: the facade",
+    "queued_jobs/manager.py": "queued_jobs/manager.py, tracker.py,<br>worker.py, erasure.py: the facade",
+    "queued_jobs/tracker.py": "queued_jobs/manager.py, tracker.py,<br>worker.py, erasure.py: the facade",
+    "queued_jobs/worker.py": "queued_jobs/manager.py, tracker.py,<br>worker.py, erasure.py: the facade",
+    "queued_jobs/erasure.py": "queued_jobs/manager.py, tracker.py,<br>worker.py, erasure.py: the facade",
     "queued_jobs/dashboard/": "queued_jobs/dashboard/<br>search, statistics",
     "queued_jobs/push/": "queued_jobs/push/<br>SignalR, webhook",
 }

@@ -144,6 +144,7 @@ async def test_what_exists_tells_its_methods(site: Site) -> None:
         "/api/admin/kinds/packer/resume": "POST",
         "/api/admin/kinds/packer/run": "POST",
         "/api/admin/schedules": "GET",
+        "/api/admin/erase": "POST",
         "/api/jobs/mine": "GET",
         "/js/job-bell.js": "GET, HEAD",
         "/": "GET, HEAD",

@@ -20,6 +20,7 @@ ACTING = {
     ("POST", "/api/admin/kinds/{kind}/pause"),
     ("POST", "/api/admin/kinds/{kind}/resume"),
     ("POST", "/api/admin/kinds/{kind}/run"),
+    ("POST", "/api/admin/erase"),
 }
 BULK: dict[str, Any] = {"action": "retry", "filters": {"status": ["failed"]}, "asOf": "2026-01-31T08:00:00Z"}
 
@@ -56,7 +57,7 @@ async def viewer(site: Site, monkeypatch: pytest.MonkeyPatch) -> str:
 async def test_who_is_no_admin_gets_403_everywhere_whatever_they_send(site: Site) -> None:
     found = await admin_routes(site)
     assert set(found) >= ACTING
-    assert len(found) == 16
+    assert len(found) == 17
     for method, path in found:
         for query in ("", "?nothing=1"):
             body: object = {} if method == "POST" else None

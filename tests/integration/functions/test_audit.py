@@ -34,9 +34,10 @@ def audited(url: str) -> list[tuple[Any, ...]]:
         ).fetchall()
 
 
-def body_of(path: str) -> dict[str, Any] | None:
+def body_of(path: str, user_id: str) -> dict[str, Any] | None:
     bodies: dict[str, dict[str, Any]] = {
         "/api/admin/jobs/bulk": {"action": "retry", "filters": {"status": ["failed"]}, "asOf": LATER},
+        "/api/admin/erase": {"userId": user_id},
         "/api/uploads": {"files": [{"name": "a", "size": 1}]},
         "/api/jobs/undo-clear": {"ids": ["01a20f71-90cb-7027-842a-5ce2fd999aaa"], "since": LATER},
         "/api/jobs/seen": {"ids": ["01a20f71-90cb-7027-842a-5ce2fd999aaa"]},
@@ -57,7 +58,7 @@ async def test_whatever_an_admin_changes_of_others_is_recorded(site: Site) -> No
             (key,) = store(url, user_id=ann, status=status)
             before, told = state(url), len(audited(url))
             filled = path.replace("{job_id}", key).replace("{queue}", queue).replace("{kind}", "packer")
-            answer = await site.call("admin", method, filled, json=body_of(path), headers={"Idempotency-Key": key})
+            answer = await site.call("admin", method, filled, json=body_of(path, ann), headers={"Idempotency-Key": key})
             assert answer.status_code < 500, (method, path, answer.text)
             changed_others = [row for row in state(url) if row in before] != before
             records = audited(url)[told:]

@@ -143,6 +143,8 @@ class TestDuties:
         "follow_up of any batch": {"batch_id": None, "n": 500, "hold": 0},
         "batch": {"batch_id": uuid4()},
         "expiring": {"n": 500, "keep": 86_400 * 28, "kinds": ["data-export"], "keeps": [86_400.0 * 90]},
+        "erase": {"user_id": "ann", "n": 200},
+        "erasing": {"user_id": "ann", "n": 200},
         "prune": {"n": 500, "keep": 86_400 * 28, "kinds": ["data-export"], "keeps": [86_400.0 * 90]},
         "rescue": {"n": 500, "max_lost": 3},
         "resend_silent": {"n": 500, "stale": 600},
