@@ -301,6 +301,17 @@ class TestActing:
             expect(row.get_by_role("button", name="Pause: packer")).to_be_visible()
             assert owner.wait_for_end(key)["status"] == "succeeded"
 
+    def test_a_schedule_is_run_now_once(self, stack: Stack, admin: Admin) -> None:
+        page = admin("?view=operations")
+        row = page.get_by_role("table", name="Schedules").get_by_role("row").filter(has_text="importer")
+        expect(row).to_contain_text("never")
+        row.get_by_role("button", name="Run now: importer").evaluate(DOUBLE_CLICK)
+        row.get_by_role("link", name="Show job: importer").click()
+        expect(page.get_by_role("dialog").get_by_text("NothingToImport").first).to_be_visible()
+        page.keyboard.press("Escape")
+        found = rows(admin("?user=schedule"))
+        expect(found).to_have_count(1)
+
     def test_poison_is_shown_and_put_back(self, queues: QueueServiceClient, admin: Admin) -> None:
         # not to be seen for an hour, or the host would take it before anybody looks
         queues.get_queue_client("packer-poison").send_message("x", visibility_timeout=3_600)

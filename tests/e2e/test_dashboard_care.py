@@ -125,6 +125,13 @@ def test_an_api_that_was_away_is_back_by_itself(stack: Stack, admin: Admin, nois
     expect(notes).to_have_count(0)
     # the hub was never away: it is not a reason to wait a minute for the next read
     expect(page.locator("job-dashboard .connection")).to_have_text("Live")
+    page.route("**/failures-view.js", lambda route: route.abort())
+    page.get_by_role("link", name="Failures").click()
+    expect(notes).to_have_count(1)
+    page.unroute_all()
+    page.get_by_role("button", name="Try again").click()
+    expect(page.get_by_role("region", name="Failures, grouped")).to_be_visible()
+    expect(notes).to_have_count(0)
 
 
 def test_links_and_focus_follow_what_is_shown(stack: Stack, admin: Admin, noise: Noise) -> None:

@@ -92,6 +92,11 @@ def _queues(page: Page) -> None:
     expect(page.locator("table.queues tbody tr").first).to_be_visible()
 
 
+def _operations(page: Page) -> None:
+    open_view(page, "?view=operations")
+    expect(page.get_by_role("table", name="Schedules").get_by_role("row")).not_to_have_count(0)
+
+
 def _unreachable(page: Page) -> None:
     _list(page)
     page.route("**/api/admin/**", lambda route: route.abort())
@@ -114,5 +119,6 @@ STATES: dict[str, Callable[[Page], None]] = {
     "statistics": _statistics,
     "tables": _tables,
     "queues": _queues,
+    "operations": _operations,
     "unreachable": _unreachable,
 }

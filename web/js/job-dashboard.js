@@ -9,13 +9,11 @@ import { Announcer } from './bell/announcer.js';
 import { AdminApi } from './dashboard/admin-api.js';
 import { VIEWS, WINDOWS, readAddress, writeAddress } from './dashboard/url-state.js';
 import { Cards } from './dashboard/cards.js';
-import { FailuresView } from './dashboard/failures-view.js';
 import { JobDialog } from './dashboard/job-dialog.js';
 import { JobsView } from './dashboard/jobs-view.js';
+import { LaterView } from './dashboard/later-view.js';
 import { blank, button, follow } from './dashboard/widgets.js';
-import { QueuesView } from './dashboard/queues-view.js';
 import { Refresher } from './dashboard/refresher.js';
-import { StatsView } from './dashboard/stats-view.js';
 import { words } from './dashboard/strings.js';
 import { h, keepFocus, setAttribute, setText, sheetOf } from './dom.js';
 import { FeedElement } from './feed/feed-element.js';
@@ -24,7 +22,6 @@ import { strings } from './strings.js';
 
 const LOOKS = ['tokens', 'dashboard', 'dashboard-filters', 'dashboard-tables', 'dashboard-charts', 'dashboard-dialogs'];
 const SHEETS = LOOKS.map((name) => sheetOf(`${name}.css`));
-const MAKERS = { jobs: JobsView, failures: FailuresView, statistics: StatsView, queues: QueuesView };
 const TICK = 1000;
 /** Milliseconds between reads, with and without live updates. */
 const POLL_LIVE = 60_000;
@@ -208,8 +205,8 @@ export class JobDashboard extends FeedElement {
       link.setAttribute('href', this.#address({ view, before: null, job: null }) || '?');
     }
     this.#cards.readdress();
-    this.#views[state.view] ??= new MAKERS[state.view](this.#context);
-    const view = this.#views[state.view];
+    const View = state.view === 'jobs' ? JobsView : LaterView;
+    const view = (this.#views[state.view] ??= new View(this.#context, state.view));
     view.show(state, ignored);
     if (this.#content.firstElementChild !== view.element) this.#content.replaceChildren(view.element);
     this.#dialog.show(state.job);

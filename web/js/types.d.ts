@@ -220,7 +220,7 @@ export interface Filters {
 }
 
 export interface DashboardState {
-  view: 'jobs' | 'failures' | 'statistics' | 'queues';
+  view: 'jobs' | 'failures' | 'statistics' | 'queues' | 'operations';
   window: '1h' | '24h' | '7d' | '30d' | '90d';
   filters: Filters;
   /** Where a page of the list begins; null: at the newest. */

@@ -12,12 +12,14 @@ import pytest
 from tests.integration.functions.conftest import Site
 from tests.integration.functions.test_admin_api import ids, read
 from tests.integration.functions.test_jobs_api import assert_problem
+from tools.test_app.jobs.importer import Importer
 from tools.test_app.jobs.packer import Packer
 
 
 async def test_a_schedule_is_shown_and_run_once_for_each_key(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Packer, "schedule", "0 0 3 * * *")
     monkeypatch.setattr(Packer, "scheduled_request", lambda due: Packer.request_type(prefix="nightly/"))
+    monkeypatch.setattr(Importer, "schedule", None)
     (shown,) = (await read(site, "schedules"))["schedules"]
     assert (shown["kind"], shown["expression"], shown["lastAt"]) == ("packer", "0 0 3 * * *", None)
     assert datetime.fromisoformat(shown["nextAt"]).hour == 3

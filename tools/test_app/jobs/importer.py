@@ -1,7 +1,8 @@
-"""Counts the lines of the uploads below a prefix: a second kind, whose result is not a file."""
+"""Counts the lines of the uploads below a prefix: a second kind, with a schedule, whose result is not a file."""
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated
 
 from pydantic import ConfigDict, StringConstraints
@@ -40,6 +41,11 @@ class NothingToImport(PermanentError):
 class Importer(JobRunner[ImportRequest, ImportResult]):
     kind = "importer"
     queue = "importer"
+    schedule = "0 0 4 1 1 *"
+
+    @classmethod
+    def scheduled_request(cls, due: datetime) -> ImportRequest:
+        return ImportRequest(prefix=f"{'0' * 32}/")
 
     @classmethod
     def label(cls, request: ImportRequest) -> str:

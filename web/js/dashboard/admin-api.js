@@ -72,6 +72,15 @@ export class AdminApi {
     return this.#post(`/kinds/${encodeURIComponent(kind)}/${action}`);
   }
 
+  schedules() {
+    return this.#get('/schedules');
+  }
+
+  /** @param {string} key the same for the same click: the job is started once */
+  runNow(kind, key) {
+    return this.#post(`/kinds/${encodeURIComponent(kind)}/run`, undefined, { 'idempotency-key': key });
+  }
+
   /** @returns {Promise<File>} */
   csv(filters) {
     return this.#file(`/jobs.csv?${filterQuery(filters)}`);
@@ -86,8 +95,8 @@ export class AdminApi {
     return this.#api.call('GET', `/admin${path}`);
   }
 
-  #post(path, body) {
-    return this.#api.call('POST', `/admin${path}`, { body });
+  #post(path, body, headers) {
+    return this.#api.call('POST', `/admin${path}`, { body, headers });
   }
 
   async #file(path) {

@@ -9,8 +9,6 @@ import { words } from './strings.js';
 const texts = words.failures;
 
 export class FailuresView {
-  atLeast = 5000;
-
   #context;
   #state = null;
   #loading;

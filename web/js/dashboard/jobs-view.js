@@ -15,8 +15,6 @@ const texts = words.list;
 const COUNT_EVERY = 5000;
 
 export class JobsView {
-  atLeast = 500;
-
   #context;
   #state = null;
   #items = [];

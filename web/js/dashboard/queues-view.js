@@ -10,8 +10,6 @@ const COUNTS = ['messages', 'waiting', 'running', 'delayed', 'poison'];
 const ORDER = ['messages', 'waiting', 'oldest', 'running', 'delayed', 'poison'];
 
 export class QueuesView {
-  atLeast = 2000;
-
   #context;
   #loading;
   #rows = new Map();

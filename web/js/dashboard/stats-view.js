@@ -1,14 +1,12 @@
-/** How many jobs ended and how, how long they waited and ran. Charts are loaded when this view is opened. */
+/** How many jobs ended and how, how long they waited and ran. */
 
-import { ApiError } from '../api.js';
 import { h } from '../dom.js';
+import { Figures } from './figures.js';
 import { WINDOWS } from './url-state.js';
 import { Loading } from './widgets.js';
 import { words } from './strings.js';
 
 export class StatsView {
-  atLeast = 5000;
-
   #context;
   #state = null;
   #loading;
@@ -29,10 +27,7 @@ export class StatsView {
   refresh() {
     const { window } = this.#state;
     return this.#loading.around(async () => {
-      const module = import('./figures.js').catch(() => {
-        throw new ApiError({});
-      });
-      const [stats, { Figures }] = await Promise.all([this.#context.api.stats(WINDOWS[window]), module]);
+      const stats = await this.#context.api.stats(WINDOWS[window]);
       if (window !== this.#state.window) return;
       this.#loading.end();
       if (!this.#figures) this.element.append((this.#figures = new Figures()).element);

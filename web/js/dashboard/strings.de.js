@@ -12,7 +12,7 @@ const small = { retry: 'wiederholen', cancel: 'abbrechen' };
 export const words = {
   number: (n) => number.format(n),
   title: 'Dashboard',
-  views: { jobs: 'Aufgaben', failures: 'Fehler', statistics: 'Statistik', queues: 'Warteschlangen' },
+  views: { jobs: 'Aufgaben', failures: 'Fehler', statistics: 'Statistik', queues: 'Warteschlangen', operations: 'Betrieb' },
   viewsLabel: 'Ansichten',
   window: 'Zeitraum',
   windows: {

@@ -11,7 +11,7 @@ const verb = { retry: 'Retry', cancel: 'Cancel' };
 export const words = {
   number: (n) => number.format(n),
   title: 'Dashboard',
-  views: { jobs: 'Jobs', failures: 'Failures', statistics: 'Statistics', queues: 'Queues' },
+  views: { jobs: 'Jobs', failures: 'Failures', statistics: 'Statistics', queues: 'Queues', operations: 'Operations' },
   viewsLabel: 'Views',
   window: 'Period',
   windows: {

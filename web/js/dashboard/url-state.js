@@ -1,6 +1,6 @@
 /** The dashboard's state in the page's URL: view, filters, place in the list, open job. Pure. */
 
-export const VIEWS = ['jobs', 'failures', 'statistics', 'queues'];
+export const VIEWS = ['jobs', 'failures', 'statistics', 'queues', 'operations'];
 export const STATUSES = ['pending', 'running', 'retrying', 'succeeded', 'failed', 'cancelled', 'aborted'];
 
 /** The selectable periods, with buckets that the server keeps for at least that time. In minutes. */

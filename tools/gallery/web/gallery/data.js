@@ -138,4 +138,11 @@ export const QUEUES = {
   ],
 };
 
+export const SCHEDULES = {
+  schedules: [
+    { kind: 'importer', expression: '0 30 3 * * *', lastAt: at(8.5 * HOUR), nextAt: at(-15.5 * HOUR) },
+    { kind: 'packer', expression: '0 0 0 1 1 *', lastAt: null, nextAt: at(-31 * DAY) },
+  ],
+};
+
 export const OPTIONS = { canAct: true, kinds: ['importer', 'packer'], queues: ['importer', 'packer'], mostRows: 10_000 };

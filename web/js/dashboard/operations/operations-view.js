@@ -1,0 +1,33 @@
+/** What runs and what will: the schedules. */
+
+import { h } from '../../dom.js';
+import { Loading } from '../widgets.js';
+import { Schedules } from './schedules.js';
+import { words } from './strings.js';
+
+export class OperationsView {
+  #loading;
+  #sections;
+
+  /** @param {import('../../types.d.ts').DashboardContext} context */
+  constructor(context) {
+    this.#loading = new Loading(() => context.changed());
+    this.#loading.begin();
+    this.#sections = [new Schedules(context)];
+    const elements = this.#sections.map(({ element }) => element);
+    this.element = h('section', { class: 'operations', 'aria-label': words.label }, this.#loading.element, ...elements);
+  }
+
+  show() {}
+
+  refresh() {
+    return this.#loading.around(async () => {
+      await Promise.all(this.#sections.map((section) => section.refresh()));
+      this.#loading.end();
+    });
+  }
+
+  tick() {
+    for (const section of this.#sections) section.tick();
+  }
+}
