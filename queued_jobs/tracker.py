@@ -19,6 +19,7 @@ from queued_jobs.dashboard.failures import Failures, read_failures
 from queued_jobs.dashboard.search import START, JobCount, JobQuery, Page, count_jobs, find_jobs
 from queued_jobs.dashboard.search import Cursor as Cursor
 from queued_jobs.dashboard.stats import Stats, read_stats
+from queued_jobs.dashboard.workers import Workers, read_workers
 from queued_jobs.database import Database, Row
 from queued_jobs.dispatch import wake_successors
 from queued_jobs.errors import JobConflict, JobNotFound
@@ -239,6 +240,10 @@ class JobTracker:
     async def failures(self, *, window: timedelta) -> Failures:
         """Group the jobs that failed in the last `window` (up to 400 days) by error."""
         return await read_failures(self._database, window)
+
+    async def workers(self) -> Workers:
+        """Return what workers run now, and until when their leases last."""
+        return await read_workers(self._database)
 
     async def _shown(self, name: str, params: dict[str, Any]) -> list[Changed]:
         jobs = [QueuedJob.from_row(row) for row in await self._database.rows(name, params)]

@@ -10,7 +10,7 @@ from fastapi.routing import APIRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api import health, jobs, static_files, uploads
-from api.admin import audit_records, erasure, pauses, schedules
+from api.admin import audit_records, erasure, pauses, schedules, workers
 from api.admin import routes as admin
 from api.audit import check_audits
 from api.http import openapi, problems
@@ -72,6 +72,7 @@ def _routers(services: Services, web: Path, connect: Sequence[str]) -> list[APIR
         pauses.routes,
         schedules.routes,
         erasure.routes,
+        workers.routes,
         audit_records.routes,
         health.routes,
         static_files.router(web, blob_origin=origin(), sign_in=services.settings.sign_in, policy=page_policy),

@@ -23,6 +23,7 @@ app = typer.Typer(
 app.command("list")(look.list_jobs)
 app.command("show")(look.show)
 app.command("stats")(look.stats)
+app.command("workers")(look.workers)
 app.command("audit")(look.audit)
 app.command("retry")(act.retry)
 app.command("cancel")(act.cancel)

@@ -1,4 +1,4 @@
-"""The read-only commands: list, show, stats, audit."""
+"""The read-only commands: list, show, stats, workers, audit."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pydantic import TypeAdapter
 from queued_jobs.cli.options import AsJson, Filters, Store, command
 from queued_jobs.cli.problems import WrongUsage
 from queued_jobs.cli.system import connected
-from queued_jobs.cli.tables import make_console, print_audit, print_job, print_jobs, print_stats
+from queued_jobs.cli.tables import make_console, print_audit, print_job, print_jobs, print_stats, print_workers
 from queued_jobs.cli.values import parse_duration, parse_id
 from queued_jobs.dashboard.search import Cursor
 from queued_jobs.redact import redact_json
@@ -111,6 +111,22 @@ async def audit(
         print_audit(make_console(), entries)
     else:
         sys.stderr.write("Nothing was recorded.\n")
+
+
+@command
+async def workers(store: Store, as_json: AsJson = False) -> None:
+    """List what workers run now, and until when their leases last. Idle workers are not listed."""
+    async with connected(store) as system:
+        found = await system.tracker.workers()
+        now = await system.repository.now()
+    if as_json:
+        print_json(asdict(found))
+    elif found.running:
+        print_workers(make_console(), found.running, now)
+    else:
+        sys.stderr.write("No worker runs a job.\n")
+    if found.more:
+        sys.stderr.write(f"There are more; these are {len(found.running)}.\n")
 
 
 def _bucket(window: timedelta) -> timedelta:

@@ -18,6 +18,7 @@ from queued_jobs.dashboard.failures import FailureGroup
 from queued_jobs.dashboard.histogram import Percentiles
 from queued_jobs.dashboard.search import JobSummary
 from queued_jobs.dashboard.stats import KindStats, Stats
+from queued_jobs.dashboard.workers import RunningJob
 from queued_jobs.model import Attempt, JobError, JobStatus, QueuedJob
 from queued_jobs.redact import redact_json
 from queued_jobs.schedules import Schedule
@@ -165,6 +166,18 @@ def print_schedules(console: Console, schedules: Sequence[Schedule]) -> None:
     for one in schedules:
         last = "-" if one.last_at is None else exact(one.last_at)
         table.add_row(one.kind, last, exact(one.next_at), one.expression)
+    console.print(table)
+
+
+def print_workers(console: Console, running: Sequence[RunningJob], now: datetime) -> None:
+    """Print one line per attempt. The id is never truncated, since other commands need it."""
+    table = _table("ID", min_width=max(len(str(job.id)) for job in running))
+    for name, width in (("KIND", 4), ("SINCE", 6), ("LEASE", 7)):
+        table.add_column(name, no_wrap=True, min_width=width)
+    table.add_column("WORKER", no_wrap=True)
+    for job in running:
+        lease = "overdue" if job.is_overdue else brief(job.lease_until - now)
+        table.add_row(str(job.id), job.kind, brief(now - job.started_at), lease, safe(job.worker_id or "-"))
     console.print(table)
 
 

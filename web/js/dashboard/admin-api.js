@@ -72,6 +72,10 @@ export class AdminApi {
     return this.#post(`/kinds/${encodeURIComponent(kind)}/${action}`);
   }
 
+  workers() {
+    return this.#get('/workers');
+  }
+
   schedules() {
     return this.#get('/schedules');
   }

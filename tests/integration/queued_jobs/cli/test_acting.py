@@ -137,7 +137,7 @@ def test_each_command_that_changes_jobs_is_recorded(office: Office) -> None:
     assert {entry["outcome"] for entry in entries} == {"done"}
     assert all(entry["subject"].startswith("command:") for entry in entries)
     recorded = {action.removesuffix("-all") for action in actions}
-    others = {"list", "show", "stats", "audit", "schedules", "migrate", "worker"}
+    others = {"list", "show", "stats", "audit", "schedules", "workers", "migrate", "worker"}
     assert {one.name for one in app.registered_commands} == recorded | others
 
 

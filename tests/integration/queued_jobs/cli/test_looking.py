@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
 from datetime import timedelta
@@ -54,6 +55,18 @@ def test_pages_follow_each_other_without_gap_or_overlap(office: Office) -> None:
     assert found == [str(job.id) for job in reversed(jobs)]
     _, _, errors = office.run("list", "--limit", "2")
     assert errors.endswith(f" --before {jobs[3].id}\n")
+
+
+def test_who_runs_what_is_listed(office: Office) -> None:
+    code, output, errors = office.run("workers")
+    assert (code, output, bool(errors)) == (0, "", True)
+    (job,) = office.queue()
+    office.start(job)
+    (running,) = office.json("workers")["running"]
+    assert (running["id"], running["kind"], running["is_overdue"]) == (str(job.id), "greeting", False)
+    assert running["worker_id"] == f"{socket.gethostname()}:{os.getpid()}"
+    _, output, _ = office.run("workers")
+    assert [line.split()[0] for line in output.splitlines()] == ["ID", str(job.id)]
 
 
 def test_every_filter_narrows(office: Office) -> None:

@@ -145,4 +145,12 @@ export const SCHEDULES = {
   ],
 };
 
+export const WORKERS = {
+  more: false,
+  running: ADMIN_JOBS.filter(({ status }) => status === 'running').map(({ id, kind }, index) => ({
+    workerId: `host-${index % 2}:4711`, id, kind, attempt: 1 + (index % 2), startedAt: at((20 + 50 * index) * SECOND),
+    heartbeatAt: at(index * 12 * SECOND), leaseUntil: at((index * 12 - 60) * SECOND), isOverdue: index === 3,
+  })),
+};
+
 export const OPTIONS = { canAct: true, kinds: ['importer', 'packer'], queues: ['importer', 'packer'], mostRows: 10_000 };

@@ -1,8 +1,9 @@
-/** What runs and what will: the schedules. */
+/** What runs and what will: the schedules and the workers. */
 
 import { h } from '../../dom.js';
 import { Loading } from '../widgets.js';
 import { Schedules } from './schedules.js';
+import { Workers } from './workers.js';
 import { words } from './strings.js';
 
 export class OperationsView {
@@ -13,7 +14,7 @@ export class OperationsView {
   constructor(context) {
     this.#loading = new Loading(() => context.changed());
     this.#loading.begin();
-    this.#sections = [new Schedules(context)];
+    this.#sections = [new Schedules(context), new Workers(context)];
     const elements = this.#sections.map(({ element }) => element);
     this.element = h('section', { class: 'operations', 'aria-label': words.label }, this.#loading.element, ...elements);
   }

@@ -16,4 +16,14 @@ export const words = {
     showJob: 'Aufgabe zeigen',
     failed: 'Starten nicht möglich',
   },
+
+  workers: {
+    label: 'Worker-Prozesse',
+    about: 'Was Worker gerade ausführen. Ein Worker ohne Aufgabe steht nicht in der Liste.',
+    columns: { worker: 'Worker', kind: 'Art', job: 'Aufgabe', since: 'Seit', heartbeat: 'Letztes Lebenszeichen' },
+    empty: 'Kein Worker führt eine Aufgabe aus.',
+    attempt: (n) => `Versuch ${n}`,
+    overdue: 'überfällig: der Worker ist verloren',
+    more: 'Es gibt mehr: die Liste hat die ersten 500.',
+  },
 };

@@ -16,4 +16,14 @@ export const words = {
     showJob: 'Show job',
     failed: 'Could not start the job',
   },
+
+  workers: {
+    label: 'Workers',
+    about: 'What workers run now. A worker without a job is not listed.',
+    columns: { worker: 'Worker', kind: 'Kind', job: 'Job', since: 'Since', heartbeat: 'Last heartbeat' },
+    empty: 'No worker runs a job.',
+    attempt: (n) => `attempt ${n}`,
+    overdue: 'overdue: the worker was lost',
+    more: 'There are more: the list has the first 500.',
+  },
 };
