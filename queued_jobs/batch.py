@@ -60,6 +60,7 @@ async def queue_jobs[Request: BaseModel, Result: BaseModel | None](
     requests: Sequence[Request],
     *,
     user_id: str,
+    user_name: str | None = None,
     delay: timedelta = timedelta(),
     priority: str | None = None,
     idempotency_key: str | None = None,
@@ -76,6 +77,7 @@ async def queue_jobs[Request: BaseModel, Result: BaseModel | None](
     with telemetry.enqueuing(runner.kind, runner.queue) as traceparent:
         options: dict[str, Any] = {
             "user_id": user_id,
+            "user_name": user_name,
             "delay": delay,
             "priority": priority,
             "parent_id": parent_id,
@@ -90,6 +92,7 @@ async def queue_jobs[Request: BaseModel, Result: BaseModel | None](
                 follow_up.request,
                 keys[-1],
                 user_id=user_id,
+                user_name=user_name,
                 idempotency_key=_numbered(idempotency_key, "then"),
                 parent_id=parent_id,
                 traceparent=traceparent,

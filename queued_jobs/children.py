@@ -49,6 +49,7 @@ class Children:
                 runner,
                 request,
                 user_id=self._parent.user_id,
+                user_name=self._parent.user_name,
                 parent_id=self._parent.id,
                 idempotency_key=f"child:{self._parent.id}:{await self._name(runner, request, key, undo)}",
                 conn=conn,

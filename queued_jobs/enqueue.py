@@ -62,6 +62,7 @@ def new_job[Request: BaseModel](
     delay: timedelta = timedelta(),
     priority: str | None = None,
     idempotency_key: str | None = None,
+    user_name: str | None = None,
     **others: Any,
 ) -> NewJob:
     """Build the row for a job. Raises `InvalidRequest` if the request would not survive being stored and read back.
@@ -69,6 +70,7 @@ def new_job[Request: BaseModel](
     Can be slow for large requests.
     """
     check_text("user_id", user_id, 128, required=True)
+    check_text("user_name", user_name, 200)
     check_text("idempotency_key", idempotency_key, 200)
     wait: object = delay
     if not isinstance(wait, timedelta):
@@ -88,6 +90,7 @@ def new_job[Request: BaseModel](
         schema_version=runner.schema_version,
         queue=runner.queue if priority is None else f"{runner.queue}-{priority}",
         user_id=user_id,
+        user_name=user_name,
         **_stored(runner, request),
         max_attempts=runner.retry.max_attempts,
         delay=max(delay, timedelta()),

@@ -85,6 +85,7 @@ class QueueManager:
         request: Request,
         *,
         user_id: str,
+        user_name: str | None = None,
         delay: timedelta = timedelta(),
         priority: str | None = None,
         idempotency_key: str | None = None,
@@ -102,6 +103,8 @@ class QueueManager:
         ----------
         user_id
             The owner: 1 to 128 characters.
+        user_name
+            The owner's name, up to 200 characters, for the dashboard. It decides nothing.
         delay
             Minimum time from now until the job runs, by the database's clock: up to 100 years. Negative means now.
         priority
@@ -131,6 +134,7 @@ class QueueManager:
             runner,
             request,
             user_id=user_id,
+            user_name=user_name,
             delay=delay,
             priority=priority,
             idempotency_key=idempotency_key,
@@ -145,6 +149,7 @@ class QueueManager:
         requests: Sequence[Request],
         *,
         user_id: str,
+        user_name: str | None = None,
         delay: timedelta = timedelta(),
         priority: str | None = None,
         idempotency_key: str | None = None,
@@ -173,6 +178,7 @@ class QueueManager:
             runner,
             requests,
             user_id=user_id,
+            user_name=user_name,
             delay=delay,
             priority=priority,
             idempotency_key=idempotency_key,

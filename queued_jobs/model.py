@@ -66,6 +66,8 @@ class QueuedJob:
     schema_version: int
     queue: str
     user_id: str
+    #: The owner's name when the job was started, for people who may see all jobs; None if unknown.
+    user_name: str | None
     idempotency_key: str | None
     unique_key: str | None
     #: Jobs of a kind with the same key share the kind's `concurrency`.
@@ -188,6 +190,7 @@ class NewJob:
     after_batch: UUID | None = None
     parent_id: JobKey | None = None
     traceparent: str | None = None
+    user_name: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

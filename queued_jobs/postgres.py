@@ -260,6 +260,7 @@ def _to_record(job: NewJob) -> dict[str, Any]:
         "schema_version": job.schema_version,
         "queue": job.queue,
         "user_id": job.user_id,
+        "user_name": job.user_name,
         "idempotency_key": job.idempotency_key,
         "unique_key": job.unique_key,
         "concurrency_key": job.concurrency_key,

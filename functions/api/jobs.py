@@ -176,6 +176,7 @@ def _start(runner: RunnerType) -> Callable[..., Awaitable[JobView]]:
                 runner,
                 body,
                 user_id=caller.user_id,
+                user_name=caller.display,
                 idempotency_key=idempotency_key,
                 conn=place.connection,
             )

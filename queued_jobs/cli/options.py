@@ -100,6 +100,7 @@ class Filters:
         list[JobStatus] | None, _filter("Jobs in this state; repeat it for several.", "STATUS", case_sensitive=False)
     ] = None
     user: Annotated[str | None, _filter("Jobs of this user.", "USER")] = None
+    user_name: Annotated[str | None, _filter("With this text in the owner's name.", "TEXT")] = None
     queue: Annotated[str | None, _filter("Jobs of this queue.", "QUEUE")] = None
     created_from: Annotated[
         datetime | None,
@@ -127,6 +128,7 @@ class Filters:
             kind=self.kind,
             statuses=frozenset(self.status) if self.status else None,
             user_id=self.user,
+            user_name=self.user_name,
             queue=self.queue,
             created_from=self.created_from,
             created_before=self.created_before,

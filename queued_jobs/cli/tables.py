@@ -225,7 +225,7 @@ def _facts(job: QueuedJob) -> Iterable[tuple[str, Text]]:
     yield "status", status
     yield "kind", Text(safe(f"{job.kind} (version {job.schema_version})"))
     yield "queue", Text(safe(job.queue))
-    yield "user", Text(safe(job.user_id))
+    yield "user", Text(safe(job.user_id if job.user_name is None else f"{job.user_name} ({job.user_id})"))
     yield "tries", Text(f"{job.attempt} of {job.max_attempts}")
     if job.lost_count:
         yield "lost", Text(f"{job.lost_count} lost workers")

@@ -18,8 +18,8 @@ from queued_jobs.redact import mask_beginning
 from queued_jobs.schema import TABLES, Tables
 from queued_jobs.serialization import UNSTORABLE
 
-#: Queue and text have no index: at most this many of the newest jobs that match the other filters are read per page.
-#: Each may be a read from the disk.
+#: Queue, owner's name and text have no index: at most this many of the newest jobs that match the other filters are
+#: read per page. Each may be a read from the disk.
 EXAMINED: Final = 5_000
 #: Counting goes no further.
 COUNTED: Final = 10_000
@@ -50,6 +50,8 @@ class JobQuery:
         Class of the job's or its last attempt's error.
     attempts_over
         Jobs with more attempts than this.
+    user_name
+        Contained in the owner's name; case is ignored.
     text
         Contained in a name or value of the request, or in the error, as readers see them: without masked secrets. Case
         is ignored; there are no wildcards.
@@ -65,6 +67,7 @@ class JobQuery:
     created_before: datetime | None = None
     error_type: str | None = None
     attempts_over: int | None = None
+    user_name: str | None = None
     text: str | None = None
     id_prefix: str | None = None
 
@@ -99,7 +102,7 @@ class JobQuery:
     @property
     def needs_a_look(self) -> bool:
         """Whether there is a filter without an index."""
-        return self.queue is not None or self.text is not None
+        return self.queue is not None or self.user_name is not None or self.text is not None
 
     def to_params(
         self, before: Cursor | None = None, tables: Tables = TABLES, *, traces: bool = True
@@ -117,6 +120,7 @@ class JobQuery:
             "statuses": None if self.statuses is None else sorted(self.statuses),
             "user_id": self.user_id,
             "queue": self.queue,
+            "user_name": self.user_name,
             "created_from": self.created_from,
             "error_type": self.error_type,
             "attempts_over": self.attempts_over,
@@ -151,6 +155,7 @@ class JobSummary:
     kind: str
     queue: str
     user_id: str
+    user_name: str | None
     status: JobStatus
     version: int
     attempt: int
@@ -202,8 +207,8 @@ class Page:
     Attributes
     ----------
     next
-        Pass it as `before` for the next page; None at the end. With a filter for queue or text a page may have fewer
-        jobs than requested, even none, and still have a next page: the search stopped there.
+        Pass it as `before` for the next page; None at the end. With a filter for queue, owner's name or text a page may
+        have fewer jobs than requested, even none, and still have a next page: the search stopped there.
     """
 
     jobs: tuple[JobSummary, ...]
@@ -212,7 +217,9 @@ class Page:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobCount:
-    """The number of matching jobs. If not `exact`, there are more, or may be with a filter for queue, text or error.
+    """The number of matching jobs.
+
+    If not `exact`, there are more, or may be with a filter for queue, owner's name, text or error.
 
     Attributes
     ----------

@@ -20,6 +20,8 @@ class TestAdd:
         assert (job.dispatch_gen, job.sent_gen) == (1, 0)
         assert job.created_at.utcoffset() == timedelta()
         assert await jobs.row(job.id) == job
+        assert job.user_name is None
+        assert (await jobs.add(user_name="Ann")).job.user_name == "Ann"
 
     async def test_the_same_idempotency_key_returns_the_first_job(self, jobs: Helpers) -> None:
         first = await jobs.add(idempotency_key="k")

@@ -183,6 +183,8 @@ class TestOneJob:
         expect(dialog.get_by_text("NothingToZip").first).to_be_visible()
         expect(dialog.get_by_text("packer.py").first).to_be_visible()
         expect(dialog.get_by_text('"nowhere/"')).to_be_visible()
+        expect(dialog.locator("[data-fact=user]")).to_contain_text("Guest")
+        expect(dialog.locator("[data-fact=userId]")).to_have_text(owner_of(stack, key))
         expect(dialog.locator(".attempts li")).to_have_count(1)
         dialog.get_by_role("button", name="Retry").click()
         expect(dialog.locator(".attempts li")).to_have_count(2)

@@ -210,6 +210,7 @@ export interface Filters {
   status?: Status[];
   kind?: string;
   user?: string;
+  userName?: string;
   queue?: string;
   error?: string;
   text?: string;
@@ -233,6 +234,7 @@ export interface DashboardState {
 export interface AdminJob extends Omit<Job, 'label' | 'result' | 'seenAt' | 'clearedAt'> {
   queue: string;
   userId: string;
+  userName: string | null;
   waitMs: number | null;
   actions: ('retry' | 'cancel')[];
 }

@@ -18,7 +18,7 @@ MAX_ROWS = 50_000
 _PATIENCE = timedelta(minutes=1)
 
 _COLUMNS = (
-    *("id", "kind", "queue", "user_id", "status", "attempt", "max_attempts", "created_at", "started_at"),
+    *("id", "kind", "queue", "user_id", "user_name", "status", "attempt", "max_attempts", "created_at", "started_at"),
     *("finished_at", "wait_ms", "duration_ms"),
 )
 #: Spreadsheets may skip white space before a formula.

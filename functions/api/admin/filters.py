@@ -24,6 +24,8 @@ class JobFilters(Body):
     #: Any of these.
     status: Annotated[list[JobStatus], Field(max_length=len(JobStatus))] = Field(default_factory=list)
     user: Word | None = None
+    #: Contained in the owner's name; case is ignored.
+    user_name: Word | None = None
     queue: Word | None = None
     #: Inclusive start and exclusive end of the time of creation.
     created_from: Annotated[Moment | None, Field(alias="from")] = None
@@ -49,6 +51,7 @@ class JobFilters(Body):
             kind=self.kind,
             statuses=frozenset(self.status) or None,
             user_id=self.user,
+            user_name=self.user_name,
             queue=self.queue,
             created_from=self.created_from,
             created_before=self.created_to,

@@ -45,6 +45,8 @@ class AdminJobView(Public):
     kind: str
     queue: str
     user_id: str
+    #: The owner's name when the job was started; null if unknown.
+    user_name: str | None
     status: JobStatus
     version: int
     attempt: int

@@ -1,8 +1,9 @@
--- Count the matches among the newest `examined` jobs that pass all filters but the queue: those that the first page of search.sql,
+-- Count the matches among the newest `examined` jobs that pass all filters but queue and owner's name: those that the first page of search.sql,
 -- whose filters these are, has examined too. With a filter for a text, search.sql counts.
 select count(*) filter (where matches) as found, count(*) as examined, clock_timestamp() as counted_at
 from (
-  select (%(queue)s::text is null or queue = %(queue)s) as matches
+  select (%(queue)s::text is null or queue = %(queue)s)
+         and (%(user_name)s::text is null or strpos(lower(user_name), lower(%(user_name)s)) > 0) as matches
   from queued_jobs.job
   where (created_at, id) < (%(before_created)s, %(before_id)s)
     and (%(id_from)s::job_key is null or id between %(id_from)s and %(id_to)s)

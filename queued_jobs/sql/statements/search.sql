@@ -1,21 +1,22 @@
 -- A page of matching jobs, newest first, without their bodies. Null filters are off; plan it for the actual values.
--- No index covers queue and text: up to `examined` jobs are checked for them, and the last one checked is returned even if it does
+-- No index covers queue, owner's name and text: up to `examined` jobs are checked for them, and the last one checked is returned even if it does
 -- not match, as the position to continue from. A job whose texts have `signs` of secrets is returned with these texts, whatever the
 -- text to search for: the caller compares what is left of them without the secrets.
-select id, kind, queue, user_id, status, version, attempt, max_attempts, paused_at, cancel_requested, progress, progress_message,
+select id, kind, queue, user_id, user_name, status, version, attempt, max_attempts, paused_at, cancel_requested, progress, progress_message,
        created_at, available_at, started_at, finished_at,
        error->>'type' as error_type, left(error->>'message', 2000) as error_message, matches, place, place = %(examined)s as is_last,
        is_masked, case when is_masked then request::text end as readable_request,
        case when is_masked then array[error->>'type', error->>'message', case when %(traces)s then error->>'traceback' end] end
          as readable_error
 from (
-  select id, kind, queue, user_id, status, version, attempt, max_attempts, paused_at, cancel_requested, progress, progress_message,
+  select id, kind, queue, user_id, user_name, status, version, attempt, max_attempts, paused_at, cancel_requested, progress, progress_message,
          created_at, available_at, started_at, finished_at, request, error, place, is_masked,
          (%(queue)s::text is null or queue = %(queue)s)
+         and (%(user_name)s::text is null or strpos(lower(user_name), lower(%(user_name)s)) > 0)
          and (%(text)s::text is null or is_masked or strpos(lower(request::text), lower(%(json_text)s)) > 0
               or strpos(lower(error_text), lower(%(text)s)) > 0) as matches
   from (
-    select id, kind, queue, user_id, status, version, attempt, max_attempts, paused_at, cancel_requested, progress, progress_message,
+    select id, kind, queue, user_id, user_name, status, version, attempt, max_attempts, paused_at, cancel_requested, progress, progress_message,
            created_at, available_at, started_at, finished_at, request, error, error_text,
            row_number() over (order by created_at desc, id desc) as place,
            %(signs)s::text is not null and (request::text ~* %(signs)s or error_text ~* %(signs)s) as is_masked

@@ -41,6 +41,7 @@ class TestSearch:
             "kind": "importer",
             "queue": "csv",
             "user_id": "bob|%_'\"",
+            "user_name": "Bob %",
             "status": "aborted",
             "attempt": 5,
             "request": {"file": '50%_off "q".csv'},
@@ -51,6 +52,7 @@ class TestSearch:
             "kind": "importer",
             "queue": "csv",
             "user": "bob|%_'\"",
+            "userName": "bob %",
             "status": ["aborted", "cancelled"],
             "attemptsOver": 3,
             "text": '50%_OFF "Q"',
@@ -97,6 +99,8 @@ class TestOneJob:
         detail = await read(site, f"jobs/{job['id']}")
         assert (detail["status"], detail["label"]) == ("failed", "Zip of your files")
         assert detail["userId"] == await site.user_id("ann")
+        assert detail["userName"] == (await site.services.authenticator.authenticate(await site.token("ann"))).display
+        assert detail["userName"] not in (await site.call("ann", "GET", f"/api/jobs/{job['id']}")).text
         assert detail["error"]["class"] == "NothingToZip"
         assert "packer.py" in detail["error"]["traceback"]
         (attempt,) = detail["attempts"]

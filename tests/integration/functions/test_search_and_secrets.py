@@ -154,7 +154,7 @@ async def test_what_a_role_may_read_it_finds(site: Site, viewer: str) -> None:
 
 
 #: They are filtered by, so they are shown as they are.
-NAMES = {"kind", "queue", "user_id", "status", "outcome"}
+NAMES = {"kind", "queue", "user_id", "user_name", "status", "outcome"}
 
 
 def texts_of(connection: psycopg.Connection[Any], table: str) -> dict[str, Any]:

@@ -34,7 +34,7 @@ _LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 VALUES: dict[str, Any] = (
     dict.fromkeys(("id", "before_id", "token", "batch_id"), _KEY)
     | dict.fromkeys(("id_from", "id_to", "statuses", "error_type", "created_from", "attempts_over"))
-    | dict.fromkeys(("text", "json_text", "signs"))
+    | dict.fromkeys(("text", "json_text", "signs", "user_name"))
     | dict.fromkeys(
         (
             "n",

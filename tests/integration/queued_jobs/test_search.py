@@ -58,6 +58,7 @@ def _rows() -> Iterator[Row]:
             "queue": dice.choice(["zip", "zip-urgent", "csv"]),
             "user_id": dice.choice(["ann", "bob", "o'neill; --"]),
             "request": {"name": dice.choice(NAMES), "n": number, "nested": {"keys": [{"Deep": dice.choice("xyz")}]}},
+            "user_name": ("Ada Lovelace", None, "Ben")[number % 3],
             "status": status.value,
             "attempt": dice.randrange(6),
             "error": None if status is JobStatus.SUCCEEDED else dice.choice(ERRORS),
@@ -120,6 +121,7 @@ MEANING: dict[str, Callable[[Row, Any], bool]] = {
     "statuses": lambda row, value: row["status"] in value,
     "user_id": lambda row, value: row["user_id"] == value,
     "queue": lambda row, value: row["queue"] == value,
+    "user_name": lambda row, value: value.lower() in (row["user_name"] or "").lower(),
     "created_from": lambda row, value: row["created_at"] >= value,
     "created_before": lambda row, value: row["created_at"] < value,
     "error_type": lambda row, value: row["error"] is not None and row["error"]["type"] == value,
@@ -137,6 +139,7 @@ VALUES: dict[str, tuple[Any, ...]] = {
     ),
     "user_id": ("ann", "o'neill; --"),
     "queue": ("zip-urgent", "csv"),
+    "user_name": ("LOVEL", "%"),
     "created_from": (NOON - timedelta(hours=1), NOON + timedelta(days=1)),
     "created_before": (NOON - timedelta(hours=1), NOON - timedelta(days=1)),
     "error_type": ("ValueError", "Nothing"),
@@ -196,12 +199,13 @@ class TestFilters:
         assert matches > 80
 
     async def test_all_filters_at_once(self, tracker: JobTracker, rows: list[Row]) -> None:
-        row = next(row for row in rows if row["error"] is not None)
+        row = next(row for row in rows if row["error"] is not None and row["user_name"])
         filters = {
             "kind": row["kind"],
             "statuses": frozenset({JobStatus(row["status"])}),
             "user_id": row["user_id"],
             "queue": row["queue"],
+            "user_name": row["user_name"],
             "created_from": row["created_at"],
             "created_before": row["created_at"] + timedelta(microseconds=1),
             "error_type": row["error"]["type"],

@@ -60,7 +60,7 @@ async def run(body: Body, kind: type[Parent] = Parent) -> tuple[JobBench, JobHan
     """Run a job of this body to its end, however many attempts it takes."""
     kind.body = body
     bench = JobBench(kind, Child)
-    handle = await bench.manager.queue_job(kind, Ask(), user_id="ann")
+    handle = await bench.manager.queue_job(kind, Ask(), user_id="ann", user_name="Ann")
     for _ in range(3):
         await bench.drain()
         bench.clock.advance(timedelta(hours=1))
@@ -82,9 +82,8 @@ async def test_each_child_starts_once_however_often_the_body_runs(kind: type[Par
     bench, handle = await run(body, kind)
     assert sorted(children(bench)) == [1, 1, 2, 3]
     assert await handle.result(timeout=NOW) == Answer(n=3)
-    assert {(job.user_id, job.parent_id) for job in bench.repository.jobs.values() if job.kind == "child"} == {
-        ("ann", handle.id)
-    }
+    born = [job for job in bench.repository.jobs.values() if job.kind == "child"]
+    assert {(job.user_id, job.user_name, job.parent_id) for job in born} == {("ann", "Ann", handle.id)}
 
 
 async def test_equal_ones_that_start_together_are_as_many_as_were_asked_for() -> None:

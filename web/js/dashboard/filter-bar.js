@@ -9,7 +9,7 @@ import { fromInput, toInput } from './time-format.js';
 
 const texts = words.filters;
 const MOMENTS = ['from', 'to'];
-const LIMITS = { text: 200, user: 200, error: 200, id: 36 };
+const LIMITS = { text: 200, user: 200, userName: 200, error: 200, id: 36 };
 
 export class FilterBar {
   #filters = {};

@@ -13,7 +13,7 @@ const texts = words.job;
 const PARTS = ['request', 'result'];
 /** What one looks for first. */
 const STRIP = ['user', 'created', 'wait', 'run', 'attempt'];
-const COPIED = ['id', 'trace'];
+const COPIED = ['id', 'userId', 'trace'];
 
 export class JobDialog {
   #context;
@@ -222,7 +222,8 @@ export class JobDialog {
       id: job.id,
       kind: job.kind,
       queue: job.queue,
-      user: job.userId,
+      user: job.userName ?? job.userId,
+      userId: job.userName && job.userId,
       created: when(job.createdAt),
       due,
       started: when(job.startedAt),

@@ -152,7 +152,7 @@ class Row {
     if (error.textContent !== (told.textContent ?? '')) error.replaceChildren(told);
     if (!this.#shown) {
       this.#link.replaceChildren(h('strong', {}, bdi(job.kind)), h('span', { class: 'short-id' }, shortId(id)));
-      user.replaceChildren(bdi(job.userId));
+      user.replaceChildren(bdi(job.userName ?? job.userId));
       user.title = format.plain(job.userId);
       this.#created.dateTime = job.createdAt;
       this.#created.title = format.moment(job.createdAt);

@@ -19,6 +19,7 @@ const WORD = /^.{1,200}$/su;
 const READERS = {
   kind: word,
   user: word,
+  userName: word,
   queue: word,
   error: word,
   text: word,
