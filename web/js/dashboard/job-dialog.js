@@ -155,15 +155,16 @@ export class JobDialog {
   #showProgress(job) {
     this.#bar.hidden = job.status !== 'running';
     const known = typeof job.progress === 'number';
+    const percent = known && Math.round(100 * Math.min(1, Math.max(0, job.progress)));
     const attributes = {
       role: 'progressbar',
       'aria-label': strings.job.progress(job.kind),
-      'aria-valuenow': known && Math.round(job.progress * 100),
+      'aria-valuenow': percent,
       'aria-valuetext': job.progressMessage && format.plain(job.progressMessage),
       'data-unknown': !known && '',
     };
     for (const [name, value] of Object.entries(attributes)) setAttribute(this.#bar, name, value);
-    this.#bar.firstElementChild.style.inlineSize = known ? `${job.progress * 100}%` : '';
+    this.#bar.firstElementChild.style.inlineSize = known ? `${percent}%` : '';
   }
 
   #showError({ error, status }) {

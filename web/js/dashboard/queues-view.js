@@ -48,7 +48,11 @@ export class QueuesView {
   }
 
   tick() {
-    for (const row of this.#rows.values()) setText(row.cells.oldest, this.#age(row.queue));
+    for (const { cells, paused, queue } of this.#rows.values()) {
+      setText(cells.oldest, this.#age(queue));
+      const ago = format.ago(Math.max(0, this.#context.now() - Date.parse(queue.pausedAt)));
+      setText(paused, queue.pausedAt ? texts.paused(ago, format.plain(queue.pausedBy)) : '');
+    }
   }
 
   #render(queues) {
@@ -61,7 +65,7 @@ export class QueuesView {
       for (const name of COUNTS) setText(row.cells[name], queue[name] === null ? texts.unknown : words.number(queue[name]));
       row.element.dataset.poison = String(queue.poison > 0);
       row.paused.hidden = !queue.pausedAt;
-      setText(row.paused, queue.pausedAt ? texts.paused(format.moment(queue.pausedAt), format.plain(queue.pausedBy)) : '');
+      row.paused.title = queue.pausedAt ? format.moment(queue.pausedAt) : '';
       if (row.redrive) {
         const next = queue.pausedAt ? 'resume' : 'pause';
         setText(row.pause, texts[next]);

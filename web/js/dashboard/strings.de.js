@@ -275,7 +275,7 @@ export const words = {
     failed: 'Verschieben nicht möglich',
     pause: 'Anhalten',
     resume: 'Fortsetzen',
-    paused: (time, who) => `Angehalten seit ${time} von ${who}`,
+    paused: (ago, who) => `Angehalten ${ago} von ${who}`,
     isPaused: (kind) => `${kind} ist angehalten`,
     isResumed: (kind) => `${kind} läuft wieder`,
     notPaused: 'Anhalten oder Fortsetzen nicht möglich',

@@ -269,7 +269,7 @@ export const words = {
     failed: 'Could not move them back',
     pause: 'Pause',
     resume: 'Resume',
-    paused: (time, who) => `Paused since ${time} by ${who}`,
+    paused: (ago, who) => `Paused ${ago} by ${who}`,
     isPaused: (kind) => `${kind} is paused`,
     isResumed: (kind) => `${kind} is resumed`,
     notPaused: 'Could not change the pause',
