@@ -130,10 +130,11 @@ def test_each_command_that_changes_jobs_is_recorded(office: Office) -> None:
     office.run("resume", "greeting")
     office.run("run-now", "daily", APP)
     office.run("prune", "--older-than", "1d", "--yes")
+    office.run("erase", "nobody", APP, "--yes")
     entries = office.json("audit")["entries"]
-    actions = ["cancel", "retry", "cancel-all", "retry-all", "redrive", "pause", "resume", "run-now", "prune"]
+    actions = ["cancel", "retry", "cancel-all", "retry-all", "redrive", "pause", "resume", "run-now", "prune", "erase"]
     assert [entry["action"] for entry in reversed(entries)] == actions
-    assert [entry["changed"] for entry in reversed(entries)] == [1, 1, 1, 1, 0, None, None, 1, 0]
+    assert [entry["changed"] for entry in reversed(entries)] == [1, 1, 1, 1, 0, None, None, 1, 0, 0]
     assert {entry["outcome"] for entry in entries} == {"done"}
     assert all(entry["subject"].startswith("command:") for entry in entries)
     recorded = {action.removesuffix("-all") for action in actions}

@@ -23,7 +23,7 @@ export const words = {
     columns: { worker: 'Worker', kind: 'Art', job: 'Aufgabe', since: 'Seit', heartbeat: 'Letztes Lebenszeichen' },
     empty: 'Kein Worker führt eine Aufgabe aus.',
     attempt: (n) => `Versuch ${n}`,
-    overdue: 'überfällig: der Worker ist verloren',
+    overdue: 'Worker verloren',
     more: 'Es gibt mehr: die Liste hat die ersten 500.',
   },
 };

@@ -23,7 +23,7 @@ export const words = {
     columns: { worker: 'Worker', kind: 'Kind', job: 'Job', since: 'Since', heartbeat: 'Last heartbeat' },
     empty: 'No worker runs a job.',
     attempt: (n) => `attempt ${n}`,
-    overdue: 'overdue: the worker was lost',
+    overdue: 'worker lost',
     more: 'There are more: the list has the first 500.',
   },
 };

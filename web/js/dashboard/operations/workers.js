@@ -33,6 +33,7 @@ export class Workers {
       setText(since, format.ticking(past(item.startedAt)));
       const beat = item.heartbeatAt ? format.ago(past(item.heartbeatAt)) : format.moment(item.leaseUntil);
       setText(heartbeat, item.isOverdue ? texts.overdue : beat);
+      setAttribute(heartbeat, 'class', item.isOverdue && 'outcome');
       setAttribute(heartbeat, 'data-outcome', item.isOverdue && 'lost');
     }
   }
@@ -42,7 +43,7 @@ export class Workers {
     const job = String(id);
     const link = h('a', { href: address({ job }), onclick: follow(() => navigate({ job })), title: job }, bdi(shortId(job)));
     const since = h('time', { datetime: startedAt, title: format.moment(startedAt) });
-    const heartbeat = h('span', { class: 'outcome' });
+    const heartbeat = h('span', {});
     const { columns } = texts;
     const element = h(
       'tr',
