@@ -101,6 +101,8 @@ SKIPPING = {
     "wake_paused": Rows({**WAITING, "paused_at": "now()"}, {"n": 500, "hold": 0.0, "first_key": TABLES.first_key}),
     "expiring": Rows(SUCCEEDED, _RETENTION),
     "prune": Rows(FAILED, _RETENTION),
+    "erase": Rows(FAILED, {"n": 500}),
+    "erasing": Rows(SUCCEEDED, {"n": 500}),
     "end_unknown": Rows(
         {**WAITING, "created_at": "'2026-01-01'", "available_at": "'2026-01-01'"}, {"n": 500, "kinds": [], "wait": 1.0}
     ),
