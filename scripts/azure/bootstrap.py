@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import re
+import shlex
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -224,11 +225,10 @@ def _ensure_container_and_key(azure: AzureCli, store: StateStore, group: str, *,
 
 
 def _grant_all(azure: AzureCli, subscription: str, store: StateStore, *, preview: str, deploy: str, me: str) -> None:
+    """Grant what is missing. Previews run unreviewed code, so they get no role on the state and its key."""
     whole = f"/subscriptions/{subscription}"
     grants = [
         (preview, "ServicePrincipal", "Reader", whole),
-        (preview, "ServicePrincipal", "Storage Blob Data Reader", store.account_id),
-        (preview, "ServicePrincipal", "Key Vault Crypto User", store.vault_id),
         (deploy, "ServicePrincipal", "Contributor", whole),
         (deploy, "ServicePrincipal", "Locks Contributor", whole),
         (deploy, "ServicePrincipal", _MAY_GRANT, whole),
@@ -237,7 +237,7 @@ def _grant_all(azure: AzureCli, subscription: str, store: StateStore, *, preview
         (me, "User", "Storage Blob Data Contributor", store.account_id),
         (me, "User", "Key Vault Crypto User", store.vault_id),
     ]
-    # one call instead of ten: all role assignments on the subscription and below
+    # one call instead of eight: all role assignments on the subscription and below
     known = {
         (one["principalId"], one["roleDefinitionName"], one["scope"].lower())
         for one in azure.ask("role", "assignment", "list", "--all")
@@ -250,6 +250,11 @@ def _grant_all(azure: AzureCli, subscription: str, store: StateStore, *, preview
         if role == _MAY_GRANT:
             grant += ["--condition", _only_our_roles(), "--condition-version", "2.0"]
         azure.do(f"grant {role} on {scope}", *grant)
+    allowed = {(principal, role, scope.lower()) for principal, _, role, scope in grants}
+    for _, role, scope in sorted(one for one in known - allowed if one[0] == preview):
+        print(f"azure    | NOTE: code of any branch has the role {role} on {scope}. Unless previews need it:")
+        remove = ("az", "role", "assignment", "delete", "--assignee", preview, "--role", role, "--scope", scope)
+        print(f"         |   {shlex.join(remove)}", flush=True)
 
 
 def _wait_for_roles(azure: AzureCli, store: StateStore) -> None:

@@ -124,7 +124,7 @@ def test_it_makes_all_that_a_pipeline_needs_and_nothing_the_second_time(
     assert {**state(cloud), "log": []} == {**first, "log": []}
 
 
-def test_the_pipeline_may_grant_the_applications_roles_only_and_a_preview_may_change_nothing(
+def test_the_pipeline_may_grant_the_applications_roles_only_and_a_preview_reads_no_state(
     prepared: Prepared,
 ) -> None:
     now = prepared.state
@@ -133,7 +133,7 @@ def test_the_pipeline_may_grant_the_applications_roles_only_and_a_preview_may_ch
     granted: dict[str, dict[str, Any]] = {}
     for one in now["assignments"]:
         granted.setdefault(one["principalId"], {})[one["roleDefinitionName"]] = one
-    assert set(granted[ours["preview"]]) == {"Reader", "Storage Blob Data Reader", "Key Vault Crypto User"}
+    assert set(granted[ours["preview"]]) == {"Reader"}
     condition = granted[ours["deploy"]]["Role Based Access Control Administrator"]["condition"]
     assert all(role in condition for role in roles.APPLICATION)
     assert set(granted[ME]) == {"Storage Blob Data Contributor", "Key Vault Crypto User"}
@@ -142,6 +142,26 @@ def test_the_pipeline_may_grant_the_applications_roles_only_and_a_preview_may_ch
     assert user["appRoleId"] in {role["id"] for role in prepared.apps["api"]["appRoles"] if role["value"] == "user"}
     (members,) = now["members"].values()
     assert set(members) == {ME, ours["deploy"]}
+
+
+def test_roles_of_previews_from_an_earlier_run_are_reported(
+    prepared: Prepared, cloud: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    now = prepared.state
+    client = prepared.apps["preview"]["appId"]
+    (preview,) = (one["id"] for one in now["principals"] if one["appId"] == client)
+    scopes = {one["roleDefinitionName"]: one["scope"] for one in now["assignments"] if "/providers/" in one["scope"]}
+    former = ("Storage Blob Data Reader", "Key Vault Crypto User")
+    scopes["Storage Blob Data Reader"] = scopes["Storage Blob Data Contributor"]
+    now["assignments"] += [
+        {"principalId": preview, "roleDefinitionName": role, "scope": scopes[role], "condition": ""} for role in former
+    ]
+    cloud.write_text(json.dumps(now))
+    assert bootstrap.main(ARGUMENTS) == 0
+    printed = capsys.readouterr().out
+    for role in former:
+        command = f"az role assignment delete --assignee {preview} --role '{role}' --scope {scopes[role].lower()}\n"
+        assert command in printed
 
 
 def test_a_dry_run_changes_nothing_and_shows_each_command(cloud: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -110,6 +111,26 @@ def test_tokens_are_for_own_branches_and_behind_an_environment() -> None:
     assert "github.event_name == 'push'" in jobs["up"]["if"]
     assert jobs["up"]["concurrency"] == {"group": "stack-${{ vars.PULUMI_STACK }}", "cancel-in-progress": False}
     assert jobs["preview"]["env"]["ARM_CLIENT_ID"] != jobs["up"]["env"]["ARM_CLIENT_ID"]
+
+
+def test_a_preview_gets_neither_the_state_nor_the_key_of_the_stack(tmp_path: Path) -> None:
+    job = load(ROOT / ".github" / "workflows" / "deploy.yml")["jobs"]["preview"]
+    assert "PULUMI_BACKEND_URL" not in yaml.safe_dump(job)
+    (preview,) = (step for step in job["steps"] if step.get("with", {}).get("command") == "preview")
+    assert preview["with"]["cloud-url"] == "file://${{ runner.temp }}/state"
+    assert "secrets-provider" not in preview["with"]
+    (prepare,) = (step for step in job["steps"] if step.get("id") == "state")
+    config = {"a:plain": 1, "a:secret": "withheld", "a:more": {"secret": "withheld", "list": ["withheld", "x"]}}
+    (tmp_path / "Pulumi.prod.yaml").write_text(
+        "secretsprovider: azurekeyvault://kv-pulumi-a.vault.azure.net/keys/pulumi\nencryptedkey: abc==\n"
+        "config:\n  a:plain: 1\n  a:secret:\n    secure: v1:a:b==\n"
+        "  a:more:\n    secret:\n      secure: v1:c:d\n    list:\n      - secure: v1:e:f\n      - x\n"
+        "encryptionsalt: v1:g:h\n"
+    )
+    environment = {"PATH": os.defpath, "RUNNER_TEMP": str(tmp_path), "STACK": "prod"}
+    subprocess.run(["sh", "-ec", prepare["run"]], cwd=tmp_path, env=environment, check=True)
+    assert yaml.safe_load((tmp_path / "Pulumi.prod.yaml").read_text()) == {"config": config}
+    assert (tmp_path / "state").is_dir()
 
 
 def test_nothing_is_deployed_before_every_check_has_passed_on_that_commit() -> None:
