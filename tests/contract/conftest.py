@@ -21,7 +21,9 @@ from queued_jobs.repository import Repository
 from queued_jobs.schema import Tables, migrate
 from queued_jobs.testing import InMemoryRepository
 from tests.support.own_database import own_database
+from tools.local_stack.pgbouncer import PgBouncer
 from tools.local_stack.postgres import PostgresServer
+from tools.local_stack.state import temporary_folder
 
 HOUR = timedelta(hours=1)
 BOOM = JobError(type="Boom", message="it broke")
@@ -163,17 +165,27 @@ def template_with_numbers(postgres: PostgresServer, migrated_template: str) -> s
     return name
 
 
-@pytest.fixture(params=["memory", "uuid", "bigint"])
+@pytest.fixture(scope="session")
+def pooler(postgres: PostgresServer) -> Iterator[PgBouncer]:
+    with temporary_folder() as folder:
+        server = PgBouncer(folder / "pgbouncer", postgres.url)
+        server.start()
+        yield server
+        server.stop()
+
+
+@pytest.fixture(params=["memory", "uuid", "bigint-pooler"])
 def store(request: pytest.FixtureRequest) -> Iterator[Database | None]:
-    """Where the store is; None for memory."""
+    """Where the store is; None for memory. The one with numbers for keys is behind a pooler in transaction mode."""
     if request.param == "memory":
         yield None
     elif request.param == "uuid":
         yield Database(request.getfixturevalue("jobs_url"))
     else:
         postgres, template = request.getfixturevalue("postgres"), request.getfixturevalue("template_with_numbers")
+        pooler: PgBouncer = request.getfixturevalue("pooler")
         with own_database(postgres, template) as url:
-            yield Database(url, tables=NUMBERED)
+            yield Database(pooler.url_of(url), tables=NUMBERED, transaction_pooler=True)
 
 
 @pytest.fixture
