@@ -19,8 +19,8 @@ SQL_MUTANTS: dict[str, dict[str, tuple[str, str]]] = {
         "sends a far job at once": ("greatest(%(grace)s, delay - 600)", "%(grace)s"),
         "forgets the delay": ("make_interval(secs => delay) end,", "make_interval(secs => 0) end,"),
         "ignores the idempotency key": (
-            "queue, user_id, idempotency_key, unique_key, concurrency_key, batch_id,\n       after",
-            "queue, user_id, idempotency_key || now()::text, unique_key, concurrency_key, batch_id,\n       after",
+            "user_name, idempotency_key, unique_key, concurrency_key, batch_id,\n       after",
+            "user_name, idempotency_key || now()::text, unique_key, concurrency_key, batch_id,\n       after",
         ),
         "ignores the unique key": (
             "idempotency_key, unique_key, concurrency_key, batch_id,\n       after",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
 from importlib.resources import files
 
@@ -21,6 +21,11 @@ from tests.contract import (
 )
 from tests.contract.conftest import Helpers, PostgresStore
 from tests.model.contract_mutant import Mutant
+from tests.model.erasure_mutants import (
+    ERASURE_MUTANTS,
+    only_ended_jobs_of_the_user_go,
+    only_results_of_the_user_are_taken_once,
+)
 from tests.model.mutation import NotAMutant, found_by_check
 from tests.model.resume_mutants import RESUME_MUTANTS
 from tests.model.sql_mutants import SQL_MUTANTS
@@ -38,6 +43,7 @@ _running_elsewhere, _succeeded_elsewhere, _result_elsewhere = (
 
 MUTANTS = {
     **RESUME_MUTANTS,
+    **ERASURE_MUTANTS,
     "a job that has not ended is answered as if it had": Mutant(
         "ended",
         "'succeeded',",
@@ -379,3 +385,10 @@ async def test_a_broken_statement_is_noticed(jobs: Helpers, fault: str, monkeypa
 
     monkeypatch.setattr("queued_jobs.database.statement", broken_or_not)
     assert await found_by_check(lambda: mutant.check(jobs)) is not None, "nobody noticed"
+
+
+@pytest.mark.parametrize("check", [only_ended_jobs_of_the_user_go, only_results_of_the_user_are_taken_once])
+async def test_without_a_mutant_the_checks_that_are_no_tests_find_nothing(
+    jobs: Helpers, check: Callable[[Helpers], Awaitable[None]]
+) -> None:
+    await check(jobs)
