@@ -108,9 +108,7 @@ def sweep_uploads(*, older_than: timedelta = _UPLOAD_LIFE) -> int:
     deleted; blocks.
     """
     until = datetime.now(UTC) - older_than
-    return _delete_uploads(
-        lambda blob: not (is_file(blob) and blob.snapshot is None) and blob.creation_time <= until,
-    )
+    return _delete_uploads(lambda blob: blob.creation_time <= until and not (is_file(blob) and blob.snapshot is None))
 
 
 def delete_uploads_of(user_id: str) -> int:

@@ -81,7 +81,7 @@ class Expiry:
         await self._wait(asyncio.ALL_COMPLETED)
         for kind, left in self._left.items():
             logger.warning(
-                "%s: %d expired results were not removed after %d failures in a row; the next attempt is in an hour",
+                "%s: %d results were not removed after %d failures in a row; they are tried again later",
                 kind,
                 left,
                 MAX_FAILURES,

@@ -75,7 +75,7 @@ async def pause(store: Store, kind: Kind) -> None:
             paused = await system.pauses.pause(kind, subject=system.subject)
         count = await system.tracker.count(JobQuery(kind=kind).cancellable())
     at_least = "" if count.exact else "at least "
-    _say(f"{kind} is paused since {paused.since:%Y-%m-%d %H:%M} UTC; {at_least}{_jobs(count.number)} unfinished.")
+    _say(f"{kind} is paused since {paused.since:%Y-%m-%d %H:%M} UTC; {at_least}{count_jobs(count.number)} unfinished.")
 
 
 @command
@@ -106,7 +106,7 @@ async def prune(
         confirm(f"Delete {which} that ended more than {older_than} ago?", yes)
         async with system.acting("prune", older_than=older_than, with_results=with_results) as acting:
             acting.changed = await _prune(system, age, with_results=with_results)
-    _say(f"{_jobs(acting.changed or 0)} deleted.")
+    _say(f"{count_jobs(acting.changed or 0)} deleted.")
 
 
 async def _prune(system: System, age: timedelta, *, with_results: bool) -> int:
@@ -170,7 +170,7 @@ async def _act_on_all(verb: Verb, store: Store, account: Account, filters: Filte
         if count.number == 0 and count.exact:
             _say(f"No matching job can be {_DONE[verb]}.")
             return
-        confirm(f"{verb.capitalize()} {'' if count.exact else 'at least '}{_jobs(count.number)}?", yes)
+        confirm(f"{verb.capitalize()} {'' if count.exact else 'at least '}{count_jobs(count.number)}?", yes)
         act = system.tracker.retry_all if verb == "retry" else system.tracker.cancel_all
         changed, refused = 0, Counter[str]()
         place: Cursor | None = None
@@ -184,9 +184,9 @@ async def _act_on_all(verb: Verb, store: Store, account: Account, filters: Filte
                 place = report.next
                 if place is None:
                     break
-    _say(f"{_jobs(changed)} {_DONE[verb]}.")
+    _say(f"{count_jobs(changed)} {_DONE[verb]}.")
     for reason, number in refused.most_common():
-        _say(f"{_jobs(number)} skipped: {reason}")
+        _say(f"{count_jobs(number)} skipped: {reason}")
     report_unsent(system.queues)
 
 
@@ -207,7 +207,8 @@ def report_unsent(queues: CountingQueues) -> None:
         _say(f"{number} not sent and will be sent by the sweeper: {safe(reason, 200)}.")
 
 
-def _jobs(number: int) -> str:
+def count_jobs(number: int) -> str:
+    """Return a number of jobs in words."""
     return "1 job" if number == 1 else f"{number:,} jobs"
 
 

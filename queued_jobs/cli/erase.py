@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from time import monotonic
 from typing import Annotated
 
 import typer
 
-from queued_jobs.cli.act import confirm
+from queued_jobs.cli.act import confirm, count_jobs
 from queued_jobs.cli.options import Store, Yes, command
 from queued_jobs.cli.system import connected
 from queued_jobs.cli.work import App, find_manager
+from queued_jobs.errors import JobConflict
 
 User = Annotated[str, typer.Argument(metavar="USER", help="The user's id, as in `list`.")]
 #: Seconds between two looks at jobs that were asked to stop.
 _PAUSE = 2
+#: Seconds without a deleted job after which the command gives up: longer than files that failed wait for the next try.
+_PATIENCE = 120
 
 
 @command
@@ -35,18 +39,27 @@ async def erase(
     async with connected(store) as system:
         erasure = system.erasure(manager)
         count = await erasure.count(user)
-        jobs = f"{'' if count.exact else 'at least '}{count.number:,} jobs"
+        jobs = ("" if count.exact else "at least ") + count_jobs(count.number)
         if dry_run:
             sys.stdout.write(f"{jobs} would be deleted.\n")
             return
         confirm(f"Delete {jobs} of {user}, with their files?", yes)
         async with system.acting("erase", user_id=user) as acting:
             acting.changed = 0
+            gives_up_at = monotonic() + _PATIENCE
             while True:
                 erased = await erasure.erase(user)
                 acting.changed += erased.jobs
                 if erased.complete:
                     break
+                if erased.jobs:
+                    gives_up_at = monotonic() + _PATIENCE
+                elif monotonic() > gives_up_at:
+                    left = count_jobs(erased.left.number)
+                    raise JobConflict(
+                        f"{count_jobs(acting.changed)} deleted, {left} left: still running, the latest of a schedule, "
+                        "or with files that cannot be removed. Run the command again later."
+                    )
                 sys.stderr.write(f"{acting.changed:,} deleted, {erased.left.number:,} left\n")
                 await asyncio.sleep(_PAUSE)
-    sys.stdout.write(f"{acting.changed:,} jobs deleted.\n")
+    sys.stdout.write(f"{count_jobs(acting.changed)} deleted.\n")

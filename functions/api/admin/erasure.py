@@ -53,5 +53,6 @@ async def erase(body: EraseBody, caller: Admin, audit: Audited, app: App) -> Era
             erased = await erasure.erase(body.user_id, within=_WITHIN)
         except AzureError as exc:
             raise Problem(503, "The file storage is unavailable at the moment.", {"Retry-After": "5"}) from exc
+        # jobs that were cancelled may be among the deleted ones
         acting.changed = max(erased.jobs, erased.stopped)
     return ErasedView(deleted=erased.jobs, left=erased.left.number, exact=erased.left.exact)
