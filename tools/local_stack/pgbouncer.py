@@ -92,9 +92,10 @@ class PgBouncer(Server):
 
 
 def server_connections(url: str) -> int:
-    """Return how many connections to this database the server has, besides the one that asks."""
+    """Return how many clients are connected to this database, besides the one that asks."""
     with psycopg.connect(url) as conn:
         row = conn.execute(
             "select count(*) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()"
+            " and backend_type = 'client backend'"
         ).fetchone()
         return int(row[0]) if row else 0

@@ -76,6 +76,7 @@ async def all_wait(url: str, count: int) -> bool:
     async with await psycopg.AsyncConnection.connect(url) as connection:
         cursor = await connection.execute(
             "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
+            " and backend_type = 'client backend'"
         )
         return await cursor.fetchone() == (count,)
 

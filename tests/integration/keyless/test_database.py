@@ -55,7 +55,8 @@ async def cut_connections(jobs_url: str) -> None:
     async with await psycopg.AsyncConnection.connect(jobs_url, autocommit=True) as admin:
         await admin.execute(
             "select pg_terminate_backend(pid, 180000) from pg_stat_activity "
-            "where datname = current_database() and application_name = 'queued-jobs'"
+            "where datname = current_database() and application_name = 'queued-jobs' "
+            "and backend_type = 'client backend'"
         )
 
 

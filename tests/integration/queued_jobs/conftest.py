@@ -117,6 +117,7 @@ def connections(jobs_url: str) -> Iterator[Callable[[], int]]:
             row = conn.execute(
                 "select count(*) from pg_stat_activity"
                 " where datname = current_database() and application_name = 'queued-jobs'"
+                " and backend_type = 'client backend'"
             ).fetchone()
             return int(row[0]) if row else 0
 

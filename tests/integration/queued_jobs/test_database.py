@@ -44,7 +44,7 @@ async def test_connections_that_the_server_cut_are_replaced(shop: Shop, jobs_url
     async with await psycopg.AsyncConnection.connect(jobs_url, autocommit=True) as other:
         await other.execute(
             "select pg_terminate_backend(pid) from pg_stat_activity "
-            "where datname = current_database() and pid <> pg_backend_pid()"
+            "where datname = current_database() and pid <> pg_backend_pid() and backend_type = 'client backend'"
         )
     await shop.database.ping()
 

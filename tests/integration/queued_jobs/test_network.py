@@ -91,7 +91,8 @@ async def assert_recovered(database: Database, proxy: Proxy, direct: psycopg.Asy
     async def has_no_others() -> bool:
         cursor = await direct.execute(
             "select count(*) from pg_stat_activity "
-            "where datname = current_database() and application_name = 'queued-jobs'"
+            "where datname = current_database() and application_name = 'queued-jobs' "
+            "and backend_type = 'client backend'"
         )
         return (proxy.connections, proxy.lost, await cursor.fetchone()) == (MAX_SIZE, 0, (MAX_SIZE,))
 
@@ -303,6 +304,7 @@ async def test_a_lock_that_is_held_too_long_costs_no_connection(
 async def _in_statement(direct: psycopg.AsyncConnection[Any], count: int) -> bool:
     cursor = await direct.execute(
         "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
+        " and backend_type = 'client backend'"
     )
     return await cursor.fetchone() == (count,)
 
@@ -314,5 +316,6 @@ async def _has_lost(proxy: Proxy, count: int) -> bool:
 async def _asleep(direct: psycopg.AsyncConnection[Any], count: int) -> bool:
     cursor = await direct.execute(
         "select count(*) from pg_stat_activity where datname = current_database() and wait_event = 'PgSleep'"
+        " and backend_type = 'client backend'"
     )
     return await cursor.fetchone() == (count,)

@@ -170,7 +170,11 @@ class TestPruning:
 
     async def waits_for_a_lock(self, shop: Shop) -> bool:
         async with shop.database.connection() as conn:
-            row = await (await conn.execute("select from pg_stat_activity where wait_event_type = 'Lock'")).fetchone()
+            waiting = await conn.execute(
+                "select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock' "
+                "and backend_type = 'client backend'"
+            )
+            row = await waiting.fetchone()
             return row is not None
 
     async def test_two_that_prune_at_once(self, shop: Shop) -> None:

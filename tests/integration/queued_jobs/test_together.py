@@ -103,7 +103,7 @@ async def test_a_connection_that_the_server_ends_costs_no_statement(
 ) -> None:
     await direct.execute(
         "select pg_terminate_backend(pid, 10000) from pg_stat_activity "
-        "where datname = current_database() and pid <> pg_backend_pid()"
+        "where datname = current_database() and pid <> pg_backend_pid() and backend_type = 'client backend'"
     )
     done = await asyncio.gather(*(shop.repository.succeed(job, None) for job in running))
     assert {job and job.status for job in done} == {JobStatus.SUCCEEDED}
@@ -145,6 +145,7 @@ async def test_what_is_said_to_be_stored_is_stored_though_the_network_is_cut(
     async def is_waiting() -> bool:
         cursor = await direct.execute(
             "select count(*) > 0 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
+            " and backend_type = 'client backend'"
         )
         return await cursor.fetchone() == (True,)
 
