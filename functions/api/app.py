@@ -10,7 +10,7 @@ from fastapi.routing import APIRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api import health, jobs, static_files, uploads
-from api.admin import audit_records, erasure, pauses, schedules, workers
+from api.admin import audit_records, erasure, pauses, requests, schedules, workers
 from api.admin import routes as admin
 from api.audit import check_audits
 from api.http import openapi, problems
@@ -71,6 +71,7 @@ def _routers(services: Services, web: Path, connect: Sequence[str]) -> list[APIR
         admin.routes,
         pauses.routes,
         schedules.routes,
+        requests.routes,
         erasure.routes,
         workers.routes,
         audit_records.routes,

@@ -45,6 +45,8 @@ _RETRY_AFTER = "5"
 NOTHING = "There is nothing here: no such address, and no such kind of job."
 #: Maximum number of field errors in a response: a long list may have as many invalid values.
 _MAX_ERRORS = 100
+#: Maximum length of the first of them in the message for people.
+_MAX_FIRST = 300
 
 
 class Problem(HTTPException):
@@ -75,7 +77,8 @@ def install(app: FastAPI) -> None:
         fields = [
             {"field": ".".join(map(str, error["loc"][1:])), "message": error["msg"]} for error in errors[:_MAX_ERRORS]
         ]
-        return _response(request.scope, 422, "The request is not valid.", errors=fields)
+        first = ": ".join(filter(None, fields[0].values()))
+        return _response(request.scope, 422, f"The request is not valid. {first[:_MAX_FIRST]}", errors=fields)
 
     @app.exception_handler(JobsError)
     async def jobs(request: Request, exc: JobsError) -> JSONResponse:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import Callable
 from datetime import datetime
 from functools import partial
 
 import pytest
+from pydantic import BaseModel
 
 from tests.integration.functions.conftest import Site
 from tests.integration.functions.test_admin_api import ids, read
@@ -36,3 +38,16 @@ async def test_a_schedule_is_shown_and_run_once_for_each_key(site: Site, monkeyp
     recorded = [one["changed"] for one in (await read(site, "audit"))["items"] if one["action"] == "run-now"]
     assert Counter(recorded) == {0: 2, 1: 2, None: 1}, "what was refused, too"
     await site.services.queues["packer"].clear_messages()
+
+
+async def test_the_schema_of_a_request_is_what_starting_takes(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = "/api/admin/kinds/packer/request-schema"
+    document = (await site.call("admin", "GET", path)).json()
+    assert document == {"kind": "packer", "jsonSchema": Packer.request_type.model_json_schema()}
+    assert_problem(await site.call("admin", "GET", path.replace("packer", "nothing")), 404)
+
+    class Handle(BaseModel):
+        call: Callable[[], None] | None = None
+
+    monkeypatch.setattr(Packer, "request_type", Handle)
+    assert (await site.call("admin", "GET", path)).json() == {"kind": "packer", "jsonSchema": None}

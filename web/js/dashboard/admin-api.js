@@ -85,6 +85,15 @@ export class AdminApi {
     return this.#post(`/kinds/${encodeURIComponent(kind)}/run`, undefined, { 'idempotency-key': key });
   }
 
+  requestSchema(kind) {
+    return this.#get(`/kinds/${encodeURIComponent(kind)}/request-schema`);
+  }
+
+  /** Start a job for the caller. @param {string} key the same for the same click: the job is started once */
+  start(kind, request, key) {
+    return this.#api.call('POST', `/jobs/${encodeURIComponent(kind)}`, { body: request, headers: { 'idempotency-key': key } });
+  }
+
   /** @returns {Promise<File>} */
   csv(filters) {
     return this.#file(`/jobs.csv?${filterQuery(filters)}`);

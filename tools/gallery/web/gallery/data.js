@@ -153,4 +153,19 @@ export const WORKERS = {
   })),
 };
 
+export const REQUEST_SCHEMA = {
+  kind: 'packer',
+  jsonSchema: {
+    type: 'object',
+    required: ['prefix'],
+    properties: {
+      prefix: { type: 'string', title: 'Prefix', description: 'Below it are the uploads of the user.' },
+      name: { anyOf: [{ type: 'string', maxLength: 80 }, { type: 'null' }], default: null, title: 'Name' },
+      level: { enum: ['fast', 'small'], default: 'fast', title: 'Level', type: 'string' },
+      files: { type: 'array', items: { type: 'string' }, default: [], title: 'Files' },
+      limits: { type: 'object', title: 'Limits', additionalProperties: { type: 'integer' }, default: { bytes: 1000 } },
+    },
+  },
+};
+
 export const OPTIONS = { canAct: true, kinds: ['importer', 'packer'], queues: ['importer', 'packer'], mostRows: 10_000 };

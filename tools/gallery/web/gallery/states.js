@@ -1,6 +1,6 @@
 /** The states of each element: the server's answers, and the way to reach them. */
 
-import { ADMIN_JOBS, DETAIL, FAILURES, JOBS, LONG_JOBS, OPTIONS, QUEUES, SCHEDULES, STATS, WORKERS, mine } from './data.js';
+import { ADMIN_JOBS, DETAIL, FAILURES, JOBS, LONG_JOBS, OPTIONS, QUEUES, REQUEST_SCHEMA, SCHEDULES, STATS, WORKERS, mine } from './data.js';
 
 /** Resolves with what the test finds, as soon as it does. */
 export const soon = (test) => new Promise((done, fail) => {
@@ -82,6 +82,7 @@ const admin = {
   'GET /admin/queues': QUEUES,
   'GET /admin/schedules': SCHEDULES,
   'GET /admin/workers': WORKERS,
+  'GET /admin/kinds/packer/request-schema': REQUEST_SCHEMA,
   '*': 404,
 };
 const has = (place, count = 1) => (dashboard, shadow) => soon(() => shadow.querySelectorAll(place).length >= count);
@@ -105,7 +106,13 @@ const DASHBOARD = {
   failures: { answers: admin, query: 'view=failures', reach: has('table.groups tbody tr', 2) },
   statistics: { answers: admin, query: 'view=statistics', reach: has('figure svg .line', 6) },
   queues: { answers: admin, query: 'view=queues', reach: has('table.queues tbody tr', 2) },
-  operations: { answers: admin, query: 'view=operations', reach: has('table tbody tr', 6) },
+  operations: { answers: admin, query: 'view=operations', reach: async (dashboard, shadow) => {
+    await has('table tbody tr', 6)(dashboard, shadow);
+    const kinds = shadow.querySelector('#start-kind');
+    kinds.value = 'packer';
+    kinds.dispatchEvent(new Event('change'));
+    await soon(() => shadow.querySelectorAll('.request-field').length === 6);
+  } },
   forbidden: { answers: { ...admin, 'GET /admin/options': 403 }, reach: has('.blank') },
   'read-only': { answers: { ...admin, 'GET /admin/options': { ...OPTIONS, canAct: false } }, reach: table },
   unreachable: { answers: { '*': 0 }, reach: has('.blank') },

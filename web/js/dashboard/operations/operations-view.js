@@ -1,8 +1,9 @@
-/** What runs and what will: the schedules and the workers. */
+/** What runs and what will: the schedules, the workers, and a form that starts a job. */
 
 import { h } from '../../dom.js';
 import { Loading } from '../widgets.js';
 import { Schedules } from './schedules.js';
+import { StartJob } from './start-job.js';
 import { Workers } from './workers.js';
 import { words } from './strings.js';
 
@@ -14,7 +15,8 @@ export class OperationsView {
   constructor(context) {
     this.#loading = new Loading(() => context.changed());
     this.#loading.begin();
-    this.#sections = [new Schedules(context), new Workers(context)];
+    const starts = context.options.canAct ? [new StartJob(context)] : [];
+    this.#sections = [new Schedules(context), new Workers(context), ...starts];
     const elements = this.#sections.map(({ element }) => element);
     this.element = h('section', { class: 'operations', 'aria-label': words.label }, this.#loading.element, ...elements);
   }
