@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
+from queued_jobs._own_code import await_contained, call_contained
 from queued_jobs._threads import BodyThread
 from queued_jobs.context import JobContext
 from queued_jobs.offload import offload_unless_small
-from queued_jobs.redact import errors_in, text_of
+from queued_jobs.redact import errors_in
 
 if TYPE_CHECKING:
     from queued_jobs.runner import JobRunner
@@ -89,43 +90,20 @@ class Body:
 
     async def _execute(self, request: BaseModel) -> Any:
         if self._reserved is None:
-            return await _await_body(self._runner.on_execute(request, self._ctx))
-        body: Callable[[], Any] = partial(contextvars.copy_context().run, self._in_thread, request)
+            return await await_contained(self._runner.on_execute(request, self._ctx))
+        call = partial(call_contained, self._runner.on_execute, request, self._ctx)
+        body: Callable[[], Any] = partial(contextvars.copy_context().run, call)
         self._thread = self._reserved.start(body)
         result = await asyncio.wrap_future(self._thread)
         # a decorator may hide that the body is `async def`
-        return await _await_body(result) if inspect.isawaitable(result) else result
-
-    def _in_thread(self, request: BaseModel) -> Any:
-        try:
-            return self._runner.on_execute(request, self._ctx)
-        except StopIteration as exc:
-            raise _to_error(exc) from exc
-        except Exception:
-            raise
-        except BaseException as exc:
-            raise _to_error(exc) from exc
+        return await await_contained(result) if inspect.isawaitable(result) else result
 
 
 async def _call_receiver(receive: Callable[[Any], Awaitable[None]], result: object) -> None:
     await receive(result)
 
 
-async def _await_body(body: Awaitable[Any]) -> Any:
-    try:
-        return await body
-    except (Exception, asyncio.CancelledError, KeyboardInterrupt, GeneratorExit):
-        raise
-    except BaseException as exc:
-        raise _to_error(exc) from exc
-
-
 def _only_error(group: ExceptionGroup[Exception]) -> Exception:
     """Return the error of a task group's tasks if it is one error or one kind of error, else the group."""
     errors = list(islice(errors_in(group), _MAX_COMPARED))
     return errors[0] if len({type(error) for error in errors}) == 1 else group
-
-
-def _to_error(exc: BaseException) -> RuntimeError:
-    """Return the error to report in place of an exception that would end the worker or be lost."""
-    return RuntimeError(f"The body raised {type(exc).__name__}: {text_of(exc)}")

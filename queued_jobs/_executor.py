@@ -29,6 +29,7 @@ from queued_jobs.hooks import call_hook_in_time
 from queued_jobs.message import JobMessage, Reserved
 from queued_jobs.model import JobStatus, QueuedJob
 from queued_jobs.offload import offload, offload_unless_small
+from queued_jobs.retry import find_delay
 
 if TYPE_CHECKING:
     from queued_jobs.runner import JobRunner
@@ -207,7 +208,7 @@ class _Attempt:
         job, repository = self._job, self._repository
         error = await offload(describe_error, exc)
         resume = self._runner.resume_after_errors and self._ctx.advanced
-        retry_in = self._runner.retry.retry_in(exc, 1 if resume else job.tries)
+        retry_in = find_delay(self._runner.retry, exc, 1 if resume else job.tries)
         self._retry_in = retry_in or timedelta()
         if isinstance(exc, RetryLater):
             self._log("failing: %s: %s", error.type, error.message.replace("\n", " "))

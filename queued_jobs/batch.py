@@ -87,7 +87,8 @@ async def queue_jobs[Request: BaseModel, Result: BaseModel | None](
         new = await offload(_new_jobs, runner, requests, keys, idempotency_key, options)
         jobs: list[tuple[type[JobRunner[Any, Any]], NewJob]] = [(runner, job) for job in new]
         if follow_up is not None:
-            last = new_job(
+            last = await offload(
+                new_job,
                 follow_up.runner,
                 follow_up.request,
                 keys[-1],

@@ -73,7 +73,7 @@ class JobContext[Result: BaseModel | None]:
         """
         with self._lock:
             before = self._latest
-            if progress is None or not math.isfinite(progress):
+            if progress is None or not abs(progress) < math.inf:  # isfinite raises for huge integers
                 progress = before.progress
             else:
                 progress = min(1.0, max(0.0, progress))

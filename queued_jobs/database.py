@@ -17,6 +17,7 @@ from psycopg.conninfo import conninfo_to_dict
 from psycopg.pq import TransactionStatus
 from psycopg.rows import dict_row
 
+from queued_jobs._arguments import check_whole
 from queued_jobs._deadlines import (
     LONG_STATEMENT_TIME,
     LONG_STATEMENTS,
@@ -43,6 +44,8 @@ logger = logging.getLogger(__name__)
 #: Statements of an attempt, and marks. If one of them fails, it is tried again: by its attempt, with its message, or by
 #: the sweeper. So they may find out by themselves that a connection is silent.
 _REPEATED = frozenset({"claim", "fail", "finish_cancelled", "heartbeat", "mark_sent", "succeed"})
+
+_MAX_CONNECTIONS = 10_000
 
 
 class Database:
@@ -81,6 +84,7 @@ class Database:
         password: Callable[[], Awaitable[str]] | None = None,
         transaction_pooler: bool = False,
     ) -> None:
+        check_whole("max_size", max_size, most=_MAX_CONNECTIONS)
         self.tables = tables
         self._has_pooler = transaction_pooler
         self._conninfo = conninfo
@@ -182,6 +186,7 @@ class Database:
 
     def limit(self, connections: int) -> None:
         """Set the maximum pool size of the running event loop. Call it before the first connection is opened."""
+        check_whole("connections", connections, most=_MAX_CONNECTIONS)
         self._limits[asyncio.get_running_loop()] = connections
 
     async def ping(self) -> None:

@@ -17,6 +17,7 @@ from queued_jobs.errors import InvalidRequest, StoreRefused
 from queued_jobs.handle import JobHandle
 from queued_jobs.model import JobKey, NewJob
 from queued_jobs.offload import offload
+from queued_jobs.redact import to_storable_text
 from queued_jobs.repository import hold_for
 from queued_jobs.serialization import UNSTORABLE, NotStorable, form_of
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from queued_jobs.runner import JobRunner
 
 _MAX_DELAY = timedelta(days=36_500)
+_MAX_USER_NAME = 200
 
 
 async def queue_job[Request: BaseModel, Result: BaseModel | None](
@@ -70,7 +72,7 @@ def new_job[Request: BaseModel](
     Can be slow for large requests.
     """
     check_text("user_id", user_id, 128, required=True)
-    check_text("user_name", user_name, 200)
+    check_text("user_name", user_name, _MAX_USER_NAME)
     check_text("idempotency_key", idempotency_key, 200)
     wait: object = delay
     if not isinstance(wait, timedelta):
@@ -90,7 +92,8 @@ def new_job[Request: BaseModel](
         schema_version=runner.schema_version,
         queue=runner.queue if priority is None else f"{runner.queue}-{priority}",
         user_id=user_id,
-        user_name=user_name,
+        # shown to admins beside other names, which it must neither hide nor reorder
+        user_name=to_storable_text(" ".join((user_name or "").split()), _MAX_USER_NAME) or None,
         **_stored(runner, request),
         max_attempts=runner.retry.max_attempts,
         delay=max(delay, timedelta()),

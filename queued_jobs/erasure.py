@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from time import monotonic
@@ -12,6 +12,7 @@ from typing import Any
 
 from queued_jobs.dashboard.search import JobCount, JobQuery
 from queued_jobs.expiry import Expiry
+from queued_jobs.hooks import call_hook
 from queued_jobs.model import QueuedJob
 from queued_jobs.notifier import Notifier
 from queued_jobs.postgres import PostgresRepository
@@ -58,7 +59,8 @@ class Erasure:
     runners
         The kinds whose `on_result_expired` removes the data of a result, by name.
     on_erase
-        Removes what the application itself stores for a user id, such as uploads. May be called again.
+        Removes what the application itself stores for a user id, such as uploads: `async def`, or a plain `def`, which
+        runs in a thread. May be called again.
     """
 
     def __init__(
@@ -67,7 +69,7 @@ class Erasure:
         tracker: JobTracker,
         notifier: Notifier,
         runners: Mapping[str, JobRunner[Any, Any]],
-        on_erase: Callable[[str], Awaitable[object]] | None = None,
+        on_erase: Callable[[str], object] | None = None,
     ) -> None:
         self._repository = repository
         self._tracker = tracker
@@ -89,7 +91,7 @@ class Erasure:
         ends_at = monotonic() + within.total_seconds()
         stopped = await self._cancel(user_id, ends_at)
         if self._on_erase is not None:
-            await self._on_erase(user_id)
+            await call_hook(self._on_erase, user_id)
         await self._drop_results(user_id, ends_at)
         # so that the statistics have what is deleted
         while (await self._repository.tally(limit=_BATCH)).attempts and monotonic() < ends_at:

@@ -99,7 +99,8 @@ class PermanentError(JobsError):
     """Raise this from `on_execute` if a retry cannot help: the job fails immediately."""
 
 
-_MAX_WAIT = timedelta(days=365)
+#: Before another attempt.
+MAX_WAIT = timedelta(days=365)
 
 
 class RetryLater(JobsError):
@@ -114,5 +115,8 @@ class RetryLater(JobsError):
     """
 
     def __init__(self, after: timedelta, reason: str | None = None) -> None:
+        given: object = after
+        if not isinstance(given, timedelta):
+            raise TypeError(f"after must be a timedelta, such as timedelta(minutes=5), not {given!r}.")
         super().__init__(reason or "The job requested a later retry.")
-        self.after = min(max(after, timedelta()), _MAX_WAIT)
+        self.after = min(max(after, timedelta()), MAX_WAIT)

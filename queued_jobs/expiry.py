@@ -15,6 +15,7 @@ from queued_jobs.errors import InvalidResult
 from queued_jobs.hooks import HookTooLate, call_hook_in_time
 from queued_jobs.model import JobKey, QueuedJob
 from queued_jobs.notifier import Notifier
+from queued_jobs.offload import offload_unless_small
 from queued_jobs.repository import Repository
 from queued_jobs.runner import JobRunner
 
@@ -130,7 +131,8 @@ class Expiry:
 
     async def _remove(self, runner: JobRunner[Any, Any], job: QueuedJob) -> bool:
         try:
-            await call_hook_in_time(runner.on_result_expired, job, runner.read_result(job), within=HOOK_TIME)
+            result = await offload_unless_small(job.result, runner.read_result, job)
+            await call_hook_in_time(runner.on_result_expired, job, result, within=HOOK_TIME)
         except InvalidResult as exc:
             # it will never fit the type again, so the data it refers to has to expire by itself
             logger.warning(

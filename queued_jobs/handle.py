@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
+from queued_jobs._arguments import check_span
 from queued_jobs.announcements import announce
 from queued_jobs.backend import Backend
 from queued_jobs.errors import JobFailed, ResultExpired, StoreUnavailable
@@ -85,6 +86,7 @@ class JobHandle[Result: BaseModel | None]:
         InvalidResult
             The stored result no longer fits the kind's result type.
         """
+        check_span("timeout", timeout, least=timedelta.min, most=timedelta.max)
         now = asyncio.get_running_loop().time
         until = now() + timeout.total_seconds()
         pause = _FIRST_PAUSE

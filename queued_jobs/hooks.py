@@ -12,6 +12,8 @@ from datetime import timedelta
 from functools import partial
 from typing import Any
 
+from queued_jobs._own_code import await_contained, call_contained
+
 
 class HookTooLate(TimeoutError):
     """The hook took longer than allowed."""
@@ -38,12 +40,12 @@ if hasattr(os, "register_at_fork"):
 async def call_hook(hook: Callable[..., Any], *args: object) -> None:
     """Call a hook and wait for it: `async def` on the event loop, a plain `def`, which may block, in a thread."""
     if inspect.iscoroutinefunction(hook):
-        await hook(*args)
+        await await_contained(hook(*args))
         return
-    call = partial(contextvars.copy_context().run, hook, *args)
+    call = partial(contextvars.copy_context().run, call_contained, hook, *args)
     returned = await asyncio.get_running_loop().run_in_executor(_threads, call)
     if inspect.isawaitable(returned):  # a decorator hides that it is `async def`
-        await returned
+        await await_contained(returned)
 
 
 async def call_hook_in_time(hook: Callable[..., Any], *args: object, within: timedelta) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
 from functools import cached_property
 from typing import Any
@@ -11,6 +11,7 @@ from psycopg import AsyncConnection
 from pydantic import BaseModel
 
 from queued_jobs import batch, enqueue, periodic
+from queued_jobs._arguments import check_span
 from queued_jobs.backend import Backend
 from queued_jobs.batch import Batch, FollowUp
 from queued_jobs.blocking import BlockingJobs
@@ -25,7 +26,7 @@ from queued_jobs.registry import JobRegistry, RunnerType
 from queued_jobs.repository import Repository
 from queued_jobs.runner import JobRunner
 from queued_jobs.schedules import Schedules
-from queued_jobs.sweeper import Sweeper
+from queued_jobs.sweeper import MAX_KEPT, MAX_SWEEP, Sweeper
 from queued_jobs.tracker import JobTracker
 
 
@@ -47,11 +48,13 @@ class QueueManager:
     notifier
         Pushes changes to the owners' browsers; None for no pushes.
     keep
-        How long the sweeper keeps ended jobs, unless the kind declares `keep`.
+        How long the sweeper keeps ended jobs, unless the kind declares `keep`: at most 100 years. Raises `TypeError` or
+        `ValueError` for anything else.
     sweep_time
         Maximum duration of a sweep; choose it a little shorter than its timer's interval.
     on_erase
         Called with a user's id when the user is erased: remove what the application stores for them, such as uploads.
+        `async def`, or a plain `def`, which runs in a thread.
 
     Attributes
     ----------
@@ -70,11 +73,13 @@ class QueueManager:
         notifier: Notifier | None = None,
         keep: timedelta = timedelta(days=30),
         sweep_time: timedelta = timedelta(seconds=40),
-        on_erase: Callable[[str], Awaitable[object]] | None = None,
+        on_erase: Callable[[str], object] | None = None,
     ) -> None:
         self.registry = runners if isinstance(runners, JobRegistry) else JobRegistry(runners)
         self.backend = Backend(repository, queues, notifier or NullNotifier())
         self._runners = {runner.kind: runner(self.backend) for runner in self.registry}
+        check_span("keep", keep, least=timedelta(), most=MAX_KEPT)
+        check_span("sweep_time", sweep_time, least=timedelta(), most=MAX_SWEEP)
         self._keep = keep
         self._sweep_time = sweep_time
         self.on_erase = on_erase

@@ -5,8 +5,13 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, timedelta
 
-_MONTH_NAMES = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
-_DAY_NAMES = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
+_MONTH_NAMES = (
+    *("january", "february", "march", "april", "may", "june"),
+    *("july", "august", "september", "october", "november", "december"),
+)
+_DAY_NAMES = ("sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday")
+#: Letters of a name that suffice.
+_MIN_NAME = 3
 _FIELDS: tuple[tuple[str, int, int, dict[str, int]], ...] = (
     ("second", 0, 59, {}),
     ("minute", 0, 59, {}),
@@ -15,8 +20,10 @@ _FIELDS: tuple[tuple[str, int, int, dict[str, int]], ...] = (
     ("month", 1, 12, {name: number for number, name in enumerate(_MONTH_NAMES, 1)}),
     ("day of week", 0, 6, {name: number for number, name in enumerate(_DAY_NAMES)}),
 )
-_PART = re.compile(r"(?P<first>\*|\w+)(?:-(?P<last>\w+))?(?:/(?P<step>\d+))?")
-_SEARCH_LIMIT = timedelta(days=366 * 8)  # the longest time between two 29th of February
+#: Only ASCII, as the host's own parser.
+_PART = re.compile(r"(?P<first>\*|[0-9A-Za-z]+)(?:-(?P<last>[0-9A-Za-z]+))?(?:/(?P<step>[0-9]+))?")
+#: The longest time between two 29th of February on the same day of the week, around the year 2100, is 40 years.
+_SEARCH_LIMIT = timedelta(days=366 * 41)
 
 
 class Ncrontab:
@@ -26,7 +33,7 @@ class Ncrontab:
     """
 
     def __init__(self, expression: str) -> None:
-        fields = expression.split()
+        fields = re.split(" +", expression.strip(" "))
         if len(fields) == 5:
             fields = ["0", *fields]
         if len(fields) != 6:
@@ -40,7 +47,7 @@ class Ncrontab:
         """Return the first occurrence strictly after the given time, which must have a time zone."""
         occurrence = self._next(after.astimezone(UTC))
         if occurrence is None:
-            raise ValueError(f"no occurrence within eight years of {after}")
+            raise ValueError(f"no occurrence within 41 years of {after}")
         return occurrence
 
     def latest(self, by: datetime) -> datetime:
@@ -51,7 +58,7 @@ class Ncrontab:
         while (found := self._next(by - span)) is None or found > by:
             span *= 2
             if span > 2 * _SEARCH_LIMIT:
-                raise ValueError(f"no occurrence within the eight years before {by}")
+                raise ValueError(f"no occurrence within the 82 years before {by}")
         while (later := self._next(found)) is not None and later <= by:
             found = later
         return found
@@ -76,9 +83,9 @@ class Ncrontab:
 
 def _parse_field(text: str, name: str, lowest: int, highest: int, names: dict[str, int]) -> frozenset[int]:
     def number(word: str) -> int:
-        value = names.get(word.lower()[:3])
-        if value is None and word.isdecimal():
-            value = int(word)
+        value = int(word) if word.isdecimal() else None
+        if value is None and len(word) >= _MIN_NAME:
+            value = next((number for name, number in names.items() if name.startswith(word.lower())), None)
         if value is None or not lowest <= value <= highest:
             raise ValueError(f"{word!r} is not a valid {name}; use {lowest} to {highest}")
         return value

@@ -13,6 +13,8 @@ from uuid import UUID
 
 from pydantic import BaseModel
 
+from queued_jobs._own_code import call_contained
+
 P = ParamSpec("P")
 
 #: Values, or hundreds of characters, with which work takes less time than the way to a thread and back.
@@ -37,13 +39,15 @@ if hasattr(os, "register_at_fork"):
 async def offload[**P, T](function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Call the function in a thread and return its result. It must only compute, and wait for nothing."""
     context = contextvars.copy_context()
-    return await asyncio.get_running_loop().run_in_executor(_threads, lambda: context.run(function, *args, **kwargs))
+    return await asyncio.get_running_loop().run_in_executor(
+        _threads, lambda: context.run(lambda: call_contained(function, *args, **kwargs))
+    )
 
 
 async def offload_unless_small[**P, T](data: object, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Call the function, in a thread unless the data that it works on is small."""
     if is_small(data):
-        return function(*args, **kwargs)
+        return call_contained(function, *args, **kwargs)
     return await offload(function, *args, **kwargs)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from queued_jobs._own_code import call_contained
 from queued_jobs.backend import Backend
 from queued_jobs.duties import Batch
 from queued_jobs.enqueue import queue_job
@@ -110,7 +111,7 @@ async def start_occurrence[Request: BaseModel, Result: BaseModel | None](
     return await queue_job(
         backend,
         runner,
-        runner.scheduled_request(due),
+        call_contained(runner.scheduled_request, due),
         user_id=runner.schedule_user,
         idempotency_key=key or f"{OCCURRENCE}{due.isoformat()}",
     )

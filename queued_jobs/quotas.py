@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -11,10 +12,13 @@ from typing import Any
 
 from psycopg import AsyncConnection
 
+from queued_jobs._arguments import check_whole
 from queued_jobs.database import Database
 from queued_jobs.errors import JobsError
 
 _MINUTE = timedelta(minutes=1)
+#: Of the database's integers.
+_MAX_LIMIT = 2**31 - 1
 #: Suggested wait for a job to end, since its end cannot be predicted.
 _ASK_AGAIN = timedelta(seconds=5)
 
@@ -35,7 +39,7 @@ class TooBusy(JobsError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """Each is at least 1.
+    """Each is at least 1. Raises `TypeError` or `ValueError` for anything else.
 
     Attributes
     ----------
@@ -53,6 +57,10 @@ class Limits:
     per_day: int
     writes_per_minute: int
     waiting: int
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            check_whole(field.name, getattr(self, field.name), most=_MAX_LIMIT)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

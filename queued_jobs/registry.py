@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from types import ModuleType
 from typing import Any, Self
 
+from queued_jobs._own_code import call_contained
 from queued_jobs.kind_queues import KindQueues
 from queued_jobs.model import JobKey, QueuedJob, ResultFile
 from queued_jobs.redact import text_of, to_storable_text
@@ -90,7 +91,7 @@ class JobRegistry:
         if runner is None:
             return job.kind
         try:
-            text = runner.label(runner.read_request(job))[:_MAX_READ]
+            text = call_contained(lambda: runner.label(runner.read_request(job))[:_MAX_READ])
             return to_storable_text(" ".join(text.split()), _MAX_LABEL) or job.kind
         except Exception as exc:  # noqa: BLE001 (one kind's error must not hide other jobs in the bell)
             self._warn_once(job, "label", exc)
@@ -109,7 +110,7 @@ class JobRegistry:
         if runner is None or runner.result_type is None or job.result is None:
             return None
         try:
-            file: object = runner.file(runner.read_result(job))
+            file: object = call_contained(lambda: runner.file(runner.read_result(job)))
             if file is not None and not isinstance(file, ResultFile):
                 raise TypeError(f"file() returned {type(file).__name__} instead of ResultFile")
         except Exception as exc:  # noqa: BLE001 (as above)

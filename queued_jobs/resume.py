@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import copy
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -18,6 +17,8 @@ from queued_jobs.serialization import UNSTORABLE, NotStorable, check_storable, p
 
 #: Bytes of JSON, of everything that a job has saved.
 MAX_SAVED_BYTES = 16 * 1024
+#: Lists and objects within each other.
+_MAX_DEPTH = 100
 
 
 class Step:
@@ -56,7 +57,8 @@ class Resumable:
         self._repository = repository
         self._max_resumes = max_resumes
         self._checkpoint = checkpoint
-        self._saved: dict[str, Any] = copy.deepcopy(dict(job.saved or {}))
+        # a copy, since the body may change the cursor; through JSON, which may be nested more deeply than Python copies
+        self._saved: dict[str, Any] = json.loads(json.dumps(dict(job.saved or {})))
         self._begun: set[str] = set()
         self._lock = asyncio.Lock()
         self.advanced = False
@@ -79,9 +81,10 @@ class Resumable:
         await self._write({"cursor": as_json(cursor)}, conn)
 
     async def step(self, name: str) -> AsyncIterator[Step]:
-        if not name or UNSTORABLE.search(name):
+        given: object = name
+        if not isinstance(given, str) or not name or UNSTORABLE.search(name):
             raise InvalidCursor(
-                f"The name of a step, {name!r}, is empty, or has characters that Postgres cannot store."
+                f"The name of a step must be a string without NUL characters and unpaired surrogates, not {name!r}."
             )
         if name in self._begun:
             raise InvalidCursor(f"The step {name!r} was begun twice; give each step its own name.")
@@ -123,8 +126,27 @@ class Resumable:
 def as_json(value: Any) -> Any:
     """Return the value as a later attempt reads it. Raises `InvalidCursor` for one that JSON cannot hold."""
     try:
+        _check_shape(value)
         data = json.loads(json.dumps(value, allow_nan=False), parse_float=parse_number)
         check_storable({"cursor": data})
     except (TypeError, ValueError, RecursionError, NotStorable) as exc:
         raise InvalidCursor(f"The cursor cannot be saved as JSON: {exc}") from exc
     return data
+
+
+def _check_shape(value: object) -> None:
+    """Raise `ValueError` for what is nested too deeply, and for keys that JSON makes equal."""
+    level = [value]
+    for _ in range(_MAX_DEPTH):
+        below: list[object] = []
+        for item in level:
+            if isinstance(item, dict):
+                if len(json.loads(json.dumps(dict.fromkeys(item)))) < len(item):
+                    raise ValueError("an object has keys that are equal as strings")
+                below += item.values()
+            elif isinstance(item, (list, tuple)):
+                below += item
+        if not below:
+            return
+        level = below
+    raise ValueError(f"it is nested more than {_MAX_DEPTH} deep")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,7 +10,18 @@ from datetime import timedelta
 
 from pydantic import ValidationError
 
-from queued_jobs.errors import InvalidRequest, InvalidResult, PermanentError, ResultTooLarge, RetryLater, StoreRefused
+from queued_jobs._own_code import call_contained
+from queued_jobs.errors import (
+    MAX_WAIT,
+    InvalidRequest,
+    InvalidResult,
+    PermanentError,
+    ResultTooLarge,
+    RetryLater,
+    StoreRefused,
+)
+
+logger = logging.getLogger(__name__)
 
 _MAX_CAP = timedelta(days=30)
 #: Errors that another attempt with the same request would only repeat.
@@ -82,3 +94,21 @@ class RetryPolicy:
         if isinstance(error, (*_PERMANENT, *self.permanent)):
             return None
         return self.delay(attempt)
+
+
+def find_delay(policy: RetryPolicy, error: Exception, attempt: int) -> timedelta | None:
+    """Return `policy.retry_in`, at most a year.
+
+    If a subclass raises, or returns something else, that is logged and the default policy decides: the attempt has
+    failed already, and its outcome must be stored.
+    """
+    try:
+        found: object = call_contained(policy.retry_in, error, attempt)
+        if found is None:
+            return None
+        if not isinstance(found, timedelta):
+            raise TypeError(f"{type(policy).__name__} returned {found!r}, but must return a timedelta or None.")
+    except Exception:
+        logger.exception("a retry policy failed, so the default one is used")
+        return RetryPolicy().retry_in(error, attempt)
+    return min(max(found, timedelta()), MAX_WAIT)

@@ -7,12 +7,14 @@ follow the table's columns, and a server rejects a prepared statement whose colu
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import logging
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import cache
 from importlib.resources import files
 from typing import Any, Final
@@ -124,6 +126,9 @@ def _name_columns(place: re.Match[bytes]) -> bytes:
 
 #: Any fixed number that no other application in the same database uses.
 _MIGRATION_LOCK = 0x71756A6F6273  # "qujobs"
+#: How long a migration waits for a lock: others that need the table wait behind it.
+MAX_LOCK_WAIT: Final = timedelta(milliseconds=500)
+_PAUSE, _TRIES = timedelta(seconds=1), 200
 _MIGRATION_TABLE = b"""
     create table if not exists queued_jobs.migration (
       number int primary key, name text not null, applied_at timestamptz not null default clock_timestamp())"""
@@ -136,6 +141,9 @@ async def migrate(conninfo: str, tables: Tables = TABLES) -> list[str]:
     Safe to run concurrently: an advisory lock makes the others wait, and find nothing left to do. Each migration is a
     transaction, so a crash leaves only complete migrations. Needs a role that may create objects in the database. A
     pooler in transaction mode may be at the address.
+
+    Jobs wait behind it for half a second at most, plus the time that its own changes take: if others keep a table
+    locked, it tries again, for five minutes, after which it raises `psycopg.errors.LockNotAvailable`.
     """
     applied = []
     async with _connect(conninfo) as waiting, waiting.transaction():
@@ -148,12 +156,30 @@ async def migrate(conninfo: str, tables: Tables = TABLES) -> list[str]:
             done = {number for (number,) in await cursor.fetchall()}
             for number, name, text in migrations(tables):
                 if number not in done:
-                    async with conn.transaction():
-                        await conn.execute(text)
-                        await conn.execute(tables.render(_APPLIED), (number, name))
+                    await apply(conn, text, (tables.render(_APPLIED), (number, name)))
                     logger.info("applied migration %s", name)
                     applied.append(name)
     return applied
+
+
+async def apply(conn: psycopg.AsyncConnection[Any], text: bytes, *records: tuple[bytes, tuple[object, ...]]) -> None:
+    """Run one migration, and the statements that record it, without others waiting behind it for long."""
+    for left in reversed(range(_TRIES)):
+        try:
+            async with conn.transaction():
+                await conn.execute(b"select set_config('lock_timeout', %s, true)", (_milliseconds(MAX_LOCK_WAIT),))
+                await conn.execute(text)
+                for record, values in records:
+                    await conn.execute(record, values)
+            return
+        except psycopg.errors.LockNotAvailable:
+            if not left:
+                raise
+            await asyncio.sleep(_PAUSE.total_seconds())  # those that waited behind it run now
+
+
+def _milliseconds(span: timedelta) -> str:
+    return str(span // timedelta(milliseconds=1))
 
 
 @asynccontextmanager

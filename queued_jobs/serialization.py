@@ -14,6 +14,7 @@ from weakref import WeakKeyDictionary
 
 from pydantic import BaseModel, ValidationError
 
+from queued_jobs._own_code import call_contained
 from queued_jobs.redact import text_of, to_storable_text
 from queued_jobs.schemas import Traits, traits_of
 
@@ -90,7 +91,7 @@ class StoredForm[ModelT: BaseModel]:
         if not self._traits.public_form_differs:
             return stored
         try:
-            text = self.load(stored).model_dump_json(by_alias=True, warnings=False)
+            text = call_contained(lambda: self.load(stored).model_dump_json(by_alias=True, warnings=False))
             shown: Mapping[str, Any] = json.loads(text, parse_constant=lambda _: None)
         except Exception:  # noqa: BLE001 (a kind's own validators and serializers may raise anything)
             return stored

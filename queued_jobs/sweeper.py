@@ -27,6 +27,7 @@ _PATIENCE = 8.0
 _RESCUE_EVERY = timedelta(seconds=3)
 #: Waits of at least this long are logged as warnings.
 _LONG_WAIT = timedelta(minutes=5)
+MAX_KEPT, MAX_SWEEP = timedelta(days=36_500), timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
+from queued_jobs._arguments import check_span, check_whole
 from queued_jobs._inbox import is_set_within
 from queued_jobs._listener import Listener
 from queued_jobs.announcements import flush_pushes
@@ -27,7 +28,8 @@ _FIRST_PAUSE, _LAST_PAUSE = timedelta(seconds=1), timedelta(seconds=30)
 _MAX_SLEEP = timedelta(seconds=30)
 #: How long the end of cancelled attempts, and then the last pushes, may take.
 _RELEASE = timedelta(seconds=10)
-_MIN_VISIBILITY = timedelta(seconds=2)
+_MIN_VISIBILITY, _MAX_VISIBILITY = timedelta(seconds=2), timedelta(days=7)  # the most that the service takes
+_MIN_IDLE, _MAX_PAUSE, _MAX_CONCURRENCY = timedelta(milliseconds=10), timedelta(days=365), 10_000
 
 
 class Worker:
@@ -76,10 +78,11 @@ class Worker:
             raise TypeError(f"A worker receives from StorageQueues, not from {type(queues).__name__}.")
         if not manager.registry.queues:
             raise ValueError("The manager has no kinds of jobs, so there is nothing to run: pass them to QueueManager.")
-        if concurrency < 1:
-            raise ValueError(f"concurrency must be at least 1, not {concurrency}.")
-        if visibility < _MIN_VISIBILITY:
-            raise ValueError(f"visibility must be at least {_MIN_VISIBILITY}, not {visibility}.")
+        check_whole("concurrency", concurrency, most=_MAX_CONCURRENCY)
+        check_span("sweep_every", sweep_every, least=timedelta(), most=_MAX_PAUSE)
+        check_span("grace", grace, least=timedelta(), most=_MAX_PAUSE)
+        check_span("visibility", visibility, least=_MIN_VISIBILITY, most=_MAX_VISIBILITY)
+        check_span("max_idle", max_idle, least=_MIN_IDLE, most=_MAX_PAUSE)
         self._manager = manager
         self._sweep_every = sweep_every
         self._grace = grace

@@ -37,7 +37,7 @@ from api.sign_in.identity import Principal, SignedIn
 from queued_jobs import JobView, QueuedJob
 from queued_jobs.errors import JobConflict
 from queued_jobs.model import Attempt
-from queued_jobs.offload import offload
+from queued_jobs.offload import offload, offload_unless_small
 from queued_jobs.redact import mask_secrets, redact_json
 from queued_jobs.registry import JobRegistry, RunnerType
 from queued_jobs.tracker import ANY_USER, BellPage, Cursor
@@ -86,8 +86,8 @@ async def undo_clear(body: UndoClearBody, caller: SignedIn, app: App) -> Restore
     return RestoredView(restored=ChangedView.of(restored))
 
 
-@routes.get("/{job_id:uuid}")
-async def get(job_id: UUID, caller: SignedIn, app: App) -> JobDetailView:
+@routes.get("/{job_id:uuid}", response_model=JobDetailView)
+async def get(job_id: UUID, caller: SignedIn, app: App) -> Response:
     """Return a job with its request and the history of its attempts."""
     job = await app.manager.tracker.get(job_id, user_id=_whose(caller))
     attempts = await app.manager.tracker.attempts(job_id, user_id=_whose(caller))
@@ -124,7 +124,8 @@ async def retry(job_id: UUID, caller: SignedIn, audit: Audited, app: App, from_s
 @routes.get("/{job_id:uuid}/download")
 async def download(job_id: UUID, caller: SignedIn, app: App) -> DownloadView:
     """Return a new link to the job's file, valid for a quarter of an hour."""
-    file = app.manager.registry.file(await app.manager.tracker.get(job_id, user_id=caller.user_id))
+    job = await app.manager.tracker.get(job_id, user_id=caller.user_id)
+    file = await offload_unless_small(job.result, app.manager.registry.file, job)
     if file is None:
         raise JobConflict("This job has no file to download.")
     try:
@@ -184,7 +185,7 @@ def _start(runner: RunnerType) -> Callable[..., Awaitable[JobView]]:
                 place.check()
         await handle.send()
         response.headers["Location"] = f"/api/jobs/{handle.id}"
-        return JobView.of(handle.job, app.manager.registry)
+        return await offload_unless_small(handle.job.request, JobView.of, handle.job, app.manager.registry)
 
     # the framework resolves annotations by name in this module, where the kind's type has no name
     start.__annotations__ = {
@@ -226,12 +227,13 @@ def _bell_answer(page: BellPage, caller: Principal, registry: JobRegistry, known
     return JSONResponse(view.model_dump(mode="json", by_alias=True), headers=headers)
 
 
-def _detail(caller: Principal, job: QueuedJob, attempts: list[Attempt], registry: JobRegistry) -> JobDetailView:
-    return JobDetailView(
+def _detail(caller: Principal, job: QueuedJob, attempts: list[Attempt], registry: JobRegistry) -> Response:
+    view = JobDetailView(
         **dict(_seen_by(caller, job, registry)),
         request=job.request if job.user_id == caller.user_id else redact_json(job.request),
         attempts=tuple(AttemptView.model_validate(attempt) for attempt in attempts),
     )
+    return JSONResponse(view.model_dump(mode="json", by_alias=True))
 
 
 def _seen_by(caller: Principal, job: QueuedJob, registry: JobRegistry) -> JobView:

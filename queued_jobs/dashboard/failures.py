@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from queued_jobs.database import Database, Row
 from queued_jobs.errors import InvalidRequest
 from queued_jobs.model import JobKey
+from queued_jobs.offload import offload
 from queued_jobs.redact import mask_secrets
 
 _MAX_GROUPS = 200
@@ -72,7 +73,7 @@ async def read_failures(database: Database, window: timedelta) -> Failures:
     if window > _HOURS_KEPT:
         since = since.replace(hour=0)
     rows = await database.planned_rows("failures", {"since": since, "limit": _MAX_GROUPS + 1})
-    return Failures(since=since, groups=tuple(_masked(rows[:_MAX_GROUPS])), more=len(rows) > _MAX_GROUPS)
+    return Failures(since=since, groups=tuple(await offload(_masked, rows[:_MAX_GROUPS])), more=len(rows) > _MAX_GROUPS)
 
 
 def _masked(rows: Iterable[Row]) -> list[FailureGroup]:

@@ -14,6 +14,7 @@ from queued_jobs.dashboard.text_filter import matching, text_params
 from queued_jobs.database import Database
 from queued_jobs.errors import InvalidRequest
 from queued_jobs.model import JobError, JobKey, JobStatus, QueuedJob
+from queued_jobs.offload import offload
 from queued_jobs.redact import mask_beginning
 from queued_jobs.schema import TABLES, Tables
 from queued_jobs.serialization import UNSTORABLE
@@ -242,7 +243,8 @@ async def find_jobs(
     if query.matches_nothing:
         return Page(jobs=(), next=None)
     rows, stopped_at = await _find_rows(database, query, before, limit + 1, traces)
-    jobs = [JobSummary.from_row(row) for row in rows]
+    # masks the messages of the errors
+    jobs = await offload(lambda: [JobSummary.from_row(row) for row in rows])
     if len(jobs) > limit:
         return Page(jobs=tuple(jobs[:limit]), next=Cursor.after(jobs[limit - 1]))
     return Page(jobs=tuple(jobs), next=stopped_at)

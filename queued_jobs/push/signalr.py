@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from http import HTTPStatus
-from typing import Any, Self
+from typing import Self
 from urllib.parse import quote, urlencode
 from urllib.request import getproxies
 
@@ -21,10 +21,11 @@ from queued_jobs.announcements import close_outbox
 from queued_jobs.errors import JobsError
 from queued_jobs.identity import SIGNALR_SCOPE, Keyless, NoToken
 from queued_jobs.model import Changed, QueuedJob
+from queued_jobs.offload import offload_unless_small
 from queued_jobs.push.limited_transport import MAX_RESPONSE_BYTES
 from queued_jobs.push.nudges import Nudges
 from queued_jobs.push.signing import Signer
-from queued_jobs.push.view import JobView
+from queued_jobs.push.view import JobView, texts_of
 from queued_jobs.registry import JobRegistry
 from queued_jobs.urls import is_origin, is_port
 
@@ -36,8 +37,8 @@ _PUSH_TIMEOUT = 2.0
 _MAX_FAILURES = 3
 #: Maximum lifetime of a browser's connection.
 _CLIENT_TOKEN_LIFE = timedelta(hours=1)
-#: Views in one push, so that it stays far below the service's limit of 1 MB.
-_VIEWS_A_PUSH = 50
+#: Views in one push, and their characters, so that it stays below the service's limit of 1 MB.
+_VIEWS_A_PUSH, _MAX_PUSH = 50, 250_000
 _IDS_A_PUSH = 5_000
 
 
@@ -108,10 +109,11 @@ class SignalRNotifier:
         for user_id in dict.fromkeys(job.user_id for job in jobs):
             if in_a_row == _MAX_FAILURES:
                 break
-            views = [JobView.of(job, self._registry).to_json() for job in jobs if job.user_id == user_id]
+            own = [job for job in jobs if job.user_id == user_id]
+            bodies = await offload_unless_small([texts_of(job) for job in own], self._bodies, own)
             try:
-                for start in range(0, len(views), _VIEWS_A_PUSH):
-                    await self._send(_user(user_id), "job", views[start : start + _VIEWS_A_PUSH])
+                for body in bodies:
+                    await self._send(_user(user_id), "job", body)
                 in_a_row = 0
             except PushFailed as exc:
                 failed = exc  # the pushes of other owners may succeed
@@ -124,7 +126,8 @@ class SignalRNotifier:
         self._nudges.get().add(str(one.id) for one in changes)
         removed = [{"id": str(one.id), "version": one.version} for one in changes]
         for start in range(0, len(removed), _IDS_A_PUSH):
-            await self._send(_user(user_id), "removed", [removed[start : start + _IDS_A_PUSH]])
+            body = _body("removed", [_to_json(removed[start : start + _IDS_A_PUSH])])
+            await self._send(_user(user_id), "removed", body)
 
     async def admit(self, user_id: str, *, until: float) -> ClientAccess:
         """Return the hub URL and a token bound to this user's id, valid `until` (Unix seconds).
@@ -155,10 +158,23 @@ class SignalRNotifier:
         await self._sessions.close()
 
     async def _nudge(self, ids: list[str]) -> None:
-        await self._send(f"groups/{ADMINS}", "nudge", [{"ids": ids}])
+        await self._send(f"groups/{ADMINS}", "nudge", _body("nudge", [_to_json({"ids": ids})]))
 
-    async def _send(self, receiver: str, target: str, arguments: list[Any]) -> None:
-        body = {"target": target, "arguments": arguments}
+    def _bodies(self, jobs: list[QueuedJob]) -> list[bytes]:
+        """Return the bodies of as many pushes as these jobs need: of results, a few may be as large as a push."""
+        bodies: list[bytes] = []
+        views: list[str] = []
+        size = 0
+        for job in jobs:
+            view = _to_json(JobView.of(job, self._registry).to_json())
+            size += len(view)
+            if views and (size > _MAX_PUSH or len(views) == _VIEWS_A_PUSH):
+                bodies.append(_body("job", views))
+                views, size = [], len(view)
+            views.append(view)
+        return [*bodies, _body("job", views)]
+
+    async def _send(self, receiver: str, target: str, body: bytes) -> None:
         with telemetry.pushing(target):
             await self._call("POST", f"/api/hubs/{self._hub}/{receiver}/:send", body)
 
@@ -174,18 +190,16 @@ class SignalRNotifier:
             raise PushFailed(f"The hub's response contains no token: {_reason(exc)}") from exc
         return token
 
-    async def _call(self, method: str, path: str, body: dict[str, Any] | None = None, **query: str) -> bytes:
+    async def _call(self, method: str, path: str, body: bytes | None = None, **query: str) -> bytes:
         """Send a request, and return the body of its response."""
         url = f"{self._connection.endpoint}{path}"
         address = URL(f"{url}?{urlencode({'api-version': API_VERSION, **query})}", encoded=True)
         headers = {"authorization": f"Bearer {await self._bearer(url)}", "accept-encoding": "identity"}
         try:
-            data = None
             if body is not None:
                 headers["content-type"] = "application/json"
-                data = json.dumps(body, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
             session = self._sessions.get()
-            async with session.request(method, address, data=data, headers=headers, allow_redirects=False) as response:
+            async with session.request(method, address, data=body, headers=headers, allow_redirects=False) as response:
                 content = await _read(response)
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as exc:
             raise PushFailed(f"The hub did not respond: {_reason(exc)}") from exc
@@ -206,6 +220,14 @@ def _reason(exc: Exception) -> str:
     """Return the first line of an error; the rest may quote the response."""
     first, *_ = str(exc).splitlines() or [""]
     return f"{type(exc).__name__}: {first}" if first else type(exc).__name__
+
+
+def _body(target: str, arguments: list[str]) -> bytes:
+    return f'{{"target":{_to_json(target)},"arguments":[{",".join(arguments)}]}}'.encode()
+
+
+def _to_json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
 def _user(user_id: str) -> str:

@@ -99,6 +99,11 @@ class JobView(Public):
         return self.model_dump(mode="json", by_alias=True)
 
 
+def texts_of(job: QueuedJob) -> list[object]:
+    """Return what a view of this job is made from, of any size."""
+    return [job.request, job.result]
+
+
 def fields_of(*objects: DataclassInstance) -> dict[str, Any]:
     """Return the fields of dataclasses by their names, for a view that has additional fields."""
     return {field.name: getattr(one, field.name) for one in objects for field in dataclasses.fields(one)}

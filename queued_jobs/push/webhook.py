@@ -12,15 +12,18 @@ from datetime import timedelta
 
 import httpx
 
+from queued_jobs._arguments import check_span, check_whole
 from queued_jobs._per_loop import PerLoop, tls_context
 from queued_jobs.announcements import flush_pushes
 from queued_jobs.errors import JobsError
 from queued_jobs.model import QueuedJob
+from queued_jobs.offload import offload_unless_small
 from queued_jobs.push.limited_transport import LimitedTransport
-from queued_jobs.push.view import JobView
+from queued_jobs.push.view import JobView, texts_of
 from queued_jobs.registry import JobRegistry
 
 _TIMEOUT = 5.0
+_MAX_TRIES, _MAX_WAIT = 20, timedelta(hours=1)
 
 
 class WebhookFailed(JobsError):
@@ -56,6 +59,8 @@ class Webhook:
     ) -> None:
         if len(secret) < 32:
             raise ValueError(f"The webhook's secret has {len(secret)} bytes; use 32 or more.")
+        check_whole("tries", tries, most=_MAX_TRIES)
+        check_span("wait", wait, least=timedelta(), most=_MAX_WAIT)
         self._url = url
         self._secret = secret
         self._registry = registry
@@ -65,7 +70,7 @@ class Webhook:
 
     async def post(self, job: QueuedJob) -> None:
         """Post a change. Raises `WebhookFailed` after the last failed try, or immediately for a status below 500."""
-        body = json.dumps(JobView.of(job, self._registry).to_json()).encode()
+        body = await offload_unless_small(texts_of(job), self._body, job)
         message_id = f"{job.id}.{job.version}"
         reason = ""
         for number in range(self._tries):
@@ -90,6 +95,9 @@ class Webhook:
         """Post pending changes, for a few seconds at most, and close this event loop's connections."""
         await flush_pushes()
         await self._clients.close()
+
+    def _body(self, job: QueuedJob) -> bytes:
+        return json.dumps(JobView.of(job, self._registry).to_json()).encode()
 
     def _headers(self, message_id: str, body: bytes) -> dict[str, str]:
         timestamp = str(int(time.time()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from datetime import timedelta
 from typing import Any
@@ -63,12 +64,13 @@ class Hub(SignalRNotifier):
         self.pushes: list[tuple[str, str, list[Any]]] = []
         self.unavailable = False
 
-    async def _call(self, method: str, path: str, body: dict[str, Any] | None = None, **query: str) -> bytes:
+    async def _call(self, method: str, path: str, body: bytes | None = None, **query: str) -> bytes:
         to_user = _TO_USER.fullmatch(path)
         if to_user is not None and body is not None:
             if self.unavailable:
                 raise PushFailed("The hub is unavailable.")
-            self.pushes.append((unquote(to_user[1]), body["target"], body["arguments"]))
+            push = json.loads(body)
+            self.pushes.append((unquote(to_user[1]), push["target"], push["arguments"]))
         return b""
 
 

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import math
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -174,6 +175,10 @@ def test_connection_strings(text: str) -> None:
 @given(st.text(max_size=60) | st.lists(st.text("*/,-0123456789aMOJ", max_size=6), min_size=6, max_size=6).map(" ".join))
 @example("0 0 0 30 2 *")
 @example("0 0 0 29 2 1")
+@example("0 0 0 29 2 sunday")
+@example("0 0 \u0663 * * *")
+@example("0 0\n3 * * *")
+@example("0 0 3 * * monkey")
 @example("*/0 * * * * *")
 @example("9999999999999999999999-1 * * * * *")
 def test_schedules(expression: str) -> None:
@@ -186,6 +191,10 @@ def test_schedules(expression: str) -> None:
     following = schedule.next(now)
     assert following > now
     assert schedule.next(following - timedelta(seconds=1)) == following
+    assert re.fullmatch("[ -~]+", expression), "the host's own parser knows no other digits and spaces"
+    for year in (2026, 2033, 2099, 2101):
+        earlier = schedule.latest(datetime(year, 3, 1, tzinfo=UTC))
+        assert schedule.latest(schedule.next(earlier) - timedelta(seconds=1)) == earlier
 
 
 @RELAXED

@@ -6,12 +6,13 @@ import csv
 import io
 import re
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
 
 from api.admin.filters import MAX_JOBS, JobFilters
-from api.admin.job_models import AdminJobView
-from queued_jobs.dashboard.search import JobQuery, Page
+from api.admin.job_models import AdminJobView, admin_views
+from queued_jobs.dashboard.search import JobQuery, JobSummary, Page
+from queued_jobs.offload import offload
 from queued_jobs.tracker import JobTracker
 
 MAX_ROWS = 50_000
@@ -45,15 +46,19 @@ async def csv_pieces(tracker: JobTracker, query: JobQuery, first: Page, *, trace
     yield _BOM + _lines([[*_COLUMNS, "error_class", "error_message"]])
     page, left = first, MAX_ROWS
     while True:
-        views = [AdminJobView.of(job, can_act=False) for job in page.jobs[:left]]
-        yield _lines([_cells(view) for view in views])
-        left -= len(views)
+        shown = page.jobs[:left]
+        yield await offload(_lines_of, shown)
+        left -= len(shown)
         if page.next is None or left <= 0:
             return
         if time.monotonic() > until:
             yield _lines([["The search took too long and ends here: narrow the filters."]])
             return
         page = await tracker.search(query, before=page.next, limit=MAX_JOBS, traces=traces)
+
+
+def _lines_of(jobs: Sequence[JobSummary]) -> str:
+    return _lines([_cells(view) for view in admin_views(jobs, can_act=False)])
 
 
 def _cells(view: AdminJobView) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal, Self
 
@@ -70,6 +70,11 @@ class AdminJobView(Public):
     @classmethod
     def of(cls, job: JobSummary, *, can_act: bool) -> Self:
         return cls.model_validate(_shown(job, can_act))
+
+
+def admin_views(jobs: Sequence[JobSummary], *, can_act: bool) -> tuple[AdminJobView, ...]:
+    """Return the views of a page: slow for the texts of hundreds of jobs."""
+    return tuple(AdminJobView.of(job, can_act=can_act) for job in jobs)
 
 
 class AdminPage(Public):

@@ -9,19 +9,19 @@ from typing import Annotated, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Response
-from fastapi.responses import StreamingResponse
+from fastapi.responses import JSONResponse, StreamingResponse
 
 from api.admin.export import MAX_ROWS, csv_pieces, file_name
 from api.admin.filters import MAX_JOBS, JobFilters, ListFilters
 from api.admin.job_models import (
     AdminJobDetailView,
-    AdminJobView,
     AdminPage,
     BulkBody,
     BulkView,
     CountFilters,
     CountView,
     OptionsView,
+    admin_views,
 )
 from api.admin.stats_models import (
     FailuresView,
@@ -38,9 +38,11 @@ from api.http.masking import json_bytes
 from api.http.problems import Problem
 from api.sign_in.identity import Admin, Viewer
 from queued_jobs.errors import JobNotFound, SendFailed
+from queued_jobs.model import Attempt, QueuedJob
 from queued_jobs.offload import offload
 from queued_jobs.queues import QueueDepth
 from queued_jobs.redact import redact_json
+from queued_jobs.registry import JobRegistry
 from queued_jobs.tracker import ANY_USER
 
 logger = logging.getLogger(__name__)
@@ -69,10 +71,8 @@ async def search(filters: Annotated[ListFilters, Query()], caller: Viewer, app: 
     page = await app.manager.tracker.search(
         filters.to_query(), before=cursor_of(filters.before), limit=filters.limit, traces=caller.is_admin
     )
-    return AdminPage(
-        items=tuple(AdminJobView.of(job, can_act=caller.is_admin) for job in page.jobs),
-        next_before=None if page.next is None else cursor_text(page.next),
-    )
+    items = await offload(admin_views, page.jobs, can_act=caller.is_admin)
+    return AdminPage(items=items, next_before=None if page.next is None else cursor_text(page.next))
 
 
 @routes.get("/jobs.csv", response_class=StreamingResponse)
@@ -110,12 +110,12 @@ async def bulk(body: BulkBody, caller: Admin, audit: Audited, app: App) -> BulkV
     return BulkView.of(report, None if report.next is None else cursor_text(report.next))
 
 
-@routes.get("/jobs/{job_id:uuid}")
-async def get(job_id: UUID, caller: Viewer, app: App) -> AdminJobDetailView:
+@routes.get("/jobs/{job_id:uuid}", response_model=AdminJobDetailView)
+async def get(job_id: UUID, caller: Viewer, app: App) -> Response:
     """Return all data of a job. Secrets are masked, and values larger than 100 KiB are truncated."""
     job = await app.manager.tracker.get(job_id, user_id=ANY_USER)
     attempts = await app.manager.tracker.attempts(job_id, user_id=ANY_USER)
-    return await offload(AdminJobDetailView.of_job, job, attempts, app.manager.registry, can_act=caller.is_admin)
+    return await offload(_detail, job, attempts, app.manager.registry, can_act=caller.is_admin)
 
 
 @routes.get("/jobs/{job_id:uuid}/payload/{part}")
@@ -134,7 +134,7 @@ async def payload(job_id: UUID, part: Literal["request", "result"], caller: View
 async def failures(caller: Viewer, app: App, minutes: Minutes = 24 * 60) -> FailuresView:
     """Group the jobs that failed in the last `minutes` by error, largest group first."""
     found = await app.manager.tracker.failures(window=timedelta(minutes=minutes))
-    return FailuresView.model_validate(found)
+    return await offload(FailuresView.model_validate, found)
 
 
 @routes.get("/stats")
@@ -187,3 +187,8 @@ async def redrive(queue: str, caller: Admin, audit: Audited, app: App) -> Redriv
     except SendFailed as exc:
         detail = "The queues are unavailable at the moment. Try again in a few seconds."
         raise Problem(503, detail, {"Retry-After": "5"}) from exc
+
+
+def _detail(job: QueuedJob, attempts: list[Attempt], registry: JobRegistry, *, can_act: bool) -> Response:
+    view = AdminJobDetailView.of_job(job, attempts, registry, can_act=can_act)
+    return JSONResponse(view.model_dump(mode="json", by_alias=True))

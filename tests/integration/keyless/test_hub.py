@@ -48,7 +48,7 @@ async def test_a_push_reaches_the_client_that_the_service_admitted(notifier: Sig
     before = entra.issued.get(RESOURCE, 0)
     async with app_of(notifier) as api, listening(api) as listener:
         for number in range(3):
-            await notifier._send("users/ann%2F%C3%A9", "job", [number])
+            await notifier._send("users/ann%2F%C3%A9", "job", b'{"target":"job","arguments":[%d]}' % number)
         told = listener.invocations()
         assert [await anext(told) for _ in range(3)] == [("job", [0]), ("job", [1]), ("job", [2])]
     assert entra.issued[RESOURCE] == before + 1, "one token for all calls"

@@ -14,7 +14,7 @@ import pytest
 from psycopg.types.json import Jsonb
 
 import queued_jobs
-from queued_jobs import JobStatus
+from queued_jobs import JobStatus, schema
 from queued_jobs.dashboard.search import JobQuery
 from queued_jobs.database import Database
 from queued_jobs.errors import StoreUnavailable
@@ -23,6 +23,7 @@ from queued_jobs.model import JobKey
 from queued_jobs.sweeper import Sweeper
 from tests.integration.queued_jobs.conftest import Demo, Shop
 from tests.support.alterations import Connection, alterations
+from tests.support.waiting import eventually
 
 STATEMENTS = sorted(path.stem for path in (Path(queued_jobs.__file__).parent / "sql" / "statements").glob("*.sql"))
 #: psycopg prepares a statement when it is run for the sixth time.
@@ -250,18 +251,48 @@ class Traffic:
 
 
 async def test_every_table_is_altered_while_jobs_run_and_pages_are_read(
-    shop: Shop, migrator: Connection, caplog: pytest.LogCaptureFixture
+    shop: Shop, migrator: Connection, jobs_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     traffic = Traffic(shop)
-    async with asyncio.TaskGroup() as tasks:
+    async with (
+        await psycopg.AsyncConnection.connect(jobs_url, autocommit=True) as conn,
+        asyncio.TaskGroup() as tasks,
+    ):
         for work in (traffic.start_and_run, traffic.start_and_run, traffic.read, traffic.sweep):
             tasks.create_task(work())
         await traffic.go_on(4 * UNTIL_PREPARED)
         for _, changes in alterations(migrator):
             for change in changes:
-                await asyncio.to_thread(migrator.execute, change)
+                await schema.apply(conn, change.as_bytes(conn))
                 await traffic.go_on(2)
         traffic.end()
     rows = migrator.execute("select status, attempt, count(*) from queued_jobs.job group by 1, 2").fetchall()
     assert rows == [(JobStatus.SUCCEEDED, 1, len(traffic.jobs))]
+    assert len(traffic.jobs) >= 200
     assert refusals(caplog) == 0
+
+
+async def test_jobs_wait_for_less_than_a_second_behind_a_migration_that_cannot_run_yet(
+    jobs_url: str, migrator: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    change = b"alter table queued_jobs.job add column note text"
+    monkeypatch.setattr(schema, "migrations", lambda _: ((999_999, "later", change),))
+    with psycopg.connect(jobs_url) as reader:
+        reader.execute("select count(*) from queued_jobs.job")  # as a long report does, which locks out any change
+        migrating = asyncio.create_task(schema.migrate(jobs_url))
+        await eventually(lambda: asyncio.to_thread(waits_for_a_lock, migrator), "the migration waits for the reader")
+        # as the server measures it: from the request to the grant
+        migrator.execute("set lock_timeout = '1s'")
+        for _ in range(2):
+            with migrator.transaction():
+                await asyncio.to_thread(migrator.execute, "lock table queued_jobs.job in row exclusive mode")
+        assert not migrating.done()
+    assert await migrating == ["later"]
+
+
+def waits_for_a_lock(conn: Connection) -> bool:
+    query = (
+        "select 1 from pg_stat_activity where datname = current_database() and backend_type = 'client backend'"
+        " and wait_event_type = 'Lock' and query like 'alter table%'"
+    )
+    return conn.execute(query).fetchone() is not None

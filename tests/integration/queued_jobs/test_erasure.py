@@ -36,7 +36,7 @@ def manager(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> QueueManager:
     monkeypatch.setattr(Filed, "removed", [], raising=False)
     monkeypatch.setattr(Filed, "refuses", False)
 
-    async def on_erase(user_id: str) -> None:
+    def on_erase(user_id: str) -> None:  # a plain def works, too; the app has an async one
         Filed.removed.append(f"{user_id}: uploads")
 
     return QueueManager([Filed], repository=shop.repository, queues=shop.queues, on_erase=on_erase)

@@ -168,7 +168,7 @@ class TestNonsense:
     async def test_an_answer_that_is_no_hub_s_is_one_of_our_errors(self, what: str) -> None:
         async with listening(saying(NONSENSE[what])) as port:
             hub = hub_at(port)
-            for call in (hub.add_admin("ann"), hub._send("users/ann", "job", [{}])):
+            for call in (hub.add_admin("ann"), hub._send("users/ann", "job", b"{}")):
                 with pytest.raises(PushFailed) as raised:
                     await call
                 assert "\n" not in str(raised.value)

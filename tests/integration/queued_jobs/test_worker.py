@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -314,6 +315,12 @@ def test_wrong_options_are_refused(jobs_url: str, azurite: AzuriteServer, wrong:
     queues = StorageQueues(azurite.connection_string)
     with pytest.raises(ValueError, match=next(iter(wrong))):
         Worker(QueueManager([Never], repository=repository, queues=queues), **wrong)
+    for name, parameter in inspect.signature(Worker).parameters.items():
+        kinds = {timedelta: (None, 30, 0.5, "30s", timedelta(-1), timedelta.max), int: (None, 2.5, "3", True, 0, 2**63)}
+        for value in kinds.get(type(parameter.default), ()):
+            odd: dict[str, Any] = {name: value}
+            with pytest.raises((TypeError, ValueError), match=name):
+                Worker(QueueManager([Never], repository=repository, queues=queues), **odd)
     with pytest.raises(ValueError, match="kinds"):
         Worker(QueueManager([], repository=repository, queues=queues))
     with pytest.raises(TypeError, match="FakeQueues"):

@@ -86,3 +86,17 @@ async def test_other_arguments_of_a_wrong_type_are_refused_too(world: World, opt
     with pytest.raises(InvalidRequest, match=f"^{next(iter(options))} "):
         await world.manager.queue_job(Demo, Ask(), **({"user_id": "ann"} | options))
     assert world.repository.jobs == {}
+
+
+@pytest.mark.parametrize(
+    "name", ["Ann\u202e", "Ann \u2066Berg", "Ann\x07", "Ann\x1b[2J", "\nAnn\r\n\tBerg", "Ann \u200fB"]
+)
+async def test_a_name_neither_hides_nor_reorders_what_is_beside_it(world: World, name: str) -> None:
+    stored = world.row(await world.queued(user_name=name)).user_name
+    assert stored is not None
+    assert stored.startswith("Ann")
+    assert stored.isprintable()
+
+
+async def test_a_name_of_spaces_is_none(world: World) -> None:
+    assert world.row(await world.queued(user_name=" \t ")).user_name is None

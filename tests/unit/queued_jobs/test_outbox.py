@@ -335,6 +335,17 @@ async def test_of_several_owners_each_is_told_of_its_own(row: QueuedJob) -> None
     await hub.close()
 
 
+async def test_a_push_of_large_results_stays_below_the_limit_of_the_hub(row: QueuedJob) -> None:
+    hub = KeepingHub(JobRegistry([Demo]))
+    large = [dataclasses.replace(job, result={"text": "x" * 250_000}) for job in rows(row, 6, user="ann")]
+    await hub.job_changed(*rows(row, 110, user="ann"), *large)
+    sizes = [(len(views), sum(len(str(view["result"])) for view in views)) for _, _, views in hub.pushes]
+    assert [number for number, _ in sizes[:2]] == [50, 50]
+    assert sum(number for number, _ in sizes) == 116
+    assert max(size for _, size in sizes) < 1_000_000
+    await hub.close()
+
+
 async def test_an_immediate_notifier_that_waits_is_told_of_in_the_log(
     world: World, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from queued_jobs import JobContext, JobRunner, JobStatus, PermanentError, RetryPolicy
 from queued_jobs.errors import InvalidCursor, LeaseLost
 from queued_jobs.testing import JobBench, run_inline
+from queued_jobs.testing.rows import SavedCursor
 
 HOUR = timedelta(hours=1)
 
@@ -206,8 +207,20 @@ CYCLE: list[Any] = []
 CYCLE.append(CYCLE)
 
 
+def nested(depth: int) -> list[Any]:
+    lists: list[Any] = []
+    for _ in range(depth - 1):
+        lists = [lists]
+    return lists
+
+
 @pytest.mark.parametrize(
-    "value", [object(), math.nan, {1, 2}, b"x", CYCLE, "x" * 16_384, "\U0001f600" * 5_000, {("a",): 1}]
+    "value",
+    [
+        *(object(), math.nan, {1, 2}, b"x", CYCLE, "x" * 16_384, "\U0001f600" * 5_000, {("a",): 1}),
+        *({1: "a", "1": "b"}, {"in": [{None: 1, "null": 2}]}, nested(101), nested(800), nested(5_000)),
+    ],
+    ids=lambda value: str(type(value).__name__),
 )
 async def test_what_cannot_be_saved_is_refused_and_changes_nothing(value: object) -> None:
     async def body(ctx: JobContext[None]) -> None:
@@ -242,7 +255,8 @@ async def test_it_is_what_json_makes_of_it_at_once() -> None:
 
 async def test_names_of_steps_are_not_empty_and_used_once() -> None:
     async def body(ctx: JobContext[None]) -> None:
-        for unusable in ("", "a\0", "\ud800"):
+        unusable: Any
+        for unusable in ("", "a\0", "\ud800", 5, None, b"a"):
             with pytest.raises(InvalidCursor):
                 await anext(ctx.step(unusable))
         async for _ in ctx.step("one"):
@@ -288,3 +302,14 @@ async def test_a_late_attempt_saves_nothing_and_stops() -> None:
     await bench.manager.runner("free").execute(due.message)
     assert bench.job(handle).status is JobStatus.RETRYING
     assert bench.repository.cursors[handle.id].value == {"cursor": 1}
+
+
+@pytest.mark.parametrize("depth", [100, 800])
+async def test_the_next_attempt_reads_what_is_nested_deeply(depth: int) -> None:
+    """Even more deeply than it may be now: an earlier version may have saved it."""
+    bench = JobBench(Copy)
+    handle = await bench.manager.queue_job(Copy, Rows(rows=1), user_id="ann")
+    saved = {"steps": {"a": {"cursor": nested(depth)}}}
+    bench.repository.cursors[handle.id] = SavedCursor(gen=1, value=saved, resumes=0, max_resumes=100)
+    await bench.drain()
+    assert bench.job(handle).status is JobStatus.SUCCEEDED
