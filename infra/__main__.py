@@ -12,74 +12,54 @@ from __future__ import annotations
 
 import pulumi
 
-from infra.alerts import create_alerts
-from infra.app_settings import app_settings
-from infra.database import apply_schema, create_database
+from infra.alerts import Alerts
+from infra.app import App
+from infra.database import Database
 from infra.deployment import begin_deployment
-from infra.function_app import create_app
-from infra.identity import create_identity, grant_roles
-from infra.invite_links import InviteLinks
-from infra.locks import create_locks
-from infra.monitoring import create_action_group, create_budget, create_monitoring
-from infra.network import create_database_endpoint, create_network
-from infra.outputs import export_outputs
-from infra.publish.resource import publish_code
+from infra.hub import Hub
+from infra.identity import Identity
+from infra.monitoring import Monitoring
+from infra.network import Network
 from infra.registered_queues import registered_queues
-from infra.signalr import create_hub
-from infra.storage import RESULTS, UPLOADS, create_account, create_containers, create_queues
-from infra.workbook import create_workbook
+from infra.storage import Storage
 
 deployment = begin_deployment()
-settings = deployment.settings
+settings, names = deployment.settings, deployment.names
 
-# The application's identity, and its logs.
-identity = create_identity(deployment)
-monitoring = create_monitoring(deployment)
-
-# Storage: a queue and a poison queue for each kind of job in functions/jobs/, and the blob containers.
-account = create_account(deployment)
-containers = create_containers(deployment, account)
-queues = create_queues(deployment, account, registered_queues())
-
-# The hub, and the database; in a private network, the database has a private address only.
-hub = create_hub(deployment)
-network = create_network(deployment) if settings.private_network else None
-database = create_database(deployment)
-reachable = (
-    create_database_endpoint(deployment, network, database.server, after=database.ready) if network else database.ready
+identity = Identity("identity", deployment)
+monitoring = Monitoring("monitoring", deployment, identity=identity)
+# a queue and a poison queue for each kind of job in functions/jobs/
+storage = Storage("storage", deployment, identity=identity, queues=registered_queues())
+hub = Hub("hub", deployment, identity=identity)
+network = Network("network", deployment) if settings.private_network else None
+database = Database("database", deployment, identity=identity, private=network)
+app = App(
+    "app",
+    deployment,
+    identity=identity,
+    storage=storage,
+    database=database,
+    hub=hub,
+    monitoring=monitoring,
+    private=network,
 )
-
-# Locks against accidental deletion: before what uses the data, so that they are the last to go.
-locks = create_locks(
-    deployment, {"uploads": containers[UPLOADS], "results": containers[RESULTS], "database": database.jobs}
-)
-
-# The deployer creates the tables and the app's role, which may only read and write rows.
-schema = apply_schema(deployment, database, identity, after=reachable)
-
-# All roles are granted before the app is created.
-grants = grant_roles(deployment, identity, account=account, hub=hub, telemetry=monitoring.component)
-
-# The app, then its code: unchanged code is not published again.
-links = None if settings.oidc else InviteLinks("invite-links")
-environment = app_settings(
-    deployment, identity, account=account, database=database, hub=hub, telemetry=monitoring.component, links=links
-)
-app = create_app(
-    deployment, identity, environment, private=network, after=[*grants, *containers.values(), *queues, *locks, schema]
-)
-code = publish_code(deployment, app)
-
-# Alerts and budget.
-operators = create_action_group(deployment)
-create_alerts(deployment, operators, monitoring=monitoring, server=database.server, hub=hub)
-create_budget(deployment, operators)
-if settings.workbook:
-    create_workbook(deployment, monitoring)
+Alerts("alerts", deployment, monitoring=monitoring, database=database, hub=hub)
 
 if settings.profile.protected and not settings.private_network:
     pulumi.log.warn(
         "privateNetwork is false: any workload in Azure can reach the database port, where only Entra tokens are "
         "accepted. docs/reference/infrastructure.md describes the requirements of true."
     )
-export_outputs(deployment, app, database, code, links)
+
+portal = f"https://portal.azure.com/#@{deployment.tenant_id}/resource/subscriptions/{deployment.subscription_id}"
+pulumi.export("siteUrl", app.url)
+pulumi.export("resourceGroup", names.resource_group)
+pulumi.export("portalUrl", f"{portal}/resourceGroups/{names.resource_group}")
+pulumi.export("functionApp", names.function_app)
+pulumi.export("storageAccount", names.storage_account)
+pulumi.export("databaseHost", database.host)
+pulumi.export("deploymentId", app.code.deployment_id)
+if app.links is not None:
+    # in the fragment, so that they reach the page but no server log; marked as secret
+    pulumi.export("openUrl", pulumi.Output.format("{}/#invite={}", names.site, app.links.invite))
+    pulumi.export("adminUrl", pulumi.Output.format("{}/#invite={}", names.site, app.links.admin_invite))

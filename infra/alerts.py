@@ -1,14 +1,17 @@
-"""The alerts: queries on the logs of the application and its host."""
+"""The alerts, on logs, metrics and costs, and the operators who are notified."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Final
 
 import pulumi
-from pulumi_azure_native import dbforpostgresql, monitor, signalrservice
+from pulumi_azure_native import consumption, monitor
 
-from infra.deployment import Deployment
+from infra.database import Database
+from infra.deployment import Deployment, Part
+from infra.hub import Hub
 from infra.monitoring import Monitoring
 
 # Log lines of queued_jobs for an ended attempt and for a rescued job.
@@ -83,112 +86,166 @@ LOG_ALERTS: Final = (
 )
 
 
-def create_alerts(
-    deployment: Deployment,
-    operators: monitor.ActionGroup,
-    *,
-    monitoring: Monitoring,
-    server: dbforpostgresql.Server,
-    hub: signalrservice.SignalR,
-) -> None:
-    """Create all alerts; each notifies the operators by email, also when it is resolved."""
-    for alert in LOG_ALERTS:
-        _log_alert(deployment, operators, monitoring, alert)
-    connections = deployment.settings.profile.max_connections * 8 // 10
-    for name, title, scope, metric, threshold, aggregation in (
-        (
-            "database-connections",
-            "80% of the database's connections are taken",
-            server.id,
-            "active_connections",
-            connections,
-            "Maximum",
-        ),
-        ("database-storage", "The database's disk is 85% full", server.id, "storage_percent", 85, "Maximum"),
-        ("database-cpu", "The database is at its limit", server.id, "cpu_percent", 90, "Average"),
-        (
-            "hub-connections",
-            "80% of the hub's connections are taken",
-            hub.id,
-            "ConnectionQuotaUtilization",
-            80,
-            "Maximum",
-        ),
-    ):
-        _metric_alert(deployment, operators, name, title, scope, metric, threshold, aggregation)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetricAlert:
+    """Fires if a metric of a resource is above `threshold` for 15 minutes."""
+
+    name: str
+    title: str
+    metric: str
+    threshold: int
+    aggregation: str = "Maximum"
+
+
+class Alerts(Part):
+    """All alerts and the budget; each notifies the operators by email, an alert also when it is resolved."""
+
+    def __init__(
+        self, name: str, deployment: Deployment, *, monitoring: Monitoring, database: Database, hub: Hub
+    ) -> None:
+        super().__init__(name, deployment)
+        emails = deployment.settings.alert_emails
+        self._operators = monitor.ActionGroup(
+            "operators",
+            resource_group_name=deployment.group.name,
+            action_group_name=deployment.names.of("ag"),
+            group_short_name="jobs",
+            location="Global",
+            enabled=True,
+            email_receivers=[
+                monitor.MicrosoftCommonEmailReceiverArgs(
+                    name=f"mail-{number}", email_address=address, use_common_alert_schema=True
+                )
+                for number, address in enumerate(emails, 1)
+            ],
+            opts=self.child(),
+        )
+        for log_alert in LOG_ALERTS:
+            self._on_logs(log_alert, monitoring)
+        for metric_alert in (
+            MetricAlert(
+                name="database-connections",
+                title="80% of the database's connections are taken",
+                metric="active_connections",
+                threshold=deployment.settings.profile.max_connections * 8 // 10,
+            ),
+            MetricAlert(
+                name="database-storage",
+                title="The database's disk is 85% full",
+                metric="storage_percent",
+                threshold=85,
+            ),
+            MetricAlert(
+                name="database-cpu",
+                title="The database is at its limit",
+                metric="cpu_percent",
+                threshold=90,
+                aggregation="Average",
+            ),
+        ):
+            self._on_metric(metric_alert, database.server)
+        self._on_metric(
+            MetricAlert(
+                name="hub-connections",
+                title="80% of the hub's connections are taken",
+                metric="ConnectionQuotaUtilization",
+                threshold=80,
+            ),
+            hub.service,
+        )
+        if deployment.settings.monthly_budget:
+            self._on_costs(list(emails))
+        self.register_outputs({})
+
+    def _on_logs(self, alert: LogAlert, monitoring: Monitoring) -> None:
+        monitor.ScheduledQueryRule(
+            f"alert-{alert.name}",
+            resource_group_name=self.deployment.group.name,
+            rule_name=self.deployment.names.of(f"alert-{alert.name}"),
+            display_name=f"{self.deployment.names.stack}: {alert.title}",
+            description=f"{alert.description} {_runbook(alert.name)}",
+            kind="LogAlert",
+            enabled=True,
+            scopes=[monitoring.workspace.id],
+            severity=alert.severity,
+            evaluation_frequency="PT5M",
+            window_size=f"PT{alert.minutes}M",
+            criteria=monitor.ScheduledQueryRuleCriteriaArgs(
+                all_of=[
+                    monitor.ConditionArgs(
+                        query=alert.query,
+                        time_aggregation="Count",
+                        operator="LessThan" if alert.absence else "GreaterThan",
+                        threshold=1 if alert.absence else 0,
+                        failing_periods=monitor.ConditionFailingPeriodsArgs(
+                            number_of_evaluation_periods=1, min_failing_periods_to_alert=1
+                        ),
+                    )
+                ]
+            ),
+            actions=monitor.ActionsArgs(action_groups=[self._operators.id]),
+            auto_mitigate=True,
+            # a new workspace has no tables until the app has sent data
+            skip_query_validation=True,
+            opts=self.child(),
+        )
+
+    def _on_metric(self, alert: MetricAlert, resource: pulumi.CustomResource) -> None:
+        monitor.MetricAlert(
+            f"alert-{alert.name}",
+            resource_group_name=self.deployment.group.name,
+            rule_name=self.deployment.names.of(f"alert-{alert.name}"),
+            description=f"{self.deployment.names.stack}: {alert.title}. {_runbook(alert.name)}",
+            location="global",
+            enabled=True,
+            scopes=[resource.id],
+            severity=2,
+            evaluation_frequency="PT5M",
+            window_size="PT15M",
+            criteria=monitor.MetricAlertSingleResourceMultipleMetricCriteriaArgs(
+                odata_type="Microsoft.Azure.Monitor.SingleResourceMultipleMetricCriteria",
+                all_of=[
+                    monitor.MetricCriteriaArgs(
+                        criterion_type="StaticThresholdCriterion",
+                        name=alert.name,
+                        metric_name=alert.metric,
+                        operator="GreaterThan",
+                        threshold=alert.threshold,
+                        time_aggregation=alert.aggregation,
+                    )
+                ],
+            ),
+            actions=[monitor.MetricAlertActionArgs(action_group_id=self._operators.id)],
+            auto_mitigate=True,
+            opts=self.child(),
+        )
+
+    def _on_costs(self, emails: list[str]) -> None:
+        """Warn at 80% of the budget, and when the forecast of the month exceeds it."""
+        # Azure accepts only the current month, and keeps the month in which the budget was created
+        month = datetime.now(UTC).date().replace(day=1)
+        consumption.Budget(
+            "budget",
+            scope=self.deployment.group.id,
+            budget_name=self.deployment.names.of("budget"),
+            amount=self.deployment.settings.monthly_budget,
+            category="Cost",
+            time_grain="Monthly",
+            time_period=consumption.BudgetTimePeriodArgs(start_date=f"{month}T00:00:00Z"),
+            notifications={
+                name: consumption.NotificationArgs(
+                    enabled=True,
+                    operator="GreaterThan",
+                    threshold=percent,
+                    threshold_type=kind,
+                    contact_emails=emails,
+                    contact_groups=[self._operators.id],
+                )
+                for name, percent, kind in (("spent", 80, "Actual"), ("forecast", 100, "Forecasted"))
+            },
+            opts=pulumi.ResourceOptions.merge(self.child(), pulumi.ResourceOptions(ignore_changes=["timePeriod"])),
+        )
 
 
 def _runbook(name: str) -> str:
     return f"Runbook: docs/how-to/runbooks.md#{name}"
-
-
-def _log_alert(deployment: Deployment, operators: monitor.ActionGroup, monitoring: Monitoring, alert: LogAlert) -> None:
-    monitor.ScheduledQueryRule(
-        f"alert-{alert.name}",
-        resource_group_name=deployment.group.name,
-        rule_name=deployment.names.of(f"alert-{alert.name}"),
-        display_name=f"{deployment.names.stack}: {alert.title}",
-        description=f"{alert.description} {_runbook(alert.name)}",
-        kind="LogAlert",
-        enabled=True,
-        scopes=[monitoring.workspace.id],
-        severity=alert.severity,
-        evaluation_frequency="PT5M",
-        window_size=f"PT{alert.minutes}M",
-        criteria=monitor.ScheduledQueryRuleCriteriaArgs(
-            all_of=[
-                monitor.ConditionArgs(
-                    query=alert.query,
-                    time_aggregation="Count",
-                    operator="LessThan" if alert.absence else "GreaterThan",
-                    threshold=1 if alert.absence else 0,
-                    failing_periods=monitor.ConditionFailingPeriodsArgs(
-                        number_of_evaluation_periods=1, min_failing_periods_to_alert=1
-                    ),
-                )
-            ]
-        ),
-        actions=monitor.ActionsArgs(action_groups=[operators.id]),
-        auto_mitigate=True,
-        # a new workspace has no tables until the app has sent data
-        skip_query_validation=True,
-    )
-
-
-def _metric_alert(
-    deployment: Deployment,
-    operators: monitor.ActionGroup,
-    name: str,
-    title: str,
-    scope: pulumi.Output[str],
-    metric: str,
-    threshold: int,
-    aggregation: str,
-) -> None:
-    monitor.MetricAlert(
-        f"alert-{name}",
-        resource_group_name=deployment.group.name,
-        rule_name=deployment.names.of(f"alert-{name}"),
-        description=f"{deployment.names.stack}: {title}. {_runbook(name)}",
-        location="global",
-        enabled=True,
-        scopes=[scope],
-        severity=2,
-        evaluation_frequency="PT5M",
-        window_size="PT15M",
-        criteria=monitor.MetricAlertSingleResourceMultipleMetricCriteriaArgs(
-            odata_type="Microsoft.Azure.Monitor.SingleResourceMultipleMetricCriteria",
-            all_of=[
-                monitor.MetricCriteriaArgs(
-                    criterion_type="StaticThresholdCriterion",
-                    name=name,
-                    metric_name=metric,
-                    operator="GreaterThan",
-                    threshold=threshold,
-                    time_aggregation=aggregation,
-                )
-            ],
-        ),
-        actions=[monitor.MetricAlertActionArgs(action_group_id=operators.id)],
-        auto_mitigate=True,
-    )

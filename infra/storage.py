@@ -6,94 +6,104 @@ from collections.abc import Iterable
 from datetime import timedelta
 from typing import Final
 
-import pulumi
 from pulumi_azure_native import storage
 
-from infra.deployment import Deployment
+from infra import roles
+from infra.deployment import Deployment, Part
+from infra.identity import Identity
 
 UPLOADS: Final = "uploads"
 RESULTS: Final = "results"
 #: Container of the published code. The platform needs it before the app is created.
 APP_PACKAGE: Final = "app-package"
 
-_UNDELETE_FOR: Final = 7  # days
+_UNDELETE_FOR: Final = storage.DeleteRetentionPolicyArgs(enabled=True, days=7)
 
 
-def create_account(deployment: Deployment) -> storage.StorageAccount:
-    """Create the account. Access keys are disabled, so only principals with a role have access."""
-    return storage.StorageAccount(
-        "storage",
-        resource_group_name=deployment.group.name,
-        account_name=deployment.names.storage_account,
-        kind="StorageV2",
-        sku=storage.SkuArgs(name=deployment.settings.profile.storage_redundancy),
-        allow_shared_key_access=False,
-        default_to_o_auth_authentication=True,
-        allow_blob_public_access=False,
-        allow_cross_tenant_replication=False,
-        minimum_tls_version="TLS1_2",
-        enable_https_traffic_only=True,
-        network_rule_set=storage.NetworkRuleSetArgs(default_action=storage.DefaultAction.ALLOW, bypass="AzureServices"),
-        opts=deployment.guarded(),
-    )
+class Storage(Part):
+    """The account with its queues and containers. Access keys are disabled: only principals with a role have access."""
 
-
-def create_containers(deployment: Deployment, account: storage.StorageAccount) -> dict[str, storage.BlobContainer]:
-    """Create the containers, by name, and the rules by which their blobs expire."""
-    service = storage.BlobServiceProperties(
-        "blobs",
-        resource_group_name=deployment.group.name,
-        account_name=account.name,
-        blob_services_name="default",
-        delete_retention_policy=storage.DeleteRetentionPolicyArgs(enabled=True, days=_UNDELETE_FOR),
-        container_delete_retention_policy=storage.DeleteRetentionPolicyArgs(enabled=True, days=_UNDELETE_FOR),
-        # the page uploads directly to the blob service, with one link per blob
-        cors=storage.CorsRulesArgs(
-            cors_rules=[
-                storage.CorsRuleArgs(
-                    allowed_origins=deployment.origins,
-                    allowed_methods=["PUT"],
-                    allowed_headers=["content-type", "x-ms-*"],
-                    exposed_headers=["etag"],
-                    max_age_in_seconds=3600,
-                )
-            ]
-        ),
-    )
-    containers = {
-        name: storage.BlobContainer(
-            f"container-{name}",
+    def __init__(self, name: str, deployment: Deployment, *, identity: Identity, queues: Iterable[str]) -> None:
+        super().__init__(name, deployment)
+        self.account = storage.StorageAccount(
+            "storage",
             resource_group_name=deployment.group.name,
-            account_name=account.name,
-            container_name=name,
-            public_access=storage.PublicAccess.NONE,
-            opts=deployment.guarded(service),
+            account_name=deployment.names.storage_account,
+            kind="StorageV2",
+            sku=storage.SkuArgs(name=deployment.settings.profile.storage_redundancy),
+            allow_shared_key_access=False,
+            default_to_o_auth_authentication=True,
+            allow_blob_public_access=False,
+            allow_cross_tenant_replication=False,
+            minimum_tls_version="TLS1_2",
+            enable_https_traffic_only=True,
+            network_rule_set=storage.NetworkRuleSetArgs(
+                default_action=storage.DefaultAction.ALLOW, bypass="AzureServices"
+            ),
+            opts=self.child(),
         )
-        for name in (UPLOADS, RESULTS, APP_PACKAGE)
-    }
-    storage.ManagementPolicy(
-        "expiry",
-        resource_group_name=deployment.group.name,
-        account_name=account.name,
-        management_policy_name="default",
-        policy=storage.ManagementPolicySchemaArgs(
-            rules=[_expiry(name, deployment.settings.profile.keep_files) for name in (UPLOADS, RESULTS)]
-        ),
-        opts=pulumi.ResourceOptions(depends_on=[*containers.values()]),
-    )
-    return containers
+        identity.grant("blobs", roles.BLOB_DATA_OWNER, on=self.account, by=self)
+        identity.grant("queues", roles.QUEUE_DATA_CONTRIBUTOR, on=self.account, by=self)
+        identity.grant("tables", roles.TABLE_DATA_CONTRIBUTOR, on=self.account, by=self)
+        self._create_containers()
+        # messages are wake-ups that the sweeper can send again, so queues are not protected
+        for queue in queues:
+            storage.Queue(
+                f"queue-{queue}",
+                resource_group_name=deployment.group.name,
+                account_name=self.account.name,
+                queue_name=queue,
+                opts=self.child(),
+            )
+        self.register_outputs({"account": self.account.name})
 
-
-def create_queues(
-    deployment: Deployment, account: storage.StorageAccount, queues: Iterable[str]
-) -> list[pulumi.Resource]:
-    """Create the queues. Messages are wake-ups that the sweeper can send again, so they are not protected."""
-    return [
-        storage.Queue(
-            f"queue-{name}", resource_group_name=deployment.group.name, account_name=account.name, queue_name=name
+    def _create_containers(self) -> None:
+        """Create the containers, and the rules by which their blobs expire."""
+        group, settings = self.deployment.group.name, self.deployment.settings
+        service = storage.BlobServiceProperties(
+            "blobs",
+            resource_group_name=group,
+            account_name=self.account.name,
+            blob_services_name="default",
+            delete_retention_policy=_UNDELETE_FOR,
+            container_delete_retention_policy=_UNDELETE_FOR,
+            # the page uploads directly to the blob service, with one link per blob
+            cors=storage.CorsRulesArgs(
+                cors_rules=[
+                    storage.CorsRuleArgs(
+                        allowed_origins=self.deployment.origins,
+                        allowed_methods=["PUT"],
+                        allowed_headers=["content-type", "x-ms-*"],
+                        exposed_headers=["etag"],
+                        max_age_in_seconds=3600,
+                    )
+                ]
+            ),
+            opts=self.child(),
         )
-        for name in queues
-    ]
+        containers = {
+            name: storage.BlobContainer(
+                f"container-{name}",
+                resource_group_name=group,
+                account_name=self.account.name,
+                container_name=name,
+                public_access=storage.PublicAccess.NONE,
+                opts=self.child(service),
+            )
+            for name in (UPLOADS, RESULTS, APP_PACKAGE)
+        }
+        storage.ManagementPolicy(
+            "expiry",
+            resource_group_name=group,
+            account_name=self.account.name,
+            management_policy_name="default",
+            policy=storage.ManagementPolicySchemaArgs(
+                rules=[_expiry(name, settings.profile.keep_files) for name in (UPLOADS, RESULTS)]
+            ),
+            opts=self.child(*containers.values()),
+        )
+        for name in (UPLOADS, RESULTS):
+            self.lock(name, containers[name])
 
 
 def _expiry(container: str, after: timedelta) -> storage.ManagementPolicyRuleArgs:

@@ -6,11 +6,6 @@ import json
 import uuid
 from typing import Any, Final
 
-from pulumi_azure_native import applicationinsights
-
-from infra.deployment import Deployment
-from infra.monitoring import Monitoring
-
 _CHARTS: Final = (
     (
         "Jobs that ended, by kind and outcome",
@@ -44,18 +39,14 @@ _CHARTS: Final = (
 )
 
 
-def create_workbook(deployment: Deployment, monitoring: Monitoring) -> None:
-    """Create the workbook. Azure names workbooks by GUIDs."""
-    applicationinsights.Workbook(
-        "workbook",
-        resource_group_name=deployment.group.name,
-        resource_name_=str(uuid.uuid5(uuid.NAMESPACE_URL, deployment.names.of("workbook"))),
-        kind="shared",
-        category="workbook",
-        display_name=f"Jobs of {deployment.names.stack}",
-        source_id=monitoring.workspace.id,
-        serialized_data=json.dumps(_content(), sort_keys=True),
-    )
+def guid(name: str) -> str:
+    """Return the GUID of a workbook with this name: Azure names workbooks by GUIDs."""
+    return str(uuid.uuid5(uuid.NAMESPACE_URL, name))
+
+
+def content() -> str:
+    """Return the page as Azure stores it."""
+    return json.dumps(_content(), sort_keys=True)
 
 
 def _content() -> dict[str, Any]:

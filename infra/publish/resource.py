@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import httpx
 import pulumi
@@ -17,11 +17,6 @@ from pulumi.dynamic import CreateResult, DiffResult, Resource, ResourceProvider,
 from infra.credentials import SCM_SCOPE, deployer_token
 from infra.publish.bundle import DEFAULT_OUTPUT, PackageError, build
 from infra.publish.scm_site import POLL, PublishFailed, ScmSite, brief, pause_after
-
-if TYPE_CHECKING:  # not in Pulumi's provider process: it takes seconds to import
-    from pulumi_azure_native import web
-
-    from infra.deployment import Deployment
 
 logger = logging.getLogger(__name__)
 
@@ -73,24 +68,23 @@ class PublishedPackage(Resource):
         super().__init__(_PackageProvider(), name, inputs, opts)
 
 
-def publish_code(deployment: Deployment, app: web.WebApp) -> PublishedPackage:
+def publish_code(
+    *, app_id: pulumi.Input[str], scm_url: str, site: str, opts: pulumi.ResourceOptions
+) -> PublishedPackage:
     """Publish the code of this checkout, and wait until the app runs it."""
     try:
         bundle = build(DEFAULT_OUTPUT)
     except PackageError as error:
         raise pulumi.RunError(f"The code cannot be packaged: {error}") from error
-    rehearsal = deployment.settings.rehearsal
-    scm = rehearsal.scm_url if rehearsal else deployment.names.scm_site
-    site = rehearsal.scm_url if rehearsal else deployment.names.site
     return PublishedPackage(
         "code",
-        scm_url=scm,
-        app_id=app.id,
+        scm_url=scm_url,
+        app_id=app_id,
         zip_path=str(bundle.path),
         digest=bundle.sha256,
         version=bundle.version,
         health_url=f"{site}/api/health",
-        opts=pulumi.ResourceOptions(depends_on=[app]),
+        opts=opts,
     )
 
 

@@ -42,9 +42,14 @@ class Cloud(Mocks):
         self.secrets: dict[str, list[str]] = {}
         self.protected: dict[str, bool] = {}
         self.ignored: dict[str, list[str]] = {}
+        self.flat: dict[str, bool] = {}
+        self.parts: dict[str, str] = {}
         self.asked: list[dict[str, Any]] = []
 
     def new_resource(self, args: MockResourceArgs) -> tuple[str, dict[str, Any]]:
+        if not args.custom:
+            self.parts[args.name] = args.typ
+            return "", args.inputs
         before = [urn.rpartition("::")[2] for urn in self.dependencies[args.name]]
         after = {one: None for one in before}
         for earlier in self.asked:
@@ -53,6 +58,7 @@ class Cloud(Mocks):
         inputs = _revealed(args.inputs)
         self.asked.append({"type": args.typ, "name": args.name, "inputs": inputs, "after": list(after)})
         self.asked[-1] |= {"protected": self.protected[args.name], "ignored": self.ignored[args.name]}
+        self.asked[-1]["flat"] = self.flat[args.name]
         if self.preview:
             # the app's identities are asked for as a list and answered as a map: unknown until then
             return "", {key: value for key, value in args.inputs.items() if key != "identity"}
@@ -67,17 +73,20 @@ class Cloud(Mocks):
 
 
 class Monitor(MockMonitor):
-    """Also tells what mocks are not told: which resources each one waits for, and which of its outputs are secret."""
+    """Also tells what mocks are not told: what a resource waits for, what it was called, which outputs are secret."""
 
     def __init__(self, cloud: Cloud) -> None:
         super().__init__(cloud)
         self._cloud = cloud
 
     def RegisterResource(self, request: Any) -> Any:  # noqa: N802 (the name of the remote procedure)
-        self._cloud.dependencies[request.name] = list(request.dependencies)
-        self._cloud.protected[request.name] = request.protect
-        self._cloud.ignored[request.name] = list(request.ignoreChanges)
-        self._cloud.secrets[request.name] = list(request.additionalSecretOutputs)
+        if request.custom:
+            self._cloud.dependencies[request.name] = list(request.dependencies)
+            self._cloud.protected[request.name] = request.protect
+            self._cloud.ignored[request.name] = list(request.ignoreChanges)
+            self._cloud.secrets[request.name] = list(request.additionalSecretOutputs)
+            flat = "$" not in request.parent or any(alias.spec.noParent for alias in request.aliases)
+            self._cloud.flat[request.name] = flat
         return super().RegisterResource(request)  # type: ignore[no-untyped-call]
 
 
@@ -101,7 +110,7 @@ async def run(case: dict[str, Any]) -> dict[str, Any]:
             told["secret_outputs" if await value.is_secret() else "outputs"][name] = await value.future()
     except pulumi.RunError as exc:
         error = str(exc)
-    return {"asked": cloud.asked, "error": error, **told}
+    return {"asked": cloud.asked, "parts": cloud.parts, "error": error, **told}
 
 
 def _revealed(value: Any) -> Any:

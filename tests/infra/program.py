@@ -59,6 +59,8 @@ class Asked:
         Pulumi refuses to delete or replace it.
     ignored
         Properties whose changes Pulumi ignores.
+    flat
+        Pulumi recognizes it in a state in which it has no parent.
     """
 
     type: str
@@ -67,13 +69,18 @@ class Asked:
     after: frozenset[str]
     protected: bool
     ignored: frozenset[str]
+    flat: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ran:
-    """A finished run: what was asked for by name, the outputs with secret ones apart, and how it failed, if it did."""
+    """A finished run: what was asked for by name, the outputs with secret ones apart, and how it failed, if it did.
+
+    `parts` are the types of the components, by name.
+    """
 
     asked: dict[str, Asked]
+    parts: dict[str, str]
     outputs: dict[str, Any]
     secret_outputs: dict[str, Any]
     error: str | None
@@ -114,6 +121,7 @@ def _ran(answer: dict[str, Any]) -> Ran:
     assert len({one.name for one in asked}) == len(asked), "two resources have the same name"
     return Ran(
         asked={one.name: one for one in asked},
+        parts=answer["parts"],
         outputs=answer["outputs"],
         secret_outputs=answer["secret_outputs"],
         error=answer["error"],

@@ -249,6 +249,13 @@ def test_a_rehearsal_moves_the_endpoints_of_the_deployer_and_nothing_else(runs: 
     assert rehearsed.app_settings == runs["dev"].app_settings
 
 
+def test_stacks_from_before_there_were_components_keep_all_their_resources(runs: dict[str, Ran]) -> None:
+    known = {f"{one.type}::{one.name}" for run in runs.values() for one in run.asked.values() if one.flat}
+    assert set((ROOT / "tests" / "infra" / "former_resources.txt").read_text().split()) <= known
+    queues = {f"azure-native:storage:Queue::queue-{name}" for name in QUEUES}
+    assert queues <= known
+
+
 def test_every_resource_that_can_have_tags_has_all_of_them() -> None:
     (ran,) = run_program(Case(stack="prod", config={**PRIVATE, "tags": '{"cost-center": "4711", "Owner": "ops"}'}))
     wanted = {"cost-center": "4711", "Owner": "ops", "project": PROJECT, "stack": "prod", "managed-by": "pulumi"}

@@ -16,6 +16,16 @@ PRESENT = {
     "code": "infra.publish.resource _PackageProvider",
     "invite-links": "infra.invite_links _InviteLinksProvider",
 }
+#: States contain these too: a part under another name would have other resources.
+PARTS = {
+    "identity": "infra:index:Identity",
+    "monitoring": "infra:index:Monitoring",
+    "storage": "infra:index:Storage",
+    "hub": "infra:index:Hub",
+    "database": "infra:index:Database",
+    "app": "infra:index:App",
+    "alerts": "infra:index:Alerts",
+}
 FORMER = {"infra.package _PackageProvider"}
 # as Pulumi's process for dynamic resources does it: in infra/, with nothing else on the path
 LOAD = """
@@ -54,6 +64,7 @@ def test_providers_have_the_names_that_states_know() -> None:
     (ran,) = run_program(Case(stack="dev", config=DEV))
     dynamic = {one.name: one.inputs["__provider"] for one in ran.asked.values() if "__provider" in one.inputs}
     assert {name: names_in(text) for name, text in dynamic.items()} == {name: {one} for name, one in PRESENT.items()}
+    assert ran.parts == PARTS
 
 
 def test_what_any_state_names_can_still_be_loaded_and_deleted() -> None:

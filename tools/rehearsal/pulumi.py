@@ -22,6 +22,7 @@ from tools.rehearsal.pulumi_engine import Engine
 PROVIDER = Path(__file__).resolve().parent / "plugins" / "provider"
 PASSPHRASE = "rehearsal"  # noqa: S105 (of a state that is deleted at the end)
 LONGEST = timedelta(minutes=20)
+_NOT_RESOURCES = ("pulumi:pulumi:", "pulumi:providers:", "infra:index:")  # stacks, providers, components
 #: Variables that would lead a rehearsal to a real cloud or state.
 _NOT_HANDED_ON = ("PULUMI_", "AZURE_", "ARM_", "ACTIONS_", "PG", "PYTHONPATH", "VIRTUAL_ENV", "IDENTITY_", "MSI_")
 
@@ -37,7 +38,8 @@ class Outcome:
     Attributes
     ----------
     changes
-        What it did, or in a preview would do, to each resource, by logical name; what stays the same is not in it.
+        What it did, or in a preview would do, to each resource, by logical name; what stays the same is not in it,
+        and neither are components.
     counts
         How often it did each, including unchanged resources.
     errors
@@ -195,7 +197,7 @@ class Pulumi:
         errors: list[tuple[str, str]] = []
         for event in _events(output):
             metadata = event.get("resOutputsEvent" if command != "preview" else "resourcePreEvent", {}).get("metadata")
-            if metadata is not None and not metadata["type"].startswith(("pulumi:pulumi:", "pulumi:providers:")):
+            if metadata is not None and not metadata["type"].startswith(_NOT_RESOURCES):
                 counts[metadata["op"]] += 1
                 if metadata["op"] not in ("same", "refresh"):
                     changes[metadata["urn"].split("::")[-1]] = metadata["op"]
