@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import unicodedata
 from collections.abc import Sequence
 from datetime import timedelta
 from functools import partial
@@ -18,7 +19,7 @@ from queued_jobs.handle import JobHandle
 from queued_jobs.model import JobKey, NewJob
 from queued_jobs.offload import offload
 from queued_jobs.redact import to_storable_text
-from queued_jobs.repository import hold_for
+from queued_jobs.repository import OCCURRENCE, hold_for
 from queued_jobs.serialization import UNSTORABLE, NotStorable, form_of
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ def new_job[Request: BaseModel](
         queue=runner.queue if priority is None else f"{runner.queue}-{priority}",
         user_id=user_id,
         # shown to admins beside other names, which it must neither hide nor reorder
-        user_name=to_storable_text(" ".join((user_name or "").split()), _MAX_USER_NAME) or None,
+        user_name=_shown(user_name) or None,
         **_stored(runner, request),
         max_attempts=runner.retry.max_attempts,
         delay=max(delay, timedelta()),
@@ -101,6 +102,11 @@ def new_job[Request: BaseModel](
         concurrency_key=concurrency_key,
         **others,
     )
+
+
+def _shown(name: str | None) -> str:
+    # composed, since a search compares characters
+    return to_storable_text(" ".join(unicodedata.normalize("NFC", name or "").split()), _MAX_USER_NAME)
 
 
 def _stored[Request: BaseModel](runner: type[JobRunner[Request, Any]], request: Request) -> dict[str, Any]:
@@ -137,6 +143,12 @@ async def store(
         )
         for (runner, job), one in zip(jobs, added, strict=True)
     ]
+
+
+def check_key_of_caller(key: object) -> None:
+    """Raise `InvalidRequest` for a key of scheduled jobs: the latest one of these is never deleted."""
+    if isinstance(key, str) and key.startswith(OCCURRENCE):
+        raise InvalidRequest(f"idempotency_key must not begin with {OCCURRENCE!r}, which marks scheduled jobs.")
 
 
 def check_text(name: str, value: str | None, most: int, *, required: bool = False) -> None:

@@ -115,7 +115,8 @@ class QueueManager:
         priority
             One of the runner's `priorities`, whose queue the job uses. None for the default queue.
         idempotency_key
-            Up to 200 characters. A repeated call for the same user and kind with the same key returns the first job.
+            Up to 200 characters, not beginning with `schedule:`. A repeated call for the same user and kind with the
+            same key returns the first job.
             Raises `KeyReused` if the request differs in the fields that were set; defaults do not count.
         unique_key
             Up to 200 characters. If an unfinished job of this kind has the same key, that job is returned.
@@ -134,6 +135,7 @@ class QueueManager:
         StoreUnavailable
             Postgres did not respond. Whether the job was stored is unknown: try again with an idempotency key.
         """
+        enqueue.check_key_of_caller(idempotency_key)
         return await enqueue.queue_job(
             self.backend,
             runner,
@@ -178,6 +180,7 @@ class QueueManager:
             A job of the same user that is stored now and runs when all the others have ended. With an empty batch it
             runs immediately.
         """
+        enqueue.check_key_of_caller(idempotency_key)
         return await batch.queue_jobs(
             self.backend,
             runner,

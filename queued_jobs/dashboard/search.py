@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Mapping
+import unicodedata
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, Self
@@ -34,6 +35,12 @@ START: Final = datetime(9999, 1, 1, tzinfo=UTC)
 _RETRYABLE: Final = frozenset({JobStatus.FAILED, JobStatus.ABORTED, JobStatus.CANCELLED})
 _CANCELLABLE: Final = frozenset({JobStatus.PENDING, JobStatus.RUNNING, JobStatus.RETRYING})
 
+#: Of the fields that are not strings.
+_TYPES: Final[dict[str, type[Any]]] = {
+    **dict.fromkeys(("created_from", "created_before"), datetime),
+    "statuses": Set,
+    "attempts_over": int,
+}
 _ID_PREFIX = re.compile("[0-9a-f]{1,32}")
 
 
@@ -75,6 +82,9 @@ class JobQuery:
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
+            expected = _TYPES.get(field.name, str)
+            if value is not None and (not isinstance(value, expected) or isinstance(value, bool)):
+                raise InvalidRequest(f"{field.name} must not be of type {type(value).__name__}.")
             if isinstance(value, str) and UNSTORABLE.search(value):
                 raise InvalidRequest(f"{field.name} contains a character that cannot be stored; remove it.")
             if isinstance(value, datetime) and value.tzinfo is None:
@@ -121,7 +131,7 @@ class JobQuery:
             "statuses": None if self.statuses is None else sorted(self.statuses),
             "user_id": self.user_id,
             "queue": self.queue,
-            "user_name": self.user_name,
+            "user_name": None if self.user_name is None else unicodedata.normalize("NFC", self.user_name),
             "created_from": self.created_from,
             "error_type": self.error_type,
             "attempts_over": self.attempts_over,

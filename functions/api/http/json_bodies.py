@@ -49,7 +49,8 @@ class StrictRequest(Request):
     def check_declared_size(self) -> None:
         """Raise `Problem` 413 if the declared size of the body is too large."""
         declared = self.headers.get("content-length", "0")
-        if declared.isdecimal() and int(declared) > self.max_body:
+        # int() refuses thousands of digits
+        if declared.isdecimal() and (len(declared) > _MAX_DIGITS or int(declared) > self.max_body):
             self._too_large()
 
     def _check_form(self) -> None:

@@ -167,8 +167,9 @@ class TestStart:
             ({"Content-Type": "application/json"}, b'{"prefix": "\\u0000"}', 422),
             ({"Content-Type": "application/json"}, b'{"prefix": "' + b"x" * 70_000 + b'"}', 413),
             ({"Content-Type": "application/json"}, b"", 422),
+            ({"Content-Type": "application/json", "Content-Length": "9" * 5_000}, b"{}", 413),
         ],
-        ids=["text", "no type", "no json", "nul", "too large", "empty"],
+        ids=["text", "no type", "no json", "nul", "too large", "empty", "too large to count"],
     )
     async def test_bodies_that_are_no_json(
         self, site: Site, headers: dict[str, str], content: bytes, status: int
@@ -188,6 +189,10 @@ class TestStart:
         other = await site.call("ann", "POST", "/api/jobs/packer", json={"prefix": "x"}, headers=headers)
         assert_problem(other, 422)
         assert (await site.start("bob", headers=headers))["id"] != first["id"]
+
+    async def test_a_key_of_scheduled_jobs_is_refused(self, site: Site) -> None:
+        headers = {"Idempotency-Key": "schedule:2100-01-01T00:00:00+00:00"}
+        assert_problem(await site.call("ann", "POST", "/api/jobs/packer", json={}, headers=headers), 422)
 
     @pytest.mark.parametrize("key", ["", "k" * 201, "a\tb", "ü"])
     async def test_a_key_of_a_wrong_form_is_refused(self, site: Site, key: str) -> None:

@@ -364,3 +364,10 @@ class TestRefused:
     def test_a_value_that_no_job_can_have(self, filters: dict[str, Any], named: str) -> None:
         with pytest.raises(InvalidRequest, match=named):
             JobQuery(**filters)
+
+
+@pytest.mark.parametrize("field", JobQuery.__dataclass_fields__)
+@pytest.mark.parametrize("value", [5.5, True, b"a", ["failed"], {"a": 1}, timedelta(1)], ids=str)
+def test_a_filter_of_another_type_is_refused(field: str, value: Any) -> None:
+    with pytest.raises(InvalidRequest, match=field):
+        JobQuery(**{field: value})

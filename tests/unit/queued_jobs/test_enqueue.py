@@ -8,6 +8,7 @@ from uuid import UUID
 
 import pytest
 
+from queued_jobs.dashboard.search import JobQuery
 from queued_jobs.errors import InvalidRequest
 from queued_jobs.message import JobMessage
 from tests.unit.queued_jobs.conftest import Ask, Demo, World
@@ -98,5 +99,19 @@ async def test_a_name_neither_hides_nor_reorders_what_is_beside_it(world: World,
     assert stored.isprintable()
 
 
+async def test_a_name_is_stored_as_it_is_searched(world: World) -> None:
+    decomposed, composed = "A\u030astro\u0308m", "\u00c5str\u00f6m"
+    assert world.row(await world.queued(user_name=decomposed)).user_name == composed
+    assert JobQuery(user_name=decomposed).to_params()["user_name"] == composed
+
+
 async def test_a_name_of_spaces_is_none(world: World) -> None:
     assert world.row(await world.queued(user_name=" \t ")).user_name is None
+
+
+async def test_keys_of_scheduled_jobs_which_are_kept_forever_are_not_for_callers(world: World) -> None:
+    with pytest.raises(InvalidRequest, match="schedule:"):
+        await world.queued(idempotency_key="schedule:2026-01-31T00:00:00+00:00")
+    with pytest.raises(InvalidRequest, match="schedule:"):
+        await world.manager.queue_jobs(Demo, [Ask()], user_id="ann", idempotency_key="schedule:")
+    assert world.repository.jobs == {}
