@@ -317,24 +317,6 @@ class TestActing:
         expect(page.get_by_role("dialog").get_by_text("NothingToImport").first).to_be_visible()
         expect(rows(admin("?user=schedule"))).to_have_count(1)
 
-    def test_a_job_is_started_from_the_form_of_its_request(self, admin: Admin, noise: Noise) -> None:
-        noise.expect("status of 422")
-        page = admin("?view=operations")
-        form = page.get_by_role("region", name="Start a job")
-        form.get_by_label("Kind").select_option("packer")
-        form.get_by_label("Prefix").fill("../elsewhere/")
-        start = form.get_by_role("button", name="Start")
-        start.click()
-        expect(form.locator(".note").last).to_contain_text("prefix")
-        form.get_by_label("Prefix").fill("nowhere/form/")
-        form.get_by_label("Name").fill("From the form")
-        start.evaluate(DOUBLE_CLICK)
-        form.get_by_role("link", name="Show job").click()
-        dialog = page.get_by_role("dialog")
-        expect(dialog.get_by_text("NothingToZip").first).to_be_visible()
-        expect(dialog).to_contain_text("nowhere/form/")
-        expect(rows(admin("?text=nowhere/form/"))).to_have_count(1)
-
     def test_poison_is_shown_and_put_back(self, queues: QueueServiceClient, admin: Admin) -> None:
         # not to be seen for an hour, or the host would take it before anybody looks
         queues.get_queue_client("packer-poison").send_message("x", visibility_timeout=3_600)

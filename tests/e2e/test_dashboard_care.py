@@ -12,7 +12,7 @@ import psycopg
 from playwright.sync_api import Page, Route, expect
 
 from tests.e2e.conftest import Noise
-from tests.support.bell import Bell, wait_on
+from tests.support.bell import DOUBLE_CLICK, Bell, wait_on
 from tests.support.client import Person
 from tests.support.dashboard import PARKED, SECONDS, address_of, recent, rows
 from tests.support.stored_jobs import ERROR, store
@@ -304,3 +304,22 @@ def test_from_right_to_left(stack: Stack, admin: Admin) -> None:
         heading = page.get_by_role("heading", name="Dashboard").bounding_box()
         assert heading is not None
         assert heading["x"] + heading["width"] > width / 2
+
+
+def test_a_job_is_started_from_the_form_of_its_request(admin: Admin, noise: Noise) -> None:
+    noise.expect("status of 422")
+    page = admin("?view=operations")
+    form = page.get_by_role("region", name="Start a job")
+    form.get_by_label("Kind").select_option("packer")
+    form.get_by_label("Prefix").fill("../elsewhere/")
+    start = form.get_by_role("button", name="Start")
+    start.click()
+    expect(form.locator(".note").last).to_contain_text("prefix")
+    form.get_by_label("Prefix").fill("nowhere/form/")
+    form.get_by_label("Name").fill("From the form")
+    start.evaluate(DOUBLE_CLICK)
+    form.get_by_role("link", name="Show job").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog.get_by_text("NothingToZip").first).to_be_visible()
+    expect(dialog).to_contain_text("nowhere/form/")
+    expect(rows(admin("?text=nowhere/form/"))).to_have_count(1)

@@ -1,4 +1,4 @@
-"""Whoever counts the sessions of a database counts clients: the server's own processes come and go beside them."""
+"""Queries that count the sessions of a database count clients only: the server's own processes come and go."""
 
 from __future__ import annotations
 
