@@ -16,7 +16,7 @@ export class StartJob {
   #form = null;
   #key = null;
   #place = h('div', {});
-  #submit = button('primary', texts.start, () => this.#start(), { type: 'submit', hidden: true });
+  #submit = button('primary', texts.start, null, { type: 'submit', hidden: true });
 
   /** @param {import('../../types.d.ts').DashboardContext} context */
   constructor(context) {
