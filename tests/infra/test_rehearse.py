@@ -58,10 +58,14 @@ def test_an_up_that_was_killed_is_followed_by_one_that_ends(lines: list[str]) ->
     assert any(line.startswith("take down: destroy") for line in after)
 
 
-def test_an_interrupted_up_is_completed_by_up_alone(lines: list[str]) -> None:
-    interrupted = [number for number, line in enumerate(lines) if line.startswith("up was interrupted")]
-    assert len(interrupted) == 3
-    assert lines[interrupted[-1] + 1].startswith("continue: up")
+def test_ten_interruptions_are_followed_by_runs_that_end(lines: list[str]) -> None:
+    ups, kills, destroys = (
+        [number for number, line in enumerate(lines) if line.startswith(beginning)]
+        for beginning in ("up was interrupted", "up was killed", "destroy was interrupted")
+    )
+    assert (len(ups), len(kills), len(destroys)) == (6, 1, 3)
+    assert lines[ups[-1] + 1].startswith("continue: up")
+    assert lines[destroys[-1] + 1].startswith("take down: destroy")
 
 
 def test_a_destroyed_stack_is_created_again_under_other_names_only(lines: list[str]) -> None:

@@ -211,9 +211,26 @@ def test_a_lock_keeps_a_resource_and_its_parts(cloud: Cloud) -> None:
 
 
 def test_a_resource_is_there_before_its_creation_is_answered(cloud: Cloud) -> None:
-    cloud.set_faults(delays={"it": 3_600})
-    threading.Thread(target=make, args=(cloud, "storage:StorageAccount", ACCOUNT), daemon=True).start()
+    cloud.hold("it")
+    creation = threading.Thread(target=make, args=(cloud, "storage:StorageAccount", ACCOUNT), daemon=True)
+    creation.start()
     wait_until(lambda: len(cloud.resources()) == 2, "it is there")
+    assert [call["operation"] for call in cloud.calls()] == ["create"], "of the group only"
+    Provider(cloud).Cancel(None, None)
+    creation.join(PATIENCE_SECONDS)
+    assert not creation.is_alive()
+
+
+def test_a_resource_is_gone_before_its_deletion_is_answered(cloud: Cloud) -> None:
+    account = make(cloud, "storage:StorageAccount", ACCOUNT)
+    cloud.hold("it")
+    deletion = threading.Thread(target=cloud.delete, args=(urn("storage:StorageAccount"), account), daemon=True)
+    deletion.start()
+    wait_until(lambda: account not in cloud.resources(), "it is gone")
+    assert "delete" not in [call["operation"] for call in cloud.calls()]
+    cloud.cancel()
+    deletion.join(PATIENCE_SECONDS)
+    assert not deletion.is_alive()
 
 
 def test_what_is_gone_has_no_id(cloud: Cloud) -> None:

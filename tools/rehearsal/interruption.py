@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 
 from tools.rehearsal.lifecycle import check_secrets
 from tools.rehearsal.stage import Stage, expect
@@ -14,9 +15,15 @@ OIDC = {
     "oidcAudience": "queued-jobs",
     "oidcClientId": "queued-jobs-page",
 }
+#: What is left when the server exists, in the order of creation: logical name and part of the id.
+_ONE_AFTER_THE_OTHER = {
+    "database": "/databases/",
+    "let-in-azure": "/firewallRules/",
+    "database-admin": "/administrators/",
+    "app": "/sites/",
+    "no-ftp": "/basicPublishingCredentialsPolicies/ftp",
+}
 _EXISTS = re.compile(r"cannot create already existing resource '([^']+)'")
-_LONGER_THAN_ANYBODY_WAITS = 3600.0
-_LONGER_THAN_A_KEY_PRESS = 10.0
 
 
 def survive_interruption(stage: Stage) -> None:
@@ -29,30 +36,46 @@ def survive_interruption(stage: Stage) -> None:
     stage.configure({**OIDC, "generation": 2})
     stage.database.make_database()
     stage.scm.reset()
-    # slow, so that nothing else has begun: an `up` that is interrupted completes what it has begun, such as the server
-    stage.cloud.set_faults(delays={"group": _LONGER_THAN_A_KEY_PRESS})
-    _press_ctrl_c(stage, "/resourceGroups/")
-    stage.cloud.set_faults(delays={"postgres": _LONGER_THAN_ANYBODY_WAITS})
+    _press_ctrl_c(stage, "group", "/resourceGroups/")
+    stage.cloud.hold("postgres")
     stage.pulumi.up_until_killed(when=lambda: _exists(stage, "/flexibleServers/"))
-    stage.cloud.set_faults(delays={})
     stage.say("up was killed while it created the database server")
+    stage.cloud.hold("")
     stage.pulumi.unlock()
     _adopt(stage)
-    for part in ("/administrators/", "/sites/"):
-        _press_ctrl_c(stage, part)
+    for name, part in _ONE_AFTER_THE_OTHER.items():
+        _press_ctrl_c(stage, name, part)
     finished = stage.show("continue", stage.pulumi.up())
     expect(finished.code == 0, "up failed after it was stopped", finished)
     expect(set(finished.changes.values()) == {"create"}, f"up changed existing resources: {dict(finished.changes)}")
     check_secrets(stage)
+    for name, part in {"app": "/sites/", "database-admin": "/administrators/", "postgres": "/flexibleServers/"}.items():
+        _interrupt_destroy(stage, name, part)
     destroyed = stage.show("take down", stage.pulumi.destroy())
     left = list(stage.cloud.resources())
     expect(destroyed.code == 0 and not left, f"destroy left {left}", destroyed)
 
 
-def _press_ctrl_c(stage: Stage, part: str) -> None:
-    """Interrupt `up` while it creates the first resource of a type; the next `up` needs nothing before it."""
-    stage.pulumi.up_until_interrupted(when=lambda: _exists(stage, part))
+def _press_ctrl_c(stage: Stage, name: str, part: str) -> None:
+    """Interrupt `up` while it creates the resource with this logical name, whose id contains `part`.
+
+    It ends after the engine has noticed, so that nothing after it has begun: an interrupted `up` completes what it has
+    begun.
+    """
+    expect(not _exists(stage, part), f"{part} exists before up creates it")
+    stage.cloud.hold(name)
+    stage.pulumi.up_until_interrupted(when=partial(_exists, stage, part))
+    stage.cloud.hold("")
     stage.say(f"up was interrupted while it created {part.strip('/')}")
+
+
+def _interrupt_destroy(stage: Stage, name: str, part: str) -> None:
+    """Interrupt `destroy` while it deletes the resource with this logical name, whose id contains `part`."""
+    expect(_exists(stage, part), f"{part} does not exist before destroy deletes it")
+    stage.cloud.hold(name)
+    stage.pulumi.destroy_until_interrupted(when=lambda: not _exists(stage, part))
+    stage.cloud.hold("")
+    stage.say(f"destroy was interrupted while it deleted {part.strip('/')}")
 
 
 def _exists(stage: Stage, part: str) -> bool:

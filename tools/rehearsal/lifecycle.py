@@ -8,7 +8,7 @@ import psycopg
 from psycopg import sql
 
 from tools.rehearsal.database import DATABASE
-from tools.rehearsal.scm_site import FAILED, ROLE_LAG, Reply
+from tools.rehearsal.scm_site import FAILED, ROLE_LAG, SUCCESS, Reply
 from tools.rehearsal.secrets_check import find_secrets
 from tools.rehearsal.stage import Stage, expect, expect_changes
 
@@ -59,14 +59,19 @@ def _make(stage: Stage) -> None:
     expect(planned.code == 0, "preview failed", planned)
     expect(set(planned.changes.values()) == {"create"}, f"preview of a new stack would {dict(planned.changes)}")
     expect(not stage.cloud.resources() and not stage.scm.deployments, "a preview changed something")
+    # the roles of deployer and app take minutes to take effect
+    late_roles = Reply(ends_as=FAILED, log=ROLE_LAG, retry_after=0)
+    stage.scm.replies.extend([Reply(status=403), Reply(status=400, body=ROLE_LAG), late_roles])
     made = stage.show("make", stage.pulumi.up())
+    expect(not stage.scm.replies, "publishing was not retried until the roles took effect")
     expect_changes(made, dict(planned.changes), "up after its preview")
     expect(
         len(stage.cloud.resources()) == len(made.changes) - _NOT_IN_AZURE,
         "the resources in Azure differ from the state",
     )
-    expect(len(stage.scm.deployments) == 1, "the code was not published once")
-    expect("function_app.py" in stage.scm.deployments[0].files, "the package has no function_app.py")
+    statuses = [deployment.status for deployment in stage.scm.deployments]
+    expect(statuses == [FAILED, SUCCESS], f"the deployments of the code ended as {statuses}")
+    expect("function_app.py" in stage.scm.deployments[-1].files, "the package has no function_app.py")
 
 
 def _check_database(stage: Stage) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from tools.local_stack.errors import LocalRunError
 from tools.rehearsal.azure.provider import CLOUD_FOLDER
@@ -108,27 +108,34 @@ class Pulumi:
 
     def up_until_interrupted(self, *, when: Callable[[], bool]) -> None:
         """Start `up` and press Ctrl-C as soon as `when` is true: it completes what it has begun, and ends."""
-        self._up_until(when, lambda process: process.send_signal(signal.SIGINT))
+        self._run_until("up", when, lambda process: process.send_signal(signal.SIGINT))
+
+    def destroy_until_interrupted(self, *, when: Callable[[], bool]) -> None:
+        """Start `destroy` and press Ctrl-C as soon as `when` is true."""
+        self._run_until("destroy", when, lambda process: process.send_signal(signal.SIGINT))
 
     def up_until_killed(self, *, when: Callable[[], bool]) -> None:
         """Start `up` and kill it with all its processes as soon as `when` is true."""
-        self._up_until(when, lambda process: os.killpg(process.pid, signal.SIGKILL))
+        self._run_until("up", when, lambda process: os.killpg(process.pid, signal.SIGKILL))
 
-    def _up_until(self, when: Callable[[], bool], end: Callable[[subprocess.Popen[str]], None]) -> None:
-        process = self._start("up", "--yes", "--skip-preview")
+    def _run_until(self, command: str, when: Callable[[], bool], end: Callable[[subprocess.Popen[str]], None]) -> None:
+        path = self._scratch / "stopped.log"  # a file, since a pipe that is not read would fill up
+        with path.open("w") as file:
+            process = self._start(command, "--yes", "--skip-preview", output=file)
         deadline = time.monotonic() + LONGEST.total_seconds()
         try:
             while not when():
                 if process.poll() is not None or time.monotonic() > deadline:
-                    output = process.communicate()[0]
-                    raise EngineFailed(f"pulumi up ended before it could be stopped:\n{output}")
+                    raise EngineFailed(
+                        f"pulumi {command} could not be stopped at the intended point:\n{path.read_text()}"
+                    )
                 time.sleep(0.05)
             end(process)
-            process.communicate(timeout=LONGEST.total_seconds())
+            process.wait(LONGEST.total_seconds())
         finally:
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
-            process.communicate()
+                process.wait()
 
     def unlock(self) -> None:
         """Unlock the state after a killed run."""
@@ -168,13 +175,13 @@ class Pulumi:
             raise EngineFailed(f"pulumi {' '.join(arguments)} ended with {finished.returncode}:\n{finished.stderr}")
         return finished.stdout
 
-    def _start(self, *arguments: str) -> subprocess.Popen[str]:
+    def _start(self, *arguments: str, output: IO[str] | int = subprocess.PIPE) -> subprocess.Popen[str]:
         return subprocess.Popen(
             [self._engine.program, *arguments, "--json", "--non-interactive"],
             cwd=self._project,
             env=self._environment,
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
+            stdout=output,
             stderr=subprocess.STDOUT,
             text=True,
             errors="replace",

@@ -29,6 +29,8 @@ class Reply:
     body: str = ""
     ends_as: int = SUCCESS
     log: str = "and could not unpack"
+    #: Of an accepted publication; a rejection always allows another attempt at once.
+    retry_after: int | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -129,7 +131,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._reply(reply.status, reply.body, retry_after=0)
         else:
             self.site.take(content, reply)
-            self._reply(202, "")
+            self._reply(202, "", retry_after=reply.retry_after)
 
     def _describe_deployment(self, path: str) -> None:
         wanted = path.removeprefix("/api/deployments/").removesuffix("/log")

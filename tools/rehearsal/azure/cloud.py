@@ -28,7 +28,7 @@ class Refused(Exception):
 
 
 class Cloud:
-    """The folder contains `cloud.json` (resources), `calls.jsonl` (requests, in order), `faults.json` and `kept.json`.
+    """The folder contains `cloud.json` (resources), `calls.jsonl` (requests, in order), `held.txt` and `kept.json`.
 
     A change is in the file before it is finished: like Azure, it continues even if the client disconnects.
     """
@@ -37,6 +37,7 @@ class Cloud:
         self._folder = folder
         self._lock = threading.Lock()
         self._busy_servers: set[str] = set()
+        self._cancelled = threading.Event()
 
     def resources(self) -> dict[str, Properties]:
         """Return everything that exists, by id."""
@@ -53,9 +54,13 @@ class Cloud:
         """Delete a resource outside of Pulumi."""
         self._change(remove=[id_])
 
-    def set_faults(self, *, delays: dict[str, float]) -> None:
-        """Make the creation of resources with these logical names take the given seconds."""
-        (self._folder / "faults.json").write_text(json.dumps({"delays": delays}))
+    def hold(self, name: str) -> None:
+        """Let creations and deletions of resources with this logical name end only after `cancel`; "" ends this."""
+        (self._folder / "held.txt").write_text(name)
+
+    def cancel(self) -> None:
+        """End what is held in this process."""
+        self._cancelled.set()
 
     def create(self, urn: str, kind: Kind, id_: str, inputs: Properties) -> Properties:
         """Create it and return Azure's response. Raises `Refused`."""
@@ -88,6 +93,7 @@ class Cloud:
                 if lock != id_ and (scope in own or id_.startswith(f"{scope}/")):
                     raise Refused(f"ScopeLocked: {scope} is locked against deletion; remove its lock first")
             self._change(remove=own)
+            self._wait_if_held(urn)
             with self._lock:
                 kept = self._kept_names().union(each for each in own if _NAME_KEPT.fullmatch(each))
                 (self._folder / "kept.json").write_text(json.dumps(sorted(kept)))
@@ -108,7 +114,7 @@ class Cloud:
             # with the inputs: some of them are not in the response
             self._change(put={id_: {"urn": urn, "inputs": inputs, "response": response}})
             if operation == "create":
-                time.sleep(self._delay(urn))
+                self._wait_if_held(urn)
             return response
 
     @contextmanager
@@ -131,10 +137,10 @@ class Cloud:
             with self._lock:
                 self._busy_servers.discard(server)
 
-    def _delay(self, urn: str) -> float:
-        path = self._folder / "faults.json"
-        delays = json.loads(path.read_text())["delays"] if path.exists() else {}
-        return float(delays.get(urn.split("::")[-1], 0))
+    def _wait_if_held(self, urn: str) -> None:
+        path = self._folder / "held.txt"
+        if path.exists() and path.read_text() == urn.split("::")[-1]:
+            self._cancelled.wait()
 
     @contextmanager
     def _recorded(self, operation: str, urn: str, id_: str) -> Iterator[None]:

@@ -63,6 +63,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         return provider_pb2.ConfigureResponse(supportsPreview=True)
 
     def Cancel(self, _request: Any, _context: Any) -> Any:  # noqa: N802
+        self._cloud.cancel()  # the engine has noticed Ctrl-C, and begins nothing more
         return Empty()
 
     def Invoke(self, request: Any, _context: Any) -> Any:  # noqa: N802
