@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+from pulumi.runtime.proto import language_pb2
 
 from infra.project import PROJECT
 from tools.rehearsal import __main__ as command
 from tools.rehearsal import project, pulumi_engine
+from tools.rehearsal.language_host import LanguageHost
 from tools.rehearsal.pulumi_engine import Engine, EngineMissing, cache_folder, find_or_build
 
 
@@ -30,6 +33,12 @@ def test_an_installed_engine_is_taken(tmp_path: Path, environment: dict[str, str
     engine = find_or_build(pytest.fail, environment)
     assert engine.program == tmp_path / "bin" / "pulumi"
     assert engine.path[0] == tmp_path / "bin"  # whose own language host goes before ours
+
+
+def test_our_language_host_names_the_plugin_that_the_program_needs() -> None:
+    (needed,) = LanguageHost("").GetRequiredPackages(language_pb2.GetRequiredPackagesRequest(), None).packages
+    assert (needed.name, needed.version) == ("azure-native", f"v{version('pulumi-azure-native')}")
+    assert needed.kind == "resource"
 
 
 def test_an_old_engine_is_passed_over_and_the_reason_told(tmp_path: Path, environment: dict[str, str]) -> None:
