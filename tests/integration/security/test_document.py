@@ -31,9 +31,12 @@ SECONDS = 30
 @pytest.fixture
 def own(issuer: Issuer) -> Iterator[Site]:
     """A site over a system of its own: an admin's random requests also pause kinds, for whoever shares it."""
-    with running_product() as stack, running(another_host(stack, **ROOM, **issuer.settings)) as host:
-        with closing(Site(host, stack, issuer)) as site:
-            yield site
+    with (
+        running_product() as stack,
+        running(another_host(stack, **ROOM, **issuer.settings)) as host,
+        closing(Site(host, stack, issuer)) as site,
+    ):
+        yield site
 
 
 def test_the_document_is_true(own: Site, attacks: Attacks, tmp_path: Path) -> None:
