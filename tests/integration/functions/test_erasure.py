@@ -35,3 +35,27 @@ async def test_jobs_and_uploads_of_one_user_are_deleted(site: Site) -> None:
 @pytest.mark.parametrize("body", [{}, {"userId": ""}, {"userId": "a/b"}, {"userId": "a" * 129}, {"user": "ann"}])
 async def test_a_request_that_names_no_user_changes_nothing(site: Site, body: dict[str, str]) -> None:
     assert_problem(await site.call("admin", "POST", "/api/admin/erase", json=body), 422)
+
+
+#: What code that starts jobs may have called its users, and what lists of blobs or their XML cannot name.
+ODD = (
+    *map(chr, range(1, 32)),
+    "\x7f",
+    "\x85",
+    "\u2028",
+    "\ufffe",
+    "\uffff",
+    *"\"'&<>%?#\\.+ ",
+    "..",
+    "%00",
+    "\U0001f600",
+)
+
+
+async def test_users_of_any_name_are_erased(site: Site) -> None:
+    answers = {}
+    for odd in ODD:
+        for user_id in (odd, f"a{odd}b"):
+            answer = await site.call("admin", "POST", "/api/admin/erase", json={"userId": user_id})
+            answers[user_id] = answer.status_code
+    assert {user_id: status for user_id, status in answers.items() if status != 200} == {}
