@@ -113,7 +113,7 @@ def sweep_uploads(*, older_than: timedelta = _UPLOAD_LIFE) -> int:
 
 def delete_uploads_of(user_id: str) -> int:
     """Delete all that a user has uploaded. Returns how many blobs were deleted; blocks."""
-    if not user_id.isprintable():  # of a job that other code started: nobody signs in as that, and no list can name it
+    if not user_id.isprintable():  # no user signs in as that, and no list of blobs can name it
         return 0
     return _delete_uploads(lambda _: True, prefix=f"{user_id}/")
 

@@ -30,7 +30,7 @@ SECONDS = 30
 
 @pytest.fixture
 def own(issuer: Issuer) -> Iterator[Site]:
-    """A site over a system of its own: an admin's random requests also pause kinds, for whoever shares it."""
+    """A site over a system of its own: an admin's random requests also pause kinds, for all that share it."""
     with (
         running_product() as stack,
         running(another_host(stack, **ROOM, **issuer.settings)) as host,
