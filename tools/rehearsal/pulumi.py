@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -60,6 +61,28 @@ class Outcome:
         return "\n".join(message for _, message in self.errors) or self.output
 
 
+def kill_session(leader: subprocess.Popen[str]) -> None:
+    """Kill all processes of a session that `leader` began, also in process groups of their own, as its plugins are."""
+    killed: set[int] = set()
+    while (
+        remaining := _session_of(leader.pid) - killed
+    ):  # what one of them started meanwhile is found in the next round
+        for pid in remaining:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        killed |= remaining
+
+
+def _session_of(leader: int) -> set[int]:
+    listed = subprocess.run(["ps", "-A", "-o", "pid="], capture_output=True, text=True, check=True)
+    members = set()
+    for pid in map(int, listed.stdout.split()):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            if os.getsid(pid) == leader:
+                members.add(pid)
+    return members
+
+
 class Pulumi:
     """The engine with its own state in `scratch`, and our plugins."""
 
@@ -116,7 +139,7 @@ class Pulumi:
 
     def up_until_killed(self, *, when: Callable[[], bool]) -> None:
         """Start `up` and kill it with all its processes as soon as `when` is true."""
-        self._run_until("up", when, lambda process: os.killpg(process.pid, signal.SIGKILL))
+        self._run_until("up", when, kill_session)
 
     def _run_until(self, command: str, when: Callable[[], bool], end: Callable[[subprocess.Popen[str]], None]) -> None:
         path = self._scratch / "stopped.log"  # a file, since a pipe that is not read would fill up
@@ -134,7 +157,7 @@ class Pulumi:
             process.wait(LONGEST.total_seconds())
         finally:
             if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
+                kill_session(process)
                 process.wait()
 
     def unlock(self) -> None:
@@ -198,7 +221,7 @@ class Pulumi:
             raise EngineFailed(f"pulumi {command} did not end within {minutes:.0f} minutes") from error
         finally:
             if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
+                kill_session(process)
         changes: dict[str, str] = {}
         counts: Counter[str] = Counter()
         errors: list[tuple[str, str]] = []
