@@ -98,7 +98,13 @@ def user_folder(tmp_path: Path) -> Path:
 
 
 def test_the_wheel_has_the_library_and_what_it_reads(built: Path) -> None:
-    tracked = subprocess.run(["git", "ls-files", "queued_jobs"], cwd=ROOT, capture_output=True, text=True, check=True)
+    tracked = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "queued_jobs"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     with zipfile.ZipFile(built / WHEEL) as wheel:
         names = {name for name in wheel.namelist() if ".dist-info/" not in name}
         information = {name.partition(".dist-info/")[2]: name for name in wheel.namelist() if name not in names}
