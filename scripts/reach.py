@@ -27,7 +27,7 @@ NAME_FILES_ONLY = ("scripts/reach.py", "tests/unit/test_reach.py")
 #: Read as whole folders, without file names: all files in these folders are kinds of jobs.
 WHOLE_FOLDERS = ("functions/jobs", "tools/test_app/jobs")
 #: Read by none of our programs. What any other file without a test affects is unknown.
-TOUCHES_NOTHING = ("CHANGELOG.md", "LICENSE", "SECURITY.md", ".editorconfig", ".gitattributes", ".gitignore")
+TOUCHES_NOTHING = ("CHANGELOG.md", "SECURITY.md", ".editorconfig", ".gitattributes", ".gitignore")
 #: The base of the comparison: the first of these that exists.
 MAIN_BRANCHES = ("main", "origin/main")
 

@@ -111,8 +111,8 @@ def test_the_name_is_read_as_yaml_has_it(text: str, name: str | None) -> None:
 def test_the_project_says_once_which_pulumi_it_needs() -> None:
     assert yaml.safe_load((ROOT / "Pulumi.yaml").read_text())["name"] == PROJECT
     oldest = ".".join(map(str, OLDEST_PULUMI))
-    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
-    assert f"pulumi>={oldest}" in extras["infra"]
+    groups = tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]
+    assert f"pulumi>={oldest}" in groups["infra"]
     locked = re.search(r"^pulumi==(\d+)\.(\d+)", (ROOT / "locks" / "infra.txt").read_text(), re.MULTILINE)
     engine = re.search(r"pulumi/sdk/v3 v(\d+)\.(\d+)", (ROOT / "tools/rehearsal/engine/go.mod").read_text())
     for pinned in (locked, engine):

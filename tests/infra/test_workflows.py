@@ -71,7 +71,7 @@ def test_a_mistake_is_found(actionlint: Path, tmp_path: Path, right: str, wrong:
 
 
 def test_there_is_something_to_check() -> None:
-    assert {path.name for path in WORKFLOWS} >= {"test.yml", "deploy.yml"}
+    assert {path.name for path in WORKFLOWS} >= {"test.yml", "deploy.yml", "release.yml"}
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
@@ -105,7 +105,7 @@ def test_tokens_are_for_own_branches_and_behind_an_environment() -> None:
     for path in WORKFLOWS:
         for name, job in load(path)["jobs"].items():
             if "id-token" in job["permissions"]:
-                assert job["environment"] == {"preview": "preview", "up": "prod"}[name]
+                assert job["environment"] == {"preview": "preview", "up": "prod", "publish": "pypi"}[name]
     jobs = load(ROOT / ".github" / "workflows" / "deploy.yml")["jobs"]
     assert "head.repo.full_name == github.repository" in jobs["preview"]["if"]
     assert "github.event_name == 'push'" in jobs["up"]["if"]
@@ -145,6 +145,32 @@ def test_nothing_is_deployed_before_every_check_has_passed_on_that_commit() -> N
     commands = [step.get("run") for job in called["jobs"].values() for step in job["steps"]]
     assert {"./scripts/test", "./scripts/rehearse"} <= set(commands)
     assert not any("if" in job or "continue-on-error" in job for job in called["jobs"].values())
+
+
+def test_only_a_tag_is_released_after_all_checks_and_beside_the_token_runs_no_other_code() -> None:
+    workflow = load(ROOT / ".github" / "workflows" / "release.yml")
+    jobs = workflow["jobs"]
+    assert workflow["on"] == {"push": {"tags": ["v[0-9]+.[0-9]+.[0-9]+"]}}
+    assert (jobs["test"]["uses"], jobs["build"]["needs"]) == ("./.github/workflows/test.yml", "test")
+    assert jobs["publish"]["needs"] == "build"
+    assert [name for name, job in jobs.items() if "id-token" in job["permissions"]] == ["publish"]
+    runs = [step["run"] for step in jobs["publish"]["steps"] if "run" in step]
+    assert runs == [
+        "python3 -m pip install --require-hashes -r locks/build.txt",
+        "uv publish --trusted-publishing always",
+    ]
+
+
+@pytest.mark.parametrize(("tag", "code"), [("v1.2.3", 0), ("v1.2.30", 1), ("v1", 1)])
+def test_a_tag_that_is_not_the_version_is_refused(tmp_path: Path, tag: str, code: int) -> None:
+    build = load(ROOT / ".github" / "workflows" / "release.yml")["jobs"]["build"]
+    (compare,) = (step for step in build["steps"] if "tag" in step.get("name", ""))
+    (tmp_path / "pyproject.toml").write_text('[project]\nname = "a"\nversion = "1.2.3"\n')
+    environment = {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.defpath}", "GITHUB_REF_NAME": tag}
+    done = subprocess.run(
+        ["sh", "-ec", compare["run"]], cwd=tmp_path, env=environment, capture_output=True, check=False
+    )
+    assert done.returncode == code
 
 
 def test_the_stack_is_smoked_after_it_was_brought_up() -> None:

@@ -48,6 +48,7 @@ def runner_of(document: str, monkeypatch: pytest.MonkeyPatch) -> type[JobRunner[
     [
         ("README.md", {"name": "Ada"}, {"text": "Hello, Ada!"}),
         ("docs/tutorial/first-job.md", {"text": "quick brown"}, {"words": 2}),
+        ("queued_jobs/README.md", {"text": "quick brown"}, {"words": 2}),
     ],
 )
 async def test_the_first_example_is_a_job_that_runs(

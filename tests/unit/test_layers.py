@@ -155,7 +155,7 @@ def test_the_repository_holds_no_address_of_a_package_index_and_no_stray_lock() 
     tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
     assert not {"uv.lock", "pylock.toml"} & {Path(name).name for name in tracked}
     locks = [name for name in tracked if name.startswith("locks/")]
-    assert len(locks) == 5
+    assert len(locks) == 7
     for name in locks:
         assert "://" not in (ROOT / name).read_text(), name
     for name in tracked:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
 from pathlib import Path
@@ -26,6 +27,12 @@ def test_the_project_asks_for_the_version_of_azure() -> None:
 def test_pipelines_run_on_it(path: Path) -> None:
     found = set(re.findall(r"python-version: \"([\d.]+)\"", path.read_text()))
     assert found == {PYTHON_VERSION}
+
+
+def test_the_development_container_has_it() -> None:
+    container = json.loads((ROOT / ".devcontainer/devcontainer.json").read_text())
+    assert container["image"].rpartition(":")[2] == PYTHON_VERSION
+    assert container["postCreateCommand"] == "python3 scripts/install.py test"
 
 
 @pytest.mark.parametrize(

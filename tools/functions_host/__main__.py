@@ -8,6 +8,7 @@ import logging
 from datetime import timedelta
 from pathlib import Path
 
+from tools.functions_host import debugger
 from tools.functions_host.errors import HostError
 from tools.functions_host.host import DRAIN, LOOPBACK, Host, leave
 from tools.functions_host.logs import configure_logging
@@ -26,8 +27,17 @@ def main() -> None:
         log.warning(
             "bound to %s: any client that can reach this machine can reach the app and /admin", options.unsafe_bind
         )
-    drain = timedelta(seconds=options.drain_seconds)
-    host = Host(options.app_dir, port=options.port, address=options.unsafe_bind, drain=drain, in_turn=options.in_turn)
+    debugger.ignore_breakpoints()
+    if options.debug_port is not None:
+        debugger.hold_leases()
+    host = Host(
+        options.app_dir,
+        port=options.port,
+        address=options.unsafe_bind,
+        drain=timedelta(seconds=options.drain_seconds),
+        in_turn=options.in_turn,
+        debug_port=options.debug_port,
+    )
     runner = asyncio.Runner()  # not closed at the end, which would wait for threads of the app
     try:
         runner.run(_run(host))
@@ -58,6 +68,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--in-turn", action="store_true", help="import the app, but serve it after the signal USR1 only"
+    )
+    parser.add_argument(
+        "--debug-port", type=int, metavar="N", help="let a debugger attach on this port, and jobs be paused for an hour"
     )
     parser.add_argument(
         "--unsafe-bind",

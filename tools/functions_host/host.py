@@ -16,6 +16,7 @@ from typing import Any, NoReturn
 
 import uvicorn
 
+from tools.functions_host import debugger
 from tools.functions_host.errors import HostError, WorkerEnded
 from tools.functions_host.functions import QUEUE_TRIGGER, TIMER_TRIGGER, read_functions
 from tools.functions_host.http import HttpFrontEnd
@@ -51,6 +52,7 @@ class Host:
         drain: timedelta = DRAIN,
         lease: timedelta = LEASE,
         in_turn: bool = False,
+        debug_port: int | None = None,
     ) -> None:
         self._app_dir = app_dir.resolve()
         self._address = address
@@ -58,6 +60,7 @@ class Host:
         self._drain = drain
         self._lease = lease
         self._in_turn = in_turn
+        self._debug_port = debug_port
         self._stopping = asyncio.Event()
 
     async def run(self) -> None:
@@ -95,6 +98,8 @@ class Host:
             *(_named(f"listener of queue {listener.name}", listener.run(self._stopping)) for listener in listeners),
             *(_named(f"timer {timer.name}", timer.run(self._stopping)) for timer in timers),
         ]
+        if self._debug_port is not None:
+            work.append(_named("debugger", debugger.listen(LOOPBACK, self._debug_port, self._stopping)))
         ended = asyncio.create_task(self._end(invoker.worker_ended))
         await self._first_of(asyncio.create_task(server.ready.wait()), serving, *work)
         names = ", ".join(function.name for function in functions) or "none"

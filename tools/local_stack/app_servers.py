@@ -13,6 +13,7 @@ from datetime import timedelta
 from pathlib import Path
 from threading import Event
 
+from tools.functions_host import debugger
 from tools.functions_host.turn import LOADED, TURN
 from tools.local_stack import ports
 from tools.local_stack.errors import LocalRunError, Missing
@@ -55,6 +56,7 @@ class HostServer(Server):
     """The function app in Microsoft's worker and the emulator of its host. `settings` is called at each start.
 
     `drain` is how long running invocations may take at a stop before they are cancelled; None for the host's own.
+    On the `debug_port`, if there is one, an editor can attach.
     """
 
     def __init__(
@@ -64,9 +66,11 @@ class HostServer(Server):
         app: Path = FUNCTIONS,
         port: int | None = None,
         drain: timedelta | None = None,
+        debug_port: int | None = None,
         emit: Emit = discard,
     ) -> None:
         super().__init__("host", ports_needed=1, port=port, emit=emit)
+        self._debug_port = debug_port
         self._settings = settings
         self._app = app
         self._drain = drain
@@ -127,11 +131,13 @@ class HostServer(Server):
             self._emit(name, line)
 
     def _command(self) -> Command:
-        return python_command("tools.functions_host", *self._arguments(), settings=self._settings())
+        settings = self._settings() if self._debug_port is None else {**self._settings(), **debugger.ENVIRONMENT}
+        return python_command("tools.functions_host", *self._arguments(), settings=settings)
 
     def _arguments(self) -> tuple[str, ...]:
         drain = ("--drain-seconds", f"{self._drain.total_seconds():g}") if self._drain is not None else ()
-        return str(self._app), "--port", str(self.ports[0]), *drain
+        debug = ("--debug-port", str(self._debug_port)) if self._debug_port is not None else ()
+        return str(self._app), "--port", str(self.ports[0]), *drain, *debug
 
     def _is_ready(self) -> bool:
         return responds(self.ports[0], HEALTH)
@@ -147,9 +153,10 @@ class FuncServer(HostServer):
         app: Path = FUNCTIONS,
         port: int | None = None,
         drain: timedelta | None = None,
+        debug_port: int | None = None,
         emit: Emit = discard,
     ) -> None:
-        super().__init__(settings, app=app, port=port, drain=drain, emit=emit)
+        super().__init__(settings, app=app, port=port, drain=drain, debug_port=debug_port, emit=emit)
         func = shutil.which("func")
         if func is None:
             raise Missing(

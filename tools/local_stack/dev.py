@@ -20,7 +20,7 @@ from tools.local_stack import ports
 from tools.local_stack.app_servers import ROOT
 from tools.local_stack.browser import open_page
 from tools.local_stack.console import Console
-from tools.local_stack.dev_options import SEEDED_JOBS, USUAL_PORT, make_parser
+from tools.local_stack.dev_options import SEEDED_JOBS, USUAL_DEBUG_PORT, USUAL_PORT, make_parser
 from tools.local_stack.errors import Interrupted, LocalRunError, StateInUse
 from tools.local_stack.postgres import PostgresServer
 from tools.local_stack.quiet import quiet
@@ -41,6 +41,8 @@ def main(arguments: Sequence[str] | None = None, state_folder: Path = STATE_FOLD
     """Run the command and return its exit code: 0 = stopped by the user, 1 = failed."""
     parser = make_parser()
     options = parser.parse_args(arguments)
+    if options.debug and options.host == "func":
+        parser.error("--debug needs the local host; Core Tools are debugged as their documentation describes")
     console = Console()
     try:
         if options.once:
@@ -59,7 +61,8 @@ def main(arguments: Sequence[str] | None = None, state_folder: Path = STATE_FOLD
 
 
 def _refuse_with_once(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
-    if options.reset or options.port or options.ready_file or options.no_browser or options.seed or options.print_env:
+    others = ("reset", "port", "ready_file", "no_browser", "seed", "print_env", "debug")
+    if any(getattr(options, name) for name in others):
         parser.error("--once has its own data and ports: it can only be combined with --host")
 
 
@@ -107,6 +110,7 @@ def _run(options: argparse.Namespace, state: State, console: Console) -> None:
             database_url=database_url,
             core_tools=options.host == "func",
             drain=DRAIN,
+            debug_port=_debug_port(state) if options.debug else None,
         )
         stack = Stack(state, stack_options, emit=console.show if options.verbose else quiet(console.show))
         with stop_on_signals(impatient=stack.supervisor.kill) as stop:
@@ -137,6 +141,8 @@ def _serve(
     console.say(f"ready after {time.monotonic() - started:.1f} s; Ctrl-C stops everything")
     console.say(f"admin link: {stack.dashboard_url}")
     console.say(f"guest link: {stack.guest_url}")
+    if options.debug:
+        console.say(f"debugger: attach to {ports.LOOPBACK}:{stack.debug_port}, as .vscode/launch.json does")
     if not options.no_browser:
         open_page(stack.guest_url)
     if options.host == "func":  # which reloads by itself
@@ -181,6 +187,11 @@ def _page_port(wanted: int | None, console: Console, state: State) -> int | None
         return USUAL_PORT
     console.say(f"port {USUAL_PORT} is used by another program; the page uses another port")
     return None
+
+
+def _debug_port(state: State) -> int:
+    candidates = [*state.ports().get("debugger", []), USUAL_DEBUG_PORT]
+    return next(filter(ports.is_free, candidates), None) or ports.choose_ports(1)[0]
 
 
 def _without_password(database_url: str) -> str:

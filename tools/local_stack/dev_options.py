@@ -6,6 +6,8 @@ import argparse
 from pathlib import Path
 
 USUAL_PORT = 7071
+#: The one of .vscode/launch.json.
+USUAL_DEBUG_PORT = 5678
 SEEDED_JOBS = 2_000
 
 
@@ -29,6 +31,11 @@ def make_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--seed", action="store_true", help=f"add {SEEDED_JOBS:,} ended jobs of the last 30 days, for the dashboard"
+    )
+    parser.add_argument(
+        "--debug",
+        action="store_true",
+        help=f"let an editor attach its debugger, on port {USUAL_DEBUG_PORT} if free; jobs can be paused for an hour",
     )
     parser.add_argument("--verbose", action="store_true", help="show each request and each trigger in the log")
     parser.add_argument(

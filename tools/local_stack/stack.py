@@ -28,7 +28,7 @@ MAX_BODY = 1024 * 1024
 class StackOptions:
     """`database_url` = a server of the user's own instead of the embedded one.
 
-    `page_port` None = the port of the last run, or any free port. `drain` = see `HostServer`.
+    `page_port` None = the port of the last run, or any free port. `drain`, `debug_port` = see `HostServer`.
     """
 
     durable: bool
@@ -37,6 +37,7 @@ class StackOptions:
     database_url: str | None = None
     core_tools: bool = False
     drain: timedelta | None = None
+    debug_port: int | None = None
 
 
 class Stack:
@@ -56,8 +57,14 @@ class Stack:
             self.postgres = PostgresServer(state.postgres, durable=options.durable, emit=emit)
         host_class = FuncServer if options.core_tools else HostServer
         self.host: HostServer = host_class(
-            self.settings, app=options.app, port=options.page_port, drain=options.drain, emit=emit
+            self.settings,
+            app=options.app,
+            port=options.page_port,
+            drain=options.drain,
+            debug_port=options.debug_port,
+            emit=emit,
         )
+        self.debug_port = options.debug_port
         self.supervisor = Supervisor(self.servers)
         kept = state.ports()
         for server in self.servers:
@@ -132,7 +139,7 @@ class Stack:
         self.host.spawn()
         self.host.wait_until_ready(stop)
         self._say_ready(self.host, started)
-        self._state.keep_ports({server.name: server.ports for server in self.servers})
+        self._state.keep_ports({server.name: server.ports for server in self.servers} | self._debugger_ports())
 
     def stop(self) -> None:
         """Stop all parts, in the opposite order of their start."""
@@ -158,6 +165,7 @@ class Stack:
                 "azuriteQueue": queue,
                 "azuriteTable": table,
                 "signalr": self.hub.ports[0],
+                **{name: port for name, (port,) in self._debugger_ports().items()},
             },
             "pids": {"dev": os.getpid(), "postgres": None, **pids},
             "environment": self.settings_without_secrets(),
@@ -185,6 +193,9 @@ class Stack:
                 f"the preparation of the database and the storage ended with exit code {exit_code}. "
                 f"Its last lines:\n{describe_lines(list(preparation.last_lines))}"
             )
+
+    def _debugger_ports(self) -> dict[str, list[int]]:
+        return {} if self.debug_port is None else {"debugger": [self.debug_port]}
 
     def _say_ready(self, server: Server, started: float) -> None:
         self._emit("dev", f"{server.name} is ready, {time.monotonic() - started:.1f} s after the start")

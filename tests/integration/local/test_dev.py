@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import os
 import signal
+import socket
 import stat
 import sys
 from collections.abc import Iterator
@@ -15,9 +17,12 @@ from typing import Any
 import psycopg
 import pytest
 
+from tests.support.debug_client import DebugClient
 from tests.support.dev import DevRun
 from tests.support.waiting import is_alive, wait_until
 from tools.local_stack import ports
+from tools.local_stack.app_servers import ROOT
+from tools.local_stack.dev_options import USUAL_DEBUG_PORT
 from tools.local_stack.state import temporary_folder
 
 
@@ -164,6 +169,23 @@ def test_a_database_of_the_user_is_used_instead_of_the_embedded_one(runs: Runs, 
     assert "DATABASE_URL" in run.output
     assert database_url not in run.output
     assert not (runs.folder / "state" / "postgres").exists()
+
+
+def test_an_editor_finds_the_debugger_where_the_command_and_its_state_say(runs: Runs) -> None:
+    (attach,) = json.loads((ROOT / ".vscode/launch.json").read_text())["configurations"]
+    assert attach["connect"] == {"host": ports.LOOPBACK, "port": USUAL_DEBUG_PORT}
+    with contextlib.ExitStack() as stack:
+        if ports.is_free(USUAL_DEBUG_PORT):
+            stack.enter_context(socket.create_server((ports.LOOPBACK, USUAL_DEBUG_PORT)))
+        run = runs.start("--debug")
+        port = run.wait_until_ready()["ports"]["debugger"]
+        assert port != USUAL_DEBUG_PORT, "which another program uses"
+    assert f"debugger: attach to {ports.LOOPBACK}:{port}" in run.output
+    assert json.loads((runs.folder / "state" / "ports.json").read_text())["debugger"] == [port]
+    with DebugClient(port):
+        assert run.process.poll() is None
+    run.process.send_signal(signal.SIGINT)
+    assert run.wait_for_exit() == 0
 
 
 def test_func_that_is_missing_is_named_with_the_remedy(runs: Runs) -> None:

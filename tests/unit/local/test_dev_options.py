@@ -34,6 +34,8 @@ main(["--help"])
         (["--once", "--reset"], "--once has its own data and ports"),
         (["--once", "--seed"], "--once has its own data and ports"),
         (["--once", "--print-env"], "--once has its own data and ports"),
+        (["--once", "--debug"], "--once has its own data and ports"),
+        (["--debug", "--host", "func"], "--debug needs the local host"),
         (["--quiet"], "unrecognized arguments"),
     ],
 )
