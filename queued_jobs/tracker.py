@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from itertools import batched
 from typing import Any, Final
@@ -14,6 +14,7 @@ from psycopg import AsyncConnection
 
 from queued_jobs.announcements import announce, announce_removed
 from queued_jobs.backend import Backend
+from queued_jobs.chunks import Chunk, StreamPage
 from queued_jobs.dashboard.bulk import BulkActions, BulkReport
 from queued_jobs.dashboard.failures import Failures, read_failures
 from queued_jobs.dashboard.search import START, JobCount, JobQuery, Page, count_jobs, find_jobs
@@ -30,6 +31,8 @@ from queued_jobs.repository import HOLD
 
 #: How many restored jobs are in memory at once, with their requests and results.
 _AT_ONCE = 500
+#: Bytes of what a job has emitted, in one page.
+_MAX_PAGE = 1024 * 1024
 
 
 class _AnyUser:
@@ -90,6 +93,28 @@ class JobTracker:
     async def attempts(self, job_id: JobKey, *, user_id: str | _AnyUser) -> list[Attempt]:
         """Return the attempts of a job, oldest first; empty for another user's job."""
         return [Attempt.from_row(row) for row in await self._database.rows("attempts", _whose(job_id, user_id))]
+
+    async def stream(
+        self, job_id: JobKey, *, user_id: str | _AnyUser, topic: str | None = None, after: int = 0, limit: int = 500
+    ) -> StreamPage:
+        """Return what a job has emitted after the chunk with this number, of one topic or of all, oldest first.
+
+        At most `limit` chunks, and about 1 MiB. Raises `JobNotFound` as `get` does.
+        """
+        params = {"topic": topic, "after": after, "n": limit, "max_size": _MAX_PAGE}
+        rows = await self._database.rows("stream", _whose(job_id, user_id) | params)
+        if not rows:
+            raise JobNotFound
+        last, first = rows[0]["last_seq"], rows[0]["first_seq"]
+        chunks = tuple(
+            Chunk(**{field.name: row[field.name] for field in fields(Chunk)}) for row in rows if row["seq"] is not None
+        )
+        return StreamPage(
+            chunks=chunks,
+            after=chunks[-1].seq if chunks else last,
+            more=bool(chunks) and chunks[-1].seq < last,
+            omitted=first > after + 1,
+        )
 
     async def for_user(self, user_id: str, *, before: Cursor | None = None, limit: int = 50) -> BellPage:
         """Return a page of the user's uncleared jobs, newest first, older than `before`."""
