@@ -22,7 +22,7 @@ MAX_LOST = 3
 #: How long jobs wait for a worker that knows their kind.
 UNKNOWN = timedelta(days=1)
 #: Chunks that are deleted by one statement, with their jobs.
-MOST_CHUNKS = 20_000
+MAX_CHUNKS = 20_000
 _FOR_EVER = timedelta(days=365_000)
 
 
@@ -111,7 +111,7 @@ class PostgresUpkeep:
         return await self._jobs("expire", ids=list(ids))
 
     async def prune(self, *, older_than: timedelta, kinds: Mapping[str, timedelta] = NO_KINDS, limit: int) -> int:
-        params = {"n": limit, "most_chunks": MOST_CHUNKS, **_retention(older_than, kinds)}
+        params = {"n": limit, "max_chunks": MAX_CHUNKS, **_retention(older_than, kinds)}
         return len(await self.database.rows("prune", params))
 
     async def prune_notes(self, *, older_than: timedelta, limit: int) -> int:

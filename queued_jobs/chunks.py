@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Any, Final, Self
 
 #: The topic of `JobContext.log`.
 LOG: Final = "log"
@@ -67,6 +69,19 @@ class StreamPage:
     after: int
     more: bool
     omitted: bool
+
+    @classmethod
+    def from_rows(cls, rows: Sequence[Mapping[str, Any]], *, after: int) -> Self:
+        """Read the rows of `stream.sql`, of which there is at least one."""
+        last, first = rows[0]["last_seq"], rows[0]["first_seq"]
+        names = [field.name for field in dataclasses.fields(Chunk)]
+        chunks = tuple(Chunk(**{name: row[name] for name in names}) for row in rows if row["seq"] is not None)
+        return cls(
+            chunks=chunks,
+            after=chunks[-1].seq if chunks else last,
+            more=bool(chunks) and chunks[-1].seq < last,
+            omitted=first > after + 1,
+        )
 
 
 def fitted(text: str) -> str:

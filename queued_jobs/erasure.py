@@ -10,7 +10,7 @@ from datetime import timedelta
 from time import monotonic
 from typing import Any
 
-from queued_jobs._upkeep import MOST_CHUNKS
+from queued_jobs._upkeep import MAX_CHUNKS
 from queued_jobs.dashboard.search import JobCount, JobQuery
 from queued_jobs.expiry import Expiry
 from queued_jobs.hooks import call_hook
@@ -99,7 +99,7 @@ class Erasure:
             pass
         deleted = 0
         while True:
-            params = {"user_id": user_id, "n": _BATCH, "most_chunks": MOST_CHUNKS}
+            params = {"user_id": user_id, "n": _BATCH, "max_chunks": MAX_CHUNKS}
             batch = len(await self._repository.database.rows("erase", params))
             deleted += batch
             if not batch or monotonic() >= ends_at:

@@ -17,7 +17,7 @@ from typing import Any
 from psycopg import AsyncConnection
 
 from queued_jobs.chunks import LOG, MAX_CHUNK_BYTES, TOPIC, NewChunk, fitted
-from queued_jobs.errors import InvalidChunk, LeaseLost, StoreRefused, StoreUnavailable
+from queued_jobs.errors import InvalidChunk, LeaseLost, StoreUnavailable
 from queued_jobs.model import QueuedJob
 from queued_jobs.offload import offload_unless_small
 from queued_jobs.redact import to_storable_text
@@ -190,7 +190,8 @@ class Output:
         except StoreUnavailable as exc:
             logger.info("job %s: its output was not stored, will retry: %s", self._job.id, exc)
             return False
-        except StoreRefused:
+        except Exception:
+            # output is never a reason for a job to fail
             logger.exception("job %s: %d chunks of its output were refused", self._job.id, len(self._batch))
         else:
             self._written += len(self._batch)

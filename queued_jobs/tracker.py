@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import batched
 from typing import Any, Final
@@ -14,7 +14,7 @@ from psycopg import AsyncConnection
 
 from queued_jobs.announcements import announce, announce_removed
 from queued_jobs.backend import Backend
-from queued_jobs.chunks import Chunk, StreamPage
+from queued_jobs.chunks import StreamPage
 from queued_jobs.dashboard.bulk import BulkActions, BulkReport
 from queued_jobs.dashboard.failures import Failures, read_failures
 from queued_jobs.dashboard.search import START, JobCount, JobQuery, Page, count_jobs, find_jobs
@@ -105,16 +105,7 @@ class JobTracker:
         rows = await self._database.rows("stream", _whose(job_id, user_id) | params)
         if not rows:
             raise JobNotFound
-        last, first = rows[0]["last_seq"], rows[0]["first_seq"]
-        chunks = tuple(
-            Chunk(**{field.name: row[field.name] for field in fields(Chunk)}) for row in rows if row["seq"] is not None
-        )
-        return StreamPage(
-            chunks=chunks,
-            after=chunks[-1].seq if chunks else last,
-            more=bool(chunks) and chunks[-1].seq < last,
-            omitted=first > after + 1,
-        )
+        return StreamPage.from_rows(rows, after=after)
 
     async def for_user(self, user_id: str, *, before: Cursor | None = None, limit: int = 50) -> BellPage:
         """Return a page of the user's uncleared jobs, newest first, older than `before`."""

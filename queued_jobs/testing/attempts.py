@@ -140,8 +140,8 @@ class Attempts(Rows):
         self._note_in(self.streams, conn, job.id)
         kept, ends_at = list(stream.chunks), stream.ends_at
         for seq, new in enumerate(chunks, stream.last_seq + 1):
-            chunk = Chunk(seq=seq, topic=new.topic, text=new.text, skipped=new.skipped, emitted_at=self.clock())
-            kept.append((ends_at, chunk))
+            row = Chunk(seq=seq, topic=new.topic, text=new.text, skipped=new.skipped, emitted_at=self.clock())
+            kept.append((ends_at, row))
             ends_at += new.size
         self.streams[job.id] = StoredStream(
             gen=held.dispatch_gen,

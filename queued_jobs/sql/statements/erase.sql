@@ -12,7 +12,7 @@ few as (  -- see prune.sql
   select id from (
     select old.id, sum(head.last_seq) over (order by old.id) as chunks, row_number() over (order by old.id) as place
     from old left join queued_jobs.stream head on head.job_id = old.id) counted
-  where coalesce(chunks, 0) <= %(most_chunks)s or place = 1),
+  where coalesce(chunks, 0) <= %(max_chunks)s or place = 1),
 runs as (delete from queued_jobs.past_run where user_id = %(user_id)s)
 delete from queued_jobs.job j using few where j.id = few.id
 returning j.id

@@ -48,7 +48,7 @@ VALUES: dict[str, Any] = (
             "give_up",
             "most",
             "max_resumes",
-            *("size", "written", "max_size", "most_chunks", "after"),
+            *("size", "written", "max_size", "max_chunks", "after"),
         ),
         5,
     )

@@ -141,11 +141,11 @@ class TestDuties:
         "follow_up of any batch": {"batch_id": None, "n": 500, "hold": 0},
         "batch": {"batch_id": uuid4()},
         "expiring": {"n": 500, "keep": 86_400 * 28, "kinds": ["data-export"], "keeps": [86_400.0 * 90]},
-        "erase": {"user_id": "ann", "n": 200, "most_chunks": 20_000},
+        "erase": {"user_id": "ann", "n": 200, "max_chunks": 20_000},
         "erasing": {"user_id": "ann", "n": 200},
         "prune": {
             "n": 500,
-            "most_chunks": 20_000,
+            "max_chunks": 20_000,
             "keep": 86_400 * 28,
             "kinds": ["data-export"],
             "keeps": [86_400.0 * 90],
@@ -176,7 +176,7 @@ class TestDuties:
             with connection.transaction(force_rollback=True):
                 kept = {
                     "n": 500,
-                    "most_chunks": 20_000,
+                    "max_chunks": 20_000,
                     "keep": 86_400 * 40,
                     "kinds": ["thumbnail"],
                     "keeps": ten_years,

@@ -151,7 +151,7 @@ class TestDeletion:
     async def test_a_statement_deletes_few_chunks_and_all_go_in_the_end(
         self, shop: Shop, conn: Connection[tuple[int, ...]], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("queued_jobs._upkeep.MOST_CHUNKS", 10)
+        monkeypatch.setattr("queued_jobs._upkeep.MAX_CHUNKS", 10)
         jobs = [await emitted(shop, *["a"] * count) for count in (30, 4, 4, 4, 1)]
         for job in [*jobs, await shop.running("ann")]:
             await shop.repository.finish_cancelled(job) or await shop.repository.succeed(job, None)
@@ -167,7 +167,7 @@ class TestDeletion:
     async def test_the_sweeper_goes_on_until_nothing_is_left(
         self, shop: Shop, jobs_url: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("queued_jobs._upkeep.MOST_CHUNKS", 1)
+        monkeypatch.setattr("queued_jobs._upkeep.MAX_CHUNKS", 1)
         for _ in range(5):
             await shop.repository.succeed(await emitted(shop, "a", "b"), None)
         with psycopg.connect(jobs_url) as conn:

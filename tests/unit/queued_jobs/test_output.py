@@ -131,7 +131,12 @@ class TestThreads:
 
             def on_execute(self, request: Ask, ctx: JobContext[Answer]) -> Answer:
                 ctx.wait(ctx.emit("tokens", "a"))
-                helper = threading.Thread(target=lambda: [ctx.log(f"{number}") for number in range(100)])
+
+                def count() -> None:
+                    for number in range(100):
+                        ctx.log(f"{number}")
+
+                helper = threading.Thread(target=count)
                 helper.start()
                 helper.join()
                 ctx.wait(ctx.emit("tokens", "b"))
@@ -270,7 +275,7 @@ class TestStore:
         assert [one.text for one in chunks(world)] == [f"{number}" for number in range(30)]
         assert calls > 3
 
-    @pytest.mark.parametrize("error", [StoreUnavailable, StoreRefused])
+    @pytest.mark.parametrize("error", [StoreUnavailable, StoreRefused, KeyError])
     async def test_a_store_that_takes_no_output_ends_no_job(
         self, world: World, monkeypatch: pytest.MonkeyPatch, error: type[Exception], caplog: pytest.LogCaptureFixture
     ) -> None:
