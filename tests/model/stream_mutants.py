@@ -19,7 +19,7 @@ STREAM_MUTANTS = {
     ),
     "a batch is appended twice": Mutant(
         "append",
-        "where case when head.gen = excluded.gen then head.written else 0 end = %(written)s",
+        "where case when head.gen = excluded.gen then head.written else 0 end = %(written)s::int",
         "where true",
         test_streams.test_a_batch_that_is_sent_twice_is_kept_once,
     ),
@@ -29,7 +29,7 @@ STREAM_MUTANTS = {
     "a later attempt is taken for the earlier one": Mutant("append", "set gen = excluded.gen,", "set", _continues),
     "what was appended before is forgotten": Mutant(
         "append",
-        "written = %(written)s + excluded.written",
+        "written = %(written)s::int + excluded.written",
         "written = excluded.written",
         test_streams.test_a_batch_that_is_sent_twice_is_kept_once,
     ),
@@ -41,20 +41,20 @@ STREAM_MUTANTS = {
     ),
     "a chunk's place is that of its batch": Mutant(
         "append",
-        "head.ends_at - %(size)s + new.starts_at",
-        "head.ends_at - %(size)s",
+        "head.ends_at - %(size)s::bigint + new.starts_at",
+        "head.ends_at - %(size)s::bigint",
         test_streams.test_a_large_chunk_takes_the_place_of_many_small_ones,
     ),
     "everything is kept": Mutant(
         "append",
-        "head.ends_at > %(max_size)s",
+        "head.ends_at > %(max_size)s::bigint",
         "false",
         test_streams.test_the_oldest_chunks_go_and_their_numbers_are_not_used_again,
     ),
     "a chunk is kept too long": Mutant(
         "append",
-        "where old.starts_at < head.ends_at - %(max_size)s",
-        "where old.starts_at < head.ends_at - %(max_size)s - 66",
+        "where old.starts_at < head.ends_at - %(max_size)s::bigint",
+        "where old.starts_at < head.ends_at - %(max_size)s::bigint - 66",
         test_streams.test_the_oldest_chunks_go_and_their_numbers_are_not_used_again,
     ),
     "the newest go": Mutant(
@@ -64,7 +64,7 @@ STREAM_MUTANTS = {
         test_streams.test_the_oldest_chunks_go_and_their_numbers_are_not_used_again,
     ),
     "the mark is lost": Mutant(
-        "append", "new.text, new.skipped, head", "new.text, 0, head", test_streams.test_chunks_are_kept_in_order
+        "append", "new.text, new.skipped,", "new.text, 0,", test_streams.test_chunks_are_kept_in_order
     ),
     "another job's chunks are read": Mutant(
         "stream", "where job_id = (select id from own) and seq", "where seq", test_streams.test_chunks_are_kept_in_order

@@ -8,7 +8,8 @@ following as (
   order by seq limit %(n)s),
 page as (
   select seq, topic, text, skipped, emitted_at from (
-    select following.*, starts_at - first_value(starts_at) over (order by seq) as distance from following) measured
+    select seq, topic, text, skipped, emitted_at, starts_at - first_value(starts_at) over (order by seq) as distance
+    from following) measured
   where distance < %(max_size)s)
 select coalesce(head.last_seq, 0) as last_seq,
        coalesce((select seq from queued_jobs.chunk where job_id = own.id order by seq limit 1), head.last_seq + 1, 1) as first_seq,
