@@ -122,6 +122,32 @@ class TestWriting:
             assert [name for name in ran if name in ("claim", "append", "heartbeat", "succeed")] == expected
             assert (await shop.tracker.get(handle.id, user_id="ann")).status is JobStatus.SUCCEEDED
 
+    @pytest.mark.parametrize("commits", [True, False])
+    async def test_what_is_emitted_beside_a_transaction_is_stored_with_it_or_after_it(
+        self, shop: Shop, commits: bool
+    ) -> None:
+        """The transaction holds the job's row, for which the append waits."""
+
+        class Transfer(Demo):
+            async def on_execute(self, request: Ask, ctx: JobContext[Answer]) -> Answer:
+                await ctx.emit("tokens", "a")
+                async with ctx.transaction() as conn:
+                    await ctx.save(1, conn=conn)
+                    await ctx.emit("tokens", "b")
+                    await asyncio.sleep(0.2)
+                    await ctx.emit("tokens", "c")
+                    await ctx.complete(Answer(text="done"), conn=conn)
+                    if not commits:
+                        raise ValueError
+                return Answer(text="done")
+
+        handle = await shop.manager.queue_job(Demo, Ask(n=1), user_id="ann")
+        await Transfer(shop.backend).execute(JobMessage.of(handle.job))
+        ended = await shop.tracker.get(handle.id, user_id="ann")
+        assert ended.status is (JobStatus.SUCCEEDED if commits else JobStatus.RETRYING)
+        page = await shop.tracker.stream(handle.id, user_id="ann")
+        assert [one.text for one in page.chunks] == ["a", "b", "c"]
+
     async def test_two_attempts_that_append_at_once_do_not_mix(self, shop: Shop) -> None:
         """The lease goes over while a loser's appends are under way."""
         for _ in range(10):
