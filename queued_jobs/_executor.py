@@ -39,6 +39,8 @@ type Finish = Callable[[], Awaitable[QueuedJob | None]]
 
 #: Time limit of `on_result_discarded`.
 DISCARD_TIME = timedelta(seconds=30)
+#: How long an attempt that ends waits for its output to be stored, and one whose host shuts down.
+_OUTPUT_TIME, _LAST_OUTPUT_TIME = timedelta(seconds=30), timedelta(seconds=3)
 
 
 def schedule_update(runner: Runner, job: QueuedJob) -> None:
@@ -107,7 +109,11 @@ class _Attempt:
         self._repository = runner.repository
         self._job = job
         self._ctx: JobContext[Any] = JobContext(
-            job, runner.backend, result_type=runner.result_type, max_resumes=runner.max_resumes
+            job,
+            runner.backend,
+            result_type=runner.result_type,
+            max_resumes=runner.max_resumes,
+            max_output=runner.max_output,
         )
         self._body = Body(runner, self._ctx, thread=thread, on_begin=self._begin)
         self._running: asyncio.Task[Any]
@@ -227,6 +233,7 @@ class _Attempt:
     async def _finish(self, finish: Finish | None) -> QueuedJob | None:
         """Store the outcome, retrying until the lease ends. Raises `StoreUnavailable` after that."""
         self._phase = "finishing"
+        await self._ctx.output.close(within=timedelta() if self._ctx.lease_lost else _OUTPUT_TIME)
         done = await self._stored(finish)
         if done is None or done.status is not JobStatus.SUCCEEDED:
             await self._discard(self._result)
@@ -268,6 +275,7 @@ class _Attempt:
 
     async def _release(self) -> QueuedJob | None:
         self._ctx.stop(LeaseLost("The worker is shutting down."))
+        await self._ctx.output.close(within=_LAST_OUTPUT_TIME)
         try:
             completed = await self._completed()
             released = None if completed else await self._repository.release(self._job)

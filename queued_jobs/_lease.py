@@ -80,7 +80,7 @@ class Lease:
         while not await self._ends_within(wait):
             wait = min(_TICK, every)
             now = time.monotonic()
-            report = self._ctx.unwritten() if now - last_report >= report_every else None
+            report = self._ctx.reports.unwritten() if now - last_report >= report_every else None
             if report is None and now - last_beat < every:
                 continue
             progress, message = report or (None, None)
@@ -110,7 +110,7 @@ class Lease:
             last_beat, self.until = now, now + self._seconds
             if report is not None:
                 last_report = now
-                self._ctx.wrote(report)
+                self._ctx.reports.wrote(report)
                 self._on_report(row)
             if row.cancel_requested:
                 self._ctx.stop(JobCancelled())

@@ -21,6 +21,8 @@ STALE = timedelta(minutes=10)
 MAX_LOST = 3
 #: How long jobs wait for a worker that knows their kind.
 UNKNOWN = timedelta(days=1)
+#: Chunks that are deleted by one statement, with their jobs.
+MAX_CHUNKS = 20_000
 _FOR_EVER = timedelta(days=365_000)
 
 
@@ -109,7 +111,8 @@ class PostgresUpkeep:
         return await self._jobs("expire", ids=list(ids))
 
     async def prune(self, *, older_than: timedelta, kinds: Mapping[str, timedelta] = NO_KINDS, limit: int) -> int:
-        return len(await self.database.rows("prune", {"n": limit, **_retention(older_than, kinds)}))
+        params = {"n": limit, "max_chunks": MAX_CHUNKS, **_retention(older_than, kinds)}
+        return len(await self.database.rows("prune", params))
 
     async def prune_notes(self, *, older_than: timedelta, limit: int) -> int:
         params = {"n": limit, "keep": _kept(older_than)}

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import math
-import threading
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from psycopg import AsyncConnection
 from pydantic import BaseModel
 
 from queued_jobs._outcome import dump_result
+from queued_jobs._reports import Reports
 from queued_jobs._thread_bridge import ThreadBridge
 from queued_jobs.backend import Backend
 from queued_jobs.children import Children
@@ -21,16 +20,11 @@ from queued_jobs.errors import JobCancelled, JobsError, LeaseLost
 from queued_jobs.handle import JobHandle, send_all
 from queued_jobs.model import QueuedJob
 from queued_jobs.offload import offload
-from queued_jobs.redact import to_storable_text
+from queued_jobs.output import Output
 from queued_jobs.resume import Resumable, Step
 
 if TYPE_CHECKING:
     from queued_jobs.runner import JobRunner
-
-
-class Report(NamedTuple):
-    progress: float | None
-    message: str | None
 
 
 class JobContext[Result: BaseModel | None]:
@@ -48,7 +42,13 @@ class JobContext[Result: BaseModel | None]:
     """
 
     def __init__(
-        self, job: QueuedJob, backend: Backend, *, result_type: type[BaseModel] | None = None, max_resumes: int = 0
+        self,
+        job: QueuedJob,
+        backend: Backend,
+        *,
+        result_type: type[BaseModel] | None = None,
+        max_resumes: int = 0,
+        max_output: int = 1024 * 1024,
     ) -> None:
         self.job = job
         token = job.lease_token or uuid4()  # an unclaimed job, as in a test, has none
@@ -56,13 +56,12 @@ class JobContext[Result: BaseModel | None]:
         self._backend = backend
         self._repository = backend.repository
         self._result_type = result_type
-        self._lock = threading.Lock()
-        self._latest = Report(None, None)
-        self._written = Report(None, None)
+        self.reports = Reports()
         self._stop: JobsError | None = None
         self._completed = False
         self._children = Children(job, backend)
         self._resumable = Resumable(job, self._repository, max_resumes=max_resumes, checkpoint=self.checkpoint)
+        self.output = Output(job, self._repository, max_size=max_output, checkpoint=self.checkpoint)
         self._bridge = ThreadBridge()
 
     def report(self, progress: float | None = None, message: str | None = None) -> None:
@@ -71,13 +70,7 @@ class JobContext[Result: BaseModel | None]:
         Cheap enough for every iteration of a loop: only the latest report is stored and pushed, at most once a second.
         An omitted value keeps its last one. A progress that is not a finite number is ignored.
         """
-        with self._lock:
-            before = self._latest
-            if progress is None or not abs(progress) < math.inf:  # isfinite raises for huge integers
-                progress = before.progress
-            else:
-                progress = min(1.0, max(0.0, progress))
-            self._latest = Report(progress, before.message if message is None else to_storable_text(message, 200))
+        self.reports.add(progress, message)
 
     def checkpoint(self) -> None:
         """Raise `JobCancelled`, `JobTimeout` or `LeaseLost` if the body should stop. Do not catch these.
@@ -114,6 +107,27 @@ class JobContext[Result: BaseModel | None]:
         is in no step runs in each attempt. Raises as `save` does, and `InvalidCursor` for a name that was used before.
         """
         return self._resumable.step(name)
+
+    async def emit(self, topic: str, text: str) -> None:
+        """Append a text of up to 64 KiB to what the job shows its owner while it runs, in the order of the calls.
+
+        Returns before the text is stored, and waits only while 128 KiB wait for the database. All that was emitted when
+        the body ends is stored before its result. A later attempt continues; it does not replace what earlier ones have
+        emitted. Beyond the kind's `max_output` the oldest texts are deleted. Credentials are masked, in each text by
+        itself, and control characters replaced.
+
+        Also a checkpoint. Raises `InvalidChunk` for a text that is too large, and for a topic that is not 1 to 63
+        lower-case letters, digits, dashes and underscores; `LeaseLost` if another attempt owns the job.
+        """
+        await self.output.emit(topic, text)
+
+    def log(self, line: str) -> None:
+        """Append a line to the topic `log`, like `emit`, but without waiting and from any thread.
+
+        A line longer than 64 KiB is cut. If the database takes the lines more slowly than they come, the oldest that
+        wait are dropped, and their number is kept with the next one.
+        """
+        self.output.log(line)
 
     async def batch(self) -> list[QueuedJob]:
         """Return the jobs of the batch that this follow-up waited for, in the order in which they were queued.
@@ -195,6 +209,7 @@ class JobContext[Result: BaseModel | None]:
         transaction is rolled back.
         """
         data = await offload(dump_result, result, self._result_type)
+        await self.output.store_within(conn)
         done = await self._repository.succeed(self.job, data, conn=conn)
         if done is None:
             raise LeaseLost
@@ -224,15 +239,3 @@ class JobContext[Result: BaseModel | None]:
     @property
     def cancel_requested(self) -> bool:
         return isinstance(self._stop, JobCancelled)
-
-    def unwritten(self) -> Report | None:
-        """Return the latest report if it differs visibly: a new message, or a percent or more."""
-        with self._lock:
-            new, old = self._latest, self._written
-        if new.message == old.message and abs((new.progress or 0.0) - (old.progress or 0.0)) < 0.01:
-            return None
-        return new
-
-    def wrote(self, report: Report) -> None:
-        with self._lock:
-            self._written = report

@@ -43,7 +43,7 @@ logger = logging.getLogger(__name__)
 
 #: Statements of an attempt, and marks. If one of them fails, it is tried again: by its attempt, with its message, or by
 #: the sweeper. So they may find out by themselves that a connection is silent.
-_REPEATED = frozenset({"claim", "fail", "finish_cancelled", "heartbeat", "mark_sent", "succeed"})
+_REPEATED = frozenset({"append", "claim", "fail", "finish_cancelled", "heartbeat", "mark_sent", "succeed"})
 
 _MAX_CONNECTIONS = 10_000
 

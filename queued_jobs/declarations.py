@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, RootModel, ValidationError
 
+from queued_jobs.chunks import MAX_CHUNK_BYTES
 from queued_jobs.ncrontab import Ncrontab
 from queued_jobs.retry import RetryPolicy
 from queued_jobs.serialization import NotStorable, describe_invalid, form_of
@@ -27,6 +28,10 @@ _MAX_USER_ID, _MAX_NUMBER, _MAX_THREADS = 128, 2**31 - 1, 1_000
 
 def _is_whole(value: object, most: int) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= most
+
+
+def _is_output(value: object) -> bool:
+    return _is_whole(value, 16 * 1024 * 1024) and isinstance(value, int) and value >= MAX_CHUNK_BYTES
 
 
 def _is_limit(value: object) -> bool:
@@ -63,6 +68,7 @@ _ATTRIBUTES: dict[str, tuple[Callable[[object], bool], str]] = {
     "retry": (lambda value: isinstance(value, RetryPolicy), "a RetryPolicy, such as RetryPolicy(max_attempts=3)"),
     "max_resumes": (lambda value: value == 0 or _is_whole(value, _MAX_NUMBER), "a whole number, at least 0"),
     "resume_after_errors": (lambda value: isinstance(value, bool), "True or False"),
+    "max_output": (_is_output, "a whole number of bytes from 65,536 to 16,777,216"),
     "timeout": (_is_limit, "a timedelta longer than zero and at most a year"),
     "lease": (_is_lease, "a timedelta from 0.1 seconds to a year"),
     "schedule": (lambda value: value is None or isinstance(value, str), 'None or a schedule such as "0 0 3 * * *"'),

@@ -1,4 +1,4 @@
-"""Erases what is stored for one user: jobs with their requests, results and errors, and the data of the results."""
+"""Erases what is stored for one user: jobs with their requests, results, errors and output, and data of results."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from datetime import timedelta
 from time import monotonic
 from typing import Any
 
+from queued_jobs._upkeep import MAX_CHUNKS
 from queued_jobs.dashboard.search import JobCount, JobQuery
 from queued_jobs.expiry import Expiry
 from queued_jobs.hooks import call_hook
@@ -98,9 +99,10 @@ class Erasure:
             pass
         deleted = 0
         while True:
-            batch = len(await self._repository.database.rows("erase", {"user_id": user_id, "n": _BATCH}))
+            params = {"user_id": user_id, "n": _BATCH, "max_chunks": MAX_CHUNKS}
+            batch = len(await self._repository.database.rows("erase", params))
             deleted += batch
-            if batch < _BATCH or monotonic() >= ends_at:
+            if not batch or monotonic() >= ends_at:
                 break
         erased = Erased(stopped=stopped, jobs=deleted, left=await self.count(user_id))
         logger.info("a user is erased: %d jobs deleted, %d left", deleted, erased.left.number)

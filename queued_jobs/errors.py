@@ -67,6 +67,10 @@ class InvalidCursor(JobsError):
     """The cursor that a body saves is not JSON or too large, or a step was begun twice."""
 
 
+class InvalidChunk(JobsError):
+    """The chunk that a body emits is too large or not a string, or its topic is not valid."""
+
+
 class StoreRefused(JobsError):
     """Postgres rejected a value, such as text with a NUL character."""
 

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
+from itertools import accumulate
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -21,6 +22,7 @@ from uuid_utils.compat import uuid7
 from queued_jobs._deadlines import LONG_STATEMENT_TIME, STATEMENT_TIME
 from queued_jobs._per_loop import PerLoop
 from queued_jobs._upkeep import PostgresUpkeep
+from queued_jobs.chunks import CHUNK_OVERHEAD, NewChunk
 from queued_jobs.database import Database
 from queued_jobs.errors import JobConflict, JobNotFound, KeyReused, StoreRefused
 from queued_jobs.message import JobMessage, Reserved
@@ -206,6 +208,28 @@ class PostgresRepository(PostgresUpkeep):
     ) -> bool:
         params = {"id": job.id, "token": job.lease_token, "value": Jsonb(saved), "max_resumes": max_resumes}
         return await self.database.row("save", params, conn=conn) is not None
+
+    async def append(
+        self,
+        job: QueuedJob,
+        chunks: Sequence[NewChunk],
+        *,
+        written: int,
+        max_size: int,
+        conn: AsyncConnection[Any] | None = None,
+    ) -> int | None:
+        *starts, size = accumulate((chunk.size for chunk in chunks), initial=0)
+        params = {
+            **{"id": job.id, "token": job.lease_token, "n": len(chunks), "size": size, "written": written},
+            "topics": [chunk.topic for chunk in chunks],
+            "texts": [chunk.text for chunk in chunks],
+            "skips": [chunk.skipped for chunk in chunks],
+            "starts": starts,
+            "max_size": max_size,
+            "most": size // CHUNK_OVERHEAD + 1,
+        }
+        row = await self.database.row("append", params, conn=conn)
+        return None if row is None else row["last_seq"] or 0
 
     async def fail(
         self, job: QueuedJob, error: JobError, *, retry_in: timedelta | None, resume: bool = False

@@ -12,6 +12,7 @@ from uuid import UUID
 
 from psycopg import AsyncConnection
 
+from queued_jobs.chunks import NewChunk
 from queued_jobs.errors import KeyReused
 from queued_jobs.kind_queues import KindQueues
 from queued_jobs.message import JobMessage, Reserved
@@ -211,6 +212,21 @@ class Repository(Protocol):
 
         An attempt that changes it has advanced: it does not count if its worker is lost, up to `max_resumes` times
         since the job was queued or retried by a person.
+        """
+
+    async def append(
+        self,
+        job: QueuedJob,
+        chunks: Sequence[NewChunk],
+        *,
+        written: int,
+        max_size: int,
+        conn: AsyncConnection[Any] | None = None,
+    ) -> int | None:
+        """Append what the attempt emits, and return the number of the last chunk; None if another attempt owns the job.
+
+        `written` is how many chunks of this attempt come before these: the same call again, after an unknown outcome,
+        appends nothing. The job's oldest chunks are deleted, so that no more than `max_size` bytes of them are kept.
         """
 
     async def fail(

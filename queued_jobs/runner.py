@@ -43,6 +43,8 @@ class JobRunner[Request: BaseModel, Result: BaseModel | None](abc.ABC):
     max_resumes: ClassVar[int] = 100
     #: Whether attempts that have saved a cursor and then raise a retryable error end without counting, too.
     resume_after_errors: ClassVar[bool] = False
+    #: How much of what a job emits is kept, in bytes: 64 KiB to 16 MiB. Beyond that the oldest chunks are deleted.
+    max_output: ClassVar[int] = 1024 * 1024
     #: For one attempt. Keep it below the host's functionTimeout, which kills the whole worker.
     timeout: ClassVar[timedelta] = timedelta(minutes=20)
     #: How long a silent worker keeps the job; renewed by four heartbeats per lease.

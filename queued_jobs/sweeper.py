@@ -219,7 +219,8 @@ class Sweeper:
 
     async def _prune(self) -> Batch:
         keep = {kind: runner.keep for kind, runner in self._runners.items() if runner.keep is not None}
-        return Batch.of(await self._repository.prune(older_than=self._keep, kinds=keep, limit=self._limit), self._limit)
+        pruned = await self._repository.prune(older_than=self._keep, kinds=keep, limit=self._limit)
+        return Batch(done=pruned, more=pruned > 0)  # a batch may be small because of its jobs' output
 
     async def _prune_notes(self) -> Batch:
         return Batch.of(await self._repository.prune_notes(older_than=self._keep, limit=self._limit), self._limit)

@@ -14,6 +14,7 @@ from psycopg import AsyncConnection
 
 from queued_jobs.announcements import announce, announce_removed
 from queued_jobs.backend import Backend
+from queued_jobs.chunks import StreamPage
 from queued_jobs.dashboard.bulk import BulkActions, BulkReport
 from queued_jobs.dashboard.failures import Failures, read_failures
 from queued_jobs.dashboard.search import START, JobCount, JobQuery, Page, count_jobs, find_jobs
@@ -30,6 +31,8 @@ from queued_jobs.repository import HOLD
 
 #: How many restored jobs are in memory at once, with their requests and results.
 _AT_ONCE = 500
+#: Bytes of what a job has emitted, in one page.
+_MAX_PAGE = 1024 * 1024
 
 
 class _AnyUser:
@@ -90,6 +93,19 @@ class JobTracker:
     async def attempts(self, job_id: JobKey, *, user_id: str | _AnyUser) -> list[Attempt]:
         """Return the attempts of a job, oldest first; empty for another user's job."""
         return [Attempt.from_row(row) for row in await self._database.rows("attempts", _whose(job_id, user_id))]
+
+    async def stream(
+        self, job_id: JobKey, *, user_id: str | _AnyUser, topic: str | None = None, after: int = 0, limit: int = 500
+    ) -> StreamPage:
+        """Return what a job has emitted after the chunk with this number, of one topic or of all, oldest first.
+
+        At most `limit` chunks, and about 1 MiB. Raises `JobNotFound` as `get` does.
+        """
+        params = {"topic": topic, "after": after, "n": limit, "max_size": _MAX_PAGE}
+        rows = await self._database.rows("stream", _whose(job_id, user_id) | params)
+        if not rows:
+            raise JobNotFound
+        return StreamPage.from_rows(rows, after=after)
 
     async def for_user(self, user_id: str, *, before: Cursor | None = None, limit: int = 50) -> BellPage:
         """Return a page of the user's uncleared jobs, newest first, older than `before`."""

@@ -22,15 +22,19 @@ from api.http.cursors import cursor_of, cursor_text
 from api.http.json_bodies import LimitedRoute
 from api.http.problems import Problem
 from api.models import (
+    After,
     AttemptView,
     BellView,
     ChangedView,
+    ChunkLimit,
     ClearedView,
     DownloadView,
     IdsBody,
     JobDetailView,
     RestoredView,
     SeenView,
+    StreamView,
+    Topic,
     UndoClearBody,
 )
 from api.sign_in.identity import Principal, SignedIn
@@ -139,6 +143,15 @@ async def download(job_id: UUID, caller: SignedIn, app: App) -> DownloadView:
     except AzureError as exc:
         raise Problem(503, "The file storage is unavailable at the moment.", {"Retry-After": "5"}) from exc
     return DownloadView(url=link.url, expires_at=link.expires_at)
+
+
+@routes.get("/{job_id:uuid}/stream", response_model=StreamView)
+async def stream(
+    job_id: UUID, caller: SignedIn, app: App, topic: Topic = None, after: After = 0, limit: ChunkLimit = 500
+) -> Response:
+    """Return what the job has emitted after the chunk `after`, of one topic or of all: about 1 MiB at most."""
+    page = await app.manager.tracker.stream(job_id, user_id=caller.user_id, topic=topic, after=after, limit=limit)
+    return await offload(StreamView.response, page)
 
 
 def start_routes(registry: JobRegistry) -> APIRouter:

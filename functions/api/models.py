@@ -7,12 +7,20 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
+from fastapi import Query, Response
+from fastapi.responses import JSONResponse
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
+from queued_jobs.chunks import TOPIC, StreamPage
 from queued_jobs.model import Changed, JobKey
-from queued_jobs.push.view import ErrorView, JobView, Public
+from queued_jobs.push.view import ErrorView, JobView, MaskedText, Public
 from settings import MAX_SECRET
 from storage import MAX_FILES
+
+#: Query parameters of a stream.
+Topic = Annotated[str | None, Query(pattern=f"^{TOPIC.pattern}$", max_length=63)]
+After = Annotated[int, Query(ge=0, le=2**63 - 1)]
+ChunkLimit = Annotated[int, Query(ge=1, le=1_000)]
 
 _EXAMPLE = "2026-01-31T08:00:00Z"
 
@@ -91,6 +99,33 @@ class AttemptView(Public):
 class JobDetailView(JobView):
     request: Mapping[str, Any]
     attempts: tuple[AttemptView, ...]
+
+
+class ChunkView(Public):
+    #: Counts from 1 for each job, over all topics and attempts.
+    seq: int
+    topic: str
+    text: MaskedText
+    #: How many lines before it were dropped because the database took them too slowly.
+    skipped: int
+    emitted_at: datetime
+
+
+class StreamView(Public):
+    """What a job has emitted after a chunk, oldest first."""
+
+    chunks: tuple[ChunkView, ...]
+    #: Pass it as `after` for what follows.
+    after: int
+    #: Whether something follows already.
+    more: bool
+    #: Whether older chunks after the one asked for are gone, because only so much is kept.
+    omitted: bool
+
+    @classmethod
+    def response(cls, page: StreamPage) -> Response:
+        """Return the answer: slow for a page of a mebibyte."""
+        return JSONResponse(cls.model_validate(page).model_dump(mode="json", by_alias=True))
 
 
 _Ids = Annotated[list[UUID], Field(min_length=1, max_length=500)]

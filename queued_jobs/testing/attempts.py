@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
 from psycopg import AsyncConnection
 
+from queued_jobs.chunks import Chunk, NewChunk
 from queued_jobs.message import JobMessage
 from queued_jobs.model import HELD, Attempt, JobError, JobStatus, QueuedJob
 from queued_jobs.repository import HOLD
-from queued_jobs.testing.rows import Rows, SavedCursor, check
+from queued_jobs.testing.rows import Rows, SavedCursor, StoredStream, check
 
 
 class Attempts(Rows):
@@ -108,7 +109,7 @@ class Attempts(Rows):
         if held is None:
             return False
         before = self.cursors.get(job.id)
-        self._note_cursor(conn, job.id)
+        self._note_in(self.cursors, conn, job.id)
         self.cursors[job.id] = SavedCursor(
             gen=before.gen if before is not None and before.value == saved else held.dispatch_gen,
             value=saved,
@@ -118,6 +119,38 @@ class Attempts(Rows):
         if self.on_save is not None:
             await self.on_save()
         return True
+
+    async def append(
+        self,
+        job: QueuedJob,
+        chunks: Sequence[NewChunk],
+        *,
+        written: int,
+        max_size: int,
+        conn: AsyncConnection[Any] | None = None,
+    ) -> int | None:
+        for chunk in chunks:
+            check(chunk.text)
+        held = self._held(job)
+        if held is None:
+            return None
+        stream = self.streams.get(job.id, StoredStream())
+        if (stream.written if stream.gen == held.dispatch_gen else 0) != written:
+            return stream.last_seq
+        self._note_in(self.streams, conn, job.id)
+        kept, ends_at = list(stream.chunks), stream.ends_at
+        for seq, new in enumerate(chunks, stream.last_seq + 1):
+            row = Chunk(seq=seq, topic=new.topic, text=new.text, skipped=new.skipped, emitted_at=self.clock())
+            kept.append((ends_at, row))
+            ends_at += new.size
+        self.streams[job.id] = StoredStream(
+            gen=held.dispatch_gen,
+            written=written + len(chunks),
+            last_seq=stream.last_seq + len(chunks),
+            ends_at=ends_at,
+            chunks=tuple((at, chunk) for at, chunk in kept if at >= ends_at - max_size or chunk.seq > stream.last_seq),
+        )
+        return self.streams[job.id].last_seq
 
     async def fail(
         self, job: QueuedJob, error: JobError, *, retry_in: timedelta | None, resume: bool = False

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import inspect
+from datetime import timedelta
 from typing import Any
 
 from pydantic import BaseModel
@@ -20,6 +21,7 @@ from queued_jobs.runner import JobRunner
 from queued_jobs.testing.clock import FrozenClock
 from queued_jobs.testing.doubles import FakeQueues, RecordingNotifier
 from queued_jobs.testing.memory import InMemoryRepository
+from queued_jobs.testing.rows import StoredStream
 
 _MAX_ROUNDS = 1_000
 
@@ -53,6 +55,11 @@ class JobBench:
     def job(self, handle: JobHandle[Any]) -> QueuedJob:
         """Return the job's row as it is now."""
         return self.repository.jobs[handle.id]
+
+    def output(self, handle: JobHandle[Any], topic: str | None = None) -> list[str]:
+        """Return the texts that the job has emitted, in order; of one topic, or of all."""
+        stored = self.repository.streams.get(handle.id, StoredStream()).chunks
+        return [chunk.text for _, chunk in stored if topic in (None, chunk.topic)]
 
     async def cancel(self, handle: JobHandle[Any]) -> QueuedJob:
         """Request a cancel, as the owner does, and return the row.
@@ -118,7 +125,11 @@ async def run_inline[Request: BaseModel, Result: BaseModel | None](
     instance = bench.manager.runner(runner.kind)
     body: Any = instance.on_execute
     ctx: JobContext[Result] = JobContext(
-        job, instance.backend, result_type=runner.result_type, max_resumes=runner.max_resumes
+        job,
+        instance.backend,
+        result_type=runner.result_type,
+        max_resumes=runner.max_resumes,
+        max_output=runner.max_output,
     )
     stored_request = runner.read_request(job)
     if inspect.iscoroutinefunction(body):
@@ -126,4 +137,5 @@ async def run_inline[Request: BaseModel, Result: BaseModel | None](
     else:
         result = await asyncio.to_thread(body, stored_request, ctx)
         result = await result if inspect.isawaitable(result) else result
+    await ctx.output.close(within=timedelta(seconds=1))
     return runner.read_result(dataclasses.replace(job, result=dump_result(result, runner.result_type)))

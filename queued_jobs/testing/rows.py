@@ -13,6 +13,7 @@ from uuid import UUID
 
 from psycopg import AsyncConnection
 
+from queued_jobs.chunks import Chunk
 from queued_jobs.errors import StoreRefused
 from queued_jobs.message import JobMessage
 from queued_jobs.model import Attempt, JobError, JobKey, JobStatus, Pause, QueuedJob
@@ -33,6 +34,17 @@ class SavedCursor:
     value: Mapping[str, Any]
     resumes: int
     max_resumes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredStream:
+    """A row of `queued_jobs.stream`, with its chunks and where each begins."""
+
+    gen: int = 0
+    written: int = 0
+    last_seq: int = 0
+    ends_at: int = 0
+    chunks: tuple[tuple[int, Chunk], ...] = ()
 
 
 class MemoryTransaction:
@@ -60,6 +72,7 @@ class Rows:
         #: The paused kinds.
         self.paused: dict[str, Pause] = {}
         self.cursors: dict[JobKey, SavedCursor] = {}
+        self.streams: dict[JobKey, StoredStream] = {}
         #: Called after each save of a cursor, before it returns.
         self.on_save: Callable[[], Awaitable[None]] | None = None
         self._tokens: dict[UUID, tuple[JobKey, int]] = {}
@@ -80,15 +93,10 @@ class Rows:
         if isinstance(conn, MemoryTransaction):
             conn.undo.append(partial(self._bring_back, key, self.jobs.get(key), list(self.attempts.get(key, ()))))
 
-    def _note_cursor(self, conn: object, key: JobKey) -> None:
+    def _note_in[T](self, rows: dict[JobKey, T], conn: object, key: JobKey) -> None:
+        """Record the row of another table for a rollback of this transaction."""
         if isinstance(conn, MemoryTransaction):
-            conn.undo.append(partial(self._bring_back_cursor, key, self.cursors.get(key)))
-
-    def _bring_back_cursor(self, key: JobKey, saved: SavedCursor | None) -> None:
-        if saved is None:
-            self.cursors.pop(key, None)
-        else:
-            self.cursors[key] = saved
+            conn.undo.append(partial(_bring_back_in, rows, key, rows.get(key)))
 
     def _bring_back(self, key: JobKey, job: QueuedJob | None, attempts: list[Attempt]) -> None:
         if job is None:
@@ -206,6 +214,13 @@ class Rows:
 
 def _key(job: QueuedJob) -> tuple[str, str | None]:
     return job.kind, job.concurrency_key
+
+
+def _bring_back_in[T](rows: dict[JobKey, T], key: JobKey, row: T | None) -> None:
+    if row is None:
+        rows.pop(key, None)
+    else:
+        rows[key] = row
 
 
 def check(value: object) -> None:

@@ -145,6 +145,7 @@ class Upkeep(Rows):
         for key in old[:limit]:
             del self.jobs[key]
             self.cursors.pop(key, None)
+            self.streams.pop(key, None)
             self.attempts.pop(key, None)
         return len(old[:limit])
 

@@ -13,6 +13,7 @@ import pytest
 from psycopg import sql
 
 from queued_jobs import QueuedJob
+from queued_jobs.chunks import Chunk
 from queued_jobs.database import Database
 from queued_jobs.message import JobMessage, Reserved
 from queued_jobs.model import Added, Attempt, JobError, JobKey, NewJob
@@ -20,6 +21,7 @@ from queued_jobs.postgres import PostgresRepository
 from queued_jobs.repository import Repository
 from queued_jobs.schema import Tables, migrate
 from queued_jobs.testing import InMemoryRepository
+from queued_jobs.testing.rows import StoredStream
 from tests.support.own_database import own_database
 from tools.local_stack.pgbouncer import PgBouncer
 from tools.local_stack.postgres import PostgresServer
@@ -41,6 +43,7 @@ class Store(Protocol):
         """Move times of a row: `shift(key, lease_until=-hour)`."""
 
     async def set(self, key: JobKey, **values: Any) -> None: ...
+    async def chunks(self, key: JobKey) -> list[Chunk]: ...
     async def rejected(self) -> int:
         """How many messages are kept for the admin."""
 
@@ -52,7 +55,7 @@ class Helpers:
         self.store = store
         self.repository = store.repository
         self.row, self.attempts, self.shift, self.set = store.row, store.attempts, store.shift, store.set
-        self.rejected = store.rejected
+        self.rejected, self.chunks = store.rejected, store.chunks
 
     async def add(self, **changes: Any) -> Added:
         values: dict[str, Any] = {
@@ -116,6 +119,9 @@ class MemoryStore:
     async def set(self, key: JobKey, **values: Any) -> None:
         self._memory.jobs[key] = dataclasses.replace(self._memory.jobs[key], **values)
 
+    async def chunks(self, key: JobKey) -> list[Chunk]:
+        return [chunk for _, chunk in self._memory.streams.get(key, StoredStream()).chunks]
+
     async def rejected(self) -> int:
         return len(self._memory.rejected)
 
@@ -134,6 +140,11 @@ class PostgresStore:
     async def attempts(self, key: JobKey) -> list[Attempt]:
         rows = await self.database.rows("attempts", {"id": key, "any_user": True, "user_id": None})
         return [Attempt.from_row(row) for row in rows]
+
+    async def chunks(self, key: JobKey) -> list[Chunk]:
+        page = {"topic": None, "after": 0, "n": 10_000, "max_size": 10**9}
+        rows = await self.database.rows("stream", {"id": key, "any_user": True, "user_id": None, **page})
+        return [Chunk(**{name: row[name] for name in Chunk.__slots__}) for row in rows if row["seq"] is not None]
 
     async def shift(self, key: JobKey, **by: timedelta) -> None:
         async with self.database.connection() as conn:

@@ -12,7 +12,7 @@ from tests.model.contract_mutant import Mutant
 
 async def run(jobs: Helpers, statement: str) -> set[JobKey]:
     database = cast("PostgresRepository", jobs.repository).database
-    return {row["id"] for row in await database.rows(statement, {"user_id": "ann", "n": 10})}
+    return {row["id"] for row in await database.rows(statement, {"user_id": "ann", "n": 10, "max_chunks": 10})}
 
 
 async def only_ended_jobs_of_the_user_go(jobs: Helpers) -> None:

@@ -29,6 +29,7 @@ from tests.model.erasure_mutants import (
 from tests.model.mutation import NotAMutant, found_by_check
 from tests.model.resume_mutants import RESUME_MUTANTS
 from tests.model.sql_mutants import SQL_MUTANTS
+from tests.model.stream_mutants import STREAM_MUTANTS
 
 _claim, _waiting = test_line.TestClaim(), test_line.TestWaiting()
 _lines = test_line.TestLinesThatNobodyWakes()
@@ -44,6 +45,7 @@ _running_elsewhere, _succeeded_elsewhere, _result_elsewhere = (
 MUTANTS = {
     **RESUME_MUTANTS,
     **ERASURE_MUTANTS,
+    **STREAM_MUTANTS,
     "a job that has not ended is answered as if it had": Mutant(
         "ended",
         "'succeeded',",

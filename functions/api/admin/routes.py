@@ -36,6 +36,7 @@ from api.http.cursors import cursor_of, cursor_text
 from api.http.json_bodies import StrictRoute
 from api.http.masking import json_bytes
 from api.http.problems import Problem
+from api.models import After, ChunkLimit, StreamView, Topic
 from api.sign_in.identity import Admin, Viewer
 from queued_jobs.errors import JobNotFound, SendFailed
 from queued_jobs.model import Attempt, QueuedJob
@@ -128,6 +129,15 @@ async def payload(job_id: UUID, part: Literal["request", "result"], caller: View
     headers = {"Content-Disposition": f'attachment; filename="{job_id}-{part}.json"'}
     shown = await offload(lambda: json_bytes(redact_json(content)))
     return Response(shown, media_type="application/json", headers=headers)
+
+
+@routes.get("/jobs/{job_id:uuid}/stream", response_model=StreamView)
+async def stream(
+    job_id: UUID, caller: Viewer, app: App, topic: Topic = None, after: After = 0, limit: ChunkLimit = 500
+) -> Response:
+    """Return what a job has emitted after the chunk `after`, of one topic or of all. Secrets are masked."""
+    page = await app.manager.tracker.stream(job_id, user_id=ANY_USER, topic=topic, after=after, limit=limit)
+    return await offload(StreamView.response, page)
 
 
 @routes.get("/failures")

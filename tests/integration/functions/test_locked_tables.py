@@ -36,6 +36,7 @@ READS = [
     ("GET", "/api/jobs/mine", None),
     ("GET", f"/api/jobs/{KEY}", None),
     ("GET", f"/api/jobs/{KEY}/download", None),
+    ("GET", f"/api/jobs/{KEY}/stream", None),
 ]
 ADMIN = [
     ("GET", "/api/admin/jobs", None),
@@ -43,6 +44,7 @@ ADMIN = [
     ("GET", "/api/admin/jobs/count", None),
     ("GET", f"/api/admin/jobs/{KEY}", None),
     ("GET", f"/api/admin/jobs/{KEY}/payload/request", None),
+    ("GET", f"/api/admin/jobs/{KEY}/stream", None),
     ("GET", "/api/admin/stats", None),
     ("GET", "/api/admin/failures", None),
     ("GET", "/api/admin/queues", None),

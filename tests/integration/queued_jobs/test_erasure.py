@@ -1,4 +1,4 @@
-"""A user is erased: jobs in every state, their history and cursors, and the data of their results."""
+"""A user is erased: jobs in every state, their history, cursors and output, and the data of their results."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from psycopg import sql
 from psycopg.rows import dict_row
 
 from queued_jobs import JobStatus, QueuedJob, QueueManager
+from queued_jobs.chunks import NewChunk
 from queued_jobs.errors import JobNotFound
 from queued_jobs.message import JobMessage
 from queued_jobs.model import JobError
 from tests.integration.queued_jobs.conftest import Answer, Ask, Demo, Shop
 
 HOUR = timedelta(hours=1)
-TABLES = ("job", "attempt", "cursor", "past_run")
+TABLES = ("job", "attempt", "cursor", "stream", "chunk", "past_run")
 
 
 class Filed(Demo):
@@ -49,6 +50,8 @@ async def lives(shop: Shop, user_id: str) -> QueuedJob:
     await shop.succeeded(user_id)
     failed = await shop.running(user_id)
     await shop.repository.save(failed, {"cursor": 1}, max_resumes=1)
+    chunk = NewChunk(topic="log", text="a secret")
+    await shop.repository.append(failed, [chunk, chunk], written=0, max_size=1_000)
     await shop.repository.fail(failed, JobError(type="Boom", message="it broke"), retry_in=None)
     await shop.tracker.retry(failed.id, user_id=user_id)
     await shop.manager.queue_jobs(Demo, [Ask(n=n) for n in range(3)], user_id=user_id)
@@ -62,7 +65,7 @@ def stored(url: str, user_id: str) -> dict[str, int]:
             table: conn.execute(
                 sql.SQL("select user_id from queued_jobs.{} {} where user_id = %s").format(
                     sql.Identifier(table),
-                    sql.SQL("join queued_jobs.job on job.id = job_id" if table in ("attempt", "cursor") else ""),
+                    sql.SQL("join queued_jobs.job on job.id = job_id" if table not in ("job", "past_run") else ""),
                 ),
                 (user_id,),
             ).rowcount

@@ -61,7 +61,7 @@ class Rows:
     params: Mapping[str, Any] = field(default_factory=dict)
 
 
-_RETENTION = {"n": 500, "keep": 1.0, "kinds": [], "keeps": []}
+_RETENTION = {"n": 500, "max_chunks": 500, "keep": 1.0, "kinds": [], "keeps": []}
 #: Those that may wait for a row.
 ORDERED = {
     "mark_sent": Rows(WAITING),
@@ -101,7 +101,7 @@ SKIPPING = {
     "wake_paused": Rows({**WAITING, "paused_at": "now()"}, {"n": 500, "hold": 0.0, "first_key": TABLES.first_key}),
     "expiring": Rows(SUCCEEDED, _RETENTION),
     "prune": Rows(FAILED, _RETENTION),
-    "erase": Rows(FAILED, {"n": 500}),
+    "erase": Rows(FAILED, {"n": 500, "max_chunks": 500}),
     "erasing": Rows(SUCCEEDED, {"n": 500}),
     "end_unknown": Rows(
         {**WAITING, "created_at": "'2026-01-01'", "available_at": "'2026-01-01'"}, {"n": 500, "kinds": [], "wait": 1.0}

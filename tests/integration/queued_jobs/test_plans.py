@@ -141,9 +141,15 @@ class TestDuties:
         "follow_up of any batch": {"batch_id": None, "n": 500, "hold": 0},
         "batch": {"batch_id": uuid4()},
         "expiring": {"n": 500, "keep": 86_400 * 28, "kinds": ["data-export"], "keeps": [86_400.0 * 90]},
-        "erase": {"user_id": "ann", "n": 200},
+        "erase": {"user_id": "ann", "n": 200, "max_chunks": 20_000},
         "erasing": {"user_id": "ann", "n": 200},
-        "prune": {"n": 500, "keep": 86_400 * 28, "kinds": ["data-export"], "keeps": [86_400.0 * 90]},
+        "prune": {
+            "n": 500,
+            "max_chunks": 20_000,
+            "keep": 86_400 * 28,
+            "kinds": ["data-export"],
+            "keeps": [86_400.0 * 90],
+        },
         "rescue": {"n": 500, "max_lost": 3},
         "resend_silent": {"n": 500, "stale": 600},
         "pick_unsent": {"n": 500, "hold": 15, **QUEUES.parameters()},
@@ -168,7 +174,13 @@ class TestDuties:
         ten_years = [86_400.0 * 3650]
         for name in ("expiring", "prune"):
             with connection.transaction(force_rollback=True):
-                kept = {"n": 500, "keep": 86_400 * 40, "kinds": ["thumbnail"], "keeps": ten_years}
+                kept = {
+                    "n": 500,
+                    "max_chunks": 20_000,
+                    "keep": 86_400 * 40,
+                    "kinds": ["thumbnail"],
+                    "keeps": ten_years,
+                }
                 assert Plan(connection, name, kept).looked_at <= 500, name
 
     def test_jobs_of_a_far_future_are_not_looked_at(self, connection: Connection[Row]) -> None:

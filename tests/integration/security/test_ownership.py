@@ -14,7 +14,7 @@ import pytest
 from tests.integration.security.conftest import Attacks, Site, is_problem
 from tests.support.waiting import wait_until
 
-OWNED = [("GET", ""), ("DELETE", ""), ("POST", "/cancel"), ("POST", "/retry"), ("GET", "/download")]
+OWNED = [("GET", ""), ("DELETE", ""), ("POST", "/cancel"), ("POST", "/retry"), ("GET", "/download"), ("GET", "/stream")]
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def ended_job(site: Site) -> dict[str, Any]:
 
 def test_a10_all_routes_with_a_job_are_in_the_table_below(site: Site) -> None:
     found = {(method, path.partition("999aaa")[2]) for method, path, _ in site.operations() if "999aaa" in path}
-    admins = {("GET", ""), ("GET", "/payload/request")}
+    admins = {("GET", ""), ("GET", "/payload/request"), ("GET", "/stream")}
     assert found == set(OWNED) | admins, "a new route with a job: add it to OWNED"
 
 

@@ -35,6 +35,7 @@ class Wordy(JobRunner[Text, Text]):
 
     async def on_execute(self, request: Text, ctx: JobContext[Text]) -> Text:
         ctx.report(0.5, request.text)
+        ctx.log(request.text)
         if request.text.startswith(WRONG):
             raise PermanentError(request.text)
         return request

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from queued_jobs import RetryLater, RetryPolicy
-from queued_jobs.context import JobContext, Report
+from queued_jobs._reports import Report
+from queued_jobs.context import JobContext
 from queued_jobs.errors import JobCancelled, JobsError, LeaseLost
 from queued_jobs.push.signalr import ConnectionString
 from tests.unit.queued_jobs.conftest import World
@@ -53,23 +54,23 @@ class TestContext:
         return JobContext(await world.queued(), world.backend)
 
     async def test_only_a_noticeable_difference_is_written(self, ctx: JobContext[None]) -> None:
-        assert ctx.unwritten() is None
+        assert ctx.reports.unwritten() is None
         ctx.report(0.005)
-        assert ctx.unwritten() is None
+        assert ctx.reports.unwritten() is None
         ctx.report(0.5)
-        assert ctx.unwritten() == Report(0.5, None)
-        ctx.wrote(Report(0.5, None))
+        assert ctx.reports.unwritten() == Report(0.5, None)
+        ctx.reports.wrote(Report(0.5, None))
         ctx.report(0.504)
-        assert ctx.unwritten() is None
+        assert ctx.reports.unwritten() is None
         ctx.report(message="almost")
-        assert ctx.unwritten() == Report(0.504, "almost")
+        assert ctx.reports.unwritten() == Report(0.504, "almost")
 
     @pytest.mark.parametrize(("given", "kept"), [(-1, 0.0), (7, 1.0), (float("nan"), 0.4), (float("inf"), 0.4)])
     async def test_absurd_progress_does_no_harm(self, ctx: JobContext[None], given: float, kept: float) -> None:
         ctx.report(0.4)
-        ctx.wrote(Report(0.2, None))
+        ctx.reports.wrote(Report(0.2, None))
         ctx.report(given, "m")
-        assert ctx.unwritten() == Report(kept, "m")
+        assert ctx.reports.unwritten() == Report(kept, "m")
 
     async def test_a_lost_lease_outdoes_a_cancel(self, ctx: JobContext[None]) -> None:
         reasons: list[JobsError] = [JobCancelled(), LeaseLost(), JobCancelled()]
