@@ -8,7 +8,7 @@ import sys
 from tests.support.waiting import is_alive, wait_until
 from tools.rehearsal.pulumi import kill_session
 
-_PLUGIN_IN_A_GROUP_OF_ITS_OWN = """
+_STARTS_A_SEPARATE_GROUP = """
 import subprocess, sys
 sleep = [sys.executable, "-c", "import time; time.sleep(600)"]
 print(subprocess.Popen(sleep, process_group=0).pid, subprocess.Popen(sleep).pid, flush=True)
@@ -16,8 +16,8 @@ sys.stdin.read()
 """
 
 
-def test_processes_in_groups_of_their_own_are_killed_with_their_session() -> None:
-    command = [sys.executable, "-c", _PLUGIN_IN_A_GROUP_OF_ITS_OWN]
+def test_separate_process_groups_are_killed_with_their_session() -> None:
+    command = [sys.executable, "-c", _STARTS_A_SEPARATE_GROUP]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
     ) as engine:

@@ -62,11 +62,9 @@ class Outcome:
 
 
 def kill_session(leader: subprocess.Popen[str]) -> None:
-    """Kill all processes of a session that `leader` began, also in process groups of their own, as its plugins are."""
+    """Kill all processes of the session that `leader` began, including its plugins in separate process groups."""
     killed: set[int] = set()
-    while (
-        remaining := _session_of(leader.pid) - killed
-    ):  # what one of them started meanwhile is found in the next round
+    while remaining := _session_of(leader.pid) - killed:  # the next round finds what one of them has just started
         for pid in remaining:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
