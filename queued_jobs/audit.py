@@ -12,6 +12,7 @@ from typing import Any, Final
 import psycopg
 from psycopg.types.json import Jsonb
 
+from queued_jobs._arguments import check_page
 from queued_jobs.database import Database
 from queued_jobs.errors import JobsError
 from queued_jobs.redact import redact_json, to_storable_text
@@ -91,6 +92,7 @@ class AuditLog:
 
     async def entries(self, *, before: int | None = None, limit: int = 50) -> list[AuditEntry]:
         """Return the newest entries, newest first, or those before an id."""
+        check_page(limit)
         params = {"before": NEWEST if before is None else before, "limit": limit}
         return [AuditEntry(**row) for row in await self._database.rows("audited", params)]
 

@@ -10,6 +10,7 @@ from time import monotonic
 from typing import Any
 
 from queued_jobs import telemetry
+from queued_jobs._arguments import check_page, check_span
 from queued_jobs.announcements import announce
 from queued_jobs.backend import Backend
 from queued_jobs.duties import Batch, Duty, Rounds, running_by_itself
@@ -83,6 +84,9 @@ class Sweeper:
         self._backend = backend
         self._repository = backend.repository
         self._notifier = backend.notifier
+        check_page(limit)
+        check_span("time", time, least=timedelta(), most=MAX_SWEEP)
+        check_span("keep", keep, least=timedelta(), most=MAX_KEPT)
         self._limit = limit
         self._time = time
         self._keep = keep

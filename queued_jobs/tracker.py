@@ -12,6 +12,7 @@ from typing import Any, Final
 import psycopg
 from psycopg import AsyncConnection
 
+from queued_jobs._arguments import check_page
 from queued_jobs.announcements import announce, announce_removed
 from queued_jobs.backend import Backend
 from queued_jobs.chunks import StreamPage
@@ -73,7 +74,8 @@ class JobTracker:
     """Serves the user's bell and the admin's dashboard.
 
     Each statement checks the owner: another user's job raises `JobNotFound`. `search` and the methods after it are for
-    admins only and cover the jobs of all users. Each action pushes its changes after the commit.
+    admins only and cover the jobs of all users. Each action pushes its changes after the commit. A page has at most
+    10,000 rows: a `limit` beyond that, or less than 1, raises ValueError.
     """
 
     def __init__(self, database: Database, backend: Backend, queues: KindQueues) -> None:
@@ -101,6 +103,7 @@ class JobTracker:
 
         At most `limit` chunks, and about 1 MiB. Raises `JobNotFound` as `get` does.
         """
+        check_page(limit)
         params = {"topic": topic, "after": after, "n": limit, "max_size": _MAX_PAGE}
         rows = await self._database.rows("stream", _whose(job_id, user_id) | params)
         if not rows:
@@ -109,6 +112,7 @@ class JobTracker:
 
     async def for_user(self, user_id: str, *, before: Cursor | None = None, limit: int = 50) -> BellPage:
         """Return a page of the user's uncleared jobs, newest first, older than `before`."""
+        check_page(limit)
         rows = await self._database.rows(
             "bell",
             {

@@ -11,6 +11,7 @@ from typing import Any
 
 import psycopg
 
+from queued_jobs._arguments import check_whole
 from queued_jobs._deadlines import total_time
 from queued_jobs.announcements import announce
 from queued_jobs.backend import Backend
@@ -23,6 +24,7 @@ from queued_jobs.model import JobKey, JobStatus, QueuedJob
 from queued_jobs.repository import HOLD
 
 _BATCH = 100
+_MAX_CHANGED = 2**31 - 1
 _MAX_REFUSALS = 100
 
 
@@ -79,6 +81,7 @@ class BulkActions:
     async def _act(
         self, name: str, query: JobQuery, as_of: datetime | None, before: Cursor | None, limit: int
     ) -> BulkReport:
+        check_whole("limit", limit, most=_MAX_CHANGED)
         if as_of is None:
             as_of = (await self._database.rows("now", {}))[0]["now"]
         query = query.created_until(as_of)

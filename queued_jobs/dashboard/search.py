@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any, Final, Self
 from uuid import UUID
 
+from queued_jobs._arguments import check_page
 from queued_jobs.dashboard.text_filter import matching, text_params
 from queued_jobs.database import Database
 from queued_jobs.errors import InvalidRequest
@@ -250,6 +251,7 @@ async def find_jobs(
 
     With `traces` a text is also looked for in tracebacks: for callers who may read them.
     """
+    check_page(limit)
     if query.matches_nothing:
         return Page(jobs=(), next=None)
     rows, stopped_at = await _find_rows(database, query, before, limit + 1, traces)
