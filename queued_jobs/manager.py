@@ -238,7 +238,7 @@ class QueueManager:
     @cached_property
     def tracker(self) -> JobTracker:
         """The read side and the actions of users and admins. Raises `TypeError` unless the repository is Postgres."""
-        return JobTracker(self._postgres.database, self.backend, self.registry.kind_queues)
+        return JobTracker(self._postgres.database, self.backend, self.registry)
 
     @cached_property
     def erasure(self) -> Erasure:

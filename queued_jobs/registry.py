@@ -8,7 +8,7 @@ import logging
 import pkgutil
 from collections.abc import Iterable, Iterator, Mapping
 from types import ModuleType
-from typing import Any, Self
+from typing import Any, Protocol, Self, cast
 
 from queued_jobs._own_code import call_contained
 from queued_jobs.kind_queues import KindQueues
@@ -27,6 +27,19 @@ _MAX_LABEL = 120
 _MAX_READ = 4_000
 _MAX_REASON = 300
 _MAX_WARNED = 1_000
+
+
+class Labelled(Protocol):
+    """What a label is made from: a job, or the part of one that has its request."""
+
+    @property
+    def id(self) -> JobKey: ...
+    @property
+    def kind(self) -> str: ...
+    @property
+    def schema_version(self) -> int: ...
+    @property
+    def request(self) -> Mapping[str, Any]: ...
 
 
 class JobRegistry:
@@ -85,13 +98,13 @@ class JobRegistry:
         """The queues by kind, to move jobs from queues that have been renamed."""
         return KindQueues({runner.kind: runner.queues_of_kind() for runner in self})
 
-    def label(self, job: QueuedJob) -> str:
+    def label(self, job: Labelled) -> str:
         """Return the job's label for its owner: plain text, at most 120 characters; the kind if that fails."""
         runner = self.get(job.kind)
         if runner is None:
             return job.kind
         try:
-            text = call_contained(lambda: runner.label(runner.read_request(job))[:_MAX_READ])
+            text = call_contained(lambda: runner.label(runner.read_request(cast(QueuedJob, job)))[:_MAX_READ])
             return to_storable_text(" ".join(text.split()), _MAX_LABEL) or job.kind
         except Exception as exc:  # noqa: BLE001 (one kind's error must not hide other jobs in the bell)
             self._warn_once(job, "label", exc)
@@ -118,7 +131,7 @@ class JobRegistry:
             return None
         return file
 
-    def _warn_once(self, job: QueuedJob, what: str, exc: Exception) -> None:
+    def _warn_once(self, job: Labelled, what: str, exc: Exception) -> None:
         """Log once per job, since the bell asks repeatedly."""
         if (job.id, what) in self._warned:
             return

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -18,16 +18,17 @@ from queued_jobs.backend import Backend
 from queued_jobs.chunks import StreamPage
 from queued_jobs.dashboard.bulk import BulkActions, BulkReport
 from queued_jobs.dashboard.failures import Failures, read_failures
-from queued_jobs.dashboard.search import START, JobCount, JobQuery, Page, count_jobs, find_jobs
+from queued_jobs.dashboard.labels import read_labels
+from queued_jobs.dashboard.search import START, JobCount, JobQuery, JobSummary, Page, count_jobs, find_jobs
 from queued_jobs.dashboard.search import Cursor as Cursor
 from queued_jobs.dashboard.stats import Stats, read_stats
 from queued_jobs.dashboard.workers import Workers, read_workers
 from queued_jobs.database import Database, Row
 from queued_jobs.dispatch import wake_successors
 from queued_jobs.errors import JobConflict, JobNotFound
-from queued_jobs.kind_queues import KindQueues
 from queued_jobs.message import Reserved
 from queued_jobs.model import Attempt, Changed, JobKey, QueuedJob
+from queued_jobs.registry import JobRegistry
 from queued_jobs.repository import HOLD
 
 #: How many restored jobs are in memory at once, with their requests and results.
@@ -78,12 +79,13 @@ class JobTracker:
     10,000 rows: a `limit` beyond that, or less than 1, raises ValueError.
     """
 
-    def __init__(self, database: Database, backend: Backend, queues: KindQueues) -> None:
+    def __init__(self, database: Database, backend: Backend, registry: JobRegistry) -> None:
         self._database = database
         self._backend = backend
         self._notifier = backend.notifier
-        self._queues = queues
-        self._bulk = BulkActions(database, backend, queues)
+        self._registry = registry
+        self._queues = registry.kind_queues
+        self._bulk = BulkActions(database, backend, self._queues)
 
     async def get(self, job_id: JobKey, *, user_id: str | _AnyUser) -> QueuedJob:
         """Return one job. Raises `JobNotFound` if it does not exist or belongs to another user."""
@@ -218,6 +220,13 @@ class JobTracker:
         Pass `traces=False` for a caller who must not read tracebacks: then a text is not looked for in them either.
         """
         return await find_jobs(self._database, query, before=before, limit=limit, traces=traces)
+
+    async def labels(self, jobs: Sequence[JobSummary]) -> Mapping[JobKey, str]:
+        """Return the label of each of these jobs, as its owner sees it, made in a thread from the request.
+
+        It is the kind for a job that is gone, and for a request that takes more than 1 MiB in the database.
+        """
+        return await read_labels(self._database, self._registry, jobs)
 
     async def count(self, query: JobQuery, *, traces: bool = True) -> JobCount:
         """Count the matching jobs, up to 10,000. `JobCount.exact` says whether the count is complete.

@@ -241,6 +241,26 @@ class TestOneJob:
         page.get_by_role("link", name="Failures").click()
         expect(page.locator("table.groups")).to_be_visible()
 
+    def test_label_and_owner_are_texts_that_can_be_read_whole(self, stack: Stack, admin: Admin) -> None:
+        name, owner = f"{HOSTILE}" + " long" * 10, f"Ann {HOSTILE}\u202e" + " of the Archive" * 5
+        (key,) = store(
+            stack.database_url, user_id="labels", user_name=owner, request={"prefix": "a", "name": name}, since=recent()
+        )
+        page = admin("?user=labels")
+        row = rows(page)
+        shown = row.locator(".c-job strong")
+        expect(shown).to_contain_text(f"Zip of {HOSTILE}")
+        expect(row.locator(".c-user")).to_contain_text(f"Ann {HOSTILE}[U+202E]")
+        expect(row.locator(".c-job .kind")).to_have_text(f"packer …{key[-8:]}")
+        expect(row.locator("td.c-user")).to_have_attribute("title", re.compile("of the Archive.*\nlabels"))
+        assert page.locator("job-dashboard img").count() == 0
+        is_whole = "(element) => element.scrollHeight <= element.clientHeight"
+        parts = [shown, row.locator(".c-user bdi")]
+        row.get_by_role("checkbox").click()  # a press must not move the rows
+        assert [part.evaluate(is_whole) for part in parts] == [False, False]
+        row.get_by_role("checkbox").press("Tab")
+        assert [part.evaluate(is_whole) for part in parts] == [True, True]
+
 
 @pytest.mark.usefixtures("queues")
 class TestActing:

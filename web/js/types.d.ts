@@ -231,7 +231,7 @@ export interface DashboardState {
 }
 
 /** A job in the admin's list. */
-export interface AdminJob extends Omit<Job, 'label' | 'result' | 'seenAt' | 'clearedAt'> {
+export interface AdminJob extends Omit<Job, 'result' | 'seenAt' | 'clearedAt'> {
   queue: string;
   userId: string;
   userName: string | null;

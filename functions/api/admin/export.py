@@ -6,12 +6,13 @@ import csv
 import io
 import re
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 from api.admin.filters import MAX_JOBS, JobFilters
 from api.admin.job_models import AdminJobView, admin_views
 from queued_jobs.dashboard.search import JobQuery, JobSummary, Page
+from queued_jobs.model import JobKey
 from queued_jobs.offload import offload
 from queued_jobs.tracker import JobTracker
 
@@ -19,8 +20,8 @@ MAX_ROWS = 50_000
 _PATIENCE = timedelta(minutes=1)
 
 _COLUMNS = (
-    *("id", "kind", "queue", "user_id", "user_name", "status", "attempt", "max_attempts", "created_at", "started_at"),
-    *("finished_at", "wait_ms", "duration_ms"),
+    *("id", "kind", "label", "queue", "user_id", "user_name", "status", "attempt", "max_attempts", "created_at"),
+    *("started_at", "finished_at", "wait_ms", "duration_ms"),
 )
 #: Spreadsheets may skip white space before a formula.
 _FORMULA = re.compile(r"[\s\ufeff]*[=+\-@\uff1d\uff0b\uff0d\uff20]|[\t\r\n]")
@@ -47,7 +48,8 @@ async def csv_pieces(tracker: JobTracker, query: JobQuery, first: Page, *, trace
     page, left = first, MAX_ROWS
     while True:
         shown = page.jobs[:left]
-        yield await offload(_lines_of, shown)
+        labels = await tracker.labels(shown)
+        yield await offload(_lines_of, shown, labels)
         left -= len(shown)
         if page.next is None or left <= 0:
             return
@@ -57,8 +59,8 @@ async def csv_pieces(tracker: JobTracker, query: JobQuery, first: Page, *, trace
         page = await tracker.search(query, before=page.next, limit=MAX_JOBS, traces=traces)
 
 
-def _lines_of(jobs: Sequence[JobSummary]) -> str:
-    return _lines([_cells(view) for view in admin_views(jobs, can_act=False)])
+def _lines_of(jobs: Sequence[JobSummary], labels: Mapping[JobKey, str]) -> str:
+    return _lines([_cells(view) for view in admin_views(jobs, labels, can_act=False)])
 
 
 def _cells(view: AdminJobView) -> list[str]:

@@ -43,6 +43,8 @@ class AdminJobView(Public):
 
     id: JobKey
     kind: str
+    #: As its owner sees it, with secrets masked.
+    label: MaskedText
     queue: str
     user_id: str
     #: The owner's name when the job was started; null if unknown.
@@ -68,13 +70,13 @@ class AdminJobView(Public):
     actions: tuple[Act, ...]
 
     @classmethod
-    def of(cls, job: JobSummary, *, can_act: bool) -> Self:
-        return cls.model_validate(_shown(job, can_act))
+    def of(cls, job: JobSummary, label: str, *, can_act: bool) -> Self:
+        return cls.model_validate(_shown(job, label, can_act))
 
 
-def admin_views(jobs: Sequence[JobSummary], *, can_act: bool) -> tuple[AdminJobView, ...]:
+def admin_views(jobs: Sequence[JobSummary], labels: Mapping[JobKey, str], *, can_act: bool) -> tuple[AdminJobView, ...]:
     """Return the views of a page: slow for the texts of hundreds of jobs."""
-    return tuple(AdminJobView.of(job, can_act=can_act) for job in jobs)
+    return tuple(AdminJobView.of(job, labels[job.id], can_act=can_act) for job in jobs)
 
 
 class AdminPage(Public):
@@ -101,7 +103,6 @@ class TracedAttemptView(Public):
 class AdminJobDetailView(AdminJobView):
     """All data of a job, with secrets masked."""
 
-    label: MaskedText
     error: TracedErrorView | None
     request: PayloadView
     result: PayloadView | None
@@ -122,12 +123,11 @@ class AdminJobDetailView(AdminJobView):
     @classmethod
     def of_job(cls, job: QueuedJob, attempts: list[Attempt], registry: JobRegistry, *, can_act: bool) -> Self:
         own = {
-            "label": registry.label(job),
             "request": PayloadView.of(job.request),
             "result": None if job.result is None else PayloadView.of(job.result),
             "attempts": attempts,
         }
-        return cls.model_validate(_shown(job, can_act) | own, context={"can_act": can_act})
+        return cls.model_validate(_shown(job, registry.label(job), can_act) | own, context={"can_act": can_act})
 
 
 class CountView(Public):
@@ -174,10 +174,11 @@ class BulkView(Public):
         return cls.model_validate(fields_of(report) | {"next": following})
 
 
-def _shown(job: JobSummary | QueuedJob, can_act: bool) -> dict[str, Any]:
+def _shown(job: JobSummary | QueuedJob, label: str, can_act: bool) -> dict[str, Any]:
     # while the job waits, these belong to two different attempts
     started = None if job.status in (JobStatus.PENDING, JobStatus.RETRYING) else job.started_at
     return fields_of(job) | {
+        "label": label,
         "paused": job.is_paused,
         "wait_ms": _between(job.available_at, started),
         "duration_ms": _between(started, job.finished_at),

@@ -72,7 +72,8 @@ async def search(filters: Annotated[ListFilters, Query()], caller: Viewer, app: 
     page = await app.manager.tracker.search(
         filters.to_query(), before=cursor_of(filters.before), limit=filters.limit, traces=caller.is_admin
     )
-    items = await offload(admin_views, page.jobs, can_act=caller.is_admin)
+    labels = await app.manager.tracker.labels(page.jobs)
+    items = await offload(admin_views, page.jobs, labels, can_act=caller.is_admin)
     return AdminPage(items=items, next_before=None if page.next is None else cursor_text(page.next))
 
 

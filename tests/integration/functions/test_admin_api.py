@@ -18,6 +18,7 @@ from tests.integration.functions.conftest import Site
 from tests.integration.functions.test_jobs_api import assert_problem
 from tests.support.stored_jobs import ERROR, NOON, store
 from tools.local_stack.azurite import AzuriteServer
+from tools.test_app.jobs.packer import Packer
 
 
 async def add(site: Site, count: int = 1, **columns: Any) -> list[str]:
@@ -85,6 +86,23 @@ class TestSearch:
         assert item["error"] == {"class": "ValueError", "message": "line 3 is bad"}
         assert item["actions"] == ["retry"]
         assert len(json.dumps(item)) < 1_000
+
+    async def test_labels_are_those_of_the_bell_in_the_list_the_dialog_and_the_file(
+        self, site: Site, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(Packer, "label", lambda request: request.name or "")
+        ann = await site.user_id("ann")
+        names = ["plans", "=cmd()", "\u202egpj.exe", "<b>x</b>", "a\nb", "y" * 256 * 1024, "token=hunter2!"]
+        for name in names:
+            await add(site, user_id=ann, request={"prefix": "a", "name": name})
+        await add(site, user_id=ann, kind="unknown")
+        seen = {item["id"]: item["label"] for item in (await site.call("ann", "GET", "/api/jobs/mine")).json()["items"]}
+        assert {"plans", "=cmd()", "a b", "unknown", "token=***"} <= set(seen.values())
+        assert {item["id"]: item["label"] for item in (await read(site, "jobs"))["items"]} == seen
+        for key, label in seen.items():
+            assert (await read(site, f"jobs/{key}"))["label"] == label
+        rows = {row["id"]: row["label"] for row in read_csv(await site.call("admin", "GET", "/api/admin/jobs.csv"))}
+        assert rows == {key: f"'{label}" if label.startswith("=") else label for key, label in seen.items()}
 
     async def test_while_a_job_waits_for_another_try_no_time_is_told_of_the_last_one(self, site: Site) -> None:
         await add(site, status="retrying")

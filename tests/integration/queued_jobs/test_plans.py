@@ -13,6 +13,7 @@ import pytest
 from psycopg import Connection, sql
 
 from queued_jobs import JobStatus, QueueManager
+from queued_jobs.dashboard.labels import MAX_REQUEST
 from queued_jobs.dashboard.search import COUNTED, EXAMINED, START, JobQuery
 from queued_jobs.database import Database, Row
 from queued_jobs.kind_queues import KindQueues
@@ -73,6 +74,16 @@ class TestPages:
         for name, query in combined(sample):
             plan = Plan(connection, "count", query.to_params() | {"examined": COUNTED + 1})
             assert plan.looked_at <= JOBS / 4, name
+
+    @pytest.mark.parametrize("mode", ["force_custom_plan", "force_generic_plan"])
+    def test_labels_read_the_rows_of_a_page(self, connection: Connection[Row], mode: str) -> None:
+        ids = [row["id"] for row in connection.execute("select id from queued_jobs.job limit 50").fetchall()]
+        with connection.transaction(force_rollback=True):
+            connection.execute(f"set local plan_cache_mode = {mode}".encode())
+            plan = Plan(connection, "labels", {"ids": ids, "most": MAX_REQUEST})
+        assert plan.indexes == {"job_pkey"}
+        assert plan.looked_at == len(ids)
+        assert plan.pages <= 8 * len(ids)
 
     async def test_no_plan_is_kept_for_other_values(self, crowded: str) -> None:
         """After five times psycopg would have Postgres keep one plan for all."""

@@ -11,7 +11,7 @@ import pytest
 
 from queued_jobs.audit import AuditLog
 from queued_jobs.dashboard.search import JobQuery
-from queued_jobs.kind_queues import KindQueues
+from queued_jobs.registry import JobRegistry
 from queued_jobs.sweeper import Sweeper
 from queued_jobs.tracker import JobTracker
 from tests.unit.queued_jobs.conftest import World
@@ -26,7 +26,7 @@ def limited(owner: object) -> list[Any]:
     return [method for method in methods if callable(method) and "limit" in inspect.signature(method).parameters]
 
 
-METHODS = [*limited(JobTracker(_NOTHING, _NOTHING, KindQueues({}))), *limited(AuditLog(_NOTHING))]
+METHODS = [*limited(JobTracker(_NOTHING, _NOTHING, JobRegistry(()))), *limited(AuditLog(_NOTHING))]
 REFUSED = [(-1, ValueError), (0, ValueError), (2**63, ValueError), (-(2**63), ValueError)] + [
     (value, TypeError) for value in (True, None, "5", 1.5, float("nan"))
 ]

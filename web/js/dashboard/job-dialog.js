@@ -158,7 +158,7 @@ export class JobDialog {
     const percent = known && Math.round(100 * Math.min(1, Math.max(0, job.progress)));
     const attributes = {
       role: 'progressbar',
-      'aria-label': strings.job.progress(job.kind),
+      'aria-label': strings.job.progress(this.#title.textContent),
       'aria-valuenow': percent,
       'aria-valuetext': job.progressMessage && format.plain(job.progressMessage),
       'data-unknown': !known && '',

@@ -2,6 +2,8 @@
 
 import { bdi, h, patchChildren, setAttribute, setText } from '../dom.js';
 import * as format from '../format.js';
+import { render } from '../renderers/index.js';
+import { strings } from '../strings.js';
 import { button, cell, exactDuration, follow, heading, shortId, statusOf } from './widgets.js';
 import { words } from './strings.js';
 
@@ -151,9 +153,11 @@ class Row {
     const told = job.error ? h('p', {}, h('strong', {}, bdi(job.error.class)), ' ', bdi(job.error.message)) : '';
     if (error.textContent !== (told.textContent ?? '')) error.replaceChildren(told);
     if (!this.#shown) {
-      this.#link.replaceChildren(h('strong', {}, bdi(job.kind)), h('span', { class: 'short-id' }, shortId(id)));
+      const label = render(job, 'title', { strings });
+      this.#link.replaceChildren(h('strong', {}, bdi(label)), h('span', { class: 'kind' }, bdi(job.kind), ' ', bdi(shortId(id))));
+      this.#link.title = format.plain(label);
       user.replaceChildren(bdi(job.userName ?? job.userId));
-      user.title = format.plain(job.userId);
+      user.title = format.plain([job.userName, job.userId].filter(Boolean).join('\n'));
       this.#created.dateTime = job.createdAt;
       this.#created.title = format.moment(job.createdAt);
     }

@@ -72,6 +72,7 @@ export const mine = (items, fields) => ({
 });
 
 const USERS = ['guest:5f0c1d2e', 'ada@example.com', 'bob@example.com', 'guest:77aa00b1'];
+const NAMES = [null, 'Ada Lovelace', 'Bartholomew Featherstonehaugh-Cholmondeley of the Western Archive', 'Guest 00b1'];
 
 /** The same jobs for admins. */
 export const ADMIN_JOBS = Array.from({ length: 24 }, (_, index) => {
@@ -80,7 +81,7 @@ export const ADMIN_JOBS = Array.from({ length: 24 }, (_, index) => {
   return {
     ...shown,
     id: `0193799a-0000-7000-9000-${String(index).padStart(12, '0')}`,
-    createdAt: at(index * 3 * MINUTE + 20 * SECOND), queue: one.kind, userId: USERS[index % USERS.length], userName: [null, 'Ada Lovelace', null, 'Guest 00b1'][index % USERS.length],
+    createdAt: at(index * 3 * MINUTE + 20 * SECOND), queue: one.kind, userId: USERS[index % USERS.length], userName: NAMES[index % USERS.length],
     waitMs: one.startedAt ? 800 + 950 * index : null, actions: one.actions.filter((action) => action !== 'clear' && action !== 'open'),
   };
 });
