@@ -22,12 +22,13 @@ from queued_jobs.dashboard.labels import read_labels
 from queued_jobs.dashboard.search import START, JobCount, JobQuery, JobSummary, Page, count_jobs, find_jobs
 from queued_jobs.dashboard.search import Cursor as Cursor
 from queued_jobs.dashboard.stats import Stats, read_stats
+from queued_jobs.dashboard.status_counts import StatusCount, count_statuses
 from queued_jobs.dashboard.workers import Workers, read_workers
 from queued_jobs.database import Database, Row
 from queued_jobs.dispatch import wake_successors
 from queued_jobs.errors import JobConflict, JobNotFound
 from queued_jobs.message import Reserved
-from queued_jobs.model import Attempt, Changed, JobKey, QueuedJob
+from queued_jobs.model import Attempt, Changed, JobKey, JobStatus, QueuedJob
 from queued_jobs.registry import JobRegistry
 from queued_jobs.repository import HOLD
 
@@ -235,6 +236,10 @@ class JobTracker:
         is as in `search`.
         """
         return await count_jobs(self._database, query, traces=traces)
+
+    async def count_statuses(self, query: JobQuery, *, traces: bool = True) -> Mapping[JobStatus, StatusCount]:
+        """Count the jobs of each status that match the other filters, each up to 1,000. `traces` is as in `search`."""
+        return await count_statuses(self._database, query, traces=traces)
 
     async def retry_all(
         self, query: JobQuery, *, as_of: datetime | None = None, before: Cursor | None = None, limit: int = 1_000

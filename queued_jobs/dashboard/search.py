@@ -254,7 +254,7 @@ async def find_jobs(
     check_page(limit)
     if query.matches_nothing:
         return Page(jobs=(), next=None)
-    rows, stopped_at = await _find_rows(database, query, before, limit + 1, traces)
+    rows, stopped_at = await find_rows(database, query, before, limit + 1, traces)
     # masks the messages of the errors
     jobs = await offload(lambda: [JobSummary.from_row(row) for row in rows])
     if len(jobs) > limit:
@@ -268,7 +268,7 @@ async def count_jobs(database: Database, query: JobQuery, *, traces: bool = True
         return JobCount(number=0, exact=True, as_of=await _now(database))
     if query.text is not None:
         as_of = await _now(database)
-        rows, stopped_at = await _find_rows(database, query, None, COUNTED + 1, traces)
+        rows, stopped_at = await find_rows(database, query, None, COUNTED + 1, traces)
         exact = stopped_at is None and len(rows) <= COUNTED
         return JobCount(number=min(len(rows), COUNTED), exact=exact, as_of=as_of)
     reads_rows = query.needs_a_look or query.error_type is not None
@@ -278,10 +278,10 @@ async def count_jobs(database: Database, query: JobQuery, *, traces: bool = True
     return JobCount(number=min(row["found"], COUNTED), exact=exact, as_of=row["counted_at"])
 
 
-async def _find_rows(
+async def find_rows(
     database: Database, query: JobQuery, before: Cursor | None, most: int, traces: bool
 ) -> tuple[list[Mapping[str, Any]], Cursor | None]:
-    """Return up to `most` matching rows, and where the search stopped looking for more; None at the end.
+    """Return up to `most` rows of `search.sql` that match, and where it stopped looking for more; None at the end.
 
     Where it stops depends on the jobs that match and on the number of others, never on what is masked in them.
     """

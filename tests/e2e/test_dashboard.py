@@ -69,6 +69,7 @@ class TestFinding:
         page.get_by_role("button", name="Actions").click()
         for button in for_all_of.all():
             expect(button).to_be_enabled()
+        page.keyboard.press("Escape")
         page.get_by_role("button", name="Clear filters").click()
         expect(page).to_have_url(f"{stack.page_url}dashboard.html")
         page.get_by_role("button", name="Actions").click()
@@ -84,10 +85,45 @@ class TestFinding:
         for width, height, end in ((1280, 800, 400), (375, 667, 667)):
             page.set_viewport_size({"width": width, "height": height})
             expect(row).to_be_visible()
-            expect(page.get_by_role("list", name="At a glance").locator("svg path[d]")).to_have_count(4)
+            expect(page.get_by_role("list", name="At a glance").locator("svg path[d]")).to_have_count(5)
             box = row.bounding_box()
             assert box is not None
             assert box["y"] + min(box["height"], 48) <= end, f"at {width} x {height}"
+
+    @pytest.mark.usefixtures("queues")
+    def test_chips_and_strip_have_figures_that_move_nothing(self, stack: Stack, admin: Admin) -> None:
+        since = recent() - timedelta(hours=2)
+        store(stack.database_url, 3, user_id="figures", since=since, **PARKED)
+        store(stack.database_url, 2, user_id="figures", status="cancelled", since=since, **PARKED)
+        page = admin("?user=figures&status=cancelled")
+        chips = page.get_by_role("search").locator(".chip")
+        cancelled, failed, running = (chips.filter(has_text=name) for name in ("Cancelled", "Failed", "Running"))
+        expect(rows(page)).to_have_count(2)
+        for chip, number in ((cancelled, "2"), (failed, "3"), (running, "0")):
+            expect(chip.locator(".number")).to_have_text(number)
+        place = rows(page).first.bounding_box()
+        page.clock.install()
+        rows(page).first.get_by_role("button", name="Retry").click()
+        expect(rows(page)).to_have_count(1)
+        page.clock.run_for(6_000)
+        page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+        expect(cancelled.locator(".number")).to_have_text("1")
+        expect(chips.filter(has_text="Pending").locator(".number")).to_have_text("1")
+        now = rows(page).first.bounding_box()
+        assert place is not None
+        assert now is not None
+        assert now["y"] == place["y"]
+        many = {"failed": {"number": 1000, "exact": False}}
+        page.route("**/api/admin/jobs/statuses?*", lambda route: route.fulfill(json={"counts": many}))
+        page.get_by_role("checkbox", name="Failed").check()
+        expect(failed.locator(".number")).to_have_text("1,000+")
+        strip = page.get_by_role("list", name="At a glance")
+        expect(strip.get_by_role("listitem").filter(has_text="Throughput")).to_contain_text(
+            re.compile(r"\d / (min|h|d)")
+        )
+        for width in (1280, 640, 375):
+            page.set_viewport_size({"width": width, "height": 800})
+            assert strip.evaluate("(strip) => strip.scrollWidth <= strip.clientWidth"), "a figure is cut"
 
     def test_what_is_not_valid_is_left_out_and_told(self, stack: Stack, admin: Admin) -> None:
         store(stack.database_url, user_id="valid", since=recent())

@@ -138,6 +138,17 @@ class CountView(Public):
     as_of: datetime
 
 
+class StatusCountView(Public):
+    number: int
+    #: False if there are, or with some filters may be, more.
+    exact: bool
+
+
+class StatusCountsView(Public):
+    #: By status.
+    counts: Mapping[JobStatus, StatusCountView]
+
+
 class CountFilters(JobFilters):
     #: Count the jobs that this bulk action would change.
     action: Act | None = None

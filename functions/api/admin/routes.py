@@ -21,6 +21,7 @@ from api.admin.job_models import (
     CountFilters,
     CountView,
     OptionsView,
+    StatusCountsView,
     admin_views,
 )
 from api.admin.stats_models import (
@@ -95,6 +96,13 @@ async def count(filters: Annotated[CountFilters, Query()], caller: Viewer, app: 
     if filters.action is not None:
         query = query.retryable() if filters.action == "retry" else query.cancellable()
     return CountView.model_validate(await app.manager.tracker.count(query, traces=caller.is_admin))
+
+
+@routes.get("/jobs/statuses")
+async def count_statuses(filters: Annotated[JobFilters, Query()], caller: Viewer, app: App) -> StatusCountsView:
+    """Count the jobs of each status that match the filters but `status`; each up to 1,000."""
+    counts = await app.manager.tracker.count_statuses(filters.to_query(), traces=caller.is_admin)
+    return StatusCountsView.model_validate({"counts": counts})
 
 
 @routes.post("/jobs/bulk")

@@ -155,6 +155,7 @@ async def test_what_exists_tells_its_methods(site: Site) -> None:
         "/api/admin/schedules": "GET",
         "/api/admin/erase": "POST",
         "/api/admin/workers": "GET",
+        "/api/admin/jobs/statuses": "GET",
         "/api/jobs/mine": "GET",
         "/js/job-bell.js": "GET, HEAD",
         "/": "GET, HEAD",

@@ -57,7 +57,7 @@ async def viewer(site: Site, monkeypatch: pytest.MonkeyPatch) -> str:
 async def test_who_is_no_admin_gets_403_everywhere_whatever_they_send(site: Site) -> None:
     found = await admin_routes(site)
     assert set(found) >= ACTING
-    assert len(found) == 20
+    assert len(found) == 21
     for method, path in found:
         for query in ("", "?nothing=1"):
             body: object = {} if method == "POST" else None

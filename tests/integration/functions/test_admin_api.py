@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
+from queued_jobs.model import JobStatus
 from queued_jobs.queues import StorageQueues
 from tests.integration.functions.conftest import Site
 from tests.integration.functions.test_jobs_api import assert_problem
@@ -108,6 +109,23 @@ class TestSearch:
         await add(site, status="retrying")
         (item,) = (await read(site, "jobs"))["items"]
         assert (item["waitMs"], item["durationMs"], item["actions"]) == (None, None, ["cancel"])
+
+    async def test_each_status_is_counted_by_the_other_filters(self, site: Site) -> None:
+        await add(site, 3)
+        await add(site, 2, status="cancelled", user_id="bob")
+        await add(site, 1, status="pending", error=None)
+        for status in ([], ["failed"], ["succeeded", "cancelled"]):
+            counts = (await read(site, "jobs/statuses", status=status))["counts"]
+            assert {name for name, count in counts.items() if count["exact"]} == {*JobStatus}
+            assert {name: count["number"] for name, count in counts.items() if count["number"]} == {
+                "failed": 3,
+                "cancelled": 2,
+                "pending": 1,
+            }
+        counts = (await read(site, "jobs/statuses", user="bob", text="a"))["counts"]
+        assert {name for name, count in counts.items() if count["number"]} == {"cancelled"}
+        for wrong in ("status=broken", "limit=3", "before=x", "action=retry", "attemptsOver=-1"):
+            assert_problem(await site.call("admin", "GET", f"/api/admin/jobs/statuses?{wrong}"), 422)
 
 
 class TestOneJob:

@@ -42,6 +42,7 @@ ADMIN = [
     ("GET", "/api/admin/jobs", None),
     ("GET", "/api/admin/jobs.csv", None),
     ("GET", "/api/admin/jobs/count", None),
+    ("GET", "/api/admin/jobs/statuses", None),
     ("GET", f"/api/admin/jobs/{KEY}", None),
     ("GET", f"/api/admin/jobs/{KEY}/payload/request", None),
     ("GET", f"/api/admin/jobs/{KEY}/stream", None),

@@ -86,7 +86,12 @@ async def answers(site: Site, who: str, probe: str) -> list[Any]:
     """Everything that can be asked about jobs with a text."""
     query = {"text": probe}
     found: list[Any] = []
-    for path, options in (("jobs", {"limit": "2"}), ("jobs/count", {"action": "retry"}), ("jobs.csv", {})):
+    for path, options in (
+        ("jobs", {"limit": "2"}),
+        ("jobs/count", {"action": "retry"}),
+        ("jobs/statuses", {}),
+        ("jobs.csv", {}),
+    ):
         answer = await site.call(who, "GET", f"/api/admin/{path}", params=query | options)
         assert answer.status_code == 200, answer.text
         body = answer.text if path == "jobs.csv" else answer.json()

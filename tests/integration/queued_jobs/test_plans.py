@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from psycopg import Connection, sql
 from queued_jobs import JobStatus, QueueManager
 from queued_jobs.dashboard.labels import MAX_REQUEST
 from queued_jobs.dashboard.search import COUNTED, EXAMINED, START, JobQuery
+from queued_jobs.dashboard.status_counts import COUNTED_OF_EACH
 from queued_jobs.database import Database, Row
 from queued_jobs.kind_queues import KindQueues
 from queued_jobs.postgres import PostgresRepository
@@ -75,6 +77,20 @@ class TestPages:
             plan = Plan(connection, "count", query.to_params() | {"examined": COUNTED + 1})
             assert plan.looked_at <= JOBS / 4, name
 
+    def test_counting_each_status_is_bounded(self, connection: Connection[Row], sample: Mapping[str, Any]) -> None:
+        pages = {}
+        for name, query in combined(sample):
+            if query.statuses is None:
+                for status in JobStatus:
+                    params = dataclasses.replace(query, statuses=frozenset({status})).to_params()
+                    plan = Plan(connection, "count", params | {"examined": COUNTED_OF_EACH + 1})
+                    assert plan.scanned == set(), (name, status)
+                    pages[name, status] = plan.pages
+        assert len(pages) > 400
+        # as for a page of the list: each of these is 20 such pages at most
+        assert sorted(pages.values())[len(pages) * 95 // 100] <= 5 * FEW, pages
+        assert max(pages.values()) <= 20 * FEW, max(pages, key=lambda place: pages[place])
+
     @pytest.mark.parametrize("mode", ["force_custom_plan", "force_generic_plan"])
     def test_labels_read_the_rows_of_a_page(self, connection: Connection[Row], mode: str) -> None:
         ids = [row["id"] for row in connection.execute("select id from queued_jobs.job limit 50").fetchall()]
@@ -94,6 +110,7 @@ class TestPages:
         for _ in range(8):
             await tracker.search(JobQuery())
             await tracker.count(JobQuery())
+            await tracker.count_statuses(JobQuery())
             await tracker.stats(window=HOUR, bucket=HOUR)
             await tracker.failures(window=HOUR)
         async with database.connection() as conn:

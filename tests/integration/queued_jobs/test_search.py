@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import random
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -16,7 +17,7 @@ from psycopg.types.json import Jsonb
 from uuid_utils.compat import uuid7
 
 from queued_jobs import JobStatus, QueueManager
-from queued_jobs.dashboard import search
+from queued_jobs.dashboard import search, status_counts
 from queued_jobs.dashboard.search import COUNTED, JobQuery
 from queued_jobs.database import Database, Row
 from queued_jobs.errors import InvalidRequest
@@ -338,6 +339,32 @@ class TestCount:
         counted = await tracker.count(JobQuery())
         assert (counted.number, counted.exact) == (399, False)
         assert COUNTED == 10_000
+
+    async def test_each_status_is_counted_by_the_other_filters(self, tracker: JobTracker, rows: list[Row]) -> None:
+        for filters in (*SINGLE, *PAIRS):
+            wanted = self.by_status(rows, filters)
+            counts = await tracker.count_statuses(JobQuery(**filters))
+            found = {status: (count.number, count.exact) for status, count in counts.items()}
+            assert found == {status: (wanted[status], True) for status in JobStatus}, in_words(filters)
+
+    @pytest.mark.parametrize("filters", [{}, {"kind": "zip"}, {"queue": "zip"}, {"text": "big"}], ids=str)
+    async def test_of_each_status_no_more_are_counted(
+        self, tracker: JobTracker, rows: list[Row], monkeypatch: pytest.MonkeyPatch, filters: dict[str, str]
+    ) -> None:
+        wanted = self.by_status(rows, filters)
+        for most in (0, 1, min(wanted.values()), max(wanted.values())):
+            monkeypatch.setattr(status_counts, "COUNTED_OF_EACH", most)
+            for status, count in (await tracker.count_statuses(JobQuery(**filters))).items():  # type: ignore[arg-type]
+                assert count.number <= min(most, wanted[status])
+                assert count.number == wanted[status] or not count.exact, (status, most)
+                assert count.exact or wanted[status] > most or "queue" in filters
+        monkeypatch.setattr(search, "EXAMINED", 5)
+        counts = await tracker.count_statuses(JobQuery(text="big"))
+        assert not any(count.exact for count in counts.values())
+
+    def by_status(self, rows: list[Row], filters: dict[str, Any]) -> Counter[str]:
+        matching = set(expected(rows, {name: value for name, value in filters.items() if name != "statuses"}))
+        return Counter(row["status"] for row in rows if row["id"] in matching)
 
     async def test_what_an_action_would_touch(self, tracker: JobTracker, rows: list[Row]) -> None:
         bad = [row for row in rows if row["status"] in ("failed", "aborted", "cancelled") and row["kind"] == "zip"]

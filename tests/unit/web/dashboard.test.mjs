@@ -8,7 +8,7 @@ import { START, filterQuery, filtersOf, readAddress, writeAddress } from '../../
 import { matching, those } from '../../../web/js/dashboard/bulk-plans.js';
 import { csvRows } from '../../../web/js/dashboard/download.js';
 import { Refresher } from '../../../web/js/dashboard/refresher.js';
-import { countTicks, labelled, places, roundTimes, runs, scaleEnd, timeTicks } from '../../../web/js/dashboard/series.js';
+import { countTicks, labelled, places, rateOf, roundTimes, runs, scaleEnd, timeTicks } from '../../../web/js/dashboard/series.js';
 import { words } from '../../../web/js/dashboard/strings.en.js';
 import { fromInput, toInput } from '../../../web/js/dashboard/time-format.js';
 import { deferred, settled } from './fakes.mjs';
@@ -180,6 +180,15 @@ describe('series', () => {
     assert.equal(scaleEnd([1, 2, 640]), 640);
     assert.equal(scaleEnd(Array.from({ length: 48 }, (_, index) => index * 100)), 4700);
     assert.equal(scaleEnd([0, 0]), 0);
+  });
+
+  it('have a rate in the shortest unit in which there is one at least', () => {
+    const day = 86_400_000;
+    assert.deepEqual(rateOf(1241, day), [1241 / 24, 'hour']);
+    assert.deepEqual(rateOf(1440, day), [1, 'minute']);
+    assert.deepEqual(rateOf(5, day), [5, 'day']);
+    assert.deepEqual(rateOf(3, 30 * day), [0.1, 'day']);
+    assert.deepEqual([rateOf(0, day), rateOf(5, 0), rateOf(5, -1)].map(([rate]) => rate), [0, 0, 0]);
   });
 
   it('label no more places than there is room for', () => {

@@ -34,6 +34,11 @@ export class AdminApi {
     return this.#get(`/jobs/count?${query}`);
   }
 
+  /** How many jobs that match the other filters have each status. @param {import('../types.d.ts').Filters} filters */
+  statuses(filters) {
+    return this.#get(`/jobs/statuses?${filterQuery(filters)}`);
+  }
+
   /** One step of a bulk action. */
   bulk(action, filters, asOf, before) {
     return this.#post('/jobs/bulk', { action, filters, asOf, before, limit: CHUNK });

@@ -3,7 +3,7 @@
 import { h, setAttribute, setText, svg } from '../dom.js';
 import * as format from '../format.js';
 import { strings } from '../strings.js';
-import { scaleEnd } from './series.js';
+import { rateOf, scaleEnd } from './series.js';
 import { exactDuration, follow } from './widgets.js';
 import { words } from './strings.js';
 
@@ -23,14 +23,15 @@ export class Cards {
       succeeded: ['succeeded'],
       failed: ['failed', 'aborted'],
     };
-    for (const name of ['running', 'waiting', 'succeeded', 'failed', 'wait', 'run']) {
+    for (const name of ['running', 'waiting', 'throughput', 'succeeded', 'failed', 'wait', 'run']) {
       const value = h('span', { class: 'value' }, strings.none);
       const more = h('span', { class: 'muted' });
       const line = svg('path', {});
       const spark = svg('svg', { class: 'spark', viewBox: '0 0 100 20', preserveAspectRatio: 'none', 'aria-hidden': 'true' }, line);
       const label = h('span', { class: 'label' }, texts[name]);
       const target = links[name] && { view: 'jobs', filters: { status: links[name] }, before: null };
-      const inside = [label, h('span', {}, value, ' ', more), spark];
+      const isNow = name === 'running' || name === 'waiting';
+      const inside = [label, !isNow && spark, h('span', { class: 'figure' }, value, ' ', more)];
       const onclick = follow(() => context.navigate(target));
       const element = target ? h('a', { href: '?', onclick }, ...inside) : h('div', {}, ...inside);
       this.#cards[name] = { element, value, more, line, target };
@@ -43,14 +44,18 @@ export class Cards {
   show(stats) {
     const { total } = stats;
     this.#total = total;
+    const ended = ({ succeeded, failed }) => succeeded + failed;
+    this.#draw('throughput', stats, stats.bucketMs, stats.buckets, ended);
     for (const name of ['succeeded', 'failed']) this.#draw(name, stats, stats.bucketMs, stats.buckets, (at) => at[name]);
     for (const name of ['wait', 'run']) {
       this.#draw(name, stats, stats.durationsBucketMs, stats.durations, (at) => at[name]?.p95);
     }
     this.element.removeAttribute('aria-busy');
-    const ended = total.succeeded + total.failed;
+    const all = ended(total);
+    const [rate, unit] = rateOf(all, Date.parse(stats.until) - Date.parse(stats.since));
+    this.#set('throughput', texts.rate(rate), `/ ${strings.units[unit]}`);
     for (const name of ['running', 'succeeded']) this.#set(name, words.number(total[name]), '');
-    const share = ended > 0 ? texts.failedShare(format.share(total.failed / ended)) : '';
+    const share = all > 0 ? texts.failedShare(format.share(total.failed / all)) : '';
     this.#set('failed', words.number(total.failed), share);
     for (const name of ['wait', 'run']) {
       const value = total[name];
@@ -88,5 +93,7 @@ export class Cards {
   #set(name, value, more) {
     setText(this.#cards[name].value, value);
     setText(this.#cards[name].more, more);
+    // Where it is too long for its cell.
+    setAttribute(this.#cards[name].more, 'title', more || null);
   }
 }

@@ -1,6 +1,6 @@
 /** The form above the list. It displays and changes the filters in the URL. */
 
-import { bdi, h, icon } from '../dom.js';
+import { bdi, h, icon, setText } from '../dom.js';
 import { strings } from '../strings.js';
 import { FILTERS, STATUSES, filtersOf } from './url-state.js';
 import { button, dropDown } from './widgets.js';
@@ -14,6 +14,7 @@ const LIMITS = { text: 200, user: 200, userName: 200, error: 200, id: 36 };
 export class FilterBar {
   #filters = {};
   #statuses = new Map();
+  #counts = {};
   #inputs = {};
   #tokens = h('ul', { class: 'tokens', role: 'list', 'aria-label': texts.active });
   #clear = button('quiet', texts.clear, () => this.#apply({}));
@@ -56,6 +57,11 @@ export class FilterBar {
     this.#tokens.replaceChildren(...names.map((name) => this.#token(name)));
   }
 
+  /** @param {Record<string, {number: number, exact: boolean}>} counts by status, of the jobs that match the other filters */
+  count(counts) {
+    for (const [status, { number, exact }] of Object.entries(counts)) setText(this.#counts[status], texts.counted(number, exact));
+  }
+
   #token(name) {
     const { element } = this.#inputs[name];
     const shown = element.localName === 'select' || !MOMENTS.includes(name) ? element.value : element.value.replace('T', ' ');
@@ -72,7 +78,9 @@ export class FilterBar {
     const box = h('input', { type: 'checkbox', onchange: () => this.#submitted() });
     this.#statuses.set(status, box);
     const word = h('span', {}, strings.status[status]);
-    return h('label', { class: 'chip', 'data-status': status }, box, icon(status), word);
+    // Its direction is fixed: a plus sign stands behind its number.
+    this.#counts[status] = h('bdi', { class: 'number', dir: 'ltr' });
+    return h('label', { class: 'chip', 'data-status': status }, box, icon(status), word, ' ', this.#counts[status]);
   }
 
   #submitted(event) {

@@ -69,9 +69,8 @@ export class JobsView {
     this.element = h(
       'section',
       { 'aria-label': texts.label },
-      this.#bar.element,
+      h('div', { class: 'controls' }, this.#bar.element, h('div', { class: 'toolbar' }, this.#count, tools)),
       this.#ignoredNote,
-      h('div', { class: 'toolbar' }, this.#count, tools),
       this.#note.element,
       this.#loading.element,
       h('div', { class: 'fresh' }, this.#fresh),
@@ -208,11 +207,13 @@ export class JobsView {
     const wanted = () => same(filters, this.#state.filters);
     if (!wanted() || performance.now() - this.#countedAt < COUNT_EVERY) return;
     this.#countedAt = performance.now();
-    const { number, exact } = await this.#context.api.count(filters);
+    const { api } = this.#context;
+    api.statuses(filters).then(({ counts }) => wanted() && this.#bar.count(counts), () => {});
+    const { number, exact } = await api.count(filters);
     if (wanted()) setText(this.#count, texts.counted(number, exact));
     // Other pages than the first get no new jobs.
     if (!wanted() || !this.#state.before || this.#pending) return;
-    const page = await this.#context.api.jobs(filters, null);
+    const page = await api.jobs(filters, null);
     if (!wanted() || !this.#state.before) return;
     this.#top ??= page.items[0];
     this.#offer(page.items.filter((job) => newestFirst(job, this.#top) < 0), page);

@@ -16,6 +16,8 @@ const TIMES = [
   ...[1, 2, 4, 6, 12, 24, 48, 96, 168].map((hours) => hours * 3_600_000),
 ];
 
+const UNITS = { minute: 60_000, hour: 3_600_000, day: 86_400_000 };
+
 /**
  * Every bucket from the first to now, in UTC: none is missing or duplicated when the clocks change.
  * @template T
@@ -55,6 +57,15 @@ export function scaleEnd(values) {
   const most = sorted.at(-1) ?? 0;
   const usual = sorted[Math.floor(0.9 * (sorted.length - 1))] ?? 0;
   return sorted.length >= FEW && most > 4 * usual ? 2 * usual : most;
+}
+
+/**
+ * How many per minute, hour or day: the shortest of these in which there is one at least.
+ * @param {number} count @param {number} span in milliseconds @returns {[number, string]}
+ */
+export function rateOf(count, span) {
+  const rates = Object.entries(UNITS).map(([unit, length]) => [span > 0 ? (count * length) / span : 0, unit]);
+  return rates.find(([rate]) => rate >= 1) ?? (count > 0 ? rates.at(-1) : rates[0]);
 }
 
 /**

@@ -3,6 +3,7 @@
 import { counter } from '../language.js';
 
 const number = new Intl.NumberFormat('de');
+const rate = new Intl.NumberFormat('de', { maximumSignificantDigits: 2 });
 const count = counter('de');
 const jobs = (n) => count(n, { one: 'Aufgabe', other: 'Aufgaben' });
 const done = { retry: 'wiederholt', cancel: 'abgebrochen' };
@@ -43,6 +44,8 @@ export const words = {
     waiting: 'Wartend',
     oldest: (duration) => `älteste ${duration}`,
     delayed: (n) => `${number.format(n)} geplant`,
+    throughput: 'Durchsatz',
+    rate: (n) => rate.format(n),
     succeeded: 'Fertig',
     failed: 'Fehlgeschlagen',
     failedShare: (share) => `${share} der beendeten`,
@@ -52,6 +55,7 @@ export const words = {
   },
 
   filters: {
+    counted: (n, exact) => `${number.format(n)}${exact ? '' : '+'}`,
     label: 'Filter',
     status: 'Status',
     kind: 'Art',

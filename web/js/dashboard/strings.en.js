@@ -3,6 +3,7 @@
 import { counter } from '../language.js';
 
 const number = new Intl.NumberFormat('en');
+const rate = new Intl.NumberFormat('en', { maximumSignificantDigits: 2 });
 const count = counter('en');
 const jobs = (n) => count(n, { one: 'job', other: 'jobs' });
 const done = { retry: 'retried', cancel: 'cancelled' };
@@ -42,6 +43,8 @@ export const words = {
     waiting: 'Waiting',
     oldest: (duration) => `oldest ${duration}`,
     delayed: (n) => `${number.format(n)} scheduled`,
+    throughput: 'Throughput',
+    rate: (n) => rate.format(n),
     succeeded: 'Succeeded',
     failed: 'Failed',
     failedShare: (share) => `${share} of ended jobs`,
@@ -51,6 +54,7 @@ export const words = {
   },
 
   filters: {
+    counted: (n, exact) => `${number.format(n)}${exact ? '' : '+'}`,
     label: 'Filters',
     status: 'Status',
     kind: 'Kind',

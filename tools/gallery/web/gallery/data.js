@@ -170,3 +170,10 @@ export const REQUEST_SCHEMA = {
 };
 
 export const OPTIONS = { canAct: true, kinds: ['importer', 'packer'], queues: ['importer', 'packer'], mostRows: 10_000 };
+
+const counted = (number, exact = true) => ({ number, exact });
+
+export const STATUS_COUNTS = {
+  pending: counted(16), running: counted(3), retrying: counted(5), succeeded: counted(1000, false), failed: counted(37),
+  cancelled: counted(0), aborted: counted(2),
+};

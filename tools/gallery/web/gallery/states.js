@@ -1,6 +1,6 @@
 /** The states of each element: the server's answers, and the way to reach them. */
 
-import { ADMIN_JOBS, DETAIL, FAILURES, JOBS, LONG_JOBS, OPTIONS, QUEUES, REQUEST_SCHEMA, SCHEDULES, STATS, WORKERS, mine } from './data.js';
+import { ADMIN_JOBS, DETAIL, FAILURES, JOBS, LONG_JOBS, OPTIONS, QUEUES, REQUEST_SCHEMA, SCHEDULES, STATS, STATUS_COUNTS, WORKERS, mine } from './data.js';
 
 /** Resolves with what the test finds, as soon as it does. */
 export const soon = (test) => new Promise((done, fail) => {
@@ -76,6 +76,7 @@ const admin = {
   'GET /admin/options': OPTIONS,
   'GET /admin/jobs': { items: ADMIN_JOBS, nextBefore: '1' },
   'GET /admin/jobs/count': { number: 1371, exact: true },
+  'GET /admin/jobs/statuses': { counts: STATUS_COUNTS },
   [`GET /admin/jobs/${DETAIL.id}`]: DETAIL,
   'GET /admin/stats': STATS,
   'GET /admin/failures': FAILURES,
@@ -85,8 +86,12 @@ const admin = {
   'GET /admin/kinds/packer/request-schema': REQUEST_SCHEMA,
   '*': 404,
 };
+const NO_COUNTS = Object.fromEntries(Object.keys(STATUS_COUNTS).map((status) => [status, { number: 0, exact: true }]));
 const has = (place, count = 1) => (dashboard, shadow) => soon(() => shadow.querySelectorAll(place).length >= count);
-const table = has('table.jobs tbody tr', ADMIN_JOBS.length);
+const table = async (dashboard, shadow) => {
+  await has('table.jobs tbody tr', ADMIN_JOBS.length)(dashboard, shadow);
+  await soon(() => shadow.querySelector('.number').textContent);
+};
 
 const DASHBOARD = {
   list: { answers: admin, reach: table },
@@ -95,7 +100,7 @@ const DASHBOARD = {
     await table(dashboard, shadow);
     for (const index of [1, 3]) shadow.querySelectorAll('tbody input')[index].click();
   } },
-  empty: { answers: { ...admin, 'GET /admin/jobs': { items: [], nextBefore: null }, 'GET /admin/jobs/count': { number: 0, exact: true } }, reach: has('.blank') },
+  empty: { answers: { ...admin, 'GET /admin/jobs': { items: [], nextBefore: null }, 'GET /admin/jobs/count': { number: 0, exact: true }, 'GET /admin/jobs/statuses': { counts: NO_COUNTS } }, reach: has('.blank') },
   job: { answers: admin, query: `job=${DETAIL.id}`, reach: has('.attempts li', 2) },
   'no-job': { answers: admin, query: 'job=0193799a-0000-7000-9000-ffffffffffff', reach: has('dialog[open] .blank') },
   bulk: { answers: admin, query: 'status=failed', reach: async (dashboard, shadow) => {
