@@ -58,7 +58,7 @@ def put_everything(stage: Stage, user_id: str) -> None:
     now = datetime.now(UTC)
 
     def put(status: str, name: str, **columns: Any) -> None:
-        stage.put(user_id, status, **{"request": {"prefix": "", "name": name}, **columns})
+        stage.put(user_id, status, **{"request": {"prefix": "", "name": name}, "user_name": "Ada Lovelace", **columns})
 
     put("aborted", "tax archive", started_at=now - timedelta(hours=3), finished_at=now - timedelta(hours=2))
     put("cancelled", "old drafts", started_at=now - timedelta(minutes=64), finished_at=now - timedelta(minutes=63))

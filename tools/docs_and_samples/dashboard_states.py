@@ -25,6 +25,8 @@ def open_view(page: Page, query: str = "") -> None:
 def _list(page: Page) -> None:
     open_view(page)
     expect(page.locator("table.jobs tbody tr").first).to_be_visible()
+    for counted in (".count", ".chip .number >> nth=-1"):  # they come after the list
+        expect(page.locator(counted)).not_to_be_empty()
 
 
 def _filtered(page: Page) -> None:
