@@ -61,6 +61,8 @@ def install(app: FastAPI, routes: Sequence[APIRoute]) -> None:
 
 def _complete(operation: dict[str, Any], *, is_public: bool) -> None:
     problem = {"content": {_PROBLEM: {"schema": {"$ref": "#/components/schemas/Problem"}}}}
+    if "description" in operation:
+        operation["summary"] = operation["description"].partition(". ")[0].removesuffix(".")
     responses = operation["responses"]
     responses.pop("422", None)  # the framework's own schema, which is never sent
     responses["4XX"] = {"description": "The request cannot be processed.", **problem}

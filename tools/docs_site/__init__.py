@@ -1,0 +1,1 @@
+"""The documentation as static pages: `scripts/docs`."""
