@@ -67,7 +67,7 @@ CODE_MUTANTS: dict[str, CodeMutant] = {
         lambda: _success.test_a_notifier_that_always_raises_changes_nothing(World()),
     ),
     "of two changes the older one is pushed": CodeMutant(
-        "outbox:Newest.add",
+        "parcels:Newest.add",
         "known.version <= change.version",
         "known.version >= change.version",
         _with_a_row(_order.test_what_waits_is_pushed_once_in_its_newest_version),
