@@ -26,7 +26,7 @@ GRAMMAR: dict[str, tuple[str, ...]] = {
     ),
     "hero": ("the fox", "a tired baker", "the youngest of the sailors", "an old clock", "the postman", "a small cloud"),
     "did": ("found", "lost", "painted", "borrowed", "counted", "hid", "returned"),
-    "thing": ("a silver key", "seven letters", "the last lantern", "a map without names", "somebody's umbrella"),
+    "thing": ("a silver key", "seven letters", "the last lantern", "a map without names", "a stranger's umbrella"),
     "place": ("behind the mill", "on the pier", "under the stairs", "in the market", "beyond the river"),
     "when": ("In the morning", "Years later", "After the rain", "At midnight", "On a Tuesday"),
 }
