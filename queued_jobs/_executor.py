@@ -291,7 +291,9 @@ class _Attempt:
 
     async def _completed(self) -> QueuedJob | None:
         """Return the row if the body stored its result in its own transaction, however the body ended."""
-        return await self._repository.outcome(self._job) if self._ctx.completed else None
+        completed = await self._repository.outcome(self._job) if self._ctx.completed else None
+        self._ctx.output.settle(committed=completed is not None)
+        return completed
 
     def _log(self, text: str, *args: object, level: int = logging.INFO) -> None:
         if not self._runner.logger.isEnabledFor(level):

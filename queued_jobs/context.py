@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -14,6 +15,7 @@ from pydantic import BaseModel
 from queued_jobs._outcome import dump_result
 from queued_jobs._reports import Reports
 from queued_jobs._thread_bridge import ThreadBridge
+from queued_jobs.announcements import schedule_output
 from queued_jobs.backend import Backend
 from queued_jobs.children import Children
 from queued_jobs.errors import JobCancelled, JobsError, LeaseLost
@@ -61,7 +63,13 @@ class JobContext[Result: BaseModel | None]:
         self._completed = False
         self._children = Children(job, backend)
         self._resumable = Resumable(job, self._repository, max_resumes=max_resumes, checkpoint=self.checkpoint)
-        self.output = Output(job, self._repository, max_size=max_output, checkpoint=self.checkpoint)
+        self.output = Output(
+            job,
+            self._repository,
+            max_size=max_output,
+            checkpoint=self.checkpoint,
+            on_append=partial(schedule_output, backend.notifier, job.user_id),
+        )
         self._bridge = ThreadBridge()
 
     def report(self, progress: float | None = None, message: str | None = None) -> None:

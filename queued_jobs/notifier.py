@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, runtime_checkable
 
+from queued_jobs.chunks import Segment
 from queued_jobs.model import Changed, QueuedJob
 
 
@@ -24,6 +25,18 @@ class Notifier(Protocol):
 
     async def jobs_removed(self, user_id: str, changes: Sequence[Changed]) -> None:
         """Push to the owner's other tabs that these jobs were removed from the bell."""
+
+
+@runtime_checkable
+class OutputNotifier(Protocol):
+    """What a `Notifier` may have beside: without it, readers of a job's output have to ask for it.
+
+    Segments have a separate outbox, so they neither wait for changes nor delay them, and the last one of a job may
+    arrive before or after its final state. An owner gets those of one job in order.
+    """
+
+    async def output_appended(self, user_id: str, segment: Segment) -> None:
+        """Push to the owner what a job has emitted, after the commit; a bare segment says only that there is more."""
 
 
 class NullNotifier:

@@ -10,11 +10,8 @@ from typing import Protocol
 
 from queued_jobs import telemetry
 from queued_jobs.errors import JobsError
-from queued_jobs.model import Changed, JobKey, QueuedJob
 
 logger = logging.getLogger(__name__)
-
-type Change = QueuedJob | Changed
 
 #: Changes in one push, so that one owner's changes do not delay the next owner's for long.
 MAX_CHANGES_PER_PUSH = 200
@@ -32,7 +29,7 @@ DEADLINE = timedelta(seconds=30)
 LAST_CALL = timedelta(seconds=3)
 
 
-class Parcel(Protocol):
+class Parcel[Change](Protocol):
     """The pending changes of one key."""
 
     def __len__(self) -> int: ...
@@ -43,46 +40,7 @@ class Parcel(Protocol):
         """Remove and return the oldest changes, as many as go into one push."""
 
 
-class Newest:
-    """For readers of the current state: keeps the highest version of each job."""
-
-    def __init__(self) -> None:
-        self._changes: dict[JobKey, Change] = {}
-
-    def __len__(self) -> int:
-        return len(self._changes)
-
-    def add(self, change: Change) -> None:
-        known = self._changes.get(change.id)
-        if known is None or known.version <= change.version:
-            self._changes[change.id] = change
-
-    def take(self, limit: int) -> list[Change]:
-        keys = list(self._changes)[:limit]
-        return [self._changes.pop(key) for key in keys]
-
-
-class Steps:
-    """For readers of every status: keeps the statuses of one job in order, with the newest change of each."""
-
-    def __init__(self) -> None:
-        self._jobs: list[QueuedJob] = []
-
-    def __len__(self) -> int:
-        return len(self._jobs)
-
-    def add(self, change: Change) -> None:
-        if not isinstance(change, QueuedJob):
-            raise TypeError("Steps accepts only rows of jobs.")
-        if self._jobs and self._jobs[-1].status == change.status:
-            self._jobs.pop()
-        self._jobs.append(change)
-
-    def take(self, limit: int) -> list[Change]:
-        return [self._jobs.pop(0)] if self._jobs else []
-
-
-class Outbox:
+class Outbox[Change]:
     """Pushes changes to one receiver. `put` never waits, and exceptions of a push are only logged.
 
     At most one push per key is running, so a reader never gets an older version after a newer one. Further changes are
@@ -99,7 +57,7 @@ class Outbox:
     push
         Called with a key and its changes, at most `MAX_CHANGES_PER_PUSH`.
     parcel
-        `Newest` or `Steps`.
+        Makes an empty parcel of `queued_jobs.parcels`.
     senders
         Maximum concurrent pushes.
     pauses
@@ -111,7 +69,7 @@ class Outbox:
         name: str,
         push: Callable[[str, Sequence[Change]], Awaitable[None]],
         *,
-        parcel: Callable[[], Parcel] = Newest,
+        parcel: Callable[[], Parcel[Change]],
         senders: int = 4,
         pauses: bool = True,
         max_waiting: int = MAX_WAITING,
@@ -122,7 +80,7 @@ class Outbox:
         self._senders = senders
         self._pauses = pauses
         self._max_waiting = max_waiting
-        self._waiting: dict[str, tuple[Parcel, telemetry.Trace]] = {}
+        self._waiting: dict[str, tuple[Parcel[Change], telemetry.Trace]] = {}
         self._busy: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._count = 0
@@ -134,6 +92,11 @@ class Outbox:
     def __len__(self) -> int:
         """Number of pending changes, without those being pushed."""
         return self._count
+
+    @property
+    def keys(self) -> int:
+        """Number of keys with pending changes."""
+        return len(self._waiting)
 
     @property
     def tasks(self) -> frozenset[asyncio.Task[None]]:

@@ -16,7 +16,7 @@ from typing import Any
 
 from psycopg import AsyncConnection
 
-from queued_jobs.chunks import LOG, MAX_CHUNK_BYTES, TOPIC, NewChunk, fitted
+from queued_jobs.chunks import LOG, MAX_CHUNK_BYTES, TOPIC, NewChunk, Segment, fitted
 from queued_jobs.errors import InvalidChunk, LeaseLost, StoreUnavailable
 from queued_jobs.model import QueuedJob
 from queued_jobs.offload import offload_unless_small
@@ -47,15 +47,24 @@ class Output:
         Bytes of the job's chunks that the store keeps.
     checkpoint
         Called before and after each `emit`: raises if the body should stop.
+    on_append
+        Called with what was appended, after the commit.
     """
 
     def __init__(
-        self, job: QueuedJob, repository: Repository, *, max_size: int, checkpoint: Callable[[], None]
+        self,
+        job: QueuedJob,
+        repository: Repository,
+        *,
+        max_size: int,
+        checkpoint: Callable[[], None],
+        on_append: Callable[[Segment], None],
     ) -> None:
         self._job = job
         self._repository = repository
         self._max_size = max_size
         self._checkpoint = checkpoint
+        self._on_append = on_append
         try:
             self._loop: asyncio.AbstractEventLoop | None = asyncio.get_running_loop()
         except RuntimeError:
@@ -74,6 +83,8 @@ class Output:
         self._batch: Sequence[NewChunk] = ()
         #: Chunks that this attempt has appended.
         self._written = 0
+        #: What the body's own transaction has appended.
+        self._uncommitted: list[Segment] = []
         self._next_at = 0.0
         self._pause = _PAUSE
         self._writer: asyncio.Task[None] | None = None
@@ -123,6 +134,7 @@ class Output:
 
         It is appended again by `close` if the transaction is rolled back.
         """
+        self._uncommitted.clear()
         if not (self._batch or self._waiting):
             return
         async with self._appending:
@@ -131,8 +143,16 @@ class Output:
             written = self._written
             for chunks in (self._batch, waiting):
                 if chunks:
-                    await self._append(chunks, written, conn=conn)
+                    segment = await self._append(chunks, written, conn=conn)
                     written += len(chunks)
+                    if segment is not None:
+                        self._uncommitted.append(segment)
+
+    def settle(self, *, committed: bool) -> None:
+        """Announce what `store_within` has appended, or forget it."""
+        for segment in self._uncommitted if committed else ():
+            self._on_append(segment)
+        self._uncommitted.clear()
 
     async def close(self, *, within: timedelta) -> None:
         """Append what was emitted until now, and ignore what comes later. Never raises."""
@@ -184,8 +204,7 @@ class Output:
         if not self._batch:
             self._batch = self._take()
         try:
-            if await self._append(self._batch, self._written) is None:
-                self._lose()
+            segment = await self._append(self._batch, self._written)
             self._pause = _PAUSE
         except StoreUnavailable as exc:
             logger.info("job %s: its output was not stored, will retry: %s", self._job.id, exc)
@@ -195,12 +214,16 @@ class Output:
             logger.exception("job %s: %d chunks of its output were refused", self._job.id, len(self._batch))
         else:
             self._written += len(self._batch)
+            if segment is None:
+                self._lose()
+            else:
+                self._on_append(segment)
         self._batch = ()
         return True
 
     async def _append(
         self, chunks: Sequence[NewChunk], written: int, *, conn: AsyncConnection[Any] | None = None
-    ) -> int | None:
+    ) -> Segment | None:
         stored = await offload_unless_small([chunk.text for chunk in chunks], _storable, chunks)
         return await self._repository.append(self._job, stored, written=written, max_size=self._max_size, conn=conn)
 

@@ -22,7 +22,7 @@ from uuid_utils.compat import uuid7
 from queued_jobs._deadlines import LONG_STATEMENT_TIME, STATEMENT_TIME
 from queued_jobs._per_loop import PerLoop
 from queued_jobs._upkeep import PostgresUpkeep
-from queued_jobs.chunks import CHUNK_OVERHEAD, NewChunk
+from queued_jobs.chunks import CHUNK_OVERHEAD, NewChunk, Segment, segment_of
 from queued_jobs.database import Database
 from queued_jobs.errors import JobConflict, JobNotFound, KeyReused, StoreRefused
 from queued_jobs.message import JobMessage, Reserved
@@ -217,7 +217,7 @@ class PostgresRepository(PostgresUpkeep):
         written: int,
         max_size: int,
         conn: AsyncConnection[Any] | None = None,
-    ) -> int | None:
+    ) -> Segment | None:
         *starts, size = accumulate((chunk.size for chunk in chunks), initial=0)
         params = {
             **{"id": job.id, "token": job.lease_token, "n": len(chunks), "size": size, "written": written},
@@ -229,7 +229,7 @@ class PostgresRepository(PostgresUpkeep):
             "most": size // CHUNK_OVERHEAD + 1,
         }
         row = await self.database.row("append", params, conn=conn)
-        return None if row is None else row["last_seq"] or 0
+        return None if row is None else segment_of(job.id, chunks, last=row["last_seq"], emitted_at=row["emitted_at"])
 
     async def fail(
         self, job: QueuedJob, error: JobError, *, retry_in: timedelta | None, resume: bool = False

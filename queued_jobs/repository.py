@@ -12,7 +12,7 @@ from uuid import UUID
 
 from psycopg import AsyncConnection
 
-from queued_jobs.chunks import NewChunk
+from queued_jobs.chunks import NewChunk, Segment
 from queued_jobs.errors import KeyReused
 from queued_jobs.kind_queues import KindQueues
 from queued_jobs.message import JobMessage, Reserved
@@ -222,11 +222,12 @@ class Repository(Protocol):
         written: int,
         max_size: int,
         conn: AsyncConnection[Any] | None = None,
-    ) -> int | None:
-        """Append what the attempt emits, and return the number of the last chunk; None if another attempt owns the job.
+    ) -> Segment | None:
+        """Append what the attempt emits, and return it as stored; None if another attempt owns the job.
 
         `written` is how many chunks of this attempt come before these: the same call again, after an unknown outcome,
-        appends nothing. The job's oldest chunks are deleted, so that no more than `max_size` bytes of them are kept.
+        appends nothing, and returns a bare segment. The job's oldest chunks are deleted, so that no more than
+        `max_size` bytes of them are kept.
         """
 
     async def fail(

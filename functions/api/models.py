@@ -13,7 +13,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstr
 
 from queued_jobs.chunks import TOPIC, StreamPage
 from queued_jobs.model import Changed, JobKey
-from queued_jobs.push.view import ErrorView, JobView, MaskedText, Public
+from queued_jobs.push.view import ChunkView, ErrorView, JobView, Public
 from settings import MAX_SECRET
 from storage import MAX_FILES
 
@@ -99,16 +99,6 @@ class AttemptView(Public):
 class JobDetailView(JobView):
     request: Mapping[str, Any]
     attempts: tuple[AttemptView, ...]
-
-
-class ChunkView(Public):
-    #: Counts from 1 for each job, over all topics and attempts.
-    seq: int
-    topic: str
-    text: MaskedText
-    #: How many lines before it were dropped because the database took them too slowly.
-    skipped: int
-    emitted_at: datetime
 
 
 class StreamView(Public):

@@ -18,6 +18,7 @@ from yarl import URL
 from queued_jobs import telemetry
 from queued_jobs._per_loop import PerLoop, tls_context
 from queued_jobs.announcements import close_outbox
+from queued_jobs.chunks import Segment
 from queued_jobs.errors import JobsError
 from queued_jobs.identity import SIGNALR_SCOPE, Keyless, NoToken
 from queued_jobs.model import Changed, QueuedJob
@@ -25,7 +26,7 @@ from queued_jobs.offload import offload_unless_small
 from queued_jobs.push.limited_transport import MAX_RESPONSE_BYTES
 from queued_jobs.push.nudges import Nudges
 from queued_jobs.push.signing import Signer
-from queued_jobs.push.view import JobView, texts_of
+from queued_jobs.push.view import JobView, SegmentView, texts_of
 from queued_jobs.registry import JobRegistry
 from queued_jobs.urls import is_origin, is_port
 
@@ -82,8 +83,8 @@ class ClientAccess:
 class SignalRNotifier:
     """`Notifier` over the service's REST API, with an access key or an identity. Connects on first use.
 
-    Owners get the public view of each change. Admins get the ids of changed jobs, as `nudge`, at most once a second.
-    Raises `PushFailed` if the service refuses, is unavailable, or takes longer than two seconds.
+    Owners get the public view of each change, and what their jobs emit. Admins get the ids of changed jobs, as `nudge`,
+    at most once a second. Raises `PushFailed` if the service refuses, is unavailable, or takes longer than two seconds.
     """
 
     def __init__(self, connection: ConnectionString | Keyless, registry: JobRegistry, *, hub: str = "jobs") -> None:
@@ -128,6 +129,11 @@ class SignalRNotifier:
         for start in range(0, len(removed), _IDS_A_PUSH):
             body = _body("removed", [_to_json(removed[start : start + _IDS_A_PUSH])])
             await self._send(_user(user_id), "removed", body)
+
+    async def output_appended(self, user_id: str, segment: Segment) -> None:
+        """Push `chunks` with what a job has emitted to the owner; admins are not told."""
+        view = await offload_unless_small([one.text for one in segment.chunks], SegmentView.dump, segment)
+        await self._send(_user(user_id), "chunks", _body("chunks", [view]))
 
     async def admit(self, user_id: str, *, until: float) -> ClientAccess:
         """Return the hub URL and a token bound to this user's id, valid `until` (Unix seconds).

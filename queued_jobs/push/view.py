@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 from pydantic.alias_generators import to_camel
 
+from queued_jobs.chunks import Segment
 from queued_jobs.model import JobError, JobKey, JobStatus, QueuedJob
 from queued_jobs.redact import mask_secrets
 from queued_jobs.registry import JobRegistry
@@ -97,6 +98,30 @@ class JobView(Public):
 
     def to_json(self) -> dict[str, Any]:
         return self.model_dump(mode="json", by_alias=True)
+
+
+class ChunkView(Public):
+    #: Counts from 1 for each job, over all topics and attempts.
+    seq: int
+    topic: str
+    text: MaskedText
+    #: How many lines before it were dropped because the database took them too slowly.
+    skipped: int
+    emitted_at: datetime
+
+
+class SegmentView(Public):
+    """What a job has emitted between two numbers; without chunks they have to be read."""
+
+    id: JobKey
+    after: int
+    last: int
+    chunks: tuple[ChunkView, ...]
+
+    @classmethod
+    def dump(cls, segment: Segment) -> str:
+        """Return it as JSON."""
+        return cls.model_validate(segment).model_dump_json(by_alias=True)
 
 
 def texts_of(job: QueuedJob) -> list[object]:

@@ -10,7 +10,7 @@ from uuid import uuid4
 
 from psycopg import AsyncConnection
 
-from queued_jobs.chunks import Chunk, NewChunk
+from queued_jobs.chunks import NewChunk, Segment, segment_of
 from queued_jobs.message import JobMessage
 from queued_jobs.model import HELD, Attempt, JobError, JobStatus, QueuedJob
 from queued_jobs.repository import HOLD
@@ -128,7 +128,7 @@ class Attempts(Rows):
         written: int,
         max_size: int,
         conn: AsyncConnection[Any] | None = None,
-    ) -> int | None:
+    ) -> Segment | None:
         for chunk in chunks:
             check(chunk.text)
         held = self._held(job)
@@ -136,21 +136,21 @@ class Attempts(Rows):
             return None
         stream = self.streams.get(job.id, StoredStream())
         if (stream.written if stream.gen == held.dispatch_gen else 0) != written:
-            return stream.last_seq
+            return segment_of(job.id, chunks, last=stream.last_seq, emitted_at=None)
         self._note_in(self.streams, conn, job.id)
+        added = segment_of(job.id, chunks, last=stream.last_seq + len(chunks), emitted_at=self.clock())
         kept, ends_at = list(stream.chunks), stream.ends_at
-        for seq, new in enumerate(chunks, stream.last_seq + 1):
-            row = Chunk(seq=seq, topic=new.topic, text=new.text, skipped=new.skipped, emitted_at=self.clock())
+        for row in added.chunks:
             kept.append((ends_at, row))
-            ends_at += new.size
+            ends_at += row.size
         self.streams[job.id] = StoredStream(
             gen=held.dispatch_gen,
             written=written + len(chunks),
-            last_seq=stream.last_seq + len(chunks),
+            last_seq=added.last,
             ends_at=ends_at,
             chunks=tuple((at, chunk) for at, chunk in kept if at >= ends_at - max_size or chunk.seq > stream.last_seq),
         )
-        return self.streams[job.id].last_seq
+        return added
 
     async def fail(
         self, job: QueuedJob, error: JobError, *, retry_in: timedelta | None, resume: bool = False

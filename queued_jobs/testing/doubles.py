@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import ClassVar
 
+from queued_jobs.chunks import Segment
 from queued_jobs.errors import SendFailed
 from queued_jobs.message import Due, JobMessage
 from queued_jobs.model import Changed, QueuedJob
@@ -53,6 +54,7 @@ class RecordingNotifier:
     def __init__(self) -> None:
         self.pushed: list[QueuedJob] = []
         self.removed: list[tuple[str, Changed]] = []
+        self.output: list[tuple[str, Segment]] = []
         self.unavailable = False
 
     async def job_changed(self, *jobs: QueuedJob) -> None:
@@ -62,6 +64,10 @@ class RecordingNotifier:
     async def jobs_removed(self, user_id: str, changes: Sequence[Changed]) -> None:
         self._check()
         self.removed.extend((user_id, change) for change in changes)
+
+    async def output_appended(self, user_id: str, segment: Segment) -> None:
+        self._check()
+        self.output.append((user_id, segment))
 
     def _check(self) -> None:
         if self.unavailable:

@@ -22,7 +22,8 @@ async def append(
     jobs: Helpers, job: QueuedJob, *texts: str, written: int = 0, max_size: int = LARGE, topic: str = "log"
 ) -> int | None:
     chunks = [NewChunk(topic=topic, text=text) for text in texts]
-    return await jobs.repository.append(job, chunks, written=written, max_size=max_size)
+    segment = await jobs.repository.append(job, chunks, written=written, max_size=max_size)
+    return None if segment is None else segment.last
 
 
 async def texts(jobs: Helpers, job: QueuedJob) -> list[str]:
@@ -38,7 +39,7 @@ async def test_chunks_are_kept_in_order(jobs: Helpers) -> None:
     assert await append(jobs, job, "a", "b") == 2
     assert await append(jobs, other, "x") == 1
     marked = NewChunk(topic="other-topic", text="c", skipped=7)
-    assert await jobs.repository.append(job, [marked], written=2, max_size=LARGE) == 3
+    assert await jobs.repository.append(job, [marked], written=2, max_size=LARGE) is not None
     found = await jobs.chunks(job.id)
     assert [(one.seq, one.topic, one.text, one.skipped) for one in found] == [
         *((1, "log", "a", 0), (2, "log", "b", 0), (3, "other-topic", "c", 7)),
@@ -55,6 +56,19 @@ async def test_a_batch_that_is_sent_twice_is_kept_once(jobs: Helpers) -> None:
     assert await append(jobs, job, "c", written=2) == 3
     assert await append(jobs, job, "d", written=3) == 4
     assert await texts(jobs, job) == ["a", "b", "c", "d"]
+
+
+async def test_what_was_appended_is_returned_as_readers_get_it(jobs: Helpers) -> None:
+    job = await jobs.running()
+    new = [NewChunk(topic="a", text="x"), NewChunk(topic="b", text="", skipped=3)]
+    first = await jobs.repository.append(job, new, written=0, max_size=LARGE)
+    second = await jobs.repository.append(job, new[:1], written=2, max_size=LARGE)
+    assert first is not None
+    assert second is not None
+    assert [*first.chunks, *second.chunks] == await jobs.chunks(job.id)
+    assert [(one.id, one.after, one.last) for one in (first, second)] == [(job.id, 0, 2), (job.id, 2, 3)]
+    again = await jobs.repository.append(job, new[:1], written=2, max_size=LARGE)
+    assert again == second.bare()
 
 
 @pytest.mark.parametrize("end", ["lost", "released", "lost first"])
@@ -134,11 +148,11 @@ async def test_what_is_rolled_back_was_not_appended(jobs: Helpers) -> None:
     new = [NewChunk(topic="log", text="b")]
     with contextlib.suppress(KeyError):
         async with jobs.repository.transaction() as conn:
-            assert await jobs.repository.append(job, new, written=1, max_size=LARGE, conn=conn) == 2
+            assert await jobs.repository.append(job, new, written=1, max_size=LARGE, conn=conn) is not None
             raise KeyError
     assert await texts(jobs, job) == ["a"]
     async with jobs.repository.transaction() as conn:
-        assert await jobs.repository.append(job, new, written=1, max_size=LARGE, conn=conn) == 2
+        assert await jobs.repository.append(job, new, written=1, max_size=LARGE, conn=conn) is not None
     assert await texts(jobs, job) == ["a", "b"]
 
 

@@ -61,3 +61,13 @@ def test_csv_import_tells_its_rows_and_the_lines_that_it_rejects(bell: Bell, tmp
     expect(row).to_contain_text("orders.csv, line 1202: The number of fields is 1 instead of 2.")
     expect(row.get_by_role("button", name="Download")).to_have_count(0)
     bell.picture("csv-import")
+
+
+def test_story_writer_is_started_without_files_and_shows_its_story(bell: Bell) -> None:
+    bell.close()
+    bell.page.get_by_role("button", name="Write a story").click()
+    bell.open()
+    row = bell.rows.first
+    expect(row).to_contain_text("Story about the sea")
+    expect(row).to_contain_text("Once upon a time there was the sea.", timeout=60_000)
+    expect(row).to_contain_text("words", timeout=60_000)

@@ -6,7 +6,15 @@ from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
 from queued_jobs import QueuedJob
-from tests.unit.queued_jobs import test_children, test_garbage, test_outages, test_outbox, test_outcomes, test_sweeper
+from tests.unit.queued_jobs import (
+    test_children,
+    test_garbage,
+    test_outages,
+    test_outbox,
+    test_outcomes,
+    test_pushed_output,
+    test_sweeper,
+)
 from tests.unit.queued_jobs.conftest import World
 
 type Check = Callable[[], Awaitable[None]]
@@ -31,6 +39,7 @@ class CodeMutant(NamedTuple):
 
 _success, _failure, _away = test_outcomes.TestSuccess(), test_outcomes.TestFailure(), test_outages.TestStoreAway()
 _order, _hangs = test_outbox.TestOrder(), test_outbox.TestAHubThatHangs()
+_output = test_pushed_output.TestWhatWaits()
 
 
 def _with_a_row(test: Callable[[QueuedJob], Awaitable[None]]) -> Check:
@@ -67,10 +76,22 @@ CODE_MUTANTS: dict[str, CodeMutant] = {
         lambda: _success.test_a_notifier_that_always_raises_changes_nothing(World()),
     ),
     "of two changes the older one is pushed": CodeMutant(
-        "outbox:Newest.add",
+        "parcels:Newest.add",
         "known.version <= change.version",
         "known.version >= change.version",
         _with_a_row(_order.test_what_waits_is_pushed_once_in_its_newest_version),
+    ),
+    "output that has a gap is joined": CodeMutant(
+        "chunks:Segment.joined",
+        "and other.after == self.last",
+        "",
+        _output.test_one_that_does_not_follow_costs_the_texts,
+    ),
+    "output that waits has no bound": CodeMutant(
+        "parcels:Segments.add",
+        "> MAX_SEGMENT_BYTES",
+        "> 9 * MAX_SEGMENT_BYTES",
+        _output.test_one_owner_s_jobs_share_the_room_for_texts,
     ),
     "an owner has two pushes under way": CodeMutant(
         "outbox:Outbox._send_all",

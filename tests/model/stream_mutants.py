@@ -66,6 +66,18 @@ STREAM_MUTANTS = {
     "the mark is lost": Mutant(
         "append", "new.text, new.skipped,", "new.text, 0,", test_streams.test_chunks_are_kept_in_order
     ),
+    "the pushed time is not the stored one": Mutant(
+        "append",
+        "new.starts_at, head.now",
+        "new.starts_at, now()",
+        test_streams.test_what_was_appended_is_returned_as_readers_get_it,
+    ),
+    "what was appended before is pushed as new": Mutant(
+        "append",
+        "head.now as emitted_at",
+        "now() as emitted_at",
+        test_streams.test_what_was_appended_is_returned_as_readers_get_it,
+    ),
     "another job's chunks are read": Mutant(
         "stream", "where job_id = (select id from own) and seq", "where seq", test_streams.test_chunks_are_kept_in_order
     ),

@@ -69,7 +69,9 @@ def fork(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_nothing_else_names_the_samples(fork: Path) -> None:
-    named = re.compile(r"zip[-_]builder|csv[-_]import|renderers/(zip|csv)\.js|Zip(Builder|Request)\(|CsvImport")
+    named = re.compile(
+        r"zip[-_]builder|csv[-_]import|story[-_]writer|renderers/(zip|csv|story)\.js|Zip(Builder|Request)\(|CsvImport|StoryW"
+    )
     found = [
         str(path.relative_to(fork))
         for folder in ("functions", "infra", "scripts", "tools", "tests", "web")

@@ -92,6 +92,7 @@ export const strings = {
     dismiss: 'Dismiss',
     region: 'Job messages',
   },
+  story: { words: (n) => count(n, { one: 'word', other: 'words' }) },
   failure: {
     clear: 'Could not clear',
     undo: 'Could not undo',

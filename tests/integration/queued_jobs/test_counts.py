@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from queued_jobs import QueueManager
+from queued_jobs import JobContext, QueueManager
 from queued_jobs.announcements import flush_pushes
 from queued_jobs.database import Database
 from queued_jobs.message import JobMessage
@@ -16,7 +16,7 @@ from queued_jobs.postgres import PostgresRepository
 from queued_jobs.push.signalr import ConnectionString, SignalRNotifier
 from queued_jobs.registry import JobRegistry
 from queued_jobs.testing import FakeQueues
-from tools.bench.kinds import Ask, Noop
+from tools.bench.kinds import Ask, Done, Noop
 from tools.bench.sink import Sink
 from tools.bench.wire import Wire
 
@@ -81,6 +81,24 @@ async def test_jobs_that_run_at_once_share_round_trips(meters: Meters, in_flight
     # and once for each group: its limits
     assert meters.wire.statements <= 2 * JOBS + meters.wire.round_trips
     assert meters.sink.posts <= 2 * JOBS
+
+
+async def test_what_a_job_emits(meters: Meters) -> None:
+    """A push for an append at most, and nothing for a job that emits nothing: see the other counts."""
+
+    class Talk(Noop):
+        async def on_execute(self, request: Ask, ctx: JobContext[Done]) -> Done:
+            for number in range(100):
+                await ctx.emit("story", f"{number} ")
+                await asyncio.sleep(0.005)
+            return Done(n=request.n, text=request.text)
+
+    (message,) = await meters.start(1)
+    await Talk(meters.manager.backend).execute(message)
+    await flush_pushes()
+    appends = meters.wire.statements - 2
+    assert 2 <= appends <= 12
+    assert 2 <= meters.sink.posts <= 2 + appends
 
 
 async def test_a_job_that_is_started(meters: Meters) -> None:

@@ -9,7 +9,7 @@ from datetime import timedelta
 
 import pytest
 
-from queued_jobs import JobStatus, QueuedJob, QueueManager
+from queued_jobs import JobContext, JobStatus, QueuedJob, QueueManager
 from queued_jobs.message import JobMessage
 from queued_jobs.model import Changed
 from queued_jobs.notifier import Notifier
@@ -18,6 +18,7 @@ from queued_jobs.push.signalr import ConnectionString, PushFailed, SignalRNotifi
 from queued_jobs.push.webhook import Webhook, WebhookFailed
 from queued_jobs.registry import JobRegistry
 from queued_jobs.tracker import ANY_USER
+from tests.integration.queued_jobs.conftest import Answer as Done
 from tests.integration.queued_jobs.conftest import Ask, Demo, Shop
 
 JOBS = 60
@@ -71,6 +72,15 @@ class NeverReturns:
 
     async def jobs_removed(self, user_id: str, changes: Sequence[Changed]) -> None:
         await asyncio.Event().wait()
+
+
+class Flooding(Demo):
+    """Emits as fast as it can, if its request says so."""
+
+    async def on_execute(self, request: Ask, ctx: JobContext[Done]) -> Done:
+        for number in range(request.n if request.n > 1 else 0):
+            await ctx.emit("story", f"{number} ")
+        return Done(text="done")
 
 
 class Unanswered(Demo):
@@ -127,6 +137,25 @@ class TestNobodyWaits:
             hub = hub_at(port)
             await everything(shop, hub)
             await hub.close()
+
+    @pytest.mark.parametrize("hub", ["hangs", "refuses"])
+    async def test_for_a_hub_while_a_job_emits_a_hundred_thousand_times(self, shop: Shop, hub: str) -> None:
+        emits, others = 100_000, 20
+        answer = swallow if hub == "hangs" else saying(b"HTTP/1.1 503 Busy\r\ncontent-length: 0\r\n\r\n")
+        async with listening(answer) as port, asyncio.timeout(120):
+            notifier = hub_at(port)
+            manager = QueueManager([Flooding], repository=shop.repository, queues=shop.queues, notifier=notifier)
+            handles = [
+                await manager.queue_job(Flooding, Ask(n=emits if number == 0 else 1), user_id=f"user-{number}")
+                for number in range(1 + others)
+            ]
+            runner = manager.runner("demo")
+            await asyncio.gather(*(runner.execute(JobMessage.of(handle.job)) for handle in handles))
+            jobs = [await manager.tracker.get(handle.id, user_id=ANY_USER) for handle in handles]
+            await notifier.close()
+        assert {job.status for job in jobs} == {JobStatus.SUCCEEDED}
+        page = await manager.tracker.stream(handles[0].id, user_id="user-0", after=emits - 1)
+        assert [one.text for one in page.chunks] == [f"{emits - 1} "]
 
     async def test_for_a_notifier_of_a_fork_that_never_returns(self, shop: Shop) -> None:
         async with asyncio.timeout(120):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import threading
 import time
@@ -10,10 +11,17 @@ from contextlib import contextmanager
 
 import jwt
 import pytest
+from pydantic import BaseModel
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
-from queued_jobs.push.signalr import ConnectionString
+from queued_jobs import JobContext, JobRunner, QueueManager
+from queued_jobs.database import Database
+from queued_jobs.message import JobMessage
+from queued_jobs.postgres import PostgresRepository
+from queued_jobs.push.signalr import ConnectionString, SignalRNotifier
+from queued_jobs.registry import JobRegistry
+from queued_jobs.testing import FakeQueues
 from tests.integration.security.conftest import Attacks, Site
 from tests.support.waiting import PATIENCE_SECONDS, wait_until
 
@@ -59,6 +67,73 @@ def test_a18_nobody_hears_of_anothers_jobs(signed: Site, attacks: Attacks) -> No
     attacks.note(
         "A18", f"frames of another user while 100 jobs ran; of the jobs: {len(anns)}", ["0 about them"] * len(bobs)
     )
+
+
+class Ask(BaseModel):
+    line: str
+
+
+class Talker(JobRunner[Ask, None]):
+    """Is run by this process, and pushes through the stack's hub."""
+
+    kind = "talker"
+    queue = "talker"
+
+    async def on_execute(self, request: Ask, ctx: JobContext[None]) -> None:
+        for number in range(20):
+            await ctx.emit("story", f"{request.line} {number}")
+            await asyncio.sleep(0.02)
+
+
+async def talk(site: Site, who: str, line: str) -> str:
+    """Run a job of this user, and return its id."""
+    settings = site.stack.settings()
+    registry = JobRegistry([Talker])
+    notifier = SignalRNotifier(ConnectionString.parse(settings["SIGNALR_CONNECTION"]), registry)
+    database = Database(settings["DATABASE_URL"])
+    manager = QueueManager(registry, repository=PostgresRepository(database), queues=FakeQueues(), notifier=notifier)
+    handle = await manager.queue_job(Talker, Ask(line=line), user_id=site.user_id(who))
+    await manager.runner("talker").execute(JobMessage.of(handle.job))
+    await notifier.close()
+    await database.close()
+    return str(handle.id)
+
+
+def test_a18_nobody_reads_what_anothers_jobs_emit(signed: Site, attacks: Attacks) -> None:
+    with (
+        listening(signed, "bob-listens") as bobs,
+        listening(signed, "ann-works") as anns,
+        listening(signed, "admin") as admins,
+    ):
+        job_id = asyncio.run(talk(signed, "ann-works", "password=hunter22 of-ann"))
+        asyncio.run(talk(signed, "bob-listens", "of-bob"))
+        wait_until(lambda: any("of-bob 19" in frame for frame in bobs), "Bob reads his own")
+        wait_until(lambda: any("of-ann 19" in frame for frame in anns), "Ann reads hers")
+        told = "".join(admins)
+    chunks = [frame for frame in anns if '"chunks"' in frame]
+    assert all(job_id in frame for frame in chunks)
+    assert "hunter22" not in "".join(anns)
+    assert job_id not in "".join(bobs)
+    assert "of-ann" not in "".join(bobs)
+    assert "of-" not in told
+    attacks.note("A18", f"frames of another user, and of an admin, while a job emits: {len(chunks)}", ["0 of them"])
+
+
+def test_a18_numbers_of_chunks_are_no_input(signed: Site, attacks: Attacks) -> None:
+    found = []
+    for path, methods in signed.document["paths"].items():
+        for method, operation in methods.items():
+            found += [
+                (method, path, parameter["name"])
+                for parameter in operation.get("parameters", ())
+                if parameter["name"] in ("after", "seq", "last")
+            ]
+            body = json.dumps(operation.get("requestBody", {}))
+            assert "Chunk" not in body
+            assert "Segment" not in body
+    assert {(method, name) for method, path, name in found if path.endswith("/stream")} == {("get", "after")}
+    assert not [one for one in found if one[0] != "get"]
+    attacks.note("A18", "inputs that set the number of a chunk", ["0"])
 
 
 def test_a16_tokens_that_the_hub_refuses(signed: Site, attacks: Attacks) -> None:

@@ -17,7 +17,8 @@ from queued_jobs import JobStatus, QueuedJob, outbox
 from queued_jobs.announcements import announce, announce_removed, flush_pushes, schedule_push
 from queued_jobs.message import JobMessage
 from queued_jobs.model import Changed
-from queued_jobs.outbox import MAX_CHANGES_PER_PUSH, MAX_WAITING, MAX_WAITING_IN_PAUSE, Outbox, Steps
+from queued_jobs.outbox import MAX_CHANGES_PER_PUSH, MAX_WAITING, MAX_WAITING_IN_PAUSE, Outbox
+from queued_jobs.parcels import Steps
 from queued_jobs.push.signalr import PushFailed
 from queued_jobs.registry import JobRegistry
 from tests.model.network import Hub as KeepingHub

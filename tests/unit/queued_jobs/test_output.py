@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 
 from queued_jobs import JobContext, JobRunner, JobStatus, RetryPolicy, output
-from queued_jobs.chunks import CHUNK_OVERHEAD, LOG, MAX_CHUNK_BYTES, Chunk, NewChunk
+from queued_jobs.chunks import CHUNK_OVERHEAD, LOG, MAX_CHUNK_BYTES, Chunk, NewChunk, Segment
 from queued_jobs.errors import InvalidChunk, JobCancelled, LeaseLost, StoreRefused, StoreUnavailable
 from queued_jobs.message import JobMessage
 from queued_jobs.testing import JobBench, run_inline
 from tests.unit.queued_jobs.conftest import Answer, Ask, Demo, World
 
-Append = Callable[..., Awaitable[int | None]]
+Append = Callable[..., Awaitable[Segment | None]]
 DONE = Answer(text="done")
 
 
@@ -36,7 +36,7 @@ def watched(world: World, monkeypatch: pytest.MonkeyPatch) -> list[Sequence[NewC
     batches: list[Sequence[NewChunk]] = []
     append: Append = world.repository.append
 
-    async def noting(job: Any, new: Sequence[NewChunk], **options: Any) -> int | None:
+    async def noting(job: Any, new: Sequence[NewChunk], **options: Any) -> Segment | None:
         batches.append(new)
         return await append(job, new, **options)
 
@@ -233,7 +233,7 @@ class TestLimits:
         assert max(sum(one.size for one in batch) for batch in batches) <= output.MAX_WAITING
 
     async def test_a_cancel_reaches_a_body_that_waits(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-        async def never(*args: Any, **options: Any) -> int | None:
+        async def never(*args: Any, **options: Any) -> Segment | None:
             raise StoreUnavailable
 
         monkeypatch.setattr(world.repository, "append", never)
@@ -253,7 +253,7 @@ class TestStore:
         append: Append = world.repository.append
         calls = 0
 
-        async def unsure(*args: Any, **options: Any) -> int | None:
+        async def unsure(*args: Any, **options: Any) -> Segment | None:
             nonlocal calls
             calls += 1
             if calls % 3 == 0:
@@ -279,7 +279,7 @@ class TestStore:
     async def test_a_store_that_takes_no_output_ends_no_job(
         self, world: World, monkeypatch: pytest.MonkeyPatch, error: type[Exception], caplog: pytest.LogCaptureFixture
     ) -> None:
-        async def broken(*args: Any, **options: Any) -> int | None:
+        async def broken(*args: Any, **options: Any) -> Segment | None:
             raise error
 
         monkeypatch.setattr(world.repository, "append", broken)

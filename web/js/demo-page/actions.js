@@ -13,4 +13,5 @@ import { words } from './strings.js';
 export const ACTIONS = [
   { kind: 'zip-builder', text: words.start },
   { kind: 'csv-import', text: words.import, accepts: (name) => /\.csv$/i.test(name) },
+  { kind: 'story-writer', text: () => words.story, request: {} },
 ];

@@ -24,7 +24,7 @@ export function startButtons(actions, { api, onStarted }) {
       key ??= crypto.randomUUID();
       setBusy(node, true);
       try {
-        const job = await api.start(kind, request, key);
+        const job = await api.call('POST', `/jobs/${kind}`, { body: request, headers: { 'idempotency-key': key } });
         key = null;
         say(words.started, 'good');
         onStarted(job);

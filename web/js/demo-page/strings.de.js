@@ -17,6 +17,7 @@ export const words = {
   name: 'Name (optional)',
   start: (n) => `${count(n, { one: 'Datei', other: 'Dateien' })} zippen`,
   import: (n) => `${count(n, { one: 'CSV-Datei', other: 'CSV-Dateien' })} importieren`,
+  story: 'Eine Geschichte schreiben',
   again: 'Erneut versuchen',
   stop: 'Anhalten',
   folder: (name) => `${name} ist ein Ordner. Wählen Sie stattdessen die Dateien darin`,

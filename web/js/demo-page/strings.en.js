@@ -17,6 +17,7 @@ export const words = {
   name: 'Name (optional)',
   start: (n) => `Zip ${count(n, { one: 'file', other: 'files' })}`,
   import: (n) => `Import ${count(n, { one: 'CSV file', other: 'CSV files' })}`,
+  story: 'Write a story',
   again: 'Try again',
   stop: 'Stop',
   folder: (name) => `${name} is a folder. Choose the files in it instead`,

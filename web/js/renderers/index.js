@@ -6,4 +6,5 @@
 export { register, render } from './registry.js';
 
 import './csv.js';
+import './story.js';
 import './zip.js';
