@@ -63,6 +63,9 @@ export function createApi({ base, getToken, onRefused }) {
       return { etag: answer.headers.get('etag'), body };
     },
 
+    job: (id) => call('GET', job(id)),
+    /** What a job has emitted after this chunk, of all topics. */
+    stream: (id, after) => call('GET', `${job(id)}/stream?after=${after}`),
     clear: (id) => call('DELETE', job(id)),
     cancel: (id) => call('POST', `${job(id)}/cancel`),
     retry: (id) => call('POST', `${job(id)}/retry`),

@@ -106,20 +106,4 @@ export const strings = {
     timeout: 'Der Server hat nicht rechtzeitig geantwortet.',
     answer: (status) => `Der Server meldet Fehler ${status}.`,
   },
-  zip: {
-    files: (n) => count(n, { one: 'Datei', other: 'Dateien' }),
-    sizes: (before, after) => `${before} gepackt auf ${after}`,
-    skipped: (n) => `${count(n, { one: 'Datei wurde', other: 'Dateien wurden' })} übersprungen`,
-    renamed: (n) => `${count(n, { one: 'Datei wurde', other: 'Dateien wurden' })} umbenannt`,
-    download: 'Herunterladen',
-  },
-  csv: {
-    rows: (n) => count(n, { one: 'Zeile', other: 'Zeilen' }),
-    imported: (rows, all) => `Importierte Zeilen: ${rows === all ? all : `${rows} von ${all}`}`,
-    files: (n) => count(n, { one: 'Datei', other: 'Dateien' }),
-    columns: (names) => `Spalten: ${names}`,
-    rejected: (n) => `${count(n, { one: 'Zeile wurde', other: 'Zeilen wurden' })} abgelehnt`,
-    line: (file, line) => `${file}, Zeile ${line}`,
-    more: (n) => `und ${n} weitere`,
-  },
 };

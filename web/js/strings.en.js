@@ -106,20 +106,4 @@ export const strings = {
     timeout: 'The server did not respond in time.',
     answer: (status) => `The server returned error ${status}.`,
   },
-  zip: {
-    files: (n) => count(n, { one: 'file', other: 'files' }),
-    sizes: (before, after) => `${before} zipped to ${after}`,
-    skipped: (n) => `${count(n, { one: 'file was', other: 'files were' })} skipped`,
-    renamed: (n) => `${count(n, { one: 'file was', other: 'files were' })} renamed`,
-    download: 'Download zip',
-  },
-  csv: {
-    rows: (n) => count(n, { one: 'row', other: 'rows' }),
-    imported: (rows, all) => `Rows imported: ${rows === all ? all : `${rows} of ${all}`}`,
-    files: (n) => count(n, { one: 'file', other: 'files' }),
-    columns: (names) => `Columns: ${names}`,
-    rejected: (n) => `${count(n, { one: 'line was', other: 'lines were' })} rejected`,
-    line: (file, line) => `${file}, line ${line}`,
-    more: (n) => `and ${n} more`,
-  },
 };

@@ -73,6 +73,56 @@ export interface Change {
   nudge?: { ids?: Id[] };
 }
 
+/** A text that a job has emitted. */
+export interface Chunk {
+  /** Counts from 1 for each job, over all topics and attempts; never used twice. */
+  seq: number;
+  topic: string;
+  text: string;
+  /** How many lines before it were dropped because the database took them too slowly. */
+  skipped: number;
+  emittedAt: string;
+}
+
+/** A push: all chunks of a job after one number, up to another; or none of them, if they are to be read. */
+export interface Chunks {
+  id: Id;
+  after: number;
+  last: number;
+  chunks: Chunk[];
+}
+
+/** What a job has emitted after a number. */
+export interface StreamPage {
+  chunks: Chunk[];
+  after: number;
+  more: boolean;
+  /** Whether older chunks after the one asked for are gone. */
+  omitted: boolean;
+}
+
+/** A chunk in a loop. */
+export interface StreamChunk extends Chunk {
+  /** Whether chunks right before it are gone, because only so much is kept. */
+  omitted: boolean;
+}
+
+export interface LoopOptions {
+  /** Ends the loop, as `break` does. */
+  signal?: AbortSignal;
+}
+
+/** The jobs of the user of a page. Errors and changes of the user: see `openJobs` in feed/jobs.js. */
+export interface Jobs {
+  /** The newest jobs, newest first: now, and after each change. Changes that come together are one. */
+  list(options?: LoopOptions): AsyncIterableIterator<Job[]>;
+  /** A job: now, and after each change, up to its end. States that follow each other quickly may be left out. */
+  watch(id: Id, options?: LoopOptions): AsyncIterableIterator<Job>;
+  /** What a job emits, from the beginning, in order and each chunk once, up to its end; of one topic or of all. A loop that
+   * takes more slowly than they come loses the oldest above 1 MiB, and the next one has `omitted`. */
+  stream(id: Id, topic?: string | null, options?: LoopOptions): AsyncIterableIterator<StreamChunk>;
+}
+
 export type FeedState = 'connecting' | 'live' | 'reconnecting' | 'off' | 'paused' | 'signed-out';
 
 export interface Hub {

@@ -31,7 +31,7 @@ async function answer({ method, path, url, headers }) {
   }
   if (headers.authorization === server.refused) return { status: 401 };
   const special = server.answers[`${method} ${path}`];
-  if (special) return special;
+  if (special) return typeof special === 'function' ? special(url) : special;
   if (path !== '/api/jobs/mine') return { status: 204 };
   const all = server.itemsOf[headers.authorization] ?? server.items;
   const before = url.searchParams.get('before');

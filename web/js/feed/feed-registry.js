@@ -13,9 +13,11 @@ const openHub = async (options) => (await import('./signalr.js')).openHub(option
  * @param {HTMLElement} element
  * @returns {JobFeed}
  */
-export function feedOf(element) {
-  const own = new URL(config.api, new URL('..', import.meta.url));
-  const url = element.hasAttribute('api') ? new URL(element.getAttribute('api'), document.baseURI) : own;
+export const feedOf = (element) => feedAt(element.getAttribute('api'));
+
+/** @param {string|null} [api] URL of the API; default: the server of this file */
+export function feedAt(api) {
+  const url = api == null ? new URL(config.api, new URL('..', import.meta.url)) : new URL(api, document.baseURI);
   const base = url.href.replace(/(?<!\/)\/+$/, '');
   if (!feeds.has(base)) feeds.set(base, new JobFeed({ base, openHub }));
   return feeds.get(base);

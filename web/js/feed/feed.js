@@ -28,6 +28,8 @@ export class JobFeed {
   failures = 0;
   /** Changes whenever the jobs are, or may be, those of another user. */
   whose = 0;
+  /** Set by what reads the output of jobs. @type {((frame: import('../types.d.ts').Chunks) => void)|null} */
+  onChunks = null;
   api;
   actions = new JobActions(this);
 
@@ -72,6 +74,7 @@ export class JobFeed {
       removed: (removed) => this.removed(removed),
       // To admins, for the dashboard: jobs of any users have changed.
       nudge: (nudge) => this.changed({ ...NOTHING, nudge }),
+      chunks: (frame) => this.onChunks?.(frame),
     };
     const open = () => openHub({ ...access, handlers });
     this.#connection = new Connection(open, () => this.#connectionChanged());

@@ -1,11 +1,13 @@
 /** The result of a CSV import: the number of imported rows, and the rejected lines with the reason. */
 
 import { register } from './registry.js';
+import { words as all } from './strings.js';
+
+const words = all.csv;
 
 register('csv-import', {
-  summary: ({ result }, { strings }) => strings.csv.rows(result.imported),
-  result({ result }, { h, bdi, details, strings, format }) {
-    const words = strings.csv;
+  summary: ({ result }) => words.rows(result.imported),
+  result({ result }, { h, bdi, details, format }) {
     const { imported, rows, files, columns, delimiters = [], rejected, rejectedLines } = result;
     const left = rejected - rejectedLines.length;
     return h(
