@@ -118,11 +118,11 @@ export function allowedUrl(url, origins) {
 /**
  * A style sheet that is loaded from a file in css/; elements that adopt it are invisible until then. Adopted sheets
  * need no `style-src` on an embedding page.
- * @param {string} name
+ * @param {string} name @param {string} [before] styles until then
  */
-export function sheetOf(name) {
+export function sheetOf(name, before = ':host { visibility: hidden }') {
   const sheet = new CSSStyleSheet();
-  sheet.replaceSync(':host { visibility: hidden }');
+  sheet.replaceSync(before);
   fetch(new URL(`../css/${name}`, import.meta.url))
     .then((answer) => (answer.ok ? answer.text() : ''))
     // An element works without its styles too.

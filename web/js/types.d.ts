@@ -168,6 +168,8 @@ export interface Tools {
 
 /** The view of a kind of job. Omitted parts use the generic view. */
 export interface Renderer {
+  /** The topic whose text is shown in the bell's row while the job runs, instead of the last line of its log. */
+  stream?: string;
   title?(job: Job, strings: Tools['strings']): string;
   /** A few words for the line below the title, of a job that has succeeded and has a result. */
   summary?: ((job: Job, tools: Tools) => string | null) | null;
@@ -183,6 +185,8 @@ export interface RowContext {
   /** Origins that downloads may use besides https. */
   origins: string[];
   announce(text: string): void;
+  /** Loaded when the panel opens. */
+  outputs?: import('./bell/row-outputs.js').RowOutputs;
 }
 
 /** The parts of a bell that what a page asks for may use. */

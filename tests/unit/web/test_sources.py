@@ -32,9 +32,20 @@ ENTRIES: dict[str, tuple[list[str], list[str], list[str]]] = {
         ["tokens.css", "bell.css", "bell-extras.css", "job-row.css", "app.css"],
         [],
     ),
-    "dashboard.html besides its bell": (["js/dashboard/page.js"], _DASHBOARD_SHEETS, [*_BELL, *EXTRAS]),
+    "dashboard.html besides its bell": (
+        ["js/dashboard/page.js"],
+        [*_DASHBOARD_SHEETS, "job-output.css"],
+        [*_BELL, *EXTRAS],
+    ),
+    "the output of jobs, loaded when the bell's panel opens": (["js/bell/row-outputs.js"], ["job-output.css"], _BELL),
+    "the jobs for a page of its own": (["js/feed/jobs.js"], [], ["js/feed/signalr.js"]),
 }
-ROOM = dict.fromkeys(ENTRIES, 30 * 1024) | {"<job-bell> on another page": 24 * 1024}
+ROOM = dict.fromkeys(ENTRIES, 30 * 1024) | {
+    "<job-bell> on another page": 24 * 1024,
+    "dashboard.html besides its bell": 32 * 1024,
+    "the output of jobs, loaded when the bell's panel opens": 6 * 1024,
+    "the jobs for a page of its own": 14 * 1024,
+}
 #: The views of the kinds of jobs.
 VIEWS = {
     f"js/renderers/{path.name}"
@@ -58,8 +69,9 @@ WINGS: dict[str, set[str]] = {
     "feed": {"api.js"},
     "renderers": _BASE,
     "sign-in": {*_BASE, "api.js"},
-    "bell": {*_BASE, "feed", "renderers"},
-    "dashboard": {*_BASE, "api.js", "feed", "renderers"},
+    "output": _BASE,
+    "bell": {*_BASE, "feed", "output", "renderers"},
+    "dashboard": {*_BASE, "api.js", "feed", "output", "renderers"},
     "job-bell.js": {*_BASE, "bell", "feed"},
     "job-dashboard.js": {*_BASE, "bell", "dashboard", "feed"},
     "demo-page": {*_BASE, "api.js", "job-bell.js", "sign-in"},

@@ -17,6 +17,7 @@ export class JobPanel {
   #offered = new Map();
   #undoable = null;
   #failures = 0;
+  #loading;
   #undoTimer = null;
   #heading = h('h2', { id: 'title', tabindex: '-1' }, words.title);
   #connection = h('p', { class: 'connection' });
@@ -61,6 +62,10 @@ export class JobPanel {
   prepare() {
     this.#offered.clear();
     this.render();
+    this.#loading ??= import('./row-outputs.js').then(({ RowOutputs }) => {
+      this.#context.outputs = new RowOutputs(this.#feed);
+      this.render();
+    }, (error) => console.warn('A module is missing:', error));
   }
 
   focus() {

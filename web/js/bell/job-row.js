@@ -15,7 +15,10 @@ export class JobRow {
   context;
   /** @type {import('../types.d.ts').Job|null} */
   job = null;
-  #name;
+  /** Its title, different from that of any other row. */
+  name;
+  /** The place of its output. */
+  live = h('div', { hidden: true });
   #shown = {};
   #progressAt = 0;
   #icon = h('span', { class: 'status-icon' });
@@ -40,7 +43,7 @@ export class JobRow {
     this.context = context;
     this.#buttons.append(this.#cancel, this.#retry, this.#clear);
     const meta = h('p', {}, this.#status, ' ', this.#time, ' ', this.#step);
-    const more = h('div', { class: 'body' }, this.#bar, this.#error, this.#content, this.#note);
+    const more = h('div', { class: 'body' }, this.#bar, this.#error, this.#content, this.live, this.#note);
     // The arrow keys move from row to row.
     this.element = h('li', { class: 'row', part: 'row', tabindex: '-1' }, this.#unseen, this.#icon, this.#title);
     this.element.append(h('div', { class: 'meta' }, meta, this.#unfold), this.#buttons, more);
@@ -50,7 +53,7 @@ export class JobRow {
    * @param {import('../types.d.ts').Job} job
    * @param {boolean} unseen
    * @param {number} now the server's time
-   * @param {string} name its title, different from that of any other row
+   * @param {string} name
    */
   update(job, unseen, now, name) {
     this.#unseen.hidden = !unseen;
@@ -58,10 +61,11 @@ export class JobRow {
     const held = this.element.contains(activeElement);
     if (this.job?.progress !== job.progress) this.#progressAt = now;
     if (this.job !== job) this.#rebuild(job);
-    if (this.job !== job || this.#name !== name) this.#label(name);
+    if (this.job !== job || this.name !== name) this.#label(name);
     this.job = job;
-    this.#name = name;
+    this.name = name;
     this.tick(now);
+    this.context.outputs?.update(this);
     // An element that is removed must not take the focus with it.
     if (held && !(activeElement.isConnected && activeElement.checkVisibility())) this.element.focus();
   }
@@ -134,6 +138,12 @@ export class JobRow {
   #toggle(open = this.#content.hidden) {
     this.#content.hidden = !open;
     setAttribute(this.#unfold, 'aria-expanded', String(open));
+    this.context.outputs?.update(this);
+  }
+
+  /** Whether its details are shown. */
+  get isOpen() {
+    return !this.#content.hidden;
   }
 
   #resultOf(job) {

@@ -3,7 +3,7 @@
  * here; a kind without a renderer gets the generic one.
  */
 
-export { register, render } from './registry.js';
+export { register, render, streamOf } from './registry.js';
 
 import './csv.js';
 import './story.js';

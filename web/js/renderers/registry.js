@@ -21,6 +21,9 @@ export function register(kind, renderer) {
   renderers.set(kind, renderer);
 }
 
+/** The topic whose text is shown in the row of a job while it runs, if there is one. @param {string} kind */
+export const streamOf = (kind) => renderers.get(kind)?.stream;
+
 /**
  * Render one part of a job. A renderer that throws is reported once and replaced by the generic one.
  * @param {import('../types.d.ts').Job} job

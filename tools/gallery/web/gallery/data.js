@@ -64,6 +64,28 @@ export const LONG_JOBS = [
   job('succeeded', 'Zip of \u062a\u0642\u0631\u064a\u0631 \u0627\u0644\u0634\u0647\u0631', { started: 2 * DAY, finished: DAY, result: ZIP }),
 ];
 
+const chunk = (seq, topic, text, skipped = 0) => ({ seq, topic, text, skipped, emittedAt: at(0) });
+const read = (chunks, omitted = false) => ({ chunks, after: chunks.at(-1)?.seq ?? 0, more: false, omitted });
+
+/** Jobs that emit, and one that has: lines of a log, some of them long or from right to left, and a text that flows. */
+export const EMITTING = [
+  job('running', 'Import of readings', { kind: 'importer', started: 40 * SECOND, progress: 0.4, progressMessage: 'file 2 of 5' }),
+  job('running', 'A story about the sea', { kind: 'gallery-writer', started: 12 * SECOND, progress: 0.3 }),
+  job('succeeded', 'Import of orders', { kind: 'importer', started: 184 * SECOND, finished: 3 * MINUTE, result: CSV, actions: ['clear'] }),
+];
+const LINES = Array.from({ length: 30 }, (_, index) => chunk(index + 4, 'log', `readings-2.csv: ${(index + 1) * 1000} rows imported`));
+const STORY = 'Once the sea was small enough to be carried home in a bucket. '.repeat(9);
+export const OUTPUTS = [
+  read([
+    chunk(3, 'log', `connected to the server of <b>readings</b>, ${LONG}`), ...LINES,
+    chunk(40, 'warnings', 'Line 7 has no unit. '), chunk(41, 'warnings', 'Line 9 has no unit.'),
+    chunk(42, 'log', '\u062a\u0645 \u0627\u0633\u062a\u064a\u0631\u0627\u062f 31000 \u0635\u0641\u060c evil\u202egpj.exe', 12),
+    chunk(43, 'log', `readings-3.csv: looking for its columns in ${LONG}`),
+  ], true),
+  read([chunk(1, 'story', STORY.slice(0, 200)), chunk(2, 'story', STORY.slice(200))]),
+  read([chunk(1, 'log', 'orders-2026-09.csv has 9 102 rows'), chunk(2, 'log', 'orders-2026-10.csv has 9 102 rows')]),
+];
+
 export const mine = (items, fields) => ({
   items, more: false, nextBefore: null, serverTime: at(0),
   unseen: items.filter((each) => ENDED.includes(each.status) && !each.seenAt).length,

@@ -1,6 +1,7 @@
 /** The states of each element: the server's answers, and the way to reach them. */
 
-import { ADMIN_JOBS, DETAIL, FAILURES, JOBS, LONG_JOBS, OPTIONS, QUEUES, REQUEST_SCHEMA, SCHEDULES, STATS, STATUS_COUNTS, WORKERS, mine } from './data.js';
+import { register } from '../js/renderers/registry.js';
+import { ADMIN_JOBS, DETAIL, EMITTING, FAILURES, JOBS, LONG_JOBS, OPTIONS, OUTPUTS, QUEUES, REQUEST_SCHEMA, SCHEDULES, STATS, STATUS_COUNTS, WORKERS, mine } from './data.js';
 
 /** Resolves with what the test finds, as soon as it does. */
 export const soon = (test) => new Promise((done, fail) => {
@@ -40,6 +41,20 @@ const BELL = {
     await soon(() => [...shadow.querySelectorAll('.row .note')].filter((note) => !note.hidden).length === 3);
   } },
   'long-texts': { answers: { 'GET /jobs/mine': mine(LONG_JOBS) }, reach: openWith(LONG_JOBS.length) },
+  output: {
+    answers: {
+      'GET /jobs/mine': mine(EMITTING),
+      ...Object.fromEntries(EMITTING.map(({ id }, index) => [`GET /jobs/${id}/stream`, OUTPUTS[index]])),
+    },
+    reach: async (bell, shadow) => {
+      register('gallery-writer', { stream: 'story' });
+      await openWith(EMITTING.length)(bell, shadow);
+      (await soon(() => shadow.querySelector('.live-head:not([hidden]) .unfold'))).click();
+      [...shadow.querySelectorAll('.meta .unfold')].at(-1).click();
+      shadow.querySelector('.scroller').scrollTop = 10_000;
+      await soon(() => [...shadow.querySelectorAll('.output')].filter((each) => each.checkVisibility()).length === 3);
+    },
+  },
   undo: {
     answers: { ...jobs, 'POST /jobs/clear-finished': { cleared: JOBS.filter(({ finishedAt }) => finishedAt).map(({ id }) => ({ id, version: 6 })), clearedAt: JOBS[0].createdAt } },
     reach: async (bell, shadow) => {

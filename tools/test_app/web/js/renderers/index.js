@@ -1,6 +1,6 @@
 /** The views of the kinds of the test app. */
 
-export { register, render } from './registry.js';
+export { register, render, streamOf } from './registry.js';
 
 import './importer.js';
 import './packer.js';
