@@ -20,7 +20,7 @@ import { FeedElement } from './feed/feed-element.js';
 import { duration, reason, timeOfDay } from './format.js';
 import { strings } from './strings.js';
 
-const LOOKS = ['tokens', 'dashboard', 'dashboard-filters', 'dashboard-tables', 'dashboard-charts', 'dashboard-dialogs'];
+const LOOKS = ['tokens', 'dashboard', 'dashboard-filters', 'dashboard-tables', 'dashboard-charts', 'dashboard-dialogs', 'job-output'];
 const SHEETS = LOOKS.map((name) => sheetOf(`${name}.css`));
 const TICK = 1000;
 /** Milliseconds between reads, with and without live updates. */

@@ -48,6 +48,11 @@ export class AdminApi {
     return this.#get(`/jobs/${encodeURIComponent(id)}`);
   }
 
+  /** What it has emitted after this chunk, of all topics. */
+  stream(id, after) {
+    return this.#get(`/jobs/${encodeURIComponent(id)}/stream?after=${after}`);
+  }
+
   retry(id) {
     return this.#api.retry(id);
   }

@@ -117,6 +117,14 @@ const DASHBOARD = {
   } },
   empty: { answers: { ...admin, 'GET /admin/jobs': { items: [], nextBefore: null }, 'GET /admin/jobs/count': { number: 0, exact: true }, 'GET /admin/jobs/statuses': { counts: NO_COUNTS } }, reach: has('.blank') },
   job: { answers: admin, query: `job=${DETAIL.id}`, reach: has('.attempts li', 2) },
+  'job-output': {
+    answers: { ...admin, [`GET /admin/jobs/${DETAIL.id}`]: { ...DETAIL, status: 'running', error: null }, [`GET /admin/jobs/${DETAIL.id}/stream`]: OUTPUTS[0] },
+    query: `job=${DETAIL.id}`,
+    reach: async (dashboard, shadow) => {
+      await has('.output .line', 30)(dashboard, shadow);
+      shadow.querySelector('.output').focus();
+    },
+  },
   'no-job': { answers: admin, query: 'job=0193799a-0000-7000-9000-ffffffffffff', reach: has('dialog[open] .blank') },
   bulk: { answers: admin, query: 'status=failed', reach: async (dashboard, shadow) => {
     await table(dashboard, shadow);
