@@ -123,10 +123,43 @@ class Stage:
 
     def push(self, view: Mapping[str, Any], user_id: str) -> None:
         """Push any job to a user, without storing it."""
+        self.send("job", view, user_id)
+
+    def emit(self, key: UUID, *texts: str, topic: str = "log", skipped: int = 0) -> dict[str, Any]:
+        """Store texts as output of the job; returns what is pushed then, for `send` as `chunks`."""
+        self._connection.execute(
+            "insert into queued_jobs.stream (job_id, gen, written, last_seq, ends_at) values (%s, 1, 0, 0, 0) "
+            "on conflict do nothing",
+            [key],
+        )
+        chunks = []
+        for text in texts:
+            row = self._connection.execute(
+                "with head as (update queued_jobs.stream set last_seq = last_seq + 1, ends_at = ends_at + %(size)s "
+                "where job_id = %(key)s returning last_seq, ends_at) "
+                "insert into queued_jobs.chunk (job_id, seq, topic, text, skipped, starts_at) "
+                "select %(key)s, last_seq, %(topic)s, %(text)s, %(skipped)s, ends_at - %(size)s from head "
+                "returning seq, emitted_at",
+                {"key": key, "topic": topic, "text": text, "skipped": skipped, "size": len(text.encode()) + 64},
+            ).fetchone()
+            assert row is not None
+            chunks.append(
+                {
+                    "seq": row["seq"],
+                    "topic": topic,
+                    "text": text,
+                    "skipped": skipped,
+                    "emittedAt": row["emitted_at"].isoformat(),
+                }
+            )
+        return {"id": str(key), "after": chunks[0]["seq"] - 1, "last": chunks[-1]["seq"], "chunks": chunks}
+
+    def send(self, target: str, argument: Mapping[str, Any], user_id: str) -> None:
+        """Push anything to a user."""
         url = f"{self._hub.endpoint}/api/hubs/jobs/users/{quote(user_id, safe='')}/:send"
         token = jwt.encode({"aud": url, "exp": int(time.time()) + 60}, self._hub.access_key, algorithm="HS256")
         headers = {"Authorization": f"Bearer {token}"}
-        body = {"target": "job", "arguments": [view]}
+        body = {"target": target, "arguments": [argument]}
         self._http.post(url, params={"api-version": "2022-06-01"}, json=body, headers=headers).raise_for_status()
 
     def _row(self, key: UUID) -> dict[str, Any]:
