@@ -9,7 +9,7 @@ from pathlib import Path
 _HERE = Path(__file__).resolve().parent
 _ROOT = _HERE.parents[1]
 _RENDERERS = "js/renderers"
-_PRELOADED = re.compile(r'^ *<link rel="modulepreload" href="js/renderers/([\w-]+)\.js">\n', re.MULTILINE)
+_PRELOADED = re.compile(r'^ *<link rel="modulepreload" href="js/renderers/([\w.-]+)\.js">\n', re.MULTILINE)
 _OF_THE_PRODUCT = ("index", "registry")
 
 

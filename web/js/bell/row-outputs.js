@@ -80,14 +80,14 @@ class RowOutput {
     this.#view.element.hidden = true;
     row.live.className = 'live';
     row.live.replaceChildren(this.#head, this.#view.element, this.#note);
-    sheet ??= sheetOf('job-output.css', '');
-    const root = row.element.getRootNode();
-    if (!root.adoptedStyleSheets.includes(sheet)) root.adoptedStyleSheets = [...root.adoptedStyleSheets, sheet];
   }
 
   see(isSeen) {
     this.#isSeen = isSeen;
+    if (isSeen) adopt(this.#row.element.getRootNode());
     if (!isSeen) this.#isOver = false;
+    // It has ended out of sight.
+    else if (!this.#reading && hasEnded(this.#row.job)) this.#view.clear();
     this.update();
     if (!isSeen && !this.#row.isOpen) this.#row.live.hidden = true;
   }
@@ -152,4 +152,10 @@ class RowOutput {
     this.#unfold.setAttribute('aria-expanded', String(this.#isUnfolded));
     this.#show();
   }
+}
+
+/** Style the output in a bell, when there is one on screen. @param {ShadowRoot} root */
+function adopt(root) {
+  sheet ??= sheetOf('job-output.css', '');
+  if (!root.adoptedStyleSheets.includes(sheet)) root.adoptedStyleSheets = [...root.adoptedStyleSheets, sheet];
 }
