@@ -92,7 +92,6 @@ export const strings = {
     dismiss: 'Schließen',
     region: 'Meldungen zu Aufgaben',
   },
-  story: { words: (n) => count(n, { one: 'Wort', other: 'Wörter' }) },
   failure: {
     clear: 'Entfernen nicht möglich',
     undo: 'Rückgängig nicht möglich',

@@ -92,7 +92,6 @@ export const strings = {
     dismiss: 'Dismiss',
     region: 'Job messages',
   },
-  story: { words: (n) => count(n, { one: 'word', other: 'words' }) },
   failure: {
     clear: 'Could not clear',
     undo: 'Could not undo',

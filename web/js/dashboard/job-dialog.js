@@ -5,7 +5,6 @@ import * as format from '../format.js';
 import { render } from '../renderers/index.js';
 import { strings } from '../strings.js';
 import { save } from './download.js';
-import { JobLog } from './job-log.js';
 import { Note, act, blank, button, copier, exactDuration, refocus, statusOf } from './widgets.js';
 import { Refresher } from './refresher.js';
 import { words } from './strings.js';
@@ -37,13 +36,15 @@ export class JobDialog {
   #history = h('ol', { class: 'attempts', role: 'list' });
   #noHistory = h('p', { class: 'muted' }, texts.noAttempts);
   #payloads = Object.fromEntries(PARTS.map((part) => [part, h('div', { class: 'payload' })]));
-  #log;
+  /** Loaded with the first job. @type {import('./job-log.js').JobLog|null} */
+  #log = null;
+  #loading;
+  #output = h('div', { hidden: true });
   #content;
 
   /** @param {import('../types.d.ts').DashboardContext} context */
   constructor(context) {
     this.#context = context;
-    this.#log = new JobLog(context);
     for (const action of ['retry', 'cancel']) {
       this.#buttons[action] = button(null, texts.act[action], (event) => this.#act(action, event.currentTarget));
     }
@@ -57,7 +58,7 @@ export class JobDialog {
       this.#bar,
       this.#strip,
       this.#error,
-      this.#log.element,
+      this.#output,
       h('section', {}, heading(texts.attempts), this.#history, this.#noHistory),
       ...PARTS.map((part) => h('section', {}, heading(texts[part]), this.#payloads[part])),
       h('section', {}, heading(texts.facts), this.#facts),
@@ -80,7 +81,7 @@ export class JobDialog {
     if (id === this.#id) return;
     this.#id = id;
     this.#refresher.stop();
-    this.#log.show(null);
+    this.#log?.show(null);
     if (id === null) return this.element.close();
     this.#job = null;
     this.#shown = {};
@@ -94,6 +95,11 @@ export class JobDialog {
     this.element.querySelector('.sheet-body').scrollTop = 0;
     this.#title.focus();
     this.#refresher.start();
+    this.#loading ??= import('./job-log.js').then(({ JobLog }) => {
+      this.#log = new JobLog(this.#context);
+      this.#output.replaceWith(this.#log.element);
+      this.#log.show(this.#job);
+    }, (error) => console.warn('A module is missing:', error));
   }
 
   /** Some jobs have changed. @param {string[]|undefined} ids */
@@ -112,7 +118,7 @@ export class JobDialog {
     if (this.#id === null) return;
     this.#id = null;
     this.#refresher.stop();
-    this.#log.show(null);
+    this.#log?.show(null);
     this.#context.navigate({ job: null });
   }
 
@@ -152,7 +158,7 @@ export class JobDialog {
       setAttribute(element, 'aria-label', words.list.act(action, job.id));
     }
     this.#showProgress(job);
-    this.#log.show(job);
+    this.#log?.show(job);
     this.#once('error', [job.error, job.status], () => this.#showError(job));
     this.#showAttempts(job);
     for (const part of PARTS) this.#once(part, job[part], () => this.#showPayload(job, part));

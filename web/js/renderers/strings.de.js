@@ -21,4 +21,5 @@ export const words = {
     line: (file, line) => `${file}, Zeile ${line}`,
     more: (n) => `und ${n} weitere`,
   },
+  story: { words: (n) => count(n, { one: 'Wort', other: 'Wörter' }) },
 };

@@ -21,4 +21,5 @@ export const words = {
     line: (file, line) => `${file}, line ${line}`,
     more: (n) => `and ${n} more`,
   },
+  story: { words: (n) => count(n, { one: 'word', other: 'words' }) },
 };
