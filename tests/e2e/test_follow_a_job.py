@@ -131,7 +131,5 @@ def test_a_loop_stops_when_its_user_signs_out(
     stage.emit(key, "for ann")
     page = open_page(visitor, f"{site.origin}/follow.html?job={key}", ann.token)
     expect(page.locator("#log")).to_contain_text("for ann")
-    page.evaluate(
-        "async (url) => { (await import(url)).openJobs({ getToken: null }); }", f"{site.app}/js/feed/jobs.js"
-    )
+    page.evaluate("async (url) => { (await import(url)).openJobs({ getToken: null }); }", f"{site.app}/js/feed/jobs.js")
     expect(page.locator("#status")).to_have_text(re.compile("user"))

@@ -142,7 +142,8 @@ class Stage:
                 "returning seq, emitted_at",
                 {"key": key, "topic": topic, "text": text, "skipped": skipped, "size": len(text.encode()) + 64},
             ).fetchone()
-            assert row is not None
+            if row is None:
+                raise LookupError(f"The output of job {key} does not exist.")
             chunks.append(
                 {
                     "seq": row["seq"],

@@ -116,7 +116,7 @@ export interface LoopOptions {
 export interface Jobs {
   /** The newest jobs, newest first: now, and after each change. Changes that come together are one. */
   list(options?: LoopOptions): AsyncIterableIterator<Job[]>;
-  /** A job: now, and after each change, up to its end. States that follow each other quickly may be left out. */
+  /** A job: now, and after each change, up to its end. States that follow each other quickly may be omitted. */
   watch(id: Id, options?: LoopOptions): AsyncIterableIterator<Job>;
   /** What a job emits, from the beginning, in order and each chunk once, up to its end; of one topic or of all. A loop that
    * takes more slowly than they come loses the oldest above 1 MiB, and the next one has `omitted`. */

@@ -43,14 +43,14 @@ ENTRIES: dict[str, tuple[list[str], list[str], list[str]]] = {
         [],
         [*_BELL, "js/job-dashboard.js"],
     ),
-    "the jobs for a page of its own": (["js/feed/jobs.js"], [], ["js/feed/signalr.js"]),
+    "the jobs, for a page without a bell": (["js/feed/jobs.js"], [], ["js/feed/signalr.js"]),
 }
 ROOM = dict.fromkeys(ENTRIES, 30 * 1024) | {
     "<job-bell> on another page": 24 * 1024,
     "dashboard.html besides its bell": 32 * 1024,
     "the output of jobs, loaded when the bell's panel opens": 6 * 1024,
     "the output of a job, loaded with the first dialog": 4 * 1024,
-    "the jobs for a page of its own": 14 * 1024,
+    "the jobs, for a page without a bell": 14 * 1024,
 }
 #: The views of the kinds of jobs.
 VIEWS = {

@@ -1,4 +1,4 @@
-/** The state of one job, from the feed or, where the feed does not list it, from reads of its own. */
+/** The state of one job, from the feed or, where the feed does not list it, from separate reads. */
 
 import { ApiError } from '../api.js';
 import { Alarm } from './alarm.js';
@@ -27,7 +27,7 @@ export const userChanged = () => new ApiError({ status: 401, detail: 'The user o
 export class JobWatch {
   /** The newest state; null until it is known. @type {import('../types.d.ts').Job|null} */
   job = null;
-  /** Why it cannot be read, or may not be any more. @type {ApiError|null} */
+  /** Why it cannot be read. @type {ApiError|null} */
   error = null;
 
   #feed;

@@ -1,13 +1,13 @@
 /**
- * The jobs of the user of a page, for pages with a view of their own:
+ * The jobs of the user of a page, for pages that show them without the bell:
  *
  *     import { openJobs } from '/js/feed/jobs.js';
  *     const jobs = openJobs({ getToken });
  *     for await (const { text } of jobs.stream(id, 'log')) page.append(text);
  *
  * All of them, and all bells of the page for the same API, share one connection, which is open as long as one of them is
- * in use. A loop stops with `break`, with `return()` of its iterator, or with the signal that was passed; then nothing is
- * read any more. Each call starts a new iterator, which begins with the first `next`.
+ * in use. A loop stops with `break`, with `return()` of its iterator, or with the signal that was passed; then reading
+ * stops. Each call starts a new iterator, which begins with the first `next`.
  *
  * Without a token the iterators wait. When the user signs out, or another one signs in, those that have begun fail with
  * an ApiError of status 401: start them again for the new user. After a token has expired they wait until `getToken`

@@ -44,7 +44,7 @@ export class JobOutput {
     return this.#settle() || isNew;
   }
 
-  /** What is known when a read begins: pass it to `read`, with the response to what follows `last`. */
+  /** Call it when a read begins, and pass it to `read` with the response to what follows `last`. */
   mark() {
     return { last: this.last, told: this.#told };
   }

@@ -10,7 +10,7 @@ const known = new WeakMap();
  * @param {import('./feed.js').JobFeed} feed
  * @param {string|number} id
  * @param {() => void} listener called when there is more, and at the end
- * @returns {{reader: OutputReader, stop: () => void}} when all have stopped, nothing is read or remembered any more
+ * @returns {{reader: OutputReader, stop: () => void}} when all have stopped, it is no longer read, and forgotten
  */
 export function readOutput(feed, id, listener) {
   const key = String(id);

@@ -26,7 +26,7 @@ export class OutputView {
   #isAtEnd = true;
   #omitted = h('span', { class: 'line mark', hidden: true }, words.omitted);
 
-  /** @param {boolean} isSingle whether all is of one topic, which then needs no name */
+  /** @param {boolean} isSingle whether all of it is of one topic, and its name says nothing */
   constructor(isSingle = false) {
     this.#isSingle = isSingle;
     this.element.append(this.#omitted);
