@@ -69,5 +69,7 @@ def test_story_writer_is_started_without_files_and_shows_its_story(bell: Bell) -
     bell.open()
     row = bell.rows.first
     expect(row).to_contain_text("Story about the sea")
+    # pushed while it is written, and shown as flowing text
+    expect(row.get_by_role("log")).to_contain_text("Once", timeout=60_000)
     expect(row).to_contain_text("Once upon a time there was the sea.", timeout=60_000)
     expect(row).to_contain_text("words", timeout=60_000)
