@@ -147,7 +147,16 @@ def test_another_font_is_no_change_but_another_colour_size_or_place_is(page: Pag
     assert all(others), found
 
 
-@pytest.mark.parametrize(("element", "state"), [("bell", "every-status"), ("dashboard", "list"), ("dashboard", "job")])
+@pytest.mark.parametrize(
+    ("element", "state"),
+    [
+        ("bell", "every-status"),
+        ("bell", "output"),
+        ("dashboard", "list"),
+        ("dashboard", "job"),
+        ("dashboard", "job-output"),
+    ],
+)
 def test_in_german_and_from_right_to_left_it_fits_a_telephone(
     page: Page, gallery: Gallery, element: str, state: str
 ) -> None:

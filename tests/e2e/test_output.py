@@ -129,7 +129,11 @@ def test_the_view_shows_text_keeps_its_place_and_is_read_under_details(bell: Bel
     assert output.evaluate("(log) => log.scrollTop") == 0
     assert violations(bell.page) == []
     assert said.json_value() == []
+    bell.page.keyboard.press("End")
+    wait_on(bell.page, lambda: output.evaluate(from_end) < 8, "the reader is at the end again")
     stage.change(key, "succeeded")
+    expect(bell.row("Succeeded")).to_have_count(1)
+    wait_on(bell.page, lambda: output.evaluate(from_end) < 8, "it stays at its end among the finished jobs")
     bell.page.keyboard.press("Escape")
     bell.open()
     expect(output).to_have_count(0)

@@ -60,6 +60,7 @@ class RowOutput {
   #row;
   #isSeen = false;
   #isUnfolded = false;
+  #wasEnded = false;
   #reading = null;
   /** Whether there is nothing more to read: all is here, or it was refused. */
   #isOver = false;
@@ -141,7 +142,8 @@ class RowOutput {
     const isShown = !isEmpty && (this.#isUnfolded || (isEnded && isOpen));
     this.#note.hidden = !this.#note.textContent || !isOpen;
     live.hidden = this.#head.hidden && !isShown && this.#note.hidden;
-    this.#view.show(isShown);
+    this.#view.show(isShown, isEnded !== this.#wasEnded);
+    this.#wasEnded = isEnded;
     element.dataset.name = words.title;
     element.setAttribute('aria-label', words.of(name));
     this.#unfold.setAttribute('aria-label', strings.job.named(words.title, name));

@@ -45,8 +45,11 @@ export class OutputView {
     this.#follow();
   }
 
-  /** Show it, at its end. @param {boolean} isShown */
-  show(isShown) {
+  /** Show it, at its end. @param {boolean} isShown @param {boolean} isMoved whether it moves on the page now */
+  show(isShown, isMoved) {
+    const isAtEnd = this.#isAtEnd;
+    // What is moved is at its beginning again.
+    if (isMoved) requestAnimationFrame(() => ((this.#isAtEnd = isAtEnd), this.#follow()));
     if (this.element.hidden !== isShown) return;
     this.element.hidden = !isShown;
     this.#isAtEnd = true;
