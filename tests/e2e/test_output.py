@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -83,9 +84,12 @@ def test_three_tabs_end_with_the_same_text_after_faults_and_a_retry(
     for bell in tabs:
         expect(output_of(bell)).to_contain_text(texts[-1])
         assert output_of(bell).locator(".line:not([hidden])").all_text_contents() == texts
-        page = bell.page
-        wait_on(page, lambda page=page: len(page.evaluate("followed")) >= len(texts), "the loop has all of it")
-        assert page.evaluate("followed") == [[number + 1, text] for number, text in enumerate(texts)]
+        wait_on(bell.page, partial(has_followed, bell.page, len(texts)), "the loop has all of it")
+        assert bell.page.evaluate("followed") == [[number + 1, text] for number, text in enumerate(texts)]
+
+
+def has_followed(page: Page, count: int) -> bool:
+    return len(page.evaluate("followed")) >= count
 
 
 def test_a_closed_bell_reads_nothing_and_an_open_one_what_is_on_screen(bell: Bell, stage: Stage) -> None:
