@@ -10,6 +10,7 @@ from datetime import timedelta
 from time import monotonic
 from typing import Any
 
+from queued_jobs._arguments import check_span, check_user
 from queued_jobs._upkeep import MAX_CHUNKS
 from queued_jobs.dashboard.search import JobCount, JobQuery
 from queued_jobs.expiry import Expiry
@@ -23,6 +24,8 @@ from queued_jobs.tracker import JobTracker
 logger = logging.getLogger(__name__)
 
 _BATCH = 200
+#: Of the time that a call of `erase` may take.
+MAX_ERASE = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +83,7 @@ class Erasure:
 
     async def count(self, user_id: str) -> JobCount:
         """Count the jobs that `erase` would delete. Changes nothing."""
+        check_user(user_id)  # None would be all users
         return await self._tracker.count(JobQuery(user_id=user_id))
 
     async def erase(self, user_id: str, *, within: timedelta = timedelta(seconds=10)) -> Erased:
@@ -89,6 +93,8 @@ class Erasure:
         since each call does what is left. Data that a hook could not remove is tried again a minute later. An error of
         `on_erase` is raised before any job is deleted.
         """
+        check_user(user_id)
+        check_span("within", within, least=timedelta(), most=MAX_ERASE)
         ends_at = monotonic() + within.total_seconds()
         stopped = await self._cancel(user_id, ends_at)
         if self._on_erase is not None:
