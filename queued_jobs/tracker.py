@@ -111,7 +111,7 @@ class JobTracker:
         check_page(limit)
         if topic is not None:
             check_type("topic", topic, str)
-        check_whole("after", after, least=0, most=_MAX_NUMBER)
+        check_whole("after", after, least=-_MAX_NUMBER - 1, most=_MAX_NUMBER)
         params = {"topic": topic, "after": after, "n": limit, "max_size": _MAX_PAGE}
         rows = await self._database.rows("stream", self._whose(job_id, user_id) | params)
         if not rows:
