@@ -12,7 +12,7 @@ from typing import Any, Final
 import psycopg
 from psycopg.types.json import Jsonb
 
-from queued_jobs._arguments import check_page
+from queued_jobs._arguments import check_page, check_whole
 from queued_jobs.database import Database
 from queued_jobs.errors import JobsError
 from queued_jobs.redact import redact_json, to_storable_text
@@ -91,8 +91,10 @@ class AuditLog:
             )
 
     async def entries(self, *, before: int | None = None, limit: int = 50) -> list[AuditEntry]:
-        """Return the newest entries, newest first, or those before an id."""
+        """Return the newest entries, newest first, or those before an id: from 1, else it raises ValueError."""
         check_page(limit)
+        if before is not None:
+            check_whole("before", before, most=NEWEST)
         params = {"before": NEWEST if before is None else before, "limit": limit}
         return [AuditEntry(**row) for row in await self._database.rows("audited", params)]
 

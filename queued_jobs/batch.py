@@ -12,8 +12,9 @@ from psycopg import AsyncConnection
 from pydantic import BaseModel
 
 from queued_jobs import telemetry
+from queued_jobs._arguments import check_text
 from queued_jobs.backend import Backend
-from queued_jobs.enqueue import check_text, new_job, store
+from queued_jobs.enqueue import new_job, store
 from queued_jobs.errors import InvalidRequest
 from queued_jobs.handle import JobHandle, send_all
 from queued_jobs.model import JobKey, NewJob

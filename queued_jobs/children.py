@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 from psycopg import AsyncConnection
 from pydantic import BaseModel
 
+from queued_jobs._arguments import check_text
 from queued_jobs.backend import Backend
-from queued_jobs.enqueue import check_text, queue_job
+from queued_jobs.enqueue import queue_job
 from queued_jobs.handle import JobHandle
 from queued_jobs.model import QueuedJob
 from queued_jobs.offload import offload

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, RootModel, ValidationError
 
+from queued_jobs._arguments import KIND, MAX_USER_ID
 from queued_jobs.chunks import MAX_CHUNK_BYTES
 from queued_jobs.ncrontab import Ncrontab
 from queued_jobs.retry import RetryPolicy
@@ -18,12 +19,11 @@ from queued_jobs.serialization import NotStorable, describe_invalid, form_of
 if TYPE_CHECKING:
     from queued_jobs.runner import JobRunner
 
-_KIND = re.compile(r"[a-z][a-z0-9-]{0,62}")
 _QUEUE = re.compile(r"(?=.{3,56}$)[a-z0-9](-?[a-z0-9])+")
 _MAX_LIMIT = timedelta(days=365)
 #: There are four heartbeats per lease, each a round trip to the database.
 _MIN_LEASE = timedelta(milliseconds=100)
-_MAX_USER_ID, _MAX_NUMBER, _MAX_THREADS = 128, 2**31 - 1, 1_000
+_MAX_NUMBER, _MAX_THREADS = 2**31 - 1, 1_000
 
 
 def _is_whole(value: object, most: int) -> bool:
@@ -55,12 +55,12 @@ def _are_priorities(value: object) -> bool:
 
 
 def _is_user(value: object) -> bool:
-    return isinstance(value, str) and 1 <= len(value) <= _MAX_USER_ID and value.isprintable()
+    return isinstance(value, str) and 1 <= len(value) <= MAX_USER_ID and value.isprintable()
 
 
 _ATTRIBUTES: dict[str, tuple[Callable[[object], bool], str]] = {
     "kind": (
-        lambda value: isinstance(value, str) and _KIND.fullmatch(value) is not None,
+        lambda value: isinstance(value, str) and KIND.fullmatch(value) is not None,
         "a string of at most 63 lower-case letters, digits and dashes",
     ),
     "queue": (_is_queue, "3 to 56 lower-case letters, digits and single dashes, and not end in -poison"),
@@ -72,7 +72,7 @@ _ATTRIBUTES: dict[str, tuple[Callable[[object], bool], str]] = {
     "timeout": (_is_limit, "a timedelta longer than zero and at most a year"),
     "lease": (_is_lease, "a timedelta from 0.1 seconds to a year"),
     "schedule": (lambda value: value is None or isinstance(value, str), 'None or a schedule such as "0 0 3 * * *"'),
-    "schedule_user": (_is_user, f"a string of 1 to {_MAX_USER_ID} printable characters"),
+    "schedule_user": (_is_user, f"a string of 1 to {MAX_USER_ID} printable characters"),
     "threads": (lambda value: _is_whole(value, _MAX_THREADS), f"a whole number from 1 to {_MAX_THREADS:,}"),
     "concurrency": (lambda value: _is_whole(value, _MAX_NUMBER), "a whole number, at least 1"),
     "priorities": (_are_priorities, 'a tuple of distinct strings, such as ("urgent",) with its comma'),

@@ -13,6 +13,7 @@ from psycopg import AsyncConnection
 from pydantic import BaseModel
 
 from queued_jobs import telemetry
+from queued_jobs._arguments import check_text, check_user
 from queued_jobs.backend import Backend
 from queued_jobs.errors import InvalidRequest, StoreRefused
 from queued_jobs.handle import JobHandle
@@ -20,7 +21,7 @@ from queued_jobs.model import JobKey, NewJob
 from queued_jobs.offload import offload
 from queued_jobs.redact import to_storable_text
 from queued_jobs.repository import OCCURRENCE, hold_for
-from queued_jobs.serialization import UNSTORABLE, NotStorable, form_of
+from queued_jobs.serialization import NotStorable, form_of
 
 if TYPE_CHECKING:
     from queued_jobs.runner import JobRunner
@@ -72,7 +73,7 @@ def new_job[Request: BaseModel](
 
     Can be slow for large requests.
     """
-    check_text("user_id", user_id, 128, required=True)
+    check_user(user_id)
     check_text("user_name", user_name, _MAX_USER_NAME)
     check_text("idempotency_key", idempotency_key, 200)
     wait: object = delay
@@ -149,16 +150,3 @@ def check_key_of_caller(key: object) -> None:
     """Raise `InvalidRequest` for a key of scheduled jobs: the latest one of these is never deleted."""
     if isinstance(key, str) and key.startswith(OCCURRENCE):
         raise InvalidRequest(f"idempotency_key must not begin with {OCCURRENCE!r}, which marks scheduled jobs.")
-
-
-def check_text(name: str, value: str | None, most: int, *, required: bool = False) -> None:
-    """Raise `InvalidRequest` for an identifier that is not a string, or that the database would reject."""
-    given: object = value
-    if given is None and not required:
-        return
-    if not isinstance(given, str):
-        raise InvalidRequest(f"{name} must be a string of 1 to {most} characters, not of type {type(given).__name__}.")
-    if not 1 <= len(given) <= most:
-        raise InvalidRequest(f"{name} must have 1 to {most} characters, not {len(given)}.")
-    if UNSTORABLE.search(given):
-        raise InvalidRequest(f"{name} contains a NUL character or an unpaired surrogate; remove it.")

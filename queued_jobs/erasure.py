@@ -10,10 +10,12 @@ from datetime import timedelta
 from time import monotonic
 from typing import Any
 
+from queued_jobs._arguments import check_span, check_user
 from queued_jobs._upkeep import MAX_CHUNKS
 from queued_jobs.dashboard.search import JobCount, JobQuery
+from queued_jobs.errors import JobConflict
 from queued_jobs.expiry import Expiry
-from queued_jobs.hooks import call_hook
+from queued_jobs.hooks import HookTooLate, call_hook_in_time
 from queued_jobs.model import QueuedJob
 from queued_jobs.notifier import Notifier
 from queued_jobs.postgres import PostgresRepository
@@ -23,6 +25,10 @@ from queued_jobs.tracker import JobTracker
 logger = logging.getLogger(__name__)
 
 _BATCH = 200
+#: Of the time that a call of `erase` may take.
+MAX_ERASE = timedelta(days=1)
+#: Time limit of `on_erase`.
+HOOK_TIME = timedelta(minutes=3)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +67,7 @@ class Erasure:
         The kinds whose `on_result_expired` removes the data of a result, by name.
     on_erase
         Removes what the application itself stores for a user id, such as uploads: `async def`, or a plain `def`, which
-        runs in a thread. May be called again.
+        runs in a thread. May be called again. If it takes longer than three minutes, `erase` raises `JobConflict`.
     """
 
     def __init__(
@@ -80,6 +86,7 @@ class Erasure:
 
     async def count(self, user_id: str) -> JobCount:
         """Count the jobs that `erase` would delete. Changes nothing."""
+        check_user(user_id)  # None would be all users
         return await self._tracker.count(JobQuery(user_id=user_id))
 
     async def erase(self, user_id: str, *, within: timedelta = timedelta(seconds=10)) -> Erased:
@@ -89,10 +96,15 @@ class Erasure:
         since each call does what is left. Data that a hook could not remove is tried again a minute later. An error of
         `on_erase` is raised before any job is deleted.
         """
+        check_user(user_id)
+        check_span("within", within, least=timedelta(), most=MAX_ERASE)
         ends_at = monotonic() + within.total_seconds()
         stopped = await self._cancel(user_id, ends_at)
         if self._on_erase is not None:
-            await call_hook(self._on_erase, user_id)
+            try:
+                await call_hook_in_time(self._on_erase, user_id, within=HOOK_TIME)
+            except HookTooLate as exc:
+                raise JobConflict(f"on_erase {exc}, so no job was deleted; call it again.") from exc
         await self._drop_results(user_id, ends_at)
         # so that the statistics have what is deleted
         while (await self._repository.tally(limit=_BATCH)).attempts and monotonic() < ends_at:

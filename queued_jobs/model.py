@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -41,6 +42,16 @@ class JobStatus(StrEnum):
         return self not in (JobStatus.PENDING, JobStatus.RUNNING, JobStatus.RETRYING)
 
 
+#: The class of a stored error that names none.
+_NO_CLASS: Final = "unknown"
+
+
+def _as_text(value: object) -> str:
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else json.dumps(value)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobError:
     """Why an attempt ended badly. The owner sees type and message; the traceback is for admins."""
@@ -50,8 +61,16 @@ class JobError:
     traceback: str | None = None
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Self:
-        return cls(type=data["type"], message=data.get("message", ""), traceback=data.get("traceback"))
+    def from_json(cls, data: object) -> Self:
+        """Read a stored error. Any JSON is read: one row of other code must not hide the rows beside it."""
+        if not isinstance(data, Mapping):
+            return cls(type=_NO_CLASS, message=_as_text(data))
+        trace = data.get("traceback")
+        return cls(
+            type=_as_text(data.get("type")) or _NO_CLASS,
+            message=_as_text(data.get("message")),
+            traceback=None if trace is None else _as_text(trace),
+        )
 
     def to_json(self) -> dict[str, Any]:
         return dataclasses.asdict(self)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 
+from queued_jobs._arguments import check_kind, check_text
 from queued_jobs.announcements import announce
 from queued_jobs.backend import Backend
 from queued_jobs.message import Reserved
@@ -35,8 +36,10 @@ class Pauses:
     async def pause(self, kind: str, *, subject: str) -> Pause:
         """Let no further job of a kind start, and record by whom it was paused (1 to 200 characters).
 
-        Idempotent: a kind that is paused stays paused since then. Raises `StoreRefused` if no kind can have this name.
+        Idempotent: a kind that is paused stays paused since then. Raises `InvalidRequest` for an impossible name.
         """
+        check_kind(kind)
+        check_text("subject", subject, 200, required=True)
         pause = await self._repository.pause(kind, subject=subject)
         logger.info("the kind %s is paused", kind)
         return pause
@@ -46,6 +49,7 @@ class Pauses:
 
         Sends the oldest waiting jobs; the sweeper sends the others in order. Idempotent, also after a crash.
         """
+        check_kind(kind)
         pause = await self._repository.resume(kind)
         logger.info("the kind %s is resumed", kind)
         jobs = await self._repository.wake_paused(limit=_AT_ONCE, hold=HOLD)

@@ -12,13 +12,14 @@ from typing import Any
 
 from psycopg import AsyncConnection
 
-from queued_jobs._arguments import check_whole
+from queued_jobs._arguments import check_span, check_text, check_type, check_whole
 from queued_jobs.database import Database
 from queued_jobs.errors import JobsError
 
 _MINUTE = timedelta(minutes=1)
 #: Of the database's integers.
 _MAX_LIMIT = 2**31 - 1
+_MAX_KEY, _MAX_SPAN = 200, timedelta(days=1)
 #: Suggested wait for a job to end, since its end cannot be predicted.
 _ASK_AGAIN = timedelta(seconds=5)
 
@@ -85,11 +86,15 @@ class Quotas:
 
     async def note(self, key: str, most: int, within: timedelta) -> timedelta:
         """Record a use of this key. Returns zero, or how long to wait if there were `most` uses within this time."""
+        check_text("key", key, _MAX_KEY, required=True)
+        check_whole("most", most, most=_MAX_LIMIT)
+        check_span("within", within, least=timedelta(), most=_MAX_SPAN)
         row = await self._database.row("use", {"key": key, "most": most, "within": within.total_seconds()})
         return timedelta(seconds=row["wait"] if row else 0)
 
     async def note_write(self, user_id: str) -> None:
         """Record that a user is about to change data. Raises `LimitReached` after too many calls in a minute."""
+        check_type("user_id", user_id, str)
         most = self._limits.writes_per_minute
         wait = await self.note(f"write {user_id}", most, _MINUTE)
         if wait:
@@ -100,6 +105,7 @@ class Quotas:
     @asynccontextmanager
     async def starting(self, user_id: str) -> AsyncIterator[Start]:
         """Open a transaction to store one job in, after `Start.check`; it is committed at the end of the block."""
+        check_type("user_id", user_id, str)
         async with self._database.transaction() as connection:
             params = {
                 "user_id": user_id,

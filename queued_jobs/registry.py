@@ -113,9 +113,12 @@ class JobRegistry:
     def public_result(self, job: QueuedJob) -> Mapping[str, Any] | None:
         """Return the result for clients: by alias, with computed fields."""
         runner = self.get(job.kind)
-        if runner is None or runner.result_type is None or job.result is None:
-            return job.result
-        return form_of(runner.result_type).public(job.result)
+        stored: object = job.result
+        if not isinstance(stored, Mapping):  # written by other code, if there is one
+            return None
+        if runner is None or runner.result_type is None:
+            return stored
+        return form_of(runner.result_type).public(stored)
 
     def file(self, job: QueuedJob) -> ResultFile | None:
         """Return the blob that the job's owner may download now."""

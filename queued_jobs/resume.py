@@ -10,10 +10,11 @@ from typing import Any
 
 from psycopg import AsyncConnection
 
+from queued_jobs._arguments import UNSTORABLE
 from queued_jobs.errors import InvalidCursor, LeaseLost
 from queued_jobs.model import QueuedJob
 from queued_jobs.repository import Repository
-from queued_jobs.serialization import UNSTORABLE, NotStorable, check_storable, parse_number
+from queued_jobs.serialization import NotStorable, check_storable, parse_number
 
 #: Bytes of JSON, of everything that a job has saved.
 MAX_SAVED_BYTES = 16 * 1024

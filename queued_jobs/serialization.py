@@ -6,7 +6,6 @@ import dataclasses
 import hashlib
 import json
 import math
-import re
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import Any, Literal
@@ -14,12 +13,11 @@ from weakref import WeakKeyDictionary
 
 from pydantic import BaseModel, ValidationError
 
+from queued_jobs._arguments import UNSTORABLE
 from queued_jobs._own_code import call_contained
 from queued_jobs.redact import text_of, to_storable_text
 from queued_jobs.schemas import Traits, traits_of
 
-#: Characters that Postgres cannot store.
-UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 _MAX_TOLD, _MAX_PATH = 5, 100
 
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 import psycopg
 from psycopg import AsyncConnection
 
-from queued_jobs._arguments import check_page
+from queued_jobs._arguments import check_key, check_keys, check_moment, check_page, check_type, check_whole
 from queued_jobs.announcements import announce, announce_removed
 from queued_jobs.backend import Backend
 from queued_jobs.chunks import StreamPage
@@ -36,6 +36,8 @@ from queued_jobs.repository import HOLD
 _AT_ONCE = 500
 #: Bytes of what a job has emitted, in one page.
 _MAX_PAGE = 1024 * 1024
+#: Of a chunk: the largest of the database's numbers.
+_MAX_NUMBER = 2**63 - 1
 
 
 class _AnyUser:
@@ -90,14 +92,14 @@ class JobTracker:
 
     async def get(self, job_id: JobKey, *, user_id: str | _AnyUser) -> QueuedJob:
         """Return one job. Raises `JobNotFound` if it does not exist or belongs to another user."""
-        row = await self._database.row("get", _whose(job_id, user_id))
+        row = await self._database.row("get", self._whose(job_id, user_id))
         if row is None:
             raise JobNotFound
         return QueuedJob.from_row(row)
 
     async def attempts(self, job_id: JobKey, *, user_id: str | _AnyUser) -> list[Attempt]:
         """Return the attempts of a job, oldest first; empty for another user's job."""
-        return [Attempt.from_row(row) for row in await self._database.rows("attempts", _whose(job_id, user_id))]
+        return [Attempt.from_row(row) for row in await self._database.rows("attempts", self._whose(job_id, user_id))]
 
     async def stream(
         self, job_id: JobKey, *, user_id: str | _AnyUser, topic: str | None = None, after: int = 0, limit: int = 500
@@ -107,15 +109,21 @@ class JobTracker:
         At most `limit` chunks, and about 1 MiB. Raises `JobNotFound` as `get` does.
         """
         check_page(limit)
+        if topic is not None:
+            check_type("topic", topic, str)
+        check_whole("after", after, least=-_MAX_NUMBER - 1, most=_MAX_NUMBER)
         params = {"topic": topic, "after": after, "n": limit, "max_size": _MAX_PAGE}
-        rows = await self._database.rows("stream", _whose(job_id, user_id) | params)
+        rows = await self._database.rows("stream", self._whose(job_id, user_id) | params)
         if not rows:
             raise JobNotFound
         return StreamPage.from_rows(rows, after=after)
 
     async def for_user(self, user_id: str, *, before: Cursor | None = None, limit: int = 50) -> BellPage:
         """Return a page of the user's uncleared jobs, newest first, older than `before`."""
+        check_type("user_id", user_id, str)
         check_page(limit)
+        if before is not None:
+            check_type("before", before, Cursor)
         rows = await self._database.rows(
             "bell",
             {
@@ -136,10 +144,14 @@ class JobTracker:
 
     async def mark_seen(self, user_id: str, ids: Sequence[JobKey]) -> list[Changed]:
         """Mark ended jobs as seen. Skips jobs of other users, unfinished jobs and jobs that were seen before."""
+        check_type("user_id", user_id, str)
+        check_keys("ids", ids, self._database.tables.key_type)
         return await self._shown("mark_seen", {"user_id": user_id, "ids": list(ids)})
 
     async def clear(self, user_id: str, job_id: JobKey) -> None:
         """Remove an ended job from the bell; idempotent. Raises `JobConflict` if it has not ended."""
+        check_type("user_id", user_id, str)
+        check_key("job_id", job_id, self._database.tables.key_type)
         rows = await self._database.rows("clear", {"user_id": user_id, "ids": [job_id]})
         if not rows and not (await self.get(job_id, user_id=user_id)).status.is_final:
             raise JobConflict("The job has not ended; cancel it first, or wait.")
@@ -147,6 +159,7 @@ class JobTracker:
 
     async def clear_finished(self, user_id: str) -> tuple[list[Changed], datetime]:
         """Remove all ended jobs from the bell. Returns them, and the time to pass to `undo_clear`."""
+        check_type("user_id", user_id, str)
         rows = await self._database.rows("clear_finished", {"user_id": user_id})
         if not rows:
             return [], (await self._database.rows("now", {}))[0]["now"]
@@ -157,9 +170,12 @@ class JobTracker:
 
         A crash may leave a part of them restored; the same call restores the rest.
         """
+        check_type("user_id", user_id, str)
+        check_moment("since", since)
         if ids is None:
             rows = await self._database.rows("cleared_at", {"user_id": user_id, "since": since})
             ids = [row["id"] for row in rows]
+        check_keys("ids", ids, self._database.tables.key_type)
         restored: list[Changed] = []
         for some in batched(ids, _AT_ONCE, strict=False):
             restored += await self._shown("undo_clear", {"user_id": user_id, "ids": list(some), "since": since})
@@ -170,7 +186,7 @@ class JobTracker:
 
         Idempotent. Raises `JobConflict` if the job has ended.
         """
-        row = await self._database.row("cancel", _whose(job_id, user_id))
+        row = await self._database.row("cancel", self._whose(job_id, user_id))
         if row is None:
             job = await self.get(job_id, user_id=user_id)
             if job.status.is_final:
@@ -199,7 +215,7 @@ class JobTracker:
         """
         try:
             async with transaction or nullcontext() as conn:
-                params = _whose(job_id, user_id) | self._queues.parameters()
+                params = self._whose(job_id, user_id) | self._queues.parameters()
                 params |= {"hold": HOLD.total_seconds(), "from_start": from_start}
                 row = await self._database.row("requeue", params, conn=conn)
         except psycopg.errors.UniqueViolation as exc:
@@ -291,7 +307,9 @@ class JobTracker:
             await announce_removed(self._notifier, user_id, changes)
         return changes
 
-
-def _whose(job_id: JobKey, user_id: str | _AnyUser) -> dict[str, object]:
-    any_user = isinstance(user_id, _AnyUser)
-    return {"id": job_id, "any_user": any_user, "user_id": None if any_user else user_id}
+    def _whose(self, job_id: JobKey, user_id: str | _AnyUser) -> dict[str, object]:
+        check_key("job_id", job_id, self._database.tables.key_type)
+        any_user = isinstance(user_id, _AnyUser)
+        if not any_user:
+            check_type("user_id", user_id, str)
+        return {"id": job_id, "any_user": any_user, "user_id": None if any_user else user_id}

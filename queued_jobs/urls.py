@@ -52,7 +52,7 @@ def is_conninfo(text: str) -> bool:
     """Return whether libpq accepts this connection string. Its own error could repeat the password."""
     try:
         parts = conninfo_to_dict(text)
-    except psycopg.ProgrammingError:
+    except (psycopg.ProgrammingError, UnicodeEncodeError):
         return False
     ports = [port for port in str(parts.get("port", "")).split(",") if port]  # one port per host
     return parts.get("sslmode", "prefer") in TLS_MODES and all(map(is_port, ports))

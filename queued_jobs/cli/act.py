@@ -12,7 +12,7 @@ import typer
 from queued_jobs.cli.options import Account, Filters, Store, Yes, command
 from queued_jobs.cli.problems import WrongUsage
 from queued_jobs.cli.system import CountingQueues, System, check_connection_string, connect_queues, connected
-from queued_jobs.cli.values import parse_duration, parse_id, safe
+from queued_jobs.cli.values import in_one_line, parse_duration, parse_id
 from queued_jobs.dashboard.search import Cursor, JobQuery
 from queued_jobs.model import JobStatus
 from queued_jobs.schema import migrate as apply_migrations
@@ -196,7 +196,7 @@ def confirm(question: str, yes: bool) -> None:
         return
     if not sys.stdin.isatty():
         raise WrongUsage(f"{question} This needs a confirmation, but there is no terminal; pass --yes")
-    typer.confirm(question, abort=True, err=True)
+    typer.confirm(in_one_line(question), abort=True, err=True)
 
 
 def report_unsent(queues: CountingQueues) -> None:
@@ -204,7 +204,7 @@ def report_unsent(queues: CountingQueues) -> None:
     if queues.unsent:
         number = "1 message was" if queues.unsent == 1 else f"{queues.unsent:,} messages were"
         reason = sorted(queues.reasons)[0].splitlines()[0].rstrip(".")
-        _say(f"{number} not sent and will be sent by the sweeper: {safe(reason, 200)}.")
+        _say(f"{number} not sent and will be sent by the sweeper: {in_one_line(reason, 200)}.")
 
 
 def count_jobs(number: int) -> str:
@@ -213,4 +213,4 @@ def count_jobs(number: int) -> str:
 
 
 def _say(text: str) -> None:
-    sys.stdout.write(f"{text}\n")
+    sys.stdout.write(f"{in_one_line(text)}\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import sys
 from collections.abc import Sequence
@@ -40,6 +41,9 @@ app.command("worker")(work.worker)
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code. Each error is one line on the standard error."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a stored name may have letters that the terminal's encoding lacks
     # the command reports the library's warnings itself, such as a message that was not sent
     logging.getLogger().addHandler(logging.NullHandler())
     try:

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 from pydantic import TypeAdapter
 
+from queued_jobs.audit import NEWEST
 from queued_jobs.cli.options import AsJson, Filters, Store, command
 from queued_jobs.cli.problems import WrongUsage
 from queued_jobs.cli.system import connected
@@ -98,7 +99,9 @@ async def audit(
     limit: Annotated[int, typer.Option(min=1, max=1_000, help="Maximum number of entries.")] = 20,
     before: Annotated[
         int | None,
-        typer.Option(metavar="NUMBER", show_default=False, help="Show the page that follows this entry."),
+        typer.Option(
+            min=1, max=NEWEST, metavar="NUMBER", show_default=False, help="Show the page that follows this entry."
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:

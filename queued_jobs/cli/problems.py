@@ -44,6 +44,8 @@ def _explain(error: Exception) -> tuple[str, int]:
         return f"no connection to Postgres: {error}; check --database-url and whether the server runs", FAILURE
     if isinstance(error, psycopg.Error):
         return f"Postgres refused: {_first_line(error)}", FAILURE
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror, FAILURE
     return f"{type(error).__name__}: {error}; this is a bug in queued-jobs, please report it", FAILURE
 
 

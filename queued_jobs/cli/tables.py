@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from queued_jobs.audit import AuditEntry
-from queued_jobs.cli.values import brief, exact, safe
+from queued_jobs.cli.values import brief, exact, in_one_line, safe
 from queued_jobs.dashboard.failures import FailureGroup
 from queued_jobs.dashboard.histogram import Percentiles
 from queued_jobs.dashboard.search import JobSummary
@@ -54,7 +54,7 @@ def print_jobs(console: Console, jobs: Sequence[JobSummary], now: datetime) -> N
     wide, endless = console.width >= _WIDE, console.width >= _PIPE_WIDTH
     id_width = max(len(str(job.id)) for job in jobs)
     kind_width = max(4, *(len(job.kind) for job in jobs))
-    user_width = max(4, *(len(safe(job.user_id)) for job in jobs))
+    user_width = max(4, *(len(in_one_line(job.user_id)) for job in jobs))
     if not endless:
         kind_width = min(kind_width, 24 if wide else 15)
         left = console.width - sum((id_width, 9, kind_width, 6, 4))  # the widths of the others, and the gaps
@@ -73,7 +73,7 @@ def print_jobs(console: Console, jobs: Sequence[JobSummary], now: datetime) -> N
             _status(job.status),
             _beginning(job.kind, kind_width),
             # if all names have the same issuer as prefix, their ends differ
-            _ending(safe(job.user_id), user_width),
+            _ending(in_one_line(job.user_id), user_width),
             brief(now - job.created_at),
         ]
         if wide:
@@ -124,14 +124,14 @@ def print_stats(console: Console, stats: Stats, groups: Sequence[FailureGroup]) 
     for name in ("CREATED", "DONE", "FAILED", "RETRIED", "RUNNING", "WAITING", "OLDEST", "LATER"):
         table.add_column(name, no_wrap=True, justify="right")
     for kind, one in rows:
-        table.add_row(safe(kind), *_counts(one, stats.until))
+        table.add_row(in_one_line(kind), *_counts(one, stats.until))
     console.print(table)
     _heading(console, "How long attempts waited and ran" + ("" if stats.exact else " (estimates, within 28%)"))
     table = _table("KIND", overflow="ellipsis")
     for name in ("WAIT P50", "P95", "P99", "RUN P50", "P95", "P99"):
         table.add_column(name, no_wrap=True, justify="right")
     for kind, one in rows:
-        table.add_row(safe(kind), *_percentiles(one.durations.wait), *_percentiles(one.durations.run))
+        table.add_row(in_one_line(kind), *_percentiles(one.durations.wait), *_percentiles(one.durations.run))
     console.print(table)
     if groups:
         _heading(console, "Failures")
@@ -154,7 +154,7 @@ def print_audit(console: Console, entries: Sequence[AuditEntry]) -> None:
     for entry in entries:
         facts = (entry.subject, entry.role, entry.action, "-" if entry.changed is None else str(entry.changed))
         filters = json.dumps(redact_json(entry.filter), ensure_ascii=False)
-        table.add_row(str(entry.id), exact(entry.at), *map(safe, (*facts, entry.outcome, filters)))
+        table.add_row(str(entry.id), exact(entry.at), *map(in_one_line, (*facts, entry.outcome, filters)))
     console.print(table)
 
 
@@ -177,7 +177,7 @@ def print_workers(console: Console, running: Sequence[RunningJob], now: datetime
     table.add_column("WORKER", no_wrap=True)
     for job in running:
         lease = "overdue" if job.is_overdue else brief(job.lease_until - now)
-        table.add_row(str(job.id), job.kind, brief(now - job.started_at), lease, safe(job.worker_id or "-"))
+        table.add_row(str(job.id), job.kind, brief(now - job.started_at), lease, in_one_line(job.worker_id or "-"))
     console.print(table)
 
 
@@ -206,14 +206,14 @@ def _status(status: JobStatus) -> Text:
 
 
 def _error(error: JobError | None) -> str:
-    return "" if error is None else safe(f"{error.type}: {' '.join(error.message.split())}", 300)
+    return "" if error is None else in_one_line(f"{error.type}: {error.message}", 300)
 
 
 def _happening(job: JobSummary) -> str:
     if job.status is JobStatus.RUNNING:
         stopping = "asked to stop" if job.cancel_requested else ""
         share = "" if job.progress is None else f"{job.progress:.0%}"
-        return " ".join(part for part in (stopping, share, safe(job.progress_message or "")) if part)
+        return " ".join(part for part in (stopping, share, in_one_line(job.progress_message or "")) if part)
     return _error(job.error)
 
 
@@ -223,19 +223,19 @@ def _facts(job: QueuedJob) -> Iterable[tuple[str, Text]]:
     if job.cancel_requested and job.status is JobStatus.RUNNING:
         status.append(", asked to stop")
     yield "status", status
-    yield "kind", Text(safe(f"{job.kind} (version {job.schema_version})"))
-    yield "queue", Text(safe(job.queue))
-    yield "user", Text(safe(job.user_id if job.user_name is None else f"{job.user_name} ({job.user_id})"))
+    yield "kind", Text(in_one_line(f"{job.kind} (version {job.schema_version})"))
+    yield "queue", Text(in_one_line(job.queue))
+    yield "user", Text(in_one_line(job.user_id if job.user_name is None else f"{job.user_name} ({job.user_id})"))
     yield "tries", Text(f"{job.attempt} of {job.max_attempts}")
     if job.lost_count:
         yield "lost", Text(f"{job.lost_count} lost workers")
     if job.progress is not None and job.status is JobStatus.RUNNING:
-        yield "progress", Text(f"{job.progress:.0%} {safe(job.progress_message or '')}".strip())
+        yield "progress", Text(f"{job.progress:.0%} {in_one_line(job.progress_message or '')}".strip())
     if job.error is not None:
         yield "error", Text(_error(job.error))
     for name in ("parent_id", "idempotency_key", "unique_key", "traceparent"):
         if getattr(job, name) is not None:
-            yield name.replace("_", " "), Text(safe(getattr(job, name)))
+            yield name.replace("_", " "), Text(in_one_line(getattr(job, name)))
     yield "created", Text(exact(job.created_at))
     if not job.status.is_final:
         yield "due", Text(exact(job.available_at))
@@ -245,7 +245,7 @@ def _facts(job: QueuedJob) -> Iterable[tuple[str, Text]]:
         ran = "" if job.ran_for is None else f", after {brief(job.ran_for)}"
         yield "finished", Text(exact(job.finished_at) + ran)
     if job.status is JobStatus.RUNNING:
-        yield "worker", Text(safe(f"{job.worker_id}, its lease ends {exact(job.lease_until)}"))
+        yield "worker", Text(in_one_line(f"{job.worker_id}, its lease ends {exact(job.lease_until)}"))
     elif job.sent_gen < job.dispatch_gen and not job.status.is_final:
         yield "message", Text("not sent yet, the sweeper will send it")
 

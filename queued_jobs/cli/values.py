@@ -73,3 +73,8 @@ def exact(moment: datetime | None) -> str:
 def safe(text: object, limit: int = 2_000) -> str:
     """Return stored text without terminal control sequences and credentials."""
     return to_storable_text(str(text), limit)
+
+
+def in_one_line(text: object, limit: int = 2_000) -> str:
+    """Like `safe`, without line breaks, which could pass for further rows or messages."""
+    return " ".join(safe(text, limit).split())

@@ -11,7 +11,7 @@ from typing import Any
 
 import psycopg
 
-from queued_jobs._arguments import check_whole
+from queued_jobs._arguments import check_moment, check_type, check_whole
 from queued_jobs._deadlines import total_time
 from queued_jobs.announcements import announce
 from queued_jobs.backend import Backend
@@ -73,15 +73,19 @@ class BulkActions:
         self._queues = queues
 
     async def retry(self, query: JobQuery, *, as_of: datetime | None, before: Cursor | None, limit: int) -> BulkReport:
+        check_type("query", query, JobQuery)
         return await self._act("requeue_all", query.retryable(), as_of, before, limit)
 
     async def cancel(self, query: JobQuery, *, as_of: datetime | None, before: Cursor | None, limit: int) -> BulkReport:
+        check_type("query", query, JobQuery)
         return await self._act("cancel_all", query.cancellable(), as_of, before, limit)
 
     async def _act(
         self, name: str, query: JobQuery, as_of: datetime | None, before: Cursor | None, limit: int
     ) -> BulkReport:
         check_whole("limit", limit, most=_MAX_CHANGED)
+        if as_of is not None:
+            check_moment("as_of", as_of)
         if as_of is None:
             as_of = (await self._database.rows("now", {}))[0]["now"]
         query = query.created_until(as_of)

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from queued_jobs._arguments import check_type
 from queued_jobs.database import Database, Row
 from queued_jobs.errors import InvalidRequest
 from queued_jobs.model import JobKey
@@ -65,6 +66,7 @@ class Failures:
 
 async def read_failures(database: Database, window: timedelta) -> Failures:
     """Read the groups. Raises `InvalidRequest` for a window beyond the retention."""
+    check_type("window", window, timedelta)
     if not timedelta() < window <= _DAYS_KEPT:
         raise InvalidRequest(f"Failures are kept for {_DAYS_KEPT}; use a window no longer than that, not {window}.")
     (row,) = await database.rows("now", {})

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import batched
 from typing import Any, Final
 
+from queued_jobs._arguments import check_type
 from queued_jobs.dashboard.search import JobSummary
 from queued_jobs.database import Database, Row
 from queued_jobs.model import JobKey
@@ -32,6 +33,9 @@ class _Labelled:
 
 async def read_labels(database: Database, registry: JobRegistry, jobs: Sequence[JobSummary]) -> dict[JobKey, str]:
     """Return the label of each job, as its owner sees it; the kind if the job is gone, or its request is too large."""
+    check_type("jobs", jobs, Sequence)
+    for job in jobs:
+        check_type("jobs", job, JobSummary)
     labels = {job.id: job.kind for job in jobs}
     kinds = dict(labels)
     for some in batched(labels, _BATCH, strict=False):

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any, Final, Self
 from uuid import UUID
 
-from queued_jobs._arguments import check_page
+from queued_jobs._arguments import UNSTORABLE, check_page, check_type
 from queued_jobs.dashboard.text_filter import matching, text_params
 from queued_jobs.database import Database
 from queued_jobs.errors import InvalidRequest
@@ -19,7 +19,6 @@ from queued_jobs.model import JobError, JobKey, JobStatus, QueuedJob
 from queued_jobs.offload import offload
 from queued_jobs.redact import mask_beginning
 from queued_jobs.schema import TABLES, Tables
-from queued_jobs.serialization import UNSTORABLE
 
 #: Queue, owner's name and text have no index: at most this many of the newest jobs that match the other filters are
 #: read per page. Each may be a read from the disk.
@@ -252,6 +251,9 @@ async def find_jobs(
     With `traces` a text is also looked for in tracebacks: for callers who may read them.
     """
     check_page(limit)
+    check_type("query", query, JobQuery)
+    if before is not None:
+        check_type("before", before, Cursor)
     if query.matches_nothing:
         return Page(jobs=(), next=None)
     rows, stopped_at = await find_rows(database, query, before, limit + 1, traces)
@@ -264,6 +266,7 @@ async def find_jobs(
 
 async def count_jobs(database: Database, query: JobQuery, *, traces: bool = True) -> JobCount:
     """Count up to 10,000 jobs; if a filter has no index, only among the newest 5,000."""
+    check_type("query", query, JobQuery)
     if query.matches_nothing:
         return JobCount(number=0, exact=True, as_of=await _now(database))
     if query.text is not None:

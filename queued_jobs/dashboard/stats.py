@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from queued_jobs._arguments import check_type
 from queued_jobs.dashboard.histogram import Percentiles
 from queued_jobs.database import Database, Row
 from queued_jobs.errors import InvalidRequest
@@ -119,6 +120,8 @@ class Stats:
 
 async def read_stats(database: Database, window: timedelta, bucket: timedelta) -> Stats:
     """Read the statistics. Raises `InvalidRequest` for a window beyond the retention of such buckets."""
+    check_type("window", window, timedelta)
+    check_type("bucket", bucket, timedelta)
     _check(window, bucket)
     active = await database.planned_rows("stats_now", {"window": min(window, _MINUTES_KEPT), "most": MEASURED})
     now: datetime = active[0]["now"]

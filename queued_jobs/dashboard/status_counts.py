@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from queued_jobs._arguments import check_type
 from queued_jobs.dashboard.search import COUNTED, JobQuery, find_rows
 from queued_jobs.database import Database
 from queued_jobs.model import JobStatus
@@ -31,6 +32,7 @@ async def count_statuses(
 
     If a filter has no index, only the newest 1,000 of each status are looked at; for a text, as many as a search reads.
     """
+    check_type("query", query, JobQuery)
     others = dataclasses.replace(query, statuses=None)
     if others.text is None:
         return {status: await _count(database, others, status) for status in JobStatus}

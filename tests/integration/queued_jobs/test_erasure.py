@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import threading
 from datetime import timedelta
 
 import psycopg
@@ -9,9 +12,9 @@ import pytest
 from psycopg import sql
 from psycopg.rows import dict_row
 
-from queued_jobs import JobStatus, QueuedJob, QueueManager
+from queued_jobs import JobStatus, QueuedJob, QueueManager, erasure
 from queued_jobs.chunks import NewChunk
-from queued_jobs.errors import JobNotFound
+from queued_jobs.errors import JobConflict, JobNotFound
 from queued_jobs.message import JobMessage
 from queued_jobs.model import JobError
 from tests.integration.queued_jobs.conftest import Answer, Ask, Demo, Shop
@@ -110,3 +113,28 @@ async def test_a_worker_whose_job_was_erased_loses_it(shop: Shop, manager: Queue
         JobMessage.of(handle.job), kind="demo", schema_version=1, lease=HOUR, timeout=HOUR
     )
     assert claimed is None
+
+
+@pytest.mark.parametrize("blocks", [False, True], ids=["async", "in a thread"])
+async def test_an_application_that_does_not_answer_holds_nobody_up(
+    blocks: bool, shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(erasure, "HOOK_TIME", timedelta(milliseconds=50))
+    freed = threading.Event()
+
+    async def waits(user_id: str) -> None:
+        while True:
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.sleep(1)
+            if freed.is_set():
+                return
+
+    hook = (lambda user_id: freed.wait(30)) if blocks else waits
+    manager = QueueManager([Filed], repository=shop.repository, queues=shop.queues, on_erase=hook)
+    await shop.succeeded("ann")
+    try:
+        with pytest.raises(JobConflict, match="on_erase"):
+            await manager.erasure.erase("ann")
+    finally:
+        freed.set()
+    assert (await manager.erasure.count("ann")).number == 1

@@ -194,11 +194,11 @@ def test_a_kind_is_paused_and_resumed(office: Office) -> None:
     assert (code, output) == (0, "greeting is resumed.\n")
     assert job.id in [message.id for message in office.messages()]
     assert office.run("resume", "greeting")[1] == "greeting was not paused.\n"
-    assert office.run("pause", "No kind!")[0] == 1
+    assert office.run("pause", "No kind!")[0] == 2
     recorded = office.json("audit")["entries"]
     done = [(entry["action"], entry["filter"], entry["outcome"]) for entry in recorded]
     assert done[::-1] == [
         *[("pause", {"kind": "greeting"}, "done")] * 2,
         *[("resume", {"kind": "greeting"}, "done")] * 2,
-        ("pause", {"kind": "No kind!"}, "StoreRefused"),
+        ("pause", {"kind": "No kind!"}, "InvalidRequest"),
     ]

@@ -148,6 +148,19 @@ def test_other_tables_with_numbers_for_ids(database_url: str, capsys: pytest.Cap
     assert run(["list", *where[:2]]) == 1, "these tables are not there"
 
 
+def test_a_terminal_without_the_letters_of_a_name_shows_the_list(office: Office) -> None:
+    (job,) = office.queue(user_id="\u65e5\u672c")
+    done = subprocess.run(
+        [sys.executable, "-m", "queued_jobs.cli", "list"],
+        env=dict(os.environ) | {"DATABASE_URL": office.url, "PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert str(job.id) in done.stdout
+
+
 def test_the_installed_command_is_this_one(office: Office) -> None:
     """As a process of its own, into a pipe: lines are not cut there."""
     (job,) = office.queue(user_id="u" * 100)

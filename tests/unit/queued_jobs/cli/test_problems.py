@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import subprocess
 import sys
 
@@ -24,6 +25,7 @@ from queued_jobs.errors import InvalidRequest, JobConflict, StoreUnavailable
         (psycopg.errors.InsufficientPrivilege("permission denied for schema queued_jobs"), 1, "--database-url"),
         (psycopg.OperationalError("connection refused\n\tIs the server running?"), 1, "check --database-url"),
         (psycopg.errors.CheckViolation("violates check constraint"), 1, "violates check constraint"),
+        (OSError(errno.ENOSPC, "No space left on device"), 1, "No space left on device"),
         (RuntimeError("boom\nand more"), 1, "RuntimeError: boom and more"),
     ],
 )
