@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from tests.unit.web.test_sources import EXTRAS, VIEWS, WEB, code_of, exists, imports, names, reachable
+from tests.unit.web.test_sources import EXTRAS, OF_KINDS, WEB, code_of, exists, imports, names, reachable
 
 PAGE = WEB / "dashboard.html"
 #: They work without a page and a network.
@@ -25,7 +25,7 @@ def test_page_takes_the_invite_first_and_loads_all_modules_at_once() -> None:
     assert scripts == ["js/sign-in/session.js", "js/dashboard/page.js"]
     preloaded = re.findall(r'<link rel="modulepreload" href="([^"]+)"', text)
     needed = names({path for name in (scripts[1], "js/feed/signalr.js", *EXTRAS) for path in reachable(WEB / name)})
-    assert needed - set(scripts) - VIEWS <= set(preloaded) <= needed - set(scripts)
+    assert needed - set(scripts) - OF_KINDS <= set(preloaded) <= needed - set(scripts)
     assert len(preloaded) == len(set(preloaded))
 
 
