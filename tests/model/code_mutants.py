@@ -241,7 +241,7 @@ CODE_MUTANTS: dict[str, CodeMutant] = {
     "what is owed is not sent": CodeMutant(
         "sweeper:Sweeper.run_once", "await self._repository.unsent(limit=self._limit, queues=self._kind_queues)", "[]"
     ),
-    "everybody is an admin": CodeMutant("tracker:_whose", '"any_user": any_user', '"any_user": True'),
+    "everybody is an admin": CodeMutant("tracker:JobTracker._whose", '"any_user": any_user', '"any_user": True'),
     "a retry leaves the message to the sweeper": CodeMutant(
         "tracker:JobTracker.retry", ".send([Reserved.of(job)])", ".send([])"
     ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from types import ModuleType
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -53,6 +54,6 @@ async def test_it_reads_only_what_its_owner_has_uploaded(site: Site) -> None:
 async def test_its_file_goes_with_its_result(site: Site) -> None:
     job = await probed(site, {FILE: b"content"})
     runner = site.services.manager.runner(Probe.kind)
-    row = await site.services.manager.tracker.get(job["id"], user_id=await site.user_id("ann"))
+    row = await site.services.manager.tracker.get(UUID(job["id"]), user_id=await site.user_id("ann"))
     await call_hook(runner.on_result_expired, row, ProbeResult.model_validate(job["result"]))
     assert list(blob_service().get_container_client("results").list_blobs(job["id"])) == []

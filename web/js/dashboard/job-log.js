@@ -24,7 +24,7 @@ export class JobLog {
   #view = new OutputView();
   #note = new Note();
   #refresher = new Refresher(() => this.#read(), { atLeast: EVERY, every: () => (this.#isFollowing ? EVERY : Infinity) });
-  #follow = h('input', { type: 'checkbox', checked: true, onchange: () => this.#refresher.now() });
+  #follow = h('input', { type: 'checkbox', checked: true, onchange: () => this.#changeFollowing() });
   #followLabel = h('label', { class: 'follow' }, this.#follow, texts.follow);
   #topic = h('select', { 'aria-label': texts.topic, onchange: () => this.#showAgain() });
 
@@ -52,11 +52,16 @@ export class JobLog {
     this.#followLabel.hidden = !RUNS.has(job.status);
     // A read that is under way may be older than the end.
     if (isNew) this.#refresher.start();
-    else if (isChanged) this.#refresher.now();
+    else if (isChanged) this.#refresher.start();
   }
 
   get #isFollowing() {
     return this.#job !== null && this.#follow.checked && RUNS.has(this.#job.status) && !document.hidden;
+  }
+
+  #changeFollowing() {
+    if (this.#follow.checked) this.#refresher.start();
+    else this.#refresher.stop();
   }
 
   #begin() {
@@ -77,7 +82,7 @@ export class JobLog {
       do {
         const mark = output.mark();
         page = await this.#context.api.stream(this.#job.id, mark.last);
-        if (output !== this.#output) return;
+        if (output !== this.#output || this.#refresher.isStopped) return;
         output.read(page, mark);
         this.#show();
       } while (page.more);

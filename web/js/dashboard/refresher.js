@@ -29,6 +29,11 @@ export class Refresher {
     return this.now();
   }
 
+  /** Whether what a run has read is no longer wanted. */
+  get isStopped() {
+    return this.#stopped;
+  }
+
   stop() {
     this.#stopped = true;
     clearTimeout(this.#timer);

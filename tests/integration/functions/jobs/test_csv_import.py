@@ -8,6 +8,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from types import ModuleType
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -241,7 +242,7 @@ async def test_only_what_an_upload_named_is_a_prefix(site: Site, prefix: str) ->
 async def test_a_result_that_lost_its_job_is_deleted(site: Site) -> None:
     job = await imported(site, {"a.csv": b"one\n1\n"})
     runner = site.services.manager.runner("csv-import")
-    row = await site.services.manager.tracker.get(job["id"], user_id=await site.user_id("ann"))
+    row = await site.services.manager.tracker.get(UUID(job["id"]), user_id=await site.user_id("ann"))
     await call_hook(runner.on_result_discarded, row, CsvImportResult.model_validate(job["result"]))
     assert list(blob_service().get_container_client("results").list_blobs(job["id"])) == []
 
