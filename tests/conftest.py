@@ -19,7 +19,12 @@ from tools.local_stack.postgres import PostgresServer
 from tools.local_stack.stack import Stack, StackOptions
 from tools.local_stack.state import State, temporary_folder
 
-pytest_plugins = ("tests.plugins.findings", "tests.plugins.progress", "tests.plugins.workers")
+pytest_plugins = (
+    "tests.plugins.findings",
+    "tests.plugins.process_state",
+    "tests.plugins.progress",
+    "tests.plugins.workers",
+)
 
 _database_numbers = itertools.count(1)
 
