@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any, ParamSpec
+from typing import Any
 
 from queued_jobs.redact import text_of
-
-P = ParamSpec("P")
 
 
 def call_contained[**P, T](function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

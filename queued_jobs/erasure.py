@@ -15,7 +15,7 @@ from queued_jobs._upkeep import MAX_CHUNKS
 from queued_jobs.dashboard.search import JobCount, JobQuery
 from queued_jobs.errors import JobConflict
 from queued_jobs.expiry import Expiry
-from queued_jobs.hooks import HookTooLate, call_hook_in_time
+from queued_jobs.hooks import HookCancelled, HookTooLate, call_hook_in_time
 from queued_jobs.model import QueuedJob
 from queued_jobs.notifier import Notifier
 from queued_jobs.postgres import PostgresRepository
@@ -103,7 +103,7 @@ class Erasure:
         if self._on_erase is not None:
             try:
                 await call_hook_in_time(self._on_erase, user_id, within=HOOK_TIME)
-            except HookTooLate as exc:
+            except (HookCancelled, HookTooLate) as exc:
                 raise JobConflict(f"on_erase {exc}, so no job was deleted; call it again.") from exc
         await self._drop_results(user_id, ends_at)
         # so that the statistics have what is deleted

@@ -19,6 +19,10 @@ class HookTooLate(TimeoutError):
     """The hook took longer than allowed."""
 
 
+class HookCancelled(RuntimeError):
+    """The hook raised a cancellation that was not requested."""
+
+
 def _make_threads() -> ThreadPoolExecutor:
     # more than hooks run at once; separate from the event loop's own threads, which also look up host names
     return ThreadPoolExecutor(64, thread_name_prefix="hook")
@@ -59,5 +63,5 @@ async def call_hook_in_time(hook: Callable[..., Any], *args: object, within: tim
     if not call.done():
         raise HookTooLate(f"did not end within {within.total_seconds():g} seconds")
     if call.cancelled():
-        raise RuntimeError("The hook raised a cancellation that was not requested.")
+        raise HookCancelled("raised a cancellation that was not requested")
     call.result()

@@ -33,12 +33,11 @@ async def schedules(store: Store, app: App, as_json: AsJson = False) -> None:
 async def run_now(store: Store, account: Account, kind: Kind, app: App) -> None:
     """Start the job of a schedule's latest occurrence once more. The schedule does not move."""
     registry = find_manager(app).registry
-    async with connected(store, account) as system:
-        try:
-            async with system.acting("run-now", kind=kind) as acting:
-                handle = await system.schedules(registry).run_now(kind, key=uuid4().hex)
-                acting.changed = 1
-        except LookupError as exc:
-            raise WrongUsage(str(exc)) from exc
+    async with connected(store, account) as system, system.acting("run-now", kind=kind) as acting:
+        runner = registry.get(kind)
+        if runner is None or runner.schedule is None:
+            raise WrongUsage(f"the kind {kind!r} has no schedule")
+        handle = await system.schedules(registry).run_now(kind, key=uuid4().hex)
+        acting.changed = 1
     sys.stdout.write(f"{handle.id} is {handle.job.status}.\n")
     report_unsent(system.queues)

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import os
+import sysconfig
+import traceback
+
 import psycopg
 import typer
 from psycopg import errors
 
 from queued_jobs.errors import InvalidRequest, JobNotFound, JobsError
-from queued_jobs.redact import to_storable_text
+from queued_jobs.redact import text_of, to_storable_text
 
 _MAX_LENGTH = 500
+#: Where the code lies that is not the application's: this library, what it depends on, and Python.
+_OTHERS_CODE = (
+    os.path.dirname(os.path.dirname(__file__)) + os.sep,
+    *{sysconfig.get_path(name) + os.sep for name in ("stdlib", "platstdlib", "purelib", "platlib")},
+    "<",  # such as <frozen importlib._bootstrap>
+)
 FAILURE, WRONG_USAGE = 1, 2
 
 
@@ -34,6 +44,9 @@ def _explain(error: Exception) -> tuple[str, int]:
         return "there is no such job in this database", FAILURE
     if isinstance(error, JobsError):
         return str(error), FAILURE
+    place = application_place(error)
+    if place:
+        return f"the application raised {type(error).__name__}: {text_of(error)} ({place})", FAILURE
     if isinstance(
         error, (errors.UndefinedTable, errors.InvalidSchemaName, errors.UndefinedColumn, errors.UndefinedFunction)
     ):
@@ -46,7 +59,18 @@ def _explain(error: Exception) -> tuple[str, int]:
         return f"Postgres refused: {_first_line(error)}", FAILURE
     if isinstance(error, OSError) and error.strerror:
         return error.strerror, FAILURE
-    return f"{type(error).__name__}: {error}; this is a bug in queued-jobs, please report it", FAILURE
+    return f"{type(error).__name__}: {text_of(error)}; this is a bug in queued-jobs, please report it", FAILURE
+
+
+def application_place(error: BaseException) -> str | None:
+    """Return FILE:LINE of the application's code that raised the error or its cause, or called what did; or None."""
+    link: BaseException | None = error
+    while link is not None:
+        for place in reversed(traceback.extract_tb(link.__traceback__)):
+            if not place.filename.startswith(_OTHERS_CODE):
+                return f"{os.path.basename(place.filename)}:{place.lineno}"
+        link = link.__cause__
+    return None
 
 
 def _with_help(error: typer.TyperException) -> str:

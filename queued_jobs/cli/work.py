@@ -7,15 +7,16 @@ import logging
 import os
 import sys
 import threading
-import traceback
 from typing import Annotated
 
 import typer
 
+from queued_jobs._own_code import call_contained
 from queued_jobs.cli.options import command
-from queued_jobs.cli.problems import WrongUsage
+from queued_jobs.cli.problems import WrongUsage, application_place
 from queued_jobs.cli.values import parse_duration
 from queued_jobs.manager import QueueManager
+from queued_jobs.redact import text_of
 from queued_jobs.worker import Worker
 
 _LOG_FORMAT = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
@@ -75,20 +76,22 @@ def find_manager(path: str) -> QueueManager:
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())
     try:
-        found: object = getattr(importlib.import_module(module), name, None)
-        if callable(found) and not isinstance(found, type):
-            found = found()
+        found = call_contained(_load, module, name)
     except Exception as exc:
-        place = traceback.extract_tb(exc.__traceback__)[-1]
-        raise WrongUsage(
-            f"{path} cannot be loaded: {type(exc).__name__}: {exc} ({os.path.basename(place.filename)}:{place.lineno})"
-        ) from exc
+        place = application_place(exc)
+        reason = f"{type(exc).__name__}: {text_of(exc)}" + (f" ({place})" if place else "")
+        raise WrongUsage(f"{path} cannot be loaded: {reason}") from exc
     found = getattr(found, "manager", found)
     if not isinstance(found, QueueManager):
         raise WrongUsage(
             f"the type of {path} is {type(found).__name__}; name a QueueManager, such as word_count:manager"
         )
     return found
+
+
+def _load(module: str, name: str) -> object:
+    found: object = getattr(importlib.import_module(module), name, None)
+    return found() if callable(found) and not isinstance(found, type) else found
 
 
 def _leave_threads_behind(manager: QueueManager) -> None:
