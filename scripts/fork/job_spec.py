@@ -76,6 +76,11 @@ def check_name(name: str) -> None:
     is_word = any(map(keyword.iskeyword, (name, runner))) or keyword.issoftkeyword(name)
     if is_word or hasattr(builtins, runner) or runner in _TAKEN_CLASSES:
         raise Refused(f"a kind cannot be called {name}, which has a meaning in Python; try {name}-job")
+    if runner.startswith("Test"):
+        raise Refused(
+            f"a kind cannot be called {name}: pytest would take its class {runner} for a test; begin with another "
+            f"word, such as run-{name[: MAX_NAME - 4].rstrip('-')}"
+        )
     if name in _TAKEN_KINDS or name.endswith(_TAKEN_ENDINGS):
         raise Refused(f"a kind cannot be called {name}: the app has a function with such a name; choose another")
 

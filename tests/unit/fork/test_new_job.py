@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import builtins
 import os
 import shutil
 import signal
 import subprocess
+import sys
 from collections.abc import Callable
+from importlib.metadata import packages_distributions
+from keyword import kwlist, softkwlist
 from pathlib import Path
 
 import pytest
@@ -49,8 +53,22 @@ def contents(checkout: Path) -> Contents:
 NAMES = (
     *("class", "Job", "../x", "/etc/x", "probe", "a" * 200, "w\u00f6rt", "", "ab", "x--y", "-x", "1st", "none"),
     *("index", "registry", "exception", "job-context", "job-runner", "sweep", "sweep-uploads", "x-poison"),
-    *("x-schedule", "word_count", "a b", "word-count\n", "import", "type", "probe-"),
+    *(
+        "x-schedule",
+        "word_count",
+        "a b",
+        "word-count\n",
+        "import",
+        "type",
+        "probe-",
+        "test",
+        "test-mail",
+        "testimonials",
+    ),
 )
+#: Words that mean something to Python, to a library or to the tests, some of which can be names of a kind: a sample.
+WORDS = ("json", "asyncio", "typing", "pydantic", "test", "tests", "testing-ground", "conftest", "fixture", "unittest")
+WORDS += (*sorted({*sys.stdlib_module_names, *packages_distributions(), *kwlist, *softkwlist, *dir(builtins)})[::25],)
 #: Options with which a kind cannot be made.
 OPTIONS = (
     ("--request", "Text:str"),
@@ -106,6 +124,20 @@ def test_any_text_is_a_name_or_refused(name: str) -> None:
         return
     spec = job_spec.JobSpec(kind=name)
     compile(f"import {spec.module}\nclass {spec.runner}: ...", "module", "exec")
+
+
+def test_the_test_of_each_word_that_can_be_a_kind_passes(checkout: Path) -> None:
+    taken = {path.stem.replace("_", "-") for path in checkout.glob("web/js/renderers/*.js")}
+    words = {word.lower().replace("_", "-") for word in WORDS} - taken
+    kinds = [word for word in sorted(words) if new_job.main(["--request=text:str", "--", word], checkout) == 0]
+    assert {"json", "asyncio", "typing", "pydantic"} <= set(kinds)
+    shutil.copytree(ROOT / "queued_jobs", checkout / "queued_jobs", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", checkout)
+    run = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--noconftest", "tests/unit/jobs"]
+    done = subprocess.run(run, cwd=checkout, capture_output=True, text=True, check=False)
+    assert (done.returncode, len(kinds)) == (0, len(list(checkout.glob("tests/unit/jobs/test_*.py")))), done.stdout[
+        -2000:
+    ]
 
 
 def test_a_kind_is_there_once_and_its_removal_leaves_nothing_of_it(checkout: Path) -> None:
