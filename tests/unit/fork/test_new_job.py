@@ -67,8 +67,10 @@ NAMES = (
     ),
 )
 #: Words that mean something to Python, to a library or to the tests, some of which can be names of a kind: a sample.
-WORDS = ("json", "asyncio", "typing", "pydantic", "test", "tests", "testing-ground", "conftest", "fixture", "unittest")
-WORDS += (*sorted({*sys.stdlib_module_names, *packages_distributions(), *kwlist, *softkwlist, *dir(builtins)})[::25],)
+WORDS = (
+    *("json", "asyncio", "typing", "pydantic", "test", "tests", "testing-ground", "conftest", "fixture", "unittest"),
+    *sorted({*sys.stdlib_module_names, *packages_distributions(), *kwlist, *softkwlist, *dir(builtins)})[::25],
+)
 #: Options with which a kind cannot be made.
 OPTIONS = (
     ("--request", "Text:str"),
