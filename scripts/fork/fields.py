@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from pydantic import BaseModel
 from pydantic.alias_generators import to_camel
 
 from scripts.fork.errors import Refused
@@ -37,8 +38,12 @@ TYPES = {
         Type("datetime", "datetime(2026, 1, 2, tzinfo=UTC)", "'2026-01-02T00:00:00Z'", ("UTC", "datetime")),
     )
 }
-#: Names that the model needs itself, or that JavaScript gives to each object.
-_TAKEN = frozenset({"copy", "dict", "json", "schema", "validate", "construct", "constructor", *TYPES})
+#: What JavaScript gives to each object, as Python writes it.
+_OF_OBJECTS = (
+    *("constructor", "has_own_property", "is_prototype_of", "property_is_enumerable"),
+    *("to_locale_string", "to_string", "value_of"),
+)
+_TAKEN = frozenset((*dir(BaseModel), *_OF_OBJECTS, *TYPES))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

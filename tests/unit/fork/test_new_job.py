@@ -17,6 +17,7 @@ import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as bounded
 from hypothesis import strategies as st
+from pydantic import BaseModel
 
 from scripts.fork import job_spec, new_job
 from scripts.fork.errors import Refused
@@ -77,6 +78,8 @@ OPTIONS = (
     ("--request", "class:str"),
     ("--request", "model_config:str"),
     ("--request", "copy:str"),
+    ("--request", "to_string:str"),
+    ("--request", "value_of:int?"),
     ("--request", "date:date?"),
     ("--request", "a:list"),
     ("--request", "a:str", "a:int"),
@@ -115,6 +118,12 @@ def test_any_text_is_a_field_or_refused(word: str) -> None:
     except Refused:
         return
     compile(field.declaration, "field", "exec")
+
+
+@pytest.mark.parametrize("name", [name for name in dir(BaseModel) if not name.startswith("_")])
+def test_an_attribute_of_the_model_is_no_field(name: str) -> None:
+    with pytest.raises(Refused):
+        read_fields([f"{name}:str"])
 
 
 @bounded(suppress_health_check=[HealthCheck.function_scoped_fixture])
