@@ -47,7 +47,7 @@ def test_what_gives_way_is_nice(capfd: pytest.CaptureFixture[str]) -> None:
     source = "import os; print('nice', os.nice(0))"
     run([[program("first", source), program("second", source, gives_way=True)]])
     first, second = [int(line.split()[1]) for line in capfd.readouterr().out.splitlines() if line.startswith("nice ")]
-    assert first < second
+    assert second >= min(first + 1, 19), "19 is the nicest"
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
