@@ -67,7 +67,8 @@ class Erasure:
         The kinds whose `on_result_expired` removes the data of a result, by name.
     on_erase
         Removes what the application itself stores for a user id, such as uploads: `async def`, or a plain `def`, which
-        runs in a thread. May be called again. If it takes longer than three minutes, `erase` raises `JobConflict`.
+        runs in a thread. May be called again. If it takes longer than three minutes, or raises a cancellation that was
+        not requested, `erase` raises `JobConflict`.
     """
 
     def __init__(

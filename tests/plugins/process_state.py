@@ -24,19 +24,21 @@ def kept_process_state() -> Iterator[None]:
     A command that runs inside the test makes a chatty logger quiet, and the next test waits for its records.
     """
     known, path, folder, environment = _loggers(), list(sys.path), os.getcwd(), dict(os.environ)
-    yield
-    for name, (_, handlers, _) in _loggers().items():
-        level, kept, disabled = known.get(name, (logging.NOTSET, handlers, False))
-        logger = logging.getLogger(name)
-        if logger.level != level:
-            logger.setLevel(level)
-        logger.handlers[:] = kept
-        logger.disabled = disabled
-    sys.path[:] = path
-    os.chdir(folder)
-    for variable in os.environ.keys() - environment.keys() - {"PYTEST_CURRENT_TEST"}:
-        del os.environ[variable]
-    os.environ.update(environment)
+    try:
+        yield
+    finally:
+        for name, (_, handlers, _) in _loggers().items():
+            level, kept, disabled = known.get(name, (logging.NOTSET, handlers, False))
+            logger = logging.getLogger(name)
+            if logger.level != level:
+                logger.setLevel(level)
+            logger.handlers[:] = kept
+            logger.disabled = disabled
+        sys.path[:] = path
+        os.chdir(folder)
+        for variable in os.environ.keys() - environment.keys() - {"PYTEST_CURRENT_TEST"}:
+            del os.environ[variable]
+        os.environ.update(environment)
 
 
 def _loggers() -> dict[str, tuple[int, list[logging.Handler], bool]]:
