@@ -52,6 +52,8 @@ LONG_STATEMENTS: Final = frozenset(
 )
 #: For the pool to provide a connection.
 CHECKOUT: Final = timedelta(seconds=3)
+#: Between attempts to connect, for as long as a caller waits.
+RECONNECT: Final = timedelta(seconds=1)
 #: For the health check of an idle connection before it is lent.
 CHECK: Final = timedelta(seconds=1)
 #: For how long a connection from which nothing was heard still seems to work.

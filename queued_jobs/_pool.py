@@ -23,6 +23,7 @@ from queued_jobs._deadlines import (
     CHECKOUT,
     CONNECT_ALL,
     LONG_STATEMENT_TIME,
+    RECONNECT,
     SILENCE,
     Late,
     deadline,
@@ -132,6 +133,8 @@ class LoopPool:
         self._expects_pooler = transaction_pooler
         self._found_pooler = False
         self._opened: WeakSet[Connection] = WeakSet()
+        #: Callers who wait for a connection.
+        self._waiting = 0
         self._loop = asyncio.get_running_loop()
         self._pool = _Pool(
             conninfo,
@@ -145,8 +148,9 @@ class LoopPool:
             timeout=CHECKOUT.total_seconds(),
             max_idle=60,
             max_lifetime=1800,
-            # so the next caller retries immediately; the pool's own retries would back off
-            reconnect_timeout=CHECKOUT.total_seconds(),
+            # the pool alone would back off, and leave those who arrive during its last attempt without one
+            reconnect_timeout=RECONNECT.total_seconds(),
+            reconnect_failed=self._try_again,
         )
 
     @asynccontextmanager
@@ -159,6 +163,7 @@ class LoopPool:
         await self._pool.open(wait=False)
         async with AsyncExitStack() as stack:
             token = _unasked.set(unasked)
+            self._waiting += 1
             try:
                 lent = self._pool.connection(timeout=time_left(CHECKOUT).total_seconds())
                 conn = await stack.enter_async_context(lent)
@@ -167,6 +172,7 @@ class LoopPool:
                     raise PoolerFound from exc
                 raise
             finally:
+                self._waiting -= 1
                 _unasked.reset(token)
             conn.limit = LONG_STATEMENT_TIME
             try:
@@ -197,6 +203,11 @@ class LoopPool:
 
     def _note(self, exc: psycopg.OperationalError) -> None:
         self._found_pooler = _REFUSED_BY_POOLER in str(exc)
+
+    async def _try_again(self, pool: AsyncConnectionPool[Any]) -> None:
+        """Attempt to connect for as long as a caller waits. The pool calls this when its own attempts have failed."""
+        if self._waiting:
+            await pool.check()  # this opens a connection, if there is none
 
     async def _configure(self, conn: Connection) -> None:
         self._opened.add(conn)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import psycopg
 import pytest
+from psycopg.conninfo import conninfo_to_dict
 
 from queued_jobs.database import Database
 from queued_jobs.errors import StoreRefused, StoreUnavailable
@@ -36,6 +37,36 @@ async def test_a_server_that_was_restarted_is_used_again(server: PostgresServer)
         await database.ping()
     await asyncio.to_thread(server.start)
     await database.ping()
+    await database.close()
+
+
+async def test_each_caller_with_time_left_has_a_connection_when_the_server_is_back(jobs_url: str) -> None:
+    """Each of these callers waits three seconds at most; they arrive at all moments of the attempts that fail."""
+    loop = asyncio.get_running_loop()
+    start = loop.time()
+    back_at = start + 5.0
+
+    async def password() -> str:
+        if loop.time() < back_at:
+            await asyncio.sleep(0.25)  # so that callers arrive during an attempt
+            raise psycopg.OperationalError("away")
+        return str(conninfo_to_dict(jobs_url)["password"])
+
+    database = Database(jobs_url, password=password, max_size=20)
+
+    async def arrive(after: float) -> float | None:
+        await asyncio.sleep(after)
+        try:
+            await database.ping()
+        except StoreUnavailable:
+            return None
+        return loop.time()
+
+    moments = [n / 10 for n in range(48)]
+    served = await asyncio.gather(*(arrive(moment) for moment in moments))
+    refused = {moment for moment, at in zip(moments, served, strict=True) if at is None}
+    assert refused, "the first of them have waited in vain"
+    assert max(refused) < 3.5, "those after them had a second and a half and more when it was back"
     await database.close()
 
 
