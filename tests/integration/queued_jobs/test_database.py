@@ -65,7 +65,7 @@ async def test_each_caller_with_time_left_has_a_connection_when_the_server_is_ba
     moments = [n / 10 for n in range(48)]
     served = await asyncio.gather(*(arrive(moment) for moment in moments))
     refused = {moment for moment, at in zip(moments, served, strict=True) if at is None}
-    assert refused, "the first of them have waited in vain"
+    assert refused, "the first of them had no time left"
     assert max(refused) < 3.5, "those after them had a second and a half and more when it was back"
     await database.close()
 
