@@ -173,6 +173,15 @@ def _bench_test(spec: JobSpec) -> str:
     )
 
 
+def action(spec: JobSpec) -> str:
+    """Return the lines of `actions.js` that give the kind its button on the demo page."""
+    request = ", ".join(f"{name}: {value}" for name, value in json_request(spec))
+    shown = f"{{ {request} }}" if request else "{}"
+    parts = [f"kind: '{spec.kind}'", f"text: () => 'Start {spec.title.lower()}'", f"request: {shown}"]
+    line = f"  {{ {', '.join(parts)} }},\n"
+    return line if len(line) <= WIDTH else "  {\n" + "".join(f"    {part},\n" for part in parts) + "  },\n"
+
+
 def json_request(spec: JobSpec) -> list[tuple[str, str]]:
     """Return the fields that a request over HTTP must have, with values, as JavaScript writes them."""
     return [(field.alias, field.type.json) for field in spec.request if not field.optional]

@@ -90,7 +90,7 @@ def _spec(options: argparse.Namespace, ask: Callable[[str], str] | None) -> JobS
 def _add(root: Path, spec: JobSpec) -> None:
     from scripts.fork.changes import Changes
     from scripts.fork.job_spec import check_free
-    from scripts.fork.job_templates import files_of
+    from scripts.fork.job_templates import action, files_of
     from scripts.fork.kinds import JOBS, find_kinds
     from scripts.fork.registration import add_lines
 
@@ -99,7 +99,7 @@ def _add(root: Path, spec: JobSpec) -> None:
     files = files_of(spec)
     for name, text in files.items():
         changes.create(name, text)
-    add_lines(changes, spec)
+    add_lines(changes, spec.kind, action(spec))
     _check_declaration(root, spec, files[f"{JOBS}/{spec.module}.py"])
     changes.apply()
     for name in changes.names:

@@ -7,24 +7,21 @@ from pathlib import PurePosixPath
 
 from scripts.fork.changes import Changes
 from scripts.fork.errors import Refused
-from scripts.fork.job_spec import JobSpec
-from scripts.fork.job_templates import json_request
 from scripts.fork.kinds import ACTIONS, INDEX
 
 PAGES = ("web/index.html", "web/dashboard.html")
-_WIDTH = 120
 _BEGIN, _END = "export const ACTIONS = [\n", "];\n"
 _EMPTY_LIST = "export const ACTIONS = [];"
 
 
-def add_lines(changes: Changes, spec: JobSpec) -> None:
-    """Import the view of a kind, and give it a button. Raises Refused if a file has another form."""
-    changes.write(INDEX, f"{changes.read(INDEX).rstrip()}\nimport './{spec.kind}.js';\n")
+def add_lines(changes: Changes, kind: str, action: str) -> None:
+    """Import the view of a kind, and add its action, its button. Raises Refused if a file has another form."""
+    changes.write(INDEX, f"{changes.read(INDEX).rstrip()}\nimport './{kind}.js';\n")
     text = changes.read(ACTIONS).replace(_EMPTY_LIST, f"{_EMPTY_LIST[:-2]}\n];")
     place = _entries(text)
     if place is None:
         raise Refused(f"{ACTIONS} has no list that begins with `export const ACTIONS = [`; restore it")
-    changes.write(ACTIONS, text[: place.stop] + _entry(spec) + text[place.stop :])
+    changes.write(ACTIONS, text[: place.stop] + action + text[place.stop :])
 
 
 def _entries(text: str) -> slice | None:
@@ -32,14 +29,6 @@ def _entries(text: str) -> slice | None:
     begin = text.find(_BEGIN) + len(_BEGIN)
     end = text.find("\n" + _END, begin - 1) + 1
     return slice(begin, end) if begin >= len(_BEGIN) and end > 0 else None
-
-
-def _entry(spec: JobSpec) -> str:
-    request = ", ".join(f"{name}: {value}" for name, value in json_request(spec))
-    shown = f"{{ {request} }}" if request else "{}"
-    parts = [f"kind: '{spec.kind}'", f"text: () => 'Start {spec.title.lower()}'", f"request: {shown}"]
-    line = f"  {{ {', '.join(parts)} }},\n"
-    return line if len(line) <= _WIDTH else "  {\n" + "".join(f"    {part},\n" for part in parts) + "  },\n"
 
 
 def remove_lines(changes: Changes, kind: str, renderers: list[str]) -> None:

@@ -139,7 +139,7 @@ def test_common_changes_are_made_where_the_table_says() -> None:
 #: File names in the documents that a reader creates, or that exist at run time only.
 NOT_IN_THE_TREE = {
     *("functions/jobs/word_count.py", "web/js/renderers/word-count.js", "word_count.py"),
-    *("Pulumi.STACK.yaml", "/api/openapi.json"),
+    *("Pulumi.STACK.yaml", "/api/openapi.json", ".copier-answers.yml"),
 }
 
 
