@@ -16,9 +16,9 @@ from threading import Event
 from tools.functions_host import debugger
 from tools.functions_host.turn import LOADED, TURN
 from tools.local_stack import ports
-from tools.local_stack.errors import LocalRunError, Missing
+from tools.local_stack.errors import Interrupted, LocalRunError, Missing
 from tools.local_stack.process import ChildProcess, Command, Emit, discard
-from tools.local_stack.server import Server
+from tools.local_stack.server import PROBE_EVERY, Server
 from tools.local_stack.state import write_private
 from tools.signalr_emulator import ACCESS_KEY
 
@@ -102,7 +102,7 @@ class HostServer(Server):
             self._successor = None
 
     def hand_over(self, stop: Event | None = None) -> None:
-        """Stop the running host, which releases its jobs, and let its loaded successor serve.
+        """Stop the running host, if there is one, which releases its jobs, and let its successor serve.
 
         Raises like `wait_until_ready`.
         """
@@ -111,6 +111,11 @@ class HostServer(Server):
             raise RuntimeError("there is no successor")
         super().stop()
         self._process = successor
+        while not self._successor_loaded.wait(PROBE_EVERY.total_seconds()):
+            if successor.exit_code is not None:
+                self._fail(f"ended with exit code {successor.exit_code} before it was ready")
+            if stop is not None and stop.is_set():
+                raise Interrupted
         successor.notify(TURN)
         self.wait_until_ready(stop)
 
@@ -164,6 +169,15 @@ class FuncServer(HostServer):
                 "as Microsoft describes, or omit --host to use this repository's emulator"
             )
         self._func = func
+
+    def load_successor(self) -> None:
+        """Do nothing: Core Tools import the app when they start."""
+
+    def hand_over(self, stop: Event | None = None) -> None:
+        """Start it again. Raises like `wait_until_ready`."""
+        self.stop()
+        self.spawn()
+        self.wait_until_ready(stop)
 
     def _command(self) -> Command:
         settings = dict(self._settings())

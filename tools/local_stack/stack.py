@@ -132,12 +132,15 @@ class Stack:
         before_host = [server for server in (self.azurite, self.hub, self.postgres) if server is not None]
         for server in before_host:  # Postgres last: its first start prepares a cluster first
             server.spawn()
+        settings = self.settings()
+        self.host.load_successor()  # imports the app while the others start
         for server in before_host:
             server.wait_until_ready(stop)
             self._say_ready(server, started)
         self._prepare(stop)
-        self.host.spawn()
-        self.host.wait_until_ready(stop)
+        if self.settings() != settings:  # another program took a port
+            self.host.load_successor()
+        self.host.hand_over(stop)
         self._say_ready(self.host, started)
         self._state.keep_ports({server.name: server.ports for server in self.servers} | self._debugger_ports())
 
