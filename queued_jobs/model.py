@@ -12,6 +12,8 @@ from enum import StrEnum
 from typing import Any, Final, Self
 from uuid import UUID
 
+from queued_jobs._descriptions import describe
+
 type JobKey = UUID | int
 
 #: available_at of a job that is held until others have ended.
@@ -273,6 +275,6 @@ class ResultFile:
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
             if not isinstance(value, str):
-                raise ValueError(f"{field.name} is {value!r}, but must be a string.")
+                raise ValueError(f"{field.name} is {describe(value)}, but must be a string.")
             if field.name != "file_name" and not _IN_A_HEADER.fullmatch(value):
-                raise ValueError(f"{field.name} is {value!r}, but must be a text without control characters.")
+                raise ValueError(f"{field.name} is {describe(value)}, but must be a text without control characters.")
