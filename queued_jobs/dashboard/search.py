@@ -194,7 +194,7 @@ class JobSummary:
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> Self:
         values: dict[str, Any] = {field.name: row.get(field.name) for field in dataclasses.fields(cls)}
-        values["status"] = JobStatus(row["status"])
+        values["status"] = JobStatus.read(row["status"])
         if row["error_type"] is not None:
             # masked before it is cut, which may part a secret from its name
             message = mask_beginning(row["error_message"] or "", _MAX_MESSAGE)
