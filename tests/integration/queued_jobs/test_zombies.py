@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
-from uuid import UUID
 
 import pytest
 
@@ -18,7 +17,7 @@ from queued_jobs import JobContext, QueuedJob
 from queued_jobs._upkeep import MAX_LOST
 from queued_jobs.chunks import NewChunk
 from queued_jobs.errors import LeaseLost
-from queued_jobs.model import JobError
+from queued_jobs.model import JobError, JobKey
 from queued_jobs.tracker import ANY_USER
 from tests.integration.queued_jobs.conftest import Answer, Shop
 
@@ -177,7 +176,7 @@ async def late_finish(shop: Shop, zombie: QueuedJob, number: int) -> bool:
     return True
 
 
-async def stored(shop: Shop, key: UUID) -> dict[str, list[dict[str, Any]]]:
+async def stored(shop: Shop, key: JobKey) -> dict[str, list[dict[str, Any]]]:
     """All rows of a job, by their table."""
     found: dict[str, list[dict[str, Any]]] = {}
     async with shop.database.connection() as conn:
