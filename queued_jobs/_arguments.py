@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
+from queued_jobs._descriptions import describe
 from queued_jobs.errors import InvalidRequest
 
 #: Rows that a page may have: all of them are in memory at once.
@@ -23,7 +24,7 @@ MAX_USER_ID: Final = 128
 def check_span(name: str, value: object, *, least: timedelta, most: timedelta) -> None:
     """Raise `TypeError` unless it is a `timedelta`, and `ValueError` if it is out of range."""
     if not isinstance(value, timedelta):
-        raise TypeError(f"{name} must be a timedelta, such as timedelta(minutes=5), not {value!r}.")
+        raise TypeError(f"{name} must be a timedelta, such as timedelta(minutes=5), not {describe(value)}.")
     if not least <= value <= most:
         raise ValueError(f"{name} must be from {least} to {most}, not {value}.")
 
@@ -31,9 +32,9 @@ def check_span(name: str, value: object, *, least: timedelta, most: timedelta) -
 def check_whole(name: str, value: object, *, most: int, least: int = 1) -> None:
     """Raise `TypeError` unless it is an integer, and `ValueError` unless it is from `least` to `most`."""
     if not isinstance(value, int) or isinstance(value, bool):
-        raise TypeError(f"{name} must be a whole number, not {value!r}.")
+        raise TypeError(f"{name} must be a whole number, not {describe(value)}.")
     if not least <= value <= most:
-        raise ValueError(f"{name} must be from {least} to {most:,}, not {value:,}.")
+        raise ValueError(f"{name} must be from {least} to {most:,}, not {describe(value)}.")
 
 
 def check_page(limit: object) -> None:
@@ -45,7 +46,7 @@ def check_kind(name: object) -> None:
     """Raise `InvalidRequest` for a name that no kind can have."""
     if not isinstance(name, str) or not KIND.fullmatch(name):
         raise InvalidRequest(
-            f"kind must be a string of at most 63 lower-case letters, digits and dashes, not {name!r:.100}."
+            f"kind must be a string of at most 63 lower-case letters, digits and dashes, not {describe(name)}."
         )
 
 
@@ -69,9 +70,9 @@ def check_user(user_id: object) -> None:
 def check_key(name: str, value: object, key_type: type[UUID] | type[int]) -> None:
     """Raise `TypeError` unless it is a job id of the store's type."""
     if not isinstance(value, key_type) or isinstance(value, bool):
-        raise TypeError(f"{name} must be of type {key_type.__name__}, as job ids are here, not {value!r:.100}.")
+        raise TypeError(f"{name} must be of type {key_type.__name__}, as job ids are here, not {describe(value)}.")
     if isinstance(value, int) and not 0 < value < 2**63:
-        raise ValueError(f"{name} must be from 1 to {2**63 - 1:,}, as job ids are here, not {value!r:.100}.")
+        raise ValueError(f"{name} must be from 1 to {2**63 - 1:,}, as job ids are here, not {describe(value)}.")
 
 
 def check_keys(name: str, values: object, key_type: type[UUID] | type[int]) -> None:
@@ -86,7 +87,7 @@ def check_moment(name: str, value: object) -> None:
     """Raise `TypeError` unless it is a datetime, and `ValueError` unless it has a time zone."""
     if not isinstance(value, datetime):
         raise TypeError(f"{name} must be a datetime, not of type {type(value).__name__}.")
-    if value.tzinfo is None:
+    if value.utcoffset() is None:
         raise ValueError(f"{name} must have a time zone; {value} has none.")
 
 

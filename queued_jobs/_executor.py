@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from queued_jobs import telemetry
 from queued_jobs._body import Body
+from queued_jobs._descriptions import describe
 from queued_jobs._lease import Lease
 from queued_jobs._outcome import describe_error, dump_result
 from queued_jobs._threads import BodyThread
@@ -186,7 +187,7 @@ class _Attempt:
                 raise
             if not self._ctx.lease_lost:
                 return await self._failing(
-                    RuntimeError(f"The body raised a cancellation that was not requested: {exc!r}")
+                    RuntimeError(f"The body raised a cancellation that was not requested: {describe(exc)}")
                 )
             self._discard_when_it_comes()
             self._log("stopped: %s", LeaseLost())

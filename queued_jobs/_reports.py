@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 import threading
+from numbers import Real
 from typing import NamedTuple
 
+from queued_jobs._arguments import check_type
 from queued_jobs.redact import to_storable_text
 
 
@@ -24,13 +26,18 @@ class Reports:
 
     def add(self, progress: float | None, message: str | None) -> None:
         """See `JobContext.report`."""
+        if progress is not None:
+            check_type("progress", progress, Real)
+        if message is not None:
+            check_type("message", message, str)
+            message = to_storable_text(message, 200)
         with self._lock:
             before = self._latest
             if progress is None or not abs(progress) < math.inf:  # isfinite raises for huge integers
                 progress = before.progress
             else:
-                progress = min(1.0, max(0.0, progress))
-            self._latest = Report(progress, before.message if message is None else to_storable_text(message, 200))
+                progress = float(min(1, max(0, progress)))
+            self._latest = Report(progress, before.message if message is None else message)
 
     def unwritten(self) -> Report | None:
         """Return the latest report if it differs visibly: a new message, or a percent or more."""

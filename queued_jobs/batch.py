@@ -12,9 +12,9 @@ from psycopg import AsyncConnection
 from pydantic import BaseModel
 
 from queued_jobs import telemetry
-from queued_jobs._arguments import check_text
+from queued_jobs._arguments import check_key, check_text, check_type
 from queued_jobs.backend import Backend
-from queued_jobs.enqueue import new_job, store
+from queued_jobs.enqueue import check_runner, new_job, store
 from queued_jobs.errors import InvalidRequest
 from queued_jobs.handle import JobHandle, send_all
 from queued_jobs.model import JobKey, NewJob
@@ -70,6 +70,13 @@ async def queue_jobs[Request: BaseModel, Result: BaseModel | None](
     conn: AsyncConnection[Any] | None = None,
 ) -> Batch[Result]:
     """See `QueueManager.queue_jobs`."""
+    check_runner(runner)
+    check_type("requests", requests, Sequence)
+    if follow_up is not None:
+        check_type("follow_up", follow_up, FollowUp)
+        check_runner(follow_up.runner)
+    if parent_id is not None:
+        check_key("parent_id", parent_id, backend.repository.key_type)
     if len(requests) > _MAX_JOBS:
         raise InvalidRequest(f"A batch may have {_MAX_JOBS:,} jobs, not {len(requests):,}; queue it in parts.")
     check_text("idempotency_key", idempotency_key, 190)

@@ -13,11 +13,10 @@ from pydantic import BaseModel
 
 from queued_jobs._arguments import check_text
 from queued_jobs.backend import Backend
-from queued_jobs.enqueue import queue_job
+from queued_jobs.enqueue import check_runner, digest_of, queue_job
 from queued_jobs.handle import JobHandle
 from queued_jobs.model import QueuedJob
 from queued_jobs.offload import offload
-from queued_jobs.serialization import form_of
 
 if TYPE_CHECKING:
     from queued_jobs.runner import JobRunner
@@ -43,6 +42,7 @@ class Children:
         **options: Any,
     ) -> JobHandle[Result]:
         """See `JobContext.queue_job`."""
+        check_runner(runner)
         check_text("key", key, 100)
         with ExitStack() as undo:
             handle = await queue_job(
@@ -81,7 +81,7 @@ class Children:
         """Return the name by which a later attempt recognises this child."""
         if key is not None:
             return f"={key}"
-        digest = await offload(form_of(runner.request_type).digest, request)
+        digest = await offload(digest_of, runner, request)
         numbers = self._numbers[runner.kind, digest]
         number = numbers.take()
         undo.callback(numbers.give_back, number)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, RootModel, ValidationError
 
 from queued_jobs._arguments import KIND, MAX_USER_ID
+from queued_jobs._descriptions import describe
 from queued_jobs.chunks import MAX_CHUNK_BYTES
 from queued_jobs.ncrontab import Ncrontab
 from queued_jobs.retry import RetryPolicy
@@ -111,7 +112,7 @@ def check_declaration(cls: type[JobRunner[Any, Any]], base: Any) -> None:
     for name, (is_right, remedy) in _ATTRIBUTES.items():
         value = getattr(cls, name, None)
         if not is_right(value):
-            raise TypeError(f"{cls.__name__}: {name} is {value!r}, but must be {remedy}.")
+            raise TypeError(f"{cls.__name__}: {name} is {describe(value)}, but must be {remedy}.")
     for name, count in _ON_THE_CLASS.items():
         _check_method(cls, name, count, on_the_class=True)
     for name, count in _ON_AN_OBJECT.items():
@@ -120,7 +121,7 @@ def check_declaration(cls: type[JobRunner[Any, Any]], base: Any) -> None:
     for queue in cls.queues_of_kind()[1:]:
         if not _is_queue(queue):
             raise TypeError(
-                f"{cls.__name__}: the queue {queue!r} of a priority must be {_ATTRIBUTES['queue'][1]}: "
+                f"{cls.__name__}: the queue {describe(queue)} of a priority must be {_ATTRIBUTES['queue'][1]}: "
                 "shorten or rename the priority."
             )
     _check_schedule(cls, base)
@@ -161,7 +162,7 @@ def _check_method(cls: type[JobRunner[Any, Any]], name: str, count: int, *, on_t
 def _problem_of_method(static: object, method: object, name: str, count: int, *, on_the_class: bool) -> str:
     is_bound = isinstance(static, (classmethod, staticmethod))
     if not callable(method):
-        return f"is {method!r}, but must be a method"
+        return f"is {describe(method)}, but must be a method"
     if on_the_class and not is_bound:
         return "is called on the class; put @classmethod before it"
     if on_the_class and inspect.iscoroutinefunction(method):

@@ -13,7 +13,8 @@ from psycopg import AsyncConnection
 from pydantic import BaseModel
 
 from queued_jobs import telemetry
-from queued_jobs._arguments import check_text, check_user
+from queued_jobs._arguments import check_key, check_text, check_user
+from queued_jobs._descriptions import describe
 from queued_jobs.backend import Backend
 from queued_jobs.errors import InvalidRequest, StoreRefused
 from queued_jobs.handle import JobHandle
@@ -37,10 +38,14 @@ async def queue_job[Request: BaseModel, Result: BaseModel | None](
     *,
     user_id: str,
     unique_key: str | None = None,
+    parent_id: JobKey | None = None,
     conn: AsyncConnection[Any] | None = None,
     **options: Any,
 ) -> JobHandle[Result]:
     """See `QueueManager.queue_job`."""
+    check_runner(runner)
+    if parent_id is not None:
+        check_key("parent_id", parent_id, backend.repository.key_type)
     check_text("unique_key", unique_key, 200)
     with telemetry.enqueuing(runner.kind, runner.queue) as traceparent:
         (key,) = await backend.repository.new_keys(1, conn=conn)
@@ -48,6 +53,7 @@ async def queue_job[Request: BaseModel, Result: BaseModel | None](
             partial(new_job, runner, request, key),
             user_id=user_id,
             unique_key=unique_key,
+            parent_id=parent_id,
             traceparent=traceparent,
             **options,
         )
@@ -78,14 +84,17 @@ def new_job[Request: BaseModel](
     check_text("idempotency_key", idempotency_key, 200)
     wait: object = delay
     if not isinstance(wait, timedelta):
-        raise InvalidRequest(f"delay must be a timedelta, such as timedelta(minutes=5), not {wait!r}.")
+        raise InvalidRequest(f"delay must be a timedelta, such as timedelta(minutes=5), not {describe(wait)}.")
     if delay > _MAX_DELAY:
         # Python cannot represent times after the year 9999, so listing such a job would fail
         raise InvalidRequest(f"The delay is {delay}, but must be at most {_MAX_DELAY.days:,} days.")
     if priority is not None and priority not in runner.priorities:
         raise InvalidRequest(
-            f"{runner.kind} has no priority {priority!r}. Its priorities: {', '.join(runner.priorities) or 'none'}."
+            f"{runner.kind} has no priority {describe(priority)}. "
+            f"Its priorities: {', '.join(runner.priorities) or 'none'}."
         )
+    stored = _stored(runner, request)
+    # after the request was checked, since the kind's own code expects one of its type
     concurrency_key = runner.concurrency_key(request, user_id)
     check_text("concurrency_key", concurrency_key, 200)
     return NewJob(
@@ -96,7 +105,7 @@ def new_job[Request: BaseModel](
         user_id=user_id,
         # shown to admins beside other names, which it must neither hide nor reorder
         user_name=_shown(user_name) or None,
-        **_stored(runner, request),
+        **stored,
         max_attempts=runner.retry.max_attempts,
         delay=max(delay, timedelta()),
         idempotency_key=idempotency_key,
@@ -114,6 +123,14 @@ def _stored[Request: BaseModel](runner: type[JobRunner[Request, Any]], request: 
     try:
         form = form_of(runner.request_type)
         return {"request": form.dump(request), "asked": form.digest(request)}
+    except NotStorable as exc:
+        raise InvalidRequest(f"The request of {runner.kind} cannot be stored: {exc}.") from exc
+
+
+def digest_of[Request: BaseModel](runner: type[JobRunner[Request, Any]], request: Request) -> str:
+    """Return the digest of the fields that the caller has set. Raises `InvalidRequest` as `new_job` does."""
+    try:
+        return form_of(runner.request_type).digest(request)
     except NotStorable as exc:
         raise InvalidRequest(f"The request of {runner.kind} cannot be stored: {exc}.") from exc
 
@@ -144,6 +161,12 @@ async def store(
         )
         for (runner, job), one in zip(jobs, added, strict=True)
     ]
+
+
+def check_runner(runner: object) -> None:
+    """Raise `TypeError` unless it is a kind of jobs."""
+    if not (isinstance(runner, type) and hasattr(runner, "kind") and hasattr(runner, "request_type")):
+        raise TypeError(f"The runner must be a subclass of JobRunner that has a kind, not {describe(runner)}.")
 
 
 def check_key_of_caller(key: object) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from queued_jobs._descriptions import describe
+
 if TYPE_CHECKING:
     from queued_jobs.model import QueuedJob
 
@@ -121,6 +123,6 @@ class RetryLater(JobsError):
     def __init__(self, after: timedelta, reason: str | None = None) -> None:
         given: object = after
         if not isinstance(given, timedelta):
-            raise TypeError(f"after must be a timedelta, such as timedelta(minutes=5), not {given!r}.")
+            raise TypeError(f"after must be a timedelta, such as timedelta(minutes=5), not {describe(given)}.")
         super().__init__(reason or "The job requested a later retry.")
         self.after = min(max(after, timedelta()), MAX_WAIT)

@@ -11,7 +11,8 @@ from psycopg import AsyncConnection
 from pydantic import BaseModel
 
 from queued_jobs import batch, enqueue, periodic
-from queued_jobs._arguments import check_span
+from queued_jobs._arguments import check_span, check_type
+from queued_jobs._descriptions import describe
 from queued_jobs.backend import Backend
 from queued_jobs.batch import Batch, FollowUp
 from queued_jobs.blocking import BlockingJobs
@@ -212,12 +213,13 @@ class QueueManager:
 
         Each call returns the same object. Raises `LookupError` for a kind that is not registered.
         """
+        check_type("kind", kind, str)
         try:
             return self._runners[kind]
         except KeyError:
             known = ", ".join(sorted(self._runners)) or "none"
             raise LookupError(
-                f"The kind {kind!r} is not registered with this manager. Registered kinds: {known}."
+                f"The kind {describe(kind)} is not registered with this manager. Registered kinds: {known}."
             ) from None
 
     @cached_property

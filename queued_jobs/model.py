@@ -12,6 +12,8 @@ from enum import StrEnum
 from typing import Any, Final, Self
 from uuid import UUID
 
+from queued_jobs._descriptions import describe
+
 type JobKey = UUID | int
 
 #: available_at of a job that is held until others have ended.
@@ -39,7 +41,27 @@ class JobStatus(StrEnum):
     @property
     def is_final(self) -> bool:
         """Whether the job has ended."""
-        return self not in (JobStatus.PENDING, JobStatus.RUNNING, JobStatus.RETRYING)
+        return self in (JobStatus.SUCCEEDED, JobStatus.FAILED, JobStatus.CANCELLED, JobStatus.ABORTED)
+
+    @classmethod
+    def read(cls, stored: str) -> Self:
+        """Return the status that a row has.
+
+        A later version's status is read too, while its hosts run beside those of this version: it is not final, and
+        this version's statements leave the job as it is.
+        """
+        try:
+            return cls(stored)
+        except ValueError:
+            # not by _missing_, which would accept it from clients
+            unknown = str.__new__(cls, stored)
+            unknown._name_, unknown._value_ = stored.upper(), stored
+            return unknown
+
+    @property
+    def is_known(self) -> bool:
+        """Whether it is a status of this version."""
+        return self.value in JobStatus
 
 
 #: The class of a stored error that names none.
@@ -150,7 +172,7 @@ class QueuedJob:
     def from_row(cls, row: Mapping[str, Any]) -> Self:
         values = {name: row[name] for name in JOB_COLUMNS}
         values["saved"] = row.get("saved")
-        values["status"] = JobStatus(values["status"])
+        values["status"] = JobStatus.read(values["status"])
         values["error"] = None if values["error"] is None else JobError.from_json(values["error"])
         return cls(**values)
 
@@ -273,6 +295,6 @@ class ResultFile:
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
             if not isinstance(value, str):
-                raise ValueError(f"{field.name} is {value!r}, but must be a string.")
+                raise ValueError(f"{field.name} is {describe(value)}, but must be a string.")
             if field.name != "file_name" and not _IN_A_HEADER.fullmatch(value):
-                raise ValueError(f"{field.name} is {value!r}, but must be a text without control characters.")
+                raise ValueError(f"{field.name} is {describe(value)}, but must be a text without control characters.")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, timedelta
 
+from queued_jobs._descriptions import describe
+
 _MONTH_NAMES = (
     *("january", "february", "march", "april", "may", "june"),
     *("july", "august", "september", "october", "november", "december"),
@@ -37,11 +39,11 @@ class Ncrontab:
         if len(fields) == 5:
             fields = ["0", *fields]
         if len(fields) != 6:
-            raise ValueError(f"{expression!r} has {len(fields)} fields: NCRONTAB has 6, the first for seconds")
+            raise ValueError(f"{describe(expression)} has {len(fields)} fields: NCRONTAB has 6, the first for seconds")
         sets = [_parse_field(text, *field) for text, field in zip(fields, _FIELDS, strict=True)]
         self._seconds, self._minutes, self._hours, self._days, self._months, self._week_days = sets
         if self._next(datetime(2000, 1, 1, tzinfo=UTC)) is None:
-            raise ValueError(f"{expression!r} never occurs")
+            raise ValueError(f"{describe(expression)} never occurs")
 
     def next(self, after: datetime) -> datetime:
         """Return the first occurrence strictly after the given time, which must have a time zone."""
@@ -87,19 +89,19 @@ def _parse_field(text: str, name: str, lowest: int, highest: int, names: dict[st
         if value is None and len(word) >= _MIN_NAME:
             value = next((number for name, number in names.items() if name.startswith(word.lower())), None)
         if value is None or not lowest <= value <= highest:
-            raise ValueError(f"{word!r} is not a valid {name}; use {lowest} to {highest}")
+            raise ValueError(f"{describe(word)} is not a valid {name}; use {lowest} to {highest}")
         return value
 
     values: set[int] = set()
     for part in text.split(","):
         match = _PART.fullmatch(part)
         if match is None or (match["first"] == "*" and match["last"]):
-            raise ValueError(f"{part!r} cannot be parsed as {name}")
+            raise ValueError(f"{describe(part)} cannot be parsed as {name}")
         step = int(match["step"] or 1)
         first = lowest if match["first"] == "*" else number(match["first"])
         open_end = highest if match["first"] == "*" or match["step"] else first
         last = number(match["last"]) if match["last"] else open_end
         if step < 1 or last < first:
-            raise ValueError(f"{part!r} is an empty range of {name}")
+            raise ValueError(f"{describe(part)} is an empty range of {name}")
         values.update(range(first, last + 1, step))
     return frozenset(values)

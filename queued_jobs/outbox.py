@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Protocol
 
 from queued_jobs import telemetry
+from queued_jobs._descriptions import describe
 from queued_jobs.errors import JobsError
 
 logger = logging.getLogger(__name__)
@@ -189,7 +190,7 @@ class Outbox[Change]:
         except asyncio.CancelledError as exc:
             if _being_cancelled():
                 raise
-            self._failed(RuntimeError(f"The push raised a cancellation that was not requested: {exc!r}"))
+            self._failed(RuntimeError(f"The push raised a cancellation that was not requested: {describe(exc)}"))
         except Exception as exc:  # noqa: BLE001 (any error of a notifier is logged)
             self._failed(exc)
 

@@ -16,6 +16,7 @@ from typing import Any
 
 from psycopg import AsyncConnection
 
+from queued_jobs._descriptions import describe
 from queued_jobs.chunks import LOG, MAX_CHUNK_BYTES, TOPIC, NewChunk, Segment, fitted
 from queued_jobs.errors import InvalidChunk, LeaseLost, StoreUnavailable
 from queued_jobs.model import QueuedJob
@@ -247,7 +248,7 @@ def _checked(topic: str, text: str) -> NewChunk:
     given: object = topic
     if not isinstance(given, str) or not TOPIC.fullmatch(topic):
         raise InvalidChunk(
-            f"The topic {given!r:.100} must be a string of at most 63 lower-case letters, digits, dashes and "
+            f"The topic {describe(given)} must be a string of at most 63 lower-case letters, digits, dashes and "
             "underscores that begins with a letter."
         )
     given = text

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from queued_jobs._own_code import call_contained
 from queued_jobs.backend import Backend
 from queued_jobs.duties import Batch
-from queued_jobs.enqueue import queue_job
+from queued_jobs.enqueue import check_runner, queue_job
 from queued_jobs.errors import StoreUnavailable
 from queued_jobs.handle import JobHandle
 from queued_jobs.ncrontab import Ncrontab
@@ -36,6 +36,7 @@ async def queue_due[Request: BaseModel, Result: BaseModel | None](
     now: datetime | None = None,
 ) -> JobHandle[Result]:
     """See `QueueManager.queue_due`."""
+    check_runner(runner)
     schedule = _schedule_of(runner)
     # never this machine's clock, which may be wrong
     now = now or await backend.repository.now()

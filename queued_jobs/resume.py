@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 from psycopg import AsyncConnection
 
 from queued_jobs._arguments import UNSTORABLE
+from queued_jobs._descriptions import describe
 from queued_jobs.errors import InvalidCursor, LeaseLost
 from queued_jobs.model import QueuedJob
 from queued_jobs.repository import Repository
@@ -85,11 +86,14 @@ class Resumable:
         given: object = name
         if not isinstance(given, str) or not name or UNSTORABLE.search(name):
             raise InvalidCursor(
-                f"The name of a step must be a string without NUL characters and unpaired surrogates, not {name!r}."
+                "The name of a step must be a string without NUL characters and unpaired surrogates, "
+                f"not {describe(name)}."
             )
         if name in self._begun:
-            raise InvalidCursor(f"The step {name!r} was begun twice; give each step its own name.")
+            raise InvalidCursor(f"The step {describe(name)} was begun twice; give each step its own name.")
         self._begun.add(name)
+        # before the block runs, whose end could not be saved
+        _check_size(self._saved | {"steps": self._steps | {name: {"done": True}}})
         state = self._steps.get(name, {})
         if state.get("done"):
             return
@@ -111,12 +115,7 @@ class Resumable:
             saved = self._saved | changes
             if steps is not None:
                 saved["steps"] = self._steps | steps
-            size = len(json.dumps(saved, ensure_ascii=False).encode("utf-8", "surrogatepass"))
-            if size > MAX_SAVED_BYTES:
-                raise InvalidCursor(
-                    f"The cursor and the steps of the job take {size:,} bytes of JSON, more than {MAX_SAVED_BYTES:,}; "
-                    "save a position, and store data in a blob or a table."
-                )
+            _check_size(saved)
             if not await self._repository.save(self._job, saved, max_resumes=self._max_resumes, conn=conn):
                 raise LeaseLost
             self.advanced = self.advanced or saved != self._saved
@@ -135,9 +134,18 @@ def as_json(value: Any) -> Any:
     return data
 
 
+def _check_size(saved: Mapping[str, Any]) -> None:
+    size = len(json.dumps(saved, ensure_ascii=False).encode("utf-8", "surrogatepass"))
+    if size > MAX_SAVED_BYTES:
+        raise InvalidCursor(
+            f"The cursor and the steps of the job take {size:,} bytes of JSON, more than {MAX_SAVED_BYTES:,}; "
+            "save a position, and store data in a blob or a table."
+        )
+
+
 def _check_shape(value: object) -> None:
     """Raise `ValueError` for what is nested too deeply, and for keys that JSON makes equal."""
-    level = [value]
+    level, left = [value], MAX_SAVED_BYTES
     for _ in range(_MAX_DEPTH):
         below: list[object] = []
         for item in level:
@@ -149,5 +157,9 @@ def _check_shape(value: object) -> None:
                 below += item
         if not below:
             return
+        # each takes at least a byte, and one list may occur in many others
+        left -= len(below)
+        if left < 0:
+            raise ValueError(f"it takes more than {MAX_SAVED_BYTES:,} bytes")
         level = below
     raise ValueError(f"it is nested more than {_MAX_DEPTH} deep")

@@ -10,6 +10,7 @@ from datetime import timedelta
 
 from pydantic import ValidationError
 
+from queued_jobs._descriptions import describe
 from queued_jobs._own_code import call_contained
 from queued_jobs.errors import (
     MAX_WAIT,
@@ -76,7 +77,7 @@ class RetryPolicy:
         for name, is_right, remedy in _CHECKS:
             value = getattr(self, name)
             if not is_right(value):
-                raise TypeError(f"{name} is {value!r}, but must be {remedy}.")
+                raise TypeError(f"{name} is {describe(value)}, but must be {remedy}.")
         if not 1 <= self.max_attempts <= 50:
             raise ValueError(f"max_attempts must be from 1 to 50, not {self.max_attempts}.")
         if not timedelta() <= self.base <= self.cap <= _MAX_CAP:
@@ -107,7 +108,7 @@ def find_delay(policy: RetryPolicy, error: Exception, attempt: int) -> timedelta
         if found is None:
             return None
         if not isinstance(found, timedelta):
-            raise TypeError(f"{type(policy).__name__} returned {found!r}, but must return a timedelta or None.")
+            raise TypeError(f"{type(policy).__name__} returned {describe(found)}, but must return a timedelta or None.")
     except Exception:
         logger.exception("a retry policy failed, so the default one is used")
         return RetryPolicy().retry_in(error, attempt)

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from queued_jobs._arguments import check_text, check_type
+from queued_jobs._descriptions import describe
 from queued_jobs.backend import Backend
 from queued_jobs.errors import KeyReused
 from queued_jobs.handle import JobHandle
@@ -69,9 +71,11 @@ class Schedules:
         A repeated call with the same `key` (1 to 190 characters) returns the first job. Raises `LookupError` for a kind
         without a schedule, and `KeyReused` if the key was used several occurrences ago: then nothing is started.
         """
+        check_type("kind", kind, str)
+        check_text("key", key, MAX_KEY, required=True)
         runner = self._registry.get(kind)
         if runner is None or runner.schedule is None:
-            raise LookupError(f"the kind {kind!r} has no schedule")
+            raise LookupError(f"the kind {describe(kind)} has no schedule")
         schedule = Ncrontab(runner.schedule)
         due = schedule.latest(await self._backend.repository.now())
         for left in reversed(range(_MAX_BACK)):

@@ -6,7 +6,7 @@ import dataclasses
 import hashlib
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
 from typing import Any, Literal
 from weakref import WeakKeyDictionary
@@ -53,9 +53,9 @@ class StoredForm[ModelT: BaseModel]:
 
         Private attributes count too, except attributes that differ in every instance, such as a lock.
         """
-        if type(value) is not self._model:
-            raise NotStorable(f"its type is {type(value).__name__} instead of {self._model.__name__}")
-        data = self._json_of(value)
+        data = self._read_back(value, parse_number)
+        if not isinstance(data, dict):
+            raise NotStorable("its JSON is not an object")
         check_storable(data)
         try:
             read = self.load(data)
@@ -74,9 +74,9 @@ class StoredForm[ModelT: BaseModel]:
         """Return a digest of the fields that the caller has set, equal for equal requests.
 
         Defaults do not count, since they may differ each time. If the model has sets, the order of lists does not
-        count either.
+        count either. Raises `NotStorable` for a model of another class, and for one without JSON.
         """
-        set_by_caller = json.loads(_text(value, self._by_alias, exclude_unset=True))
+        set_by_caller = self._read_back(value, float, exclude_unset=True)
         return hashlib.sha256(_canonical(set_by_caller, sort=self._traits.has_sets).encode()).hexdigest()
 
     def load(self, stored: Mapping[str, Any]) -> ModelT:
@@ -95,15 +95,14 @@ class StoredForm[ModelT: BaseModel]:
             return stored
         return shown
 
-    def _json_of(self, value: ModelT) -> dict[str, Any]:
+    def _read_back(self, value: ModelT, parse_float: Callable[[str], int | float], **options: Any) -> object:
+        if type(value) is not self._model:
+            raise NotStorable(f"its type is {type(value).__name__} instead of {self._model.__name__}")
         try:
-            data: object = json.loads(_text(value, self._by_alias), parse_float=parse_number)
+            return json.loads(_text(value, self._by_alias, **options), parse_float=parse_float)
         except Exception as exc:
             field = self._field_without_json(value)
             raise NotStorable(f"{field}cannot be written as JSON: {type(exc).__name__}: {text_of(exc)}") from exc
-        if not isinstance(data, dict):
-            raise NotStorable("its JSON is not an object")
-        return data
 
     def _field_without_json(self, value: ModelT) -> str:
         for name in self._model.model_fields:

@@ -124,6 +124,7 @@ class JobTracker:
         check_page(limit)
         if before is not None:
             check_type("before", before, Cursor)
+            check_key("before", before.id, self._database.tables.key_type)
         rows = await self._database.rows(
             "bell",
             {

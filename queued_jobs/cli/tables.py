@@ -202,7 +202,7 @@ def _heading(console: Console, title: str) -> None:
 
 
 def _status(status: JobStatus) -> Text:
-    return Text(str(status), style=_COLOURS[status])
+    return Text(str(status), style=_COLOURS.get(status, ""))
 
 
 def _error(error: JobError | None) -> str:

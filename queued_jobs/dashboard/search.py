@@ -11,7 +11,8 @@ from datetime import UTC, datetime
 from typing import Any, Final, Self
 from uuid import UUID
 
-from queued_jobs._arguments import UNSTORABLE, check_page, check_type
+from queued_jobs._arguments import UNSTORABLE, check_key, check_moment, check_page, check_type
+from queued_jobs._descriptions import describe
 from queued_jobs.dashboard.text_filter import matching, text_params
 from queued_jobs.database import Database
 from queued_jobs.errors import InvalidRequest
@@ -87,10 +88,15 @@ class JobQuery:
                 raise InvalidRequest(f"{field.name} must not be of type {type(value).__name__}.")
             if isinstance(value, str) and UNSTORABLE.search(value):
                 raise InvalidRequest(f"{field.name} contains a character that cannot be stored; remove it.")
-            if isinstance(value, datetime) and value.tzinfo is None:
+            if isinstance(value, datetime) and value.utcoffset() is None:
                 raise InvalidRequest(f"{field.name} has no time zone; add one.")
         if self.attempts_over is not None and not -(2**31) <= self.attempts_over < 2**31:
-            raise InvalidRequest(f"attempts_over must be a valid number of attempts, not {self.attempts_over}.")
+            raise InvalidRequest(
+                f"attempts_over must be from {-(2**31):,} to {2**31 - 1:,}, not {describe(self.attempts_over)}."
+            )
+        for status in self.statuses or ():
+            if status not in JobStatus:
+                raise InvalidRequest(f"statuses must be some of {', '.join(JobStatus)}, not {describe(status)}.")
         if self.id_prefix is not None and not _ID_PREFIX.fullmatch(self._id_digits):
             raise InvalidRequest("id_prefix must be the first hexadecimal digits of a job id, which has 32.")
 
@@ -120,6 +126,8 @@ class JobQuery:
     ) -> dict[str, Any]:
         """Return the parameters of `search.sql` and `count.sql`, for the jobs after a cursor."""
         id_from, id_to = self._id_range(tables)
+        if before is not None:
+            check_key("before", before.id, tables.key_type)
         place = before or Cursor(created_at=START, id=tables.last_key)
         if self.created_before is not None and self.created_before <= place.created_at:
             # a single bound, since Postgres would use whichever of two comes first
@@ -186,7 +194,7 @@ class JobSummary:
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> Self:
         values: dict[str, Any] = {field.name: row.get(field.name) for field in dataclasses.fields(cls)}
-        values["status"] = JobStatus(row["status"])
+        values["status"] = JobStatus.read(row["status"])
         if row["error_type"] is not None:
             # masked before it is cut, which may part a secret from its name
             message = mask_beginning(row["error_message"] or "", _MAX_MESSAGE)
@@ -201,10 +209,17 @@ class JobSummary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cursor:
-    """A position in a list ordered by `created_at` and `id`, newest first."""
+    """A position in a list ordered by `created_at` and `id`, newest first.
+
+    Raises `TypeError` for a time or an id of another type, and `ValueError` for a time without a time zone.
+    """
 
     created_at: datetime
     id: JobKey
+
+    def __post_init__(self) -> None:
+        check_moment("created_at", self.created_at)
+        check_key("id", self.id, UUID if isinstance(self.id, UUID) else int)
 
     @classmethod
     def after(cls, job: QueuedJob | JobSummary) -> Cursor:

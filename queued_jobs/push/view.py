@@ -135,6 +135,8 @@ def fields_of(*objects: DataclassInstance) -> dict[str, Any]:
 
 
 def _actions(job: QueuedJob, registry: JobRegistry) -> tuple[Action, ...]:
+    if not job.status.is_known:
+        return ()
     if not job.status.is_final:
         return () if job.cancel_requested else ("cancel",)
     if job.status is JobStatus.SUCCEEDED:

@@ -104,7 +104,7 @@ class TestOneJob:
         expect(row.locator("td.c-user")).to_have_attribute("title", re.compile("of the Archive.*\nlabels"))
         assert page.locator("job-dashboard img").count() == 0
         is_whole = "(element) => element.scrollHeight <= element.clientHeight"
-        parts = [shown, row.locator(".c-user bdi")]
+        parts = [shown.locator("bdi"), row.locator(".c-user bdi")]
         row.get_by_role("checkbox").click()  # a press must not move the rows
         assert [part.evaluate(is_whole) for part in parts] == [False, False]
         row.get_by_role("checkbox").press("Tab")

@@ -15,8 +15,9 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from tests.e2e.conftest import Noise
-from tests.support.axe import violations
+from tests.support.axe import settle, violations
 from tests.support.bell import SECONDS
+from tests.support.fit import misfits, strings_of
 from tools.gallery.server import Gallery
 
 RECORDED = Path(__file__).with_name("gallery.txt")
@@ -24,6 +25,7 @@ RECORDED = Path(__file__).with_name("gallery.txt")
 NEAR = 6
 STATES = """async () => Object.entries((await import('/gallery/states.js')).STATES)
     .flatMap(([element, states]) => Object.keys(states).map((state) => [element, state]))"""
+WIDTHS = (1280, 640, 375)
 TOO_WIDE = "document.documentElement.scrollWidth > document.documentElement.clientWidth"
 #: By name of an element: how many are visible, and their styles, but for those that depend on the font.
 LOOKS = """(host) => {
@@ -145,6 +147,44 @@ def test_another_font_is_no_change_but_another_colour_size_or_place_is(page: Pag
     font, *others = found.values()
     assert font == []
     assert all(others), found
+
+
+def test_every_state_fits_every_width_direction_and_language(page: Page, gallery: Gallery) -> None:
+    """German from right to left stands for both: no language is longer, and no place depends on the words."""
+    page.goto(f"{gallery.origin}/gallery.html?element=bell&state=closed")
+    english = strings_of(page)
+    assert len(english) > 200
+    found = []
+    for element, state in page.evaluate(STATES):
+        for language, direction in (("en", "ltr"), ("de", "rtl")):
+            page.set_viewport_size({"width": WIDTHS[0], "height": 800})
+            show(page, gallery, element, state, f"&lang={language}&dir={direction}")
+            foreign = english if language == "de" else []
+            for width in WIDTHS:
+                page.set_viewport_size({"width": width, "height": 800})
+                settle(page)
+                place = f"{element} {state} {language} {direction} {width}"
+                found += [f"{place}: {each}" for each in misfits(page, element, foreign)]
+    assert found == []
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        (".buttons button { overflow: hidden; inline-size: 26px; }", "cut off"),
+        (".panel { translate: 200px 0; }", "out of the window"),
+        (".buttons { gap: 0; }", "too near"),
+        (".row button:not(.unfold) { min-block-size: 20px; }", "too small"),
+        (".panel h2 { outline-offset: 40px; }", "ring cut"),
+    ],
+)
+def test_what_does_not_fit_is_found(page: Page, gallery: Gallery, text: str, kind: str) -> None:
+    show(page, gallery, "bell", "long-texts")
+    assert misfits(page, "bell", ["Live"]) == ["untranslated: Live"]
+    page.evaluate(ADD, ["job-bell", text])
+    found = misfits(page, "bell", [])
+    assert found
+    assert {each.partition(":")[0] for each in found} == {kind}
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ export const strings = {
   status: {
     pending: 'Wartet',
     running: 'Läuft',
-    retrying: 'Wird wiederholt',
+    retrying: 'Wiederholung',
     succeeded: 'Fertig',
     failed: 'Fehlgeschlagen',
     cancelled: 'Abgebrochen',

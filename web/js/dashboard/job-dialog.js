@@ -151,7 +151,9 @@ export class JobDialog {
     if (!this.#job) this.#message.replaceChildren();
     this.#job = job;
     this.#content.hidden = this.#actions.hidden = false;
-    setText(this.#title, format.plain(render(job, 'title', { strings })));
+    const title = format.plain(render(job, 'title', { strings }));
+    setText(this.#title, title);
+    setAttribute(this.#title, 'title', title);
     this.#once('status', [job.status, job.cancelRequested, job.paused], () => this.#status.replaceChildren(statusOf(job)));
     for (const [action, element] of Object.entries(this.#buttons)) {
       element.hidden = !job.actions.includes(action);

@@ -150,7 +150,7 @@ class Row {
     setText(this.#progress, format.plain(progressOf(job)));
     const now = statusOf(job);
     if (status.firstElementChild?.textContent !== now.textContent) status.replaceChildren(now, this.#progress);
-    const told = job.error ? h('p', {}, h('strong', {}, bdi(job.error.class)), ' ', bdi(job.error.message)) : '';
+    const told = job.error ? h('p', { dir: 'auto' }, h('strong', {}, bdi(job.error.class)), ' ', bdi(job.error.message)) : '';
     if (error.textContent !== (told.textContent ?? '')) error.replaceChildren(told);
     if (!this.#shown) {
       const label = render(job, 'title', { strings });

@@ -18,7 +18,7 @@ export const words = {
   window: 'Zeitraum',
   windows: {
     '1h': 'Letzte Stunde',
-    '24h': 'Letzte 24 Stunden',
+    '24h': 'Letzte 24 Std.',
     '7d': 'Letzte 7 Tage',
     '30d': 'Letzte 30 Tage',
     '90d': 'Letzte 90 Tage',

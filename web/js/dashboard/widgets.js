@@ -51,7 +51,8 @@ export function dropDown(text, ...content) {
 /** A status as icon and word. */
 export function statusOf(job) {
   const asked = job.cancelRequested && ['pending', 'running', 'retrying'].includes(job.status);
-  const text = asked ? strings.job.cancelling : job.paused ? words.paused : strings.status[job.status];
+  const word = strings.status[job.status] ?? format.plain(job.status); // which a later version may have added
+  const text = asked ? strings.job.cancelling : job.paused ? words.paused : word;
   return h('span', { class: 'status', 'data-status': job.status }, icon(job.status), h('span', {}, text));
 }
 

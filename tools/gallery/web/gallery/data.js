@@ -64,6 +64,28 @@ export const LONG_JOBS = [
   job('succeeded', 'Zip of \u062a\u0642\u0631\u064a\u0631 \u0627\u0644\u0634\u0647\u0631', { started: 2 * DAY, finished: DAY, result: ZIP }),
 ];
 
+const ODD_TEXTS = {
+  'no space': 'x'.repeat(500),
+  emoji: '\u{1f468}\u200d\u{1f469}\u200d\u{1f467}\u200d\u{1f466}\u{1f1e9}\u{1f1ea}'.repeat(60),
+  arabic: '\u062a\u0642\u0631\u064a\u0631 \u0627\u0644\u0634\u0647\u0631 '.repeat(40),
+  marks: `e${'\u0301\u0302\u0303\u0323\u0324'.repeat(8)} `.repeat(40),
+  breaks: 'first line\n\n\n\tsecond line\r\n\t\tthird line '.repeat(12),
+  html: '<img src=x onerror=alert(1)><b>bold</b></td><script>alert(1)</script>&lt;b&gt;',
+};
+const ODD_TIMES = [
+  { createdAt: at(-2 * HOUR), started: -2 * HOUR, finished: -3 * HOUR, durationMs: -HOUR },
+  { started: 366 * DAY, finished: 365 * DAY },
+  { createdAt: 'no time', startedAt: '', finishedAt: 'no time' },
+];
+const ODD_PROGRESS = [0, 1, 1e9, -1, Number.NaN, 'half'];
+
+/** What no job should have, but one may: texts, times and shares that break a careless page. */
+export const ODD_JOBS = Object.values(ODD_TEXTS).flatMap((text, index) => [
+  job('running', text, { progress: ODD_PROGRESS[index], progressMessage: text, ...ODD_TIMES[index % 3] }),
+  job('failed', text, { error: { class: text, message: text }, ...ODD_TIMES[index % 3] }),
+  job('succeeded', text, { result: ZIP, ...ODD_TIMES[index % 3] }),
+]);
+
 const chunk = (seq, topic, text, skipped = 0) => ({ seq, topic, text, skipped, emittedAt: at(0) });
 const read = (chunks, omitted = false) => ({ chunks, after: chunks.at(-1)?.seq ?? 0, more: false, omitted });
 
@@ -96,17 +118,21 @@ export const mine = (items, fields) => ({
 const USERS = ['guest:5f0c1d2e', 'ada@example.com', 'bob@example.com', 'guest:77aa00b1'];
 const NAMES = [null, 'Ada Lovelace', 'Bartholomew Featherstonehaugh-Cholmondeley of the Western Archive', 'Guest 00b1'];
 
+const forAdmins = ({ result, seenAt, clearedAt, ...shown }, fields) => (
+  { ...shown, queue: shown.kind, actions: shown.actions.filter((action) => action !== 'clear' && action !== 'open'), ...fields });
+
 /** The same jobs for admins. */
 export const ADMIN_JOBS = Array.from({ length: 24 }, (_, index) => {
   const one = JOBS[(index * 5) % JOBS.length];
-  const { result, seenAt, clearedAt, ...shown } = one;
-  return {
-    ...shown,
+  return forAdmins(one, {
     id: `0193799a-0000-7000-9000-${String(index).padStart(12, '0')}`,
-    createdAt: at(index * 3 * MINUTE + 20 * SECOND), queue: one.kind, userId: USERS[index % USERS.length], userName: NAMES[index % USERS.length],
-    waitMs: one.startedAt ? 800 + 950 * index : null, actions: one.actions.filter((action) => action !== 'clear' && action !== 'open'),
-  };
+    createdAt: at(index * 3 * MINUTE + 20 * SECOND), userId: USERS[index % USERS.length], userName: NAMES[index % USERS.length],
+    waitMs: one.startedAt ? 800 + 950 * index : null,
+  });
 });
+
+export const ODD_ADMIN_JOBS = ODD_JOBS.map((one) =>
+  forAdmins(one, { userId: 'odd', userName: one.label.slice(0, 256), kind: one.label.slice(0, 64), waitMs: one.durationMs }));
 
 const TRACE = 'Traceback (most recent call last):\n  File "jobs/packer.py", line 61, in run\n    blob = await ctx.read(name)\nFileNotFoundError: uploads/q3/part-7.csv';
 

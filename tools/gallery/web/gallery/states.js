@@ -1,7 +1,7 @@
 /** The states of each element: the server's answers, and the way to reach them. */
 
 import { register } from '../js/renderers/registry.js';
-import { ADMIN_JOBS, DETAIL, EMITTING, FAILURES, JOBS, LONG_JOBS, OPTIONS, OUTPUTS, QUEUES, REQUEST_SCHEMA, SCHEDULES, STATS, STATUS_COUNTS, WORKERS, mine } from './data.js';
+import { ADMIN_JOBS, DETAIL, EMITTING, FAILURES, JOBS, LONG_JOBS, ODD_ADMIN_JOBS, ODD_JOBS, OPTIONS, OUTPUTS, QUEUES, REQUEST_SCHEMA, SCHEDULES, STATS, STATUS_COUNTS, WORKERS, mine } from './data.js';
 
 /** Resolves with what the test finds, as soon as it does. */
 export const soon = (test) => new Promise((done, fail) => {
@@ -41,6 +41,7 @@ const BELL = {
     await soon(() => [...shadow.querySelectorAll('.row .note')].filter((note) => !note.hidden).length === 3);
   } },
   'long-texts': { answers: { 'GET /jobs/mine': mine(LONG_JOBS) }, reach: openWith(LONG_JOBS.length) },
+  'odd-contents': { answers: { 'GET /jobs/mine': mine(ODD_JOBS, { unseen: 10_000 }) }, reach: openWith(ODD_JOBS.length) },
   output: {
     answers: {
       'GET /jobs/mine': mine(EMITTING),
@@ -103,8 +104,8 @@ const admin = {
 };
 const NO_COUNTS = Object.fromEntries(Object.keys(STATUS_COUNTS).map((status) => [status, { number: 0, exact: true }]));
 const has = (place, count = 1) => (dashboard, shadow) => soon(() => shadow.querySelectorAll(place).length >= count);
-const table = async (dashboard, shadow) => {
-  await has('table.jobs tbody tr', ADMIN_JOBS.length)(dashboard, shadow);
+const table = async (dashboard, shadow, count = ADMIN_JOBS.length) => {
+  await has('table.jobs tbody tr', count)(dashboard, shadow);
   await soon(() => shadow.querySelector('.number').textContent);
 };
 
@@ -114,6 +115,23 @@ const DASHBOARD = {
   selection: { answers: admin, reach: async (dashboard, shadow) => {
     await table(dashboard, shadow);
     for (const index of [1, 3]) shadow.querySelectorAll('tbody input')[index].click();
+  } },
+  'odd-contents': {
+    answers: { ...admin, 'GET /admin/jobs': { items: ODD_ADMIN_JOBS, nextBefore: null } },
+    reach: (dashboard, shadow) => table(dashboard, shadow, ODD_ADMIN_JOBS.length),
+  },
+  'odd-job': {
+    answers: { ...admin, [`GET /admin/jobs/${ODD_ADMIN_JOBS[1].id}`]: { ...DETAIL, ...ODD_ADMIN_JOBS[1] } },
+    query: `job=${ODD_ADMIN_JOBS[1].id}`,
+    reach: has('.attempts li', 2),
+  },
+  'more-filters': { answers: admin, reach: async (dashboard, shadow) => {
+    await table(dashboard, shadow);
+    shadow.querySelector('.first .drops').click();
+  } },
+  actions: { answers: admin, query: 'status=failed', reach: async (dashboard, shadow) => {
+    await table(dashboard, shadow);
+    shadow.querySelector('.toolbar .drops').click();
   } },
   empty: { answers: { ...admin, 'GET /admin/jobs': { items: [], nextBefore: null }, 'GET /admin/jobs/count': { number: 0, exact: true }, 'GET /admin/jobs/statuses': { counts: NO_COUNTS } }, reach: has('.blank') },
   job: { answers: admin, query: `job=${DETAIL.id}`, reach: has('.attempts li', 2) },

@@ -42,7 +42,7 @@ export const words = {
     no: 'nein',
     lines: 'Ein Wert je Zeile.',
     json: 'Als JSON.',
-    optional: 'freiwillig',
+    optional: 'optional',
     notNumber: 'Das ist keine Zahl',
     notTime: 'Das ist kein Datum mit Uhrzeit',
     notJson: 'Das ist kein gültiges JSON',
