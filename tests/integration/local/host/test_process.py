@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import re
 import shutil
@@ -164,7 +165,9 @@ async def test_a_body_that_exits_ends_the_host_and_gives_its_message_back(
     assert await host.ended() == 1
     assert "SystemExit(0)" in host.output
     (given_back,) = await queue.client.peek_messages(max_messages=5)
-    assert given_back.dequeue_count == 1
+    assert '"exit": 0' in base64.b64decode(given_back.content).decode()
+    # its count may be two: a poll under way can receive it again, and gives it back without running it
+    assert [event for event in events() if event.startswith("started")] == ["started 1 try 1"]
 
 
 async def test_a_task_that_exits_ends_the_host(queue: Queue, events: Events, start_host: StartHost) -> None:
